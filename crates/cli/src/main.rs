@@ -1,0 +1,2 @@
+//! The connote command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Text embeddings on ordinary CPUs: a GGUF file in, vectors out

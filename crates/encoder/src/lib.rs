@@ -1,0 +1,1 @@
+//! Token ids to embedding rows: transformer architectures as declarations over one block

@@ -1,0 +1,1 @@
+//! Arithmetic on slices for text embedding, one row of functions per CPU level
