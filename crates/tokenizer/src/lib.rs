@@ -1,1 +1,269 @@
-//! Text to token ids as the model authors do it, from the tables in a GGUF file
+//! Text to token ids as the model authors do it, from the tables in a GGUF file.
+//!
+//! Two kinds of tokenizer are built: SentencePiece BPE (Gemma) and WordPiece (BERT). The measure is the Hugging
+//! Face tokenizer of the model: ids are equal for every text, also where other engines differ.
+
+#![forbid(unsafe_code)]
+
+mod bert_normalizer;
+mod bert_tables;
+mod decode;
+mod error;
+mod load;
+mod merge;
+mod seams;
+mod sentencepiece;
+mod special;
+mod vocabulary;
+mod wordpiece;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bert_normalizer::BertNormalizer;
+use sentencepiece::SentencePiece;
+use special::{Fragment, SpecialTexts};
+use vocabulary::Vocabulary;
+use wordpiece::WordPiece;
+
+pub use error::{Error, ErrorKind};
+pub use vocabulary::TokenType;
+
+/// The algorithm of a tokenizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// SentencePiece byte-pair encoding with byte fallback (`llama` in GGUF): Gemma, Llama 2, Mistral.
+    SentencePieceBpe,
+    /// WordPiece over BERT's normalisation (`bert` in GGUF): MiniLM, BGE, E5, GTE.
+    WordPiece,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::SentencePieceBpe => "SentencePiece BPE",
+            Kind::WordPiece => "WordPiece",
+        })
+    }
+}
+
+/// What the texts of special tokens (`[SEP]`, `<eos>`) in the input mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpecialTokens {
+    /// They are those tokens, as in the authors' tokenizers.
+    #[default]
+    Parse,
+    /// They are text like any other: control tokens never come out of a text. User-defined tokens, which
+    /// are text themselves (runs of newlines, HTML tags), still do.
+    PlainText,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct SpecialIds {
+    bos: Option<u32>,
+    eos: Option<u32>,
+    unk: Option<u32>,
+    sep: Option<u32>,
+    pad: Option<u32>,
+    mask: Option<u32>,
+}
+
+enum Algorithm {
+    SentencePiece(SentencePiece),
+    WordPiece(WordPiece),
+}
+
+/// Text to token ids and back. Immutable: share it between threads freely.
+pub struct Tokenizer {
+    vocabulary: Vocabulary,
+    algorithm: Algorithm,
+    /// Found in raw text with [`SpecialTokens::Parse`].
+    marks: SpecialTexts,
+    /// Found in raw text with [`SpecialTokens::PlainText`].
+    user_defined: SpecialTexts,
+    special: SpecialIds,
+    prefix: Vec<u32>,
+    suffix: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Builds the tokenizer that a GGUF file describes (`tokenizer.ggml.*`).
+    ///
+    /// # Errors
+    /// A kind that is not supported, a key that is missing, or tables that contradict each other; the
+    /// error names the key.
+    pub fn from_metadata(metadata: &gguf::Metadata) -> Result<Tokenizer, Error> {
+        let kind = load::kind(metadata)?;
+        let vocabulary = load::vocabulary(metadata, kind)?;
+        let special = load::special_ids(metadata, kind, &vocabulary)?;
+        let required = |id: Option<u32>, key: &str, what: &str| {
+            id.ok_or_else(|| {
+                Error::missing(key, format!("the tokenizer needs its {what} token; set the key"))
+            })
+        };
+        let (algorithm, prefix, suffix) = match kind {
+            Kind::SentencePieceBpe => {
+                let scores = load::scores(metadata, vocabulary.len())?;
+                let space_prefix = load::boolean(metadata, load::ADD_SPACE_PREFIX)?.unwrap_or(true);
+                let (mut prefix, mut suffix) = (Vec::new(), Vec::new());
+                if load::boolean(metadata, load::ADD_BOS)?.unwrap_or(true) {
+                    prefix.push(required(special.bos, load::BOS, "BOS")?);
+                }
+                if load::boolean(metadata, load::ADD_EOS)?.unwrap_or(false) {
+                    suffix.push(required(special.eos, load::EOS, "EOS")?);
+                }
+                let pieces = SentencePiece::new(&vocabulary, &scores, special.unk, space_prefix)?;
+                (Algorithm::SentencePiece(pieces), prefix, suffix)
+            }
+            Kind::WordPiece => {
+                let lowercase = load::boolean(metadata, load::LOWERCASE)?.unwrap_or(true);
+                let strip_accents = load::boolean(metadata, load::STRIP_ACCENTS)?.unwrap_or(lowercase);
+                let normalizer = BertNormalizer { lowercase, strip_accents };
+                let unknown = required(special.unk, load::UNKNOWN, "unknown")?;
+                // BERT's template: [CLS] text [SEP], whatever the add_* keys of a converter say.
+                let prefix = vec![required(special.bos, load::BOS, "CLS")?];
+                let suffix = vec![required(special.sep, load::SEPARATOR, "SEP")?];
+                (Algorithm::WordPiece(WordPiece::new(&vocabulary, normalizer, unknown)), prefix, suffix)
+            }
+        };
+        let texts = |marks: bool| {
+            let ids = vocabulary.ids().filter(|&id| SpecialTexts::applies(&vocabulary, id, marks));
+            SpecialTexts::new(ids.map(|id| (special_text(&vocabulary, kind, id).into(), id)))
+        };
+        let (marks, user_defined) = (texts(true), texts(false));
+        Ok(Tokenizer { vocabulary, algorithm, marks, user_defined, special, prefix, suffix })
+    }
+
+    /// The ids of a text, without what [`Tokenizer::prefix`] and [`Tokenizer::suffix`] add. Never fails: what has
+    /// no token becomes bytes or the unknown token.
+    pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
+        // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
+        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        let specials = match special {
+            SpecialTokens::Parse => &self.marks,
+            SpecialTokens::PlainText => &self.user_defined,
+        };
+        let vocabulary = &self.vocabulary;
+        match &self.algorithm {
+            Algorithm::SentencePiece(pieces) => {
+                let mut scratch = sentencepiece::Scratch::default();
+                specials.split(text, |fragment| match fragment {
+                    Fragment::Text(text) => pieces.encode(vocabulary, text, &mut scratch, &mut ids),
+                    Fragment::Token(id) => ids.push(id),
+                });
+            }
+            Algorithm::WordPiece(words) => {
+                let mut scratch = wordpiece::Scratch::default();
+                specials.split(text, |fragment| match fragment {
+                    Fragment::Text(text) => words.encode(vocabulary, text, &mut scratch, &mut ids),
+                    Fragment::Token(id) => ids.push(id),
+                });
+            }
+        }
+        ids
+    }
+
+    /// Readable text of ids; marks such as `[CLS]` are left out, ids beyond the vocabulary too.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        match &self.algorithm {
+            Algorithm::SentencePiece(pieces) => {
+                decode::sentencepiece(&self.vocabulary, ids, pieces.space_prefix())
+            }
+            Algorithm::WordPiece(_) => decode::wordpiece(&self.vocabulary, ids),
+        }
+    }
+
+    /// What goes before a single text: BOS, `[CLS]`, or nothing.
+    pub fn prefix(&self) -> &[u32] {
+        &self.prefix
+    }
+
+    /// What goes after a single text: EOS, `[SEP]`, or nothing.
+    pub fn suffix(&self) -> &[u32] {
+        &self.suffix
+    }
+
+    /// Number of tokens; every id is below it.
+    pub fn vocab_size(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// The text of a token as the authors print it: `##ing`, `▁hello`, `<0x0A>`.
+    pub fn piece(&self, id: u32) -> Option<Cow<'_, str>> {
+        let text = self.vocabulary.get(id)?;
+        if self.kind() == Kind::SentencePieceBpe {
+            return Some(Cow::Borrowed(text));
+        }
+        let normal = matches!(self.token_type(id), Some(TokenType::Normal | TokenType::Unused));
+        Some(match wordpiece::start_of_word(text) {
+            Some(start) => Cow::Borrowed(start),
+            None if normal => Cow::Owned(format!("##{text}")),
+            None => Cow::Borrowed(text),
+        })
+    }
+
+    /// The algorithm.
+    pub fn kind(&self) -> Kind {
+        match self.algorithm {
+            Algorithm::SentencePiece(_) => Kind::SentencePieceBpe,
+            Algorithm::WordPiece(_) => Kind::WordPiece,
+        }
+    }
+
+    /// What a token is for.
+    pub fn token_type(&self, id: u32) -> Option<TokenType> {
+        self.vocabulary.token_type(id)
+    }
+
+    /// Beginning of text; `[CLS]` for WordPiece.
+    pub fn bos(&self) -> Option<u32> {
+        self.special.bos
+    }
+
+    /// End of text.
+    pub fn eos(&self) -> Option<u32> {
+        self.special.eos
+    }
+
+    /// What stands for text that has no token.
+    pub fn unk(&self) -> Option<u32> {
+        self.special.unk
+    }
+
+    /// Separator of texts, `[SEP]`.
+    pub fn sep(&self) -> Option<u32> {
+        self.special.sep
+    }
+
+    /// Padding, which this engine never needs.
+    pub fn pad(&self) -> Option<u32> {
+        self.special.pad
+    }
+
+    /// The masked word of a masked language model.
+    pub fn mask(&self) -> Option<u32> {
+        self.special.mask
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("kind", &self.kind())
+            .field("vocab_size", &self.vocab_size())
+            .field("special", &self.special)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text by which a special token is found. GGUF sets U+2581 before all but the control tokens of BERT.
+fn special_text(vocabulary: &Vocabulary, kind: Kind, id: u32) -> &str {
+    let text = vocabulary.text(id);
+    match kind {
+        Kind::WordPiece if vocabulary.token_type(id) != Some(TokenType::Control) => {
+            wordpiece::start_of_word(text).unwrap_or(text)
+        }
+        _ => text,
+    }
+}

@@ -1,0 +1,38 @@
+//! Ids of many texts, for comparison with another tokenizer (scripts/tokenizer_oracle.py).
+//!
+//! `oracle_ids MODEL.gguf [plain]`: from stdin records of a little-endian u32 length and that many bytes of UTF-8;
+//! to stdout records of a u32 count and that many u32 ids, without prefix and suffix.
+
+use std::error::Error;
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+
+use connote_tokenizer::{SpecialTokens, Tokenizer};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let model = arguments.next().ok_or("usage: oracle_ids MODEL.gguf [plain]")?;
+    let special = match arguments.next().as_deref() {
+        None => SpecialTokens::Parse,
+        Some("plain") => SpecialTokens::PlainText,
+        Some(other) => return Err(format!("unknown argument {other:?}; only `plain` is known").into()),
+    };
+    let file = gguf::Gguf::open(model.as_str())?;
+    let tokenizer = Tokenizer::from_metadata(file.metadata())?;
+    let (mut input, mut output) = (BufReader::new(io::stdin().lock()), BufWriter::new(io::stdout().lock()));
+    loop {
+        let mut length = [0u8; 4];
+        match input.read_exact(&mut length) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            other => other?,
+        }
+        let mut text = Vec::new();
+        input.by_ref().take(u32::from_le_bytes(length).into()).read_to_end(&mut text)?;
+        let ids = tokenizer.encode(std::str::from_utf8(&text)?, special);
+        output.write_all(&(ids.len() as u32).to_le_bytes())?;
+        for id in ids {
+            output.write_all(&id.to_le_bytes())?;
+        }
+    }
+    output.flush()?;
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Ids back to readable text, as the authors' decoders print it. Marks are left out.
+
+use crate::sentencepiece::{SPACE, byte_of};
+use crate::vocabulary::{TokenType, Vocabulary};
+use crate::wordpiece::start_of_word;
+
+/// SentencePiece: U+2581 is a space, byte tokens are bytes. What is no UTF-8 becomes U+FFFD.
+pub(crate) fn sentencepiece(vocabulary: &Vocabulary, ids: &[u32], space_prefix: bool) -> String {
+    let mut bytes = Vec::new();
+    for &id in ids {
+        let text = vocabulary.text(id);
+        match vocabulary.token_type(id) {
+            None | Some(TokenType::Control) => {}
+            Some(TokenType::Byte) if byte_of(text).is_some() => bytes.extend(byte_of(text)),
+            _ => bytes.extend_from_slice(text.replace(SPACE, " ").as_bytes()),
+        }
+    }
+    let text =
+        String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into());
+    match text.strip_prefix(' ') {
+        Some(rest) if space_prefix => rest.to_owned(),
+        _ => text,
+    }
+}
+
+/// WordPiece: a space before every word but the first, none before `. ? ! ,` and some English endings.
+pub(crate) fn wordpiece(vocabulary: &Vocabulary, ids: &[u32]) -> String {
+    let mut out = String::new();
+    for &id in ids {
+        let Some(text) = vocabulary.get(id) else { continue };
+        if vocabulary.token_type(id) == Some(TokenType::Control) {
+            continue;
+        }
+        let Some(word) = start_of_word(text) else {
+            out.push_str(text);
+            continue;
+        };
+        if !out.is_empty() && !matches!(word, "." | "?" | "!" | "," | "n't" | "'m" | "'s" | "'ve" | "'re") {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}

@@ -1,0 +1,136 @@
+//! Byte-pair merging: joining neighbours, best pair first, until no pair is a token.
+//!
+//! The order is the one of the merge list that Hugging Face derives from a SentencePiece vocabulary: by the
+//! score of the result (high first), then by the characters of the left part and of the right part (many
+//! first), then by id, then from left to right. The list itself (515,000 pairs for Gemma) is not needed: a
+//! pair can be merged if and only if its text is a token. A heap makes it O(n log n).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::vocabulary::{PieceIndex, Vocabulary};
+
+const NONE: u32 = u32::MAX;
+
+/// A stretch of text that is one token so far.
+struct Symbol {
+    /// Bytes of the text; empty once it was merged into its left neighbour.
+    start: usize,
+    end: usize,
+    chars: u32,
+    previous: u32,
+    next: u32,
+    id: u32,
+}
+
+/// A pair that could be merged, packed so that the least one comes first: rank of the result (32 bits), 65,535
+/// less the characters of the left and of the right part (16 bits each), id of the result, place of the left part.
+type Candidate = u128;
+
+/// What merging works in, kept from one stretch of text to the next.
+#[derive(Default)]
+pub(crate) struct Merger {
+    symbols: Vec<Symbol>,
+    heap: BinaryHeap<Reverse<Candidate>>,
+}
+
+/// The tokens that merging may make, and their order.
+pub(crate) struct MergeTable<'a> {
+    pub(crate) vocabulary: &'a Vocabulary,
+    pub(crate) index: &'a PieceIndex,
+    /// Per id: lower merges first.
+    pub(crate) ranks: &'a [u32],
+}
+
+impl Merger {
+    /// Most characters of one stretch; places have 32 bits and `NONE` is one of them.
+    pub(crate) const LONGEST: usize = 1 << 30;
+
+    /// Merges `text`, at most [`Merger::LONGEST`] characters, and appends the ids. A character that is no
+    /// token goes to `fallback` with the ids so far.
+    pub(crate) fn merge(
+        &mut self,
+        table: &MergeTable<'_>,
+        text: &str,
+        ids: &mut Vec<u32>,
+        mut fallback: impl FnMut(&str, &mut Vec<u32>),
+    ) {
+        self.symbols.clear();
+        self.heap.clear();
+        let bytes = text.as_bytes();
+        for (place, (start, c)) in text.char_indices().enumerate() {
+            let end = start + c.len_utf8();
+            let id = table.index.get(table.vocabulary, &bytes[start..end]).unwrap_or(NONE);
+            let place = place as u32;
+            self.symbols.push(Symbol {
+                start,
+                end,
+                chars: 1,
+                previous: if place == 0 { NONE } else { place - 1 },
+                next: place + 1,
+                id,
+            });
+        }
+        let Some(last) = self.symbols.last_mut() else { return };
+        last.next = NONE;
+        for left in 0..self.symbols.len() as u32 - 1 {
+            self.consider(table, bytes, left);
+        }
+        while let Some(Reverse(candidate)) = self.heap.pop() {
+            self.apply(table, bytes, candidate);
+        }
+        let mut place = 0;
+        while place != NONE {
+            let symbol = &self.symbols[place as usize];
+            match symbol.id {
+                NONE => fallback(&text[symbol.start..symbol.end], ids),
+                id => ids.push(id),
+            }
+            place = symbol.next;
+        }
+    }
+
+    /// Puts the pair that begins at `left` on the heap if its text is a token.
+    fn consider(&mut self, table: &MergeTable<'_>, bytes: &[u8], left: u32) {
+        let first = &self.symbols[left as usize];
+        let Some(second) = self.symbols.get(first.next as usize) else { return };
+        // Both parts must be tokens: what was split into bytes merges with nothing.
+        if first.id == NONE || second.id == NONE {
+            return;
+        }
+        let Some(id) = table.index.get(table.vocabulary, &bytes[first.start..second.end]) else { return };
+        let shortness = |chars: u32| u128::from(u16::MAX - chars.min(u32::from(u16::MAX)) as u16);
+        self.heap.push(Reverse(
+            u128::from(table.ranks[id as usize]) << 96
+                | shortness(first.chars) << 80
+                | shortness(second.chars) << 64
+                | u128::from(id) << 32
+                | u128::from(left),
+        ));
+    }
+
+    /// Merges the pair, unless one of its parts was merged elsewhere meanwhile.
+    fn apply(&mut self, table: &MergeTable<'_>, bytes: &[u8], candidate: Candidate) {
+        let (left, id) = (candidate as u32, (candidate >> 32) as u32);
+        let first = &self.symbols[left as usize];
+        let Some(second) = self.symbols.get(first.next as usize) else { return };
+        // The parts only grow, so that the pair still has the text of `id` exactly when it has its length.
+        let stale = first.start == first.end || second.end - first.start != table.vocabulary.text(id).len();
+        if stale {
+            return;
+        }
+        let (right, end, chars, next) = (first.next, second.end, first.chars + second.chars, second.next);
+        let second = &mut self.symbols[right as usize];
+        second.end = second.start;
+        let first = &mut self.symbols[left as usize];
+        (first.end, first.chars, first.next, first.id) = (end, chars, next, id);
+        let previous = first.previous;
+        if let Some(after) = self.symbols.get_mut(next as usize) {
+            after.previous = left;
+        }
+        if previous != NONE {
+            self.consider(table, bytes, previous);
+        }
+        self.consider(table, bytes, left);
+    }
+}

@@ -1,0 +1,176 @@
+//! SentencePiece byte-pair encoding (`tokenizer.ggml.model` = `llama`), as Gemma's Hugging Face tokenizer does it.
+
+use crate::error::Error;
+use crate::merge::{MergeTable, Merger};
+use crate::seams::Seams;
+use crate::vocabulary::{PieceIndex, TokenType, Vocabulary};
+
+/// What stands for a space in tokens, U+2581.
+pub(crate) const SPACE: char = '\u{2581}';
+
+/// The merging side of a SentencePiece tokenizer.
+pub(crate) struct SentencePiece {
+    /// The tokens that text can become: normal and user-defined ones.
+    index: PieceIndex,
+    ranks: Vec<u32>,
+    seams: Seams,
+    /// Token of every byte that has one.
+    bytes: Vec<Option<u32>>,
+    unknown: Option<u32>,
+    /// Whether every stretch of text begins with a space that is not there.
+    space_prefix: bool,
+}
+
+impl SentencePiece {
+    /// `scores`: one for each token, none of them NaN.
+    pub(crate) fn new(
+        vocabulary: &Vocabulary,
+        scores: &[f32],
+        unknown: Option<u32>,
+        space_prefix: bool,
+    ) -> Result<SentencePiece, Error> {
+        let is_piece =
+            |id: &u32| matches!(vocabulary.token_type(*id), Some(TokenType::Normal | TokenType::UserDefined));
+        let mut bytes = vec![None; 256];
+        for id in vocabulary.ids() {
+            if vocabulary.token_type(id) == Some(TokenType::Byte)
+                && let Some(byte) = byte_of(vocabulary.text(id))
+            {
+                bytes[usize::from(byte)].get_or_insert(id);
+            }
+        }
+        if bytes.contains(&None) && unknown.is_none() {
+            return Err(Error::missing(
+                "tokenizer.ggml.unknown_token_id",
+                "the file has neither all byte tokens <0x00>..<0xFF> nor an unknown token, so that some \
+                 texts have no ids; convert the model again",
+            ));
+        }
+        let ranks = vocabulary.ids().zip(scores).map(|(id, &score)| rank(vocabulary, id, score)).collect();
+        Ok(SentencePiece {
+            index: PieceIndex::new(vocabulary, vocabulary.ids().filter(is_piece), 0),
+            ranks,
+            seams: Seams::new(vocabulary, vocabulary.ids().filter(is_piece)),
+            bytes,
+            unknown,
+            space_prefix,
+        })
+    }
+
+    /// Whether a space is put before every stretch of text.
+    pub(crate) fn space_prefix(&self) -> bool {
+        self.space_prefix
+    }
+
+    /// Appends the ids of a stretch of ordinary text.
+    pub(crate) fn encode(
+        &self,
+        vocabulary: &Vocabulary,
+        text: &str,
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) {
+        let Scratch { escaped, merger } = scratch;
+        escaped.clear();
+        if self.space_prefix {
+            escaped.push(SPACE);
+        }
+        for (i, part) in text.split(' ').enumerate() {
+            if i > 0 {
+                escaped.push(SPACE);
+            }
+            escaped.push_str(part);
+        }
+        let table = MergeTable { vocabulary, index: &self.index, ranks: &self.ranks };
+        // Unknowns side by side become one, but not the ones of an earlier stretch.
+        let floor = ids.len();
+        for stretch in self.stretches(escaped) {
+            merger.merge(&table, stretch, ids, |character, ids| self.fall_back(character, floor, ids));
+        }
+    }
+
+    /// Cuts the text at its seams.
+    fn stretches<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let mut chars = rest.char_indices();
+            let (_, mut left) = chars.next()?;
+            let cut = chars
+                .enumerate()
+                .find(|&(count, (_, right))| {
+                    let seam = self.seams.between(left, right) || count + 1 == Merger::LONGEST;
+                    left = right;
+                    seam
+                })
+                .map_or(rest.len(), |(_, (at, _))| at);
+            let (stretch, after) = rest.split_at(cut);
+            rest = after;
+            Some(stretch)
+        })
+    }
+
+    /// A character that no token has: its bytes if all of them are tokens, else unknown.
+    fn fall_back(&self, character: &str, floor: usize, ids: &mut Vec<u32>) {
+        let tokens = character.bytes().map(|byte| self.bytes[usize::from(byte)]);
+        if tokens.clone().all(|token| token.is_some()) {
+            ids.extend(tokens.flatten());
+        } else if let Some(unknown) = self.unknown
+            && ids[floor..].last() != Some(&unknown)
+        {
+            ids.push(unknown);
+        }
+    }
+}
+
+/// What a call works in.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    escaped: String,
+    merger: Merger,
+}
+
+/// The byte that a byte token stands for.
+pub(crate) fn byte_of(text: &str) -> Option<u8> {
+    let hex = text.strip_prefix("<0x")?.strip_suffix('>')?;
+    if hex.len() != 2 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    u8::from_str_radix(hex, 16).ok()
+}
+
+/// Order-keeping image of a score, high scores first. User-defined tokens have 0, the highest score there is,
+/// in the authors' files; GGUF writes -1000 for them, which says nothing.
+fn rank(vocabulary: &Vocabulary, id: u32, score: f32) -> u32 {
+    if vocabulary.token_type(id) == Some(TokenType::UserDefined) {
+        return 0;
+    }
+    // Adding 0 turns -0 into 0.
+    let bits = (score + 0.0).to_bits();
+    if bits >> 31 == 0 { !(bits | 1 << 31) } else { bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_keep_the_order_of_scores() {
+        let mut vocabulary = Vocabulary::new();
+        assert!(vocabulary.push("a"));
+        let scores = [f32::INFINITY, 7.5, 1.0, 1e-40, 0.0, -1e-40, -1.0, -255_504.0, f32::NEG_INFINITY];
+        let ranks: Vec<u32> = scores.iter().map(|&score| rank(&vocabulary, 0, score)).collect();
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
+        assert_eq!(rank(&vocabulary, 0, -0.0), rank(&vocabulary, 0, 0.0));
+        vocabulary.set_type(0, TokenType::UserDefined);
+        assert!(rank(&vocabulary, 0, -1000.0) <= ranks[0]);
+    }
+
+    #[test]
+    fn byte_tokens_are_read_strictly() {
+        assert_eq!(byte_of("<0x0A>"), Some(10));
+        assert_eq!(byte_of("<0xff>"), Some(255));
+        for text in ["<0x+1>", "<0x1>", "<0x123>", "0x12", "<0x12", "<0x\u{e9}>", ""] {
+            assert_eq!(byte_of(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! WordPiece (`tokenizer.ggml.model` = `bert`), as Hugging Face's BertTokenizer does it.
+
+use crate::bert_normalizer::{self, BertNormalizer};
+use crate::sentencepiece::SPACE;
+use crate::vocabulary::{PieceIndex, TokenType, Vocabulary};
+
+/// Longer words are unknown, in characters. Not in the file; every BERT tokenizer has this value.
+const LONGEST_WORD: usize = 100;
+
+/// The matching side of a WordPiece tokenizer.
+pub(crate) struct WordPiece {
+    /// Pieces that begin a word. GGUF writes them with U+2581 in front, which is skipped.
+    starts: PieceIndex,
+    /// Pieces that go on with a word. GGUF writes them without the authors' `##`.
+    continuations: PieceIndex,
+    normalizer: BertNormalizer,
+    unknown: u32,
+}
+
+impl WordPiece {
+    pub(crate) fn new(vocabulary: &Vocabulary, normalizer: BertNormalizer, unknown: u32) -> WordPiece {
+        let pieces = |start| {
+            vocabulary.ids().filter(move |&id| {
+                is_piece(vocabulary, id) && start_of_word(vocabulary.text(id)).is_some() == start
+            })
+        };
+        WordPiece {
+            starts: PieceIndex::new(vocabulary, pieces(true), SPACE.len_utf8()),
+            continuations: PieceIndex::new(vocabulary, pieces(false), 0),
+            normalizer,
+            unknown,
+        }
+    }
+
+    /// Appends the ids of a stretch of ordinary text.
+    pub(crate) fn encode(
+        &self,
+        vocabulary: &Vocabulary,
+        text: &str,
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) {
+        self.normalizer.words(text, scratch, |word| self.encode_word(vocabulary, word, ids));
+    }
+
+    /// Longest piece first; a word that cannot be covered is one unknown.
+    fn encode_word(&self, vocabulary: &Vocabulary, word: &str, ids: &mut Vec<u32>) {
+        // Four bytes a character at most, so that most words need no count.
+        if word.len() > LONGEST_WORD && word.chars().count() > LONGEST_WORD {
+            ids.push(self.unknown);
+            return;
+        }
+        let before = ids.len();
+        let mut at = 0;
+        while at < word.len() {
+            let index = if at == 0 { &self.starts } else { &self.continuations };
+            let mut end = word.floor_char_boundary(at + index.longest());
+            let found = loop {
+                if end <= at {
+                    break None;
+                }
+                if let Some(id) = index.get(vocabulary, &word.as_bytes()[at..end]) {
+                    break Some(id);
+                }
+                end = word.floor_char_boundary(end - 1);
+            };
+            let Some(id) = found else {
+                ids.truncate(before);
+                ids.push(self.unknown);
+                return;
+            };
+            ids.push(id);
+            at = end;
+        }
+    }
+}
+
+/// What a call works in.
+pub(crate) type Scratch = bert_normalizer::Scratch;
+
+/// Whether text can become this token.
+pub(crate) fn is_piece(vocabulary: &Vocabulary, id: u32) -> bool {
+    matches!(vocabulary.token_type(id), Some(TokenType::Normal | TokenType::UserDefined))
+}
+
+/// The word start that GGUF writes with U+2581 in front. The marker alone is no start of a word, but the
+/// piece `##▁`.
+pub(crate) fn start_of_word(text: &str) -> Option<&str> {
+    text.strip_prefix(SPACE).filter(|start| !start.is_empty())
+}
