@@ -2,6 +2,18 @@
 //!
 //! Two kinds of tokenizer are built: SentencePiece BPE (Gemma) and WordPiece (BERT). The measure is the Hugging
 //! Face tokenizer of the model: ids are equal for every text, also where other engines differ.
+//!
+//! ```no_run
+//! use connote_tokenizer::{SpecialTokens, Tokenizer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let file = gguf::Gguf::open("models/all-MiniLM-L6-v2-Q8_0.gguf")?;
+//! let tokenizer = Tokenizer::from_metadata(file.metadata())?;
+//! let ids = tokenizer.encode("hello world", SpecialTokens::Parse);
+//! let input = [tokenizer.prefix(), &ids, tokenizer.suffix()].concat();
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 

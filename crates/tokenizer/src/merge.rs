@@ -15,8 +15,8 @@ const NONE: u32 = u32::MAX;
 /// A stretch of text that is one token so far.
 struct Symbol {
     /// Bytes of the text; empty once it was merged into its left neighbour.
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     chars: u32,
     previous: u32,
     next: u32,
@@ -43,8 +43,8 @@ pub(crate) struct MergeTable<'a> {
 }
 
 impl Merger {
-    /// Most characters of one stretch; places have 32 bits and `NONE` is one of them.
-    pub(crate) const LONGEST: usize = 1 << 30;
+    /// Most characters of one stretch: places and offsets have 32 bits, a character at most 4 bytes.
+    pub(crate) const LONGEST: usize = 1 << 29;
 
     /// Merges `text`, at most [`Merger::LONGEST`] characters, and appends the ids. A character that is no
     /// token goes to `fallback` with the ids so far.
@@ -63,8 +63,8 @@ impl Merger {
             let id = table.index.get(table.vocabulary, &bytes[start..end]).unwrap_or(NONE);
             let place = place as u32;
             self.symbols.push(Symbol {
-                start,
-                end,
+                start: start as u32,
+                end: end as u32,
                 chars: 1,
                 previous: if place == 0 { NONE } else { place - 1 },
                 next: place + 1,
@@ -83,7 +83,7 @@ impl Merger {
         while place != NONE {
             let symbol = &self.symbols[place as usize];
             match symbol.id {
-                NONE => fallback(&text[symbol.start..symbol.end], ids),
+                NONE => fallback(&text[symbol.start as usize..symbol.end as usize], ids),
                 id => ids.push(id),
             }
             place = symbol.next;
@@ -98,7 +98,8 @@ impl Merger {
         if first.id == NONE || second.id == NONE {
             return;
         }
-        let Some(id) = table.index.get(table.vocabulary, &bytes[first.start..second.end]) else { return };
+        let text = &bytes[first.start as usize..second.end as usize];
+        let Some(id) = table.index.get(table.vocabulary, text) else { return };
         let shortness = |chars: u32| u128::from(u16::MAX - chars.min(u32::from(u16::MAX)) as u16);
         self.heap.push(Reverse(
             u128::from(table.ranks[id as usize]) << 96
@@ -115,7 +116,8 @@ impl Merger {
         let first = &self.symbols[left as usize];
         let Some(second) = self.symbols.get(first.next as usize) else { return };
         // The parts only grow, so that the pair still has the text of `id` exactly when it has its length.
-        let stale = first.start == first.end || second.end - first.start != table.vocabulary.text(id).len();
+        let length = (second.end - first.start) as usize;
+        let stale = first.start == first.end || length != table.vocabulary.text(id).len();
         if stale {
             return;
         }

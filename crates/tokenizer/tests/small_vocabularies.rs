@@ -20,6 +20,12 @@ fn pieces(tokenizer: &Tokenizer, text: &str) -> String {
 }
 
 #[test]
+fn threads_share_one() {
+    fn shared<T: Send + Sync + 'static>(_: &T) {}
+    shared(&bert().load().expect("valid"));
+}
+
+#[test]
 fn a_space_before_every_stretch() {
     let keys = llama(&[("\u{2581}", -3.0), ("a", -2.0), ("\u{2581}a", -1.0)]);
     let tokenizer = keys.load().expect("valid");
