@@ -80,6 +80,12 @@ fn marks_in_plain_text() {
 fn runs_of_spaces() {
     assert_eq!(GEMMA.encode(&" ".repeat(40), SpecialTokens::Parse), [167, 145]);
     assert_eq!(GEMMA.encode(&"\u{2581}".repeat(40), SpecialTokens::Parse), [167, 145]);
+    // "\u{2581}t" has the best score of all ordinary pieces; a run of spaces comes before it nevertheless.
+    let ids = GEMMA.encode("  the", SpecialTokens::Parse);
+    assert_eq!(
+        ids.iter().map(|&id| GEMMA.piece(id).unwrap_or_default()).collect::<Vec<_>>(),
+        ["\u{2581}\u{2581}", "the"]
+    );
     // A space, U+2581 and a space are three of a kind once spaces are escaped.
     let ids = GEMMA.encode("a \u{2581} b", SpecialTokens::Parse);
     assert_eq!(
