@@ -1,2 +1,40 @@
-//! The connote command.
-fn main() {}
+//! The `connote` command.
+//!
+//! stdout is data, stderr is progress and complaints. Exit codes: 0 all done, 1 nothing could be done,
+//! 2 wrong use, 3 some rows failed.
+#![forbid(unsafe_code)]
+
+mod args;
+mod embed;
+mod failure;
+mod input;
+mod inspect;
+mod inspect_report;
+mod model;
+mod output;
+mod pages;
+mod progress;
+mod similar;
+mod tokenize;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Embed(args) => embed::run(&args),
+        Command::Tokenize(args) => tokenize::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Similar(args) => similar::run(&args),
+        Command::Completions { shell } => pages::completions(shell),
+        Command::Man { directory } => pages::man(directory.as_deref()),
+    };
+    match outcome {
+        Ok(code) => code.into(),
+        Err(failure) => failure.report(),
+    }
+}

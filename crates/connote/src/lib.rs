@@ -1,1 +1,64 @@
-//! Text embeddings on ordinary CPUs: a GGUF file in, vectors out
+//! Text embeddings on ordinary CPUs: a GGUF file in, vectors out.
+//!
+//! ```no_run
+//! let embedder = connote::Embedder::open("embeddinggemma-300m-Q8_0.gguf")?;
+//! let embeddings = embedder.embed(["What is the capital of France?", "Paris."])?;
+//! # Ok::<(), connote::Error>(())
+//! ```
+//!
+//! With a task (which chooses the model's prompt), dimensions, and a title:
+//!
+//! ```no_run
+//! use connote::{Embedder, Input, Request, Task};
+//!
+//! let embedder = Embedder::open("embeddinggemma-300m-dense-Q8_0.gguf")?;
+//! let query = embedder.embed(Request::new(["plant garlic when?"]).task(Task::Query).dimensions(256))?;
+//! let document = Input::new("In autumn, before the ground freezes.").title("Garlic");
+//! let documents = embedder.embed(Request::new([document]).task(Task::Document).dimensions(256))?;
+//! let likeness = connote::cosine_similarity(&query[0].vector, &documents[0].vector);
+//! # Ok::<(), connote::Error>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! - Token ids are those of the model authors' tokenizer, vectors those of their own stack in fp32.
+//! - A text's vector has the same bits whatever it is embedded with, in any order, on any number of threads.
+//! - No vector that is zero or not finite is handed out: that text gets an error.
+//!
+//! # Edges
+//!
+//! - No texts give no vectors. An empty text, or one of white space, is embedded as its special tokens
+//!   alone, as the authors' stack does; a model that has none refuses it ([`ErrorKind::NoTokens`]).
+//! - Texts longer than the limit are cut at the end, and say so ([`Embedding::truncated`]), unless
+//!   [`Options::truncation`] says otherwise.
+//! - NUL and other control characters are text like any other: what they become is the tokenizer's matter.
+#![forbid(unsafe_code)]
+
+mod embedder;
+mod embedding;
+mod error;
+mod fingerprint;
+mod known;
+mod model;
+mod plan;
+mod prepare;
+mod request;
+mod similarity;
+mod task;
+mod workers;
+
+pub use embedder::{Builder, Embedder};
+pub use embedding::Embedding;
+pub use encoder::Pooling;
+pub use error::{Error, ErrorKind};
+pub use fingerprint::Fingerprint;
+pub use kernels::Level;
+pub use known::{KNOWN_MODELS, KnownModel, PromptTemplate};
+pub use model::Model;
+pub use prepare::Prepared;
+pub use request::{Input, Options, Request, SpecialTokens, Truncation};
+pub use similarity::cosine_similarity;
+pub use task::Task;
+
+/// The rooms below, for those who need more than vectors.
+pub use {encoder, gguf, kernels, tokenizer};

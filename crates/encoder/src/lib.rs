@@ -1,1 +1,35 @@
-//! Token ids to embedding rows: transformer architectures as declarations over one block
+//! Token ids in, embedding rows out.
+//!
+//! The way of the data: [`describe`] reads keys and tensor names into a plain [`Config`];
+//! [`Encoder::load`] packs the weights once; [`Encoder::forward`] turns a packed [`Batch`] of token ids
+//! into vectors, with all scratch in a [`Workspace`].
+//!
+//! An architecture is a declaration (see `arch/`); one block executes them all. Architecture names appear
+//! nowhere else.
+//!
+//! A sequence's vector has the same bits in every batch: rows never mix but in attention, attention is
+//! computed per sequence, and every sum has an order of its own row.
+#![forbid(unsafe_code)]
+
+mod arch;
+mod attention;
+mod batch;
+mod block;
+mod config;
+mod encoder;
+mod error;
+mod keys;
+mod pooling;
+mod tensors;
+mod weights;
+mod workspace;
+
+pub use arch::{describe, names as architectures};
+pub use batch::Batch;
+pub use config::{
+    Activation, BlockNorms, Config, FeedForward, Heads, LayerConfig, Mask, Norm, NormNames, Positions, Rope,
+};
+pub use encoder::Encoder;
+pub use error::{Error, ErrorKind};
+pub use pooling::Pooling;
+pub use workspace::Workspace;

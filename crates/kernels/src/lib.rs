@@ -1,1 +1,37 @@
-//! Arithmetic on slices for text embedding, one row of functions per CPU level
+//! Arithmetic on slices, one row of functions per CPU level.
+//!
+//! The house has three kinds of rooms:
+//!
+//! - [`decode`]: one plain function per GGUF tensor type, blocks of bytes to `f32`. The oracle for packing.
+//! - bodies ([`elementwise`](self), norms, softmax, RoPE): safe Rust written once over fixed lanes, so that
+//!   the compiler vectorises them for whatever level they are compiled at. Their results are the same bits
+//!   at every level.
+//! - rows ([`Kernels`]): a table per CPU level that lists only what it improves over the level below.
+//!
+//! Every sum has one fixed order that depends on the row alone, never on how many rows are computed
+//! together or by how many threads: a text gets the same bits in any batch.
+//!
+//! Functions assert their shapes and return nothing; what can fail (a type without decoder, a level the
+//! machine lacks) is asked before.
+
+mod activation;
+pub mod decode;
+mod lanes;
+mod level;
+mod matmul;
+mod norm;
+mod panels;
+mod rope;
+mod rows;
+mod softmax;
+mod table;
+#[cfg(target_arch = "x86_64")]
+mod table_avx2;
+mod table_scalar;
+
+pub use level::{Level, LevelError};
+pub use matmul::matmul;
+pub use panels::Panels;
+pub use rope::RopeTable;
+pub use rows::{Rows, RowsMut};
+pub use table::{Kernels, TILE_COLUMNS, TILE_ROWS, Tile};

@@ -1,1 +1,13 @@
-//! Reference arithmetic in f64, tiny random models and golden files for connote's tests
+//! What connote's tests share: reference arithmetic in f64, a naive forward pass, tiny random models, and
+//! the golden files.
+//!
+//! Everything here is written to be plainly right, from the papers and the GGUF fact sheet, and shares no
+//! arithmetic with the engine but the tensor decoders (which have their own reference, gguf-py).
+#![forbid(unsafe_code)]
+
+pub mod golden;
+pub mod models;
+pub mod naive;
+pub mod oracle;
+pub mod random;
+pub mod tiny;

@@ -1,0 +1,229 @@
+//! What the command line says.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use connote::{Options, Pooling, SpecialTokens, Task, Truncation};
+
+/// Text embeddings on ordinary CPUs: a GGUF file in, vectors out.
+#[derive(Debug, Parser)]
+#[command(name = "connote", version, max_term_width = 100)]
+#[command(after_help = "Without --model the built-in model serves (all-MiniLM-L6-v2, 384 dimensions, English).\n\
+    stdout is data; progress and complaints go to stderr.\n\
+    Exit codes: 0 all done, 1 nothing could be done, 2 wrong use, 3 some rows failed.\n\
+    CONNOTE_CPU=scalar|avx2 forces a CPU level that the machine has.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Turn texts into vectors
+    Embed(EmbedArgs),
+    /// Turn texts into token ids
+    Tokenize(TokenizeArgs),
+    /// Show what a model file holds, and what it lacks
+    Inspect(InspectArgs),
+    /// Rank texts by their likeness to a query
+    Similar(SimilarArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one a command
+    Man {
+        /// Write connote.1, connote-embed.1 and so on into this folder
+        #[arg(value_name = "FOLDER")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Which model.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models [default: built in]
+    #[arg(short, long, value_name = "PATH|NAME", env = "CONNOTE_MODEL", hide_env_values = true)]
+    pub(crate) model: Option<PathBuf>,
+}
+
+/// Which texts.
+#[derive(Debug, Args)]
+pub(crate) struct TextArgs {
+    /// The texts; without any, --input or standard input is read
+    #[arg(value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+    /// A file of texts; `-` is standard input
+    #[arg(short, long, value_name = "FILE|-", conflicts_with = "texts")]
+    pub(crate) input: Option<PathBuf>,
+    /// How the input is written [default: by the file's ending, else lines]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) input_format: Option<InputFormat>,
+}
+
+/// How texts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// A text a line
+    Lines,
+    /// A JSON object a line: {"text": .., "task"?: .., "title"?: .., "id"?: ..}
+    Jsonl,
+}
+
+/// What happens to a text before the network reads it.
+#[derive(Debug, Args)]
+pub(crate) struct PreparationArgs {
+    /// What the vectors are for: chooses the model's prompt. query, document, question-answering,
+    /// fact-checking, classification, clustering, similarity, code-retrieval or custom:DESCRIPTION
+    #[arg(short, long, value_name = "TASK")]
+    pub(crate) task: Option<Task>,
+    /// A prompt of your own, put before every text as it is
+    #[arg(long, value_name = "TEXT", conflicts_with = "task")]
+    pub(crate) prompt: Option<String>,
+    /// The title of the texts, for the document prompt
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// What to do with texts that are too long: error, end (cut the end) or start
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub(crate) truncate: Truncation,
+    /// The longest text in tokens, special tokens and prompt included [default: the model's]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<usize>,
+    /// Read texts such as [SEP] or <eos> in the input as plain text, not as special tokens
+    #[arg(long)]
+    pub(crate) plain_text: bool,
+}
+
+impl PreparationArgs {
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::new().truncation(self.truncate);
+        if let Some(task) = &self.task {
+            options = options.task(task.clone());
+        }
+        if let Some(prompt) = &self.prompt {
+            options = options.prompt(prompt);
+        }
+        if let Some(max_tokens) = self.max_tokens {
+            options = options.max_tokens(max_tokens);
+        }
+        if self.plain_text {
+            options = options.special_tokens(SpecialTokens::PlainText);
+        }
+        options
+    }
+}
+
+/// How the network runs and what becomes of its vectors.
+#[derive(Debug, Args)]
+pub(crate) struct VectorArgs {
+    /// Cut vectors to N values and normalise them again (Matryoshka models)
+    #[arg(short, long, value_name = "N")]
+    pub(crate) dimensions: Option<usize>,
+    /// How token rows become a vector: mean, cls, last or none (a vector a token) [default: the model's]
+    #[arg(long, value_name = "POOLING")]
+    pub(crate) pooling: Option<Pooling>,
+    /// Threads to work with; 0 is as many as this process may use
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  connote embed \"a cat on the mat\"\n  connote embed < lines.txt > vectors.jsonl\n  \
+    connote embed --input texts.jsonl --output vectors.jsonl --model embeddinggemma-300m-Q8_0.gguf --task document")]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    pub(crate) text: TextArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Where the vectors go; `-` is standard output. A file appears when it is complete
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+    /// How vectors are written [default: by the file's ending; text at a terminal, else jsonl]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    #[command(flatten)]
+    pub(crate) vector: VectorArgs,
+    /// Leave vectors as the network gives them, instead of unit length
+    #[arg(long)]
+    pub(crate) no_normalize: bool,
+    /// No progress and no summary on stderr
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// A JSON object a line
+    Jsonl,
+    /// Short and for people
+    Text,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizeArgs {
+    #[command(flatten)]
+    pub(crate) text: TextArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    /// All tokens of a text, however many: nothing is cut
+    #[arg(long, conflicts_with_all = ["truncate", "max_tokens"])]
+    pub(crate) full: bool,
+    /// Add the tokens' texts
+    #[arg(long)]
+    pub(crate) pieces: bool,
+    /// Add the number of tokens, and whether the text was cut
+    #[arg(long)]
+    pub(crate) counts: bool,
+    /// How results are written [default: text at a terminal, else jsonl]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models [default: built in]
+    #[arg(value_name = "PATH|NAME")]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// As JSON, with every key and tensor
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List every metadata key
+    #[arg(long)]
+    pub(crate) metadata: bool,
+    /// List every tensor
+    #[arg(long)]
+    pub(crate) tensors: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  connote similar \"how do plants eat\" \"photosynthesis turns light into sugar\" \"cats sleep a lot\"")]
+pub(crate) struct SimilarArgs {
+    /// The text that the others are compared with
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: String,
+    #[command(flatten)]
+    pub(crate) text: TextArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    /// The task of the texts, where it is not the query's: `--task query --text-task document`
+    #[arg(long, value_name = "TASK")]
+    pub(crate) text_task: Option<Task>,
+    #[command(flatten)]
+    pub(crate) vector: VectorArgs,
+    /// Show only the N best
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<usize>,
+    /// How results are written [default: text at a terminal, else jsonl]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+}

@@ -1,0 +1,78 @@
+//! How a command ends.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use connote::ErrorKind;
+
+/// How a command that ran to its end ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Everything was done.
+    Complete,
+    /// Some rows failed; each says why in its place.
+    SomeRowsFailed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Complete => ExitCode::SUCCESS,
+            Outcome::SomeRowsFailed => ExitCode::from(3),
+        }
+    }
+}
+
+/// Why a command did not run to its end.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing could be done: no model, no input, no place to write.
+    Nothing(String),
+    /// The command was asked for what makes no sense.
+    Usage(String),
+    /// Whoever read the output went away (`| head`): not an error.
+    ReaderGone,
+}
+
+impl Failure {
+    pub(crate) fn nothing(message: impl fmt::Display) -> Self {
+        Self::Nothing(message.to_string())
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::Usage(message.to_string())
+    }
+
+    /// From writing to standard output or to a file.
+    pub(crate) fn writing(what: impl fmt::Display, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Nothing(format!("{what}: cannot be written: {error}")),
+        }
+    }
+
+    /// Says it on stderr and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Failure::Nothing(message) => {
+                eprintln!("connote: {message}");
+                ExitCode::from(1)
+            }
+            Failure::Usage(message) => {
+                eprintln!("connote: {message}\nFor the options there are, try `connote --help`.");
+                ExitCode::from(2)
+            }
+            Failure::ReaderGone => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<connote::Error> for Failure {
+    fn from(error: connote::Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidRequest | ErrorKind::PoolingUnknown => Self::usage(error),
+            _ => Self::nothing(error),
+        }
+    }
+}

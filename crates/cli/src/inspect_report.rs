@@ -1,0 +1,101 @@
+//! The report of `connote inspect` for people.
+
+use comfy_table::{Table, presets};
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output::{Output, excerpt};
+
+/// Facts in the order in which a person asks for them: label, keys.
+const FACTS: &[(&str, &[&str])] = &[
+    ("Name", &["name"]),
+    ("Known as", &["known_as"]),
+    ("Architecture", &["architecture"]),
+    ("Licence", &["license"]),
+    ("File", &["files"]),
+    ("Size", &["bytes"]),
+    ("Parameters", &["parameters"]),
+    ("Tensors", &["tensor_types"]),
+    ("Runs here", &["runs"]),
+    ("Why not", &["why_not"]),
+    ("Dimensions", &["dimensions"]),
+    ("May be cut to", &["matryoshka"]),
+    ("Pooling", &["pooling"]),
+    ("Dense heads", &["dense_heads"]),
+    ("Longest text", &["max_tokens"]),
+    ("Context", &["context_length"]),
+    ("Layers", &["layers"]),
+    ("Tokenizer", &["tokenizer"]),
+    ("Vocabulary", &["vocabulary"]),
+    ("Adds before", &["adds_before"]),
+    ("Adds after", &["adds_after"]),
+    ("Fingerprint", &["fingerprint"]),
+];
+
+pub(crate) fn write(output: &mut Output, about: &Map<String, Value>) -> Result<(), Failure> {
+    let mut table = plain_table();
+    for (label, keys) in FACTS {
+        let value = keys.iter().find_map(|key| Some((*key, about.get(*key)?)));
+        if let Some(text) = value.and_then(|(key, value)| fact(key, value)) {
+            table.add_row([(*label).to_owned(), text]);
+        }
+    }
+    output.line(&table.to_string())?;
+    if let Some(Value::Object(prompts)) = about.get("prompts").filter(|p| p.as_object().is_some_and(|p| !p.is_empty())) {
+        output.line("\nPrompts (used only when a task is given):")?;
+        let mut table = plain_table();
+        for (task, prompt) in prompts {
+            table.add_row([format!("  {task}"), format!("{prompt}")]);
+        }
+        output.line(&table.to_string())?;
+    }
+    for warning in about.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        output.line(&format!("\nWarning: {}", warning.as_str().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// How a fact reads; `None` where there is nothing to say.
+fn fact(key: &str, value: &Value) -> Option<String> {
+    match (key, value) {
+        (_, Value::Null) => None,
+        ("bytes", bytes) => Some(HumanBytes(bytes.as_u64()?).to_string()),
+        ("parameters" | "vocabulary", count) => Some(HumanCount(count.as_u64()?).to_string()),
+        ("tensor_types", Value::Object(types)) => {
+            Some(types.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", "))
+        }
+        (_, Value::Bool(yes)) => Some(if *yes { "yes" } else { "no" }.to_owned()),
+        (_, Value::String(text)) => (!text.is_empty()).then(|| text.clone()),
+        (_, Value::Array(list)) => {
+            let words = list.iter().map(|entry| entry.as_str().map_or_else(|| entry.to_string(), str::to_owned));
+            (!list.is_empty()).then(|| words.collect::<Vec<_>>().join(", "))
+        }
+        (_, other) => Some(other.to_string()),
+    }
+}
+
+pub(crate) fn write_metadata(output: &mut Output, metadata: &Value) -> Result<(), Failure> {
+    output.line("\nMetadata:")?;
+    let mut table = plain_table();
+    for (key, value) in metadata.as_object().into_iter().flatten() {
+        table.add_row([format!("  {key}"), excerpt(&value.to_string(), 80)]);
+    }
+    output.line(&table.to_string())
+}
+
+pub(crate) fn write_tensors(output: &mut Output, tensors: &Value) -> Result<(), Failure> {
+    output.line("\nTensors:")?;
+    let mut table = plain_table();
+    for tensor in tensors.as_array().into_iter().flatten() {
+        let text = |key: &str| tensor[key].as_str().unwrap_or_default().to_owned();
+        table.add_row([format!("  {}", text("name")), text("type"), tensor["shape"].to_string()]);
+    }
+    output.line(&table.to_string())
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}

@@ -1,0 +1,75 @@
+//! `connote similar`: texts ranked by their likeness to a query.
+
+use connote::{Input, Request, cosine_similarity};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::{OutputFormat, SimilarArgs};
+use crate::embed::{embed_rows, with_title};
+use crate::failure::{Failure, Outcome};
+use crate::input::Rows;
+use crate::model;
+use crate::output::{Output, excerpt};
+
+/// A line of output, the most alike first.
+#[derive(Serialize)]
+struct Ranked {
+    id: Value,
+    score: f32,
+    text: String,
+}
+
+pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
+    if args.vector.pooling == Some(connote::Pooling::None) {
+        return Err(Failure::usage("texts can only be compared by one vector each; choose another pooling than `none`"));
+    }
+    let mut options = args.preparation.options();
+    if let Some(dimensions) = args.vector.dimensions {
+        options = options.dimensions(dimensions);
+    }
+    let mut text_options = options.clone();
+    if let Some(task) = &args.text_task {
+        text_options = text_options.task(task.clone());
+    }
+    let mut rows = Rows::open(&args.text)?;
+    let embedder = model::load(&args.model, &args.vector)?;
+    embedder.model().check_options(&text_options)?;
+    let query = embedder.embed(Request::new([Input::new(&args.query)]).with(options))?;
+    let query = &query[0].vector;
+
+    let mut ranked: Vec<Ranked> = Vec::new();
+    let mut output = Output::stdout(args.output_format);
+    let mut outcome = Outcome::Complete;
+    loop {
+        let chunk = rows.next_chunk()?;
+        if chunk.is_empty() {
+            break;
+        }
+        let chunk = with_title(chunk, args.preparation.title.as_deref());
+        let results = embed_rows(&embedder, &text_options, &chunk)?;
+        for (row, result) in chunk.into_iter().zip(results) {
+            match (row.input, result) {
+                (Ok(input), Ok(embedding)) => ranked.push(Ranked {
+                    id: row.id,
+                    score: cosine_similarity(query, &embedding.vector),
+                    text: input.text().to_owned(),
+                }),
+                (_, Err(error)) | (Err(error), _) => {
+                    outcome = Outcome::SomeRowsFailed;
+                    output.failed(&row.id, &error)?;
+                }
+            }
+        }
+        // Only what can still be shown is kept.
+        ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+        ranked.truncate(args.top.unwrap_or(usize::MAX));
+    }
+    for one in &ranked {
+        match output.format() {
+            OutputFormat::Jsonl => output.json(one)?,
+            OutputFormat::Text => output.line(&format!("{:+.4}  {}  {}", one.score, one.id, excerpt(&one.text, 90)))?,
+        }
+    }
+    output.finish()?;
+    Ok(outcome)
+}

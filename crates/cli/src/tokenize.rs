@@ -1,0 +1,84 @@
+//! `connote tokenize`: texts in, token ids out, as `embed` would read them.
+
+use connote::Model;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::{OutputFormat, TokenizeArgs};
+use crate::embed::with_title;
+use crate::failure::{Failure, Outcome};
+use crate::input::{Row, RowError, Rows};
+use crate::model;
+use crate::output::{Output, excerpt};
+
+/// A line of output.
+#[derive(Serialize)]
+struct TokenizedRow<'a> {
+    id: &'a Value,
+    ids: &'a [u32],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pieces: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<bool>,
+}
+
+pub(crate) fn run(args: &TokenizeArgs) -> Result<Outcome, Failure> {
+    let mut rows = Rows::open(&args.text)?;
+    let model = model::open(&args.model)?;
+    let options = args.preparation.options();
+    model.check_options(&options)?;
+    let mut output = Output::stdout(args.output_format);
+    let mut outcome = Outcome::Complete;
+    loop {
+        let chunk = rows.next_chunk()?;
+        if chunk.is_empty() {
+            break;
+        }
+        for row in with_title(chunk, args.preparation.title.as_deref()) {
+            let prepared = row.input.as_ref().map_err(RowError::clone).and_then(|input| {
+                let prepared = match args.full {
+                    true => model.tokenize(input, &options).map(|ids| (ids, false)),
+                    false => model.prepare(input, &options).map(|text| (text.ids, text.truncated)),
+                };
+                prepared.map_err(RowError::from)
+            });
+            match prepared {
+                Ok((ids, truncated)) => write(&mut output, args, &model, &row, &ids, truncated)?,
+                Err(error) => {
+                    outcome = Outcome::SomeRowsFailed;
+                    output.failed(&row.id, &error)?;
+                }
+            }
+        }
+        output.flush()?;
+    }
+    output.finish()?;
+    Ok(outcome)
+}
+
+fn write(
+    output: &mut Output,
+    args: &TokenizeArgs,
+    model: &Model,
+    row: &Row,
+    ids: &[u32],
+    truncated: bool,
+) -> Result<(), Failure> {
+    let piece = |&id: &u32| model.tokenizer().piece(id).map_or_else(String::new, |piece| piece.into_owned());
+    if output.format() == OutputFormat::Jsonl {
+        return output.json(&TokenizedRow {
+            id: &row.id,
+            ids,
+            pieces: args.pieces.then(|| ids.iter().map(piece).collect()),
+            tokens: args.counts.then_some(ids.len()),
+            truncated: args.counts.then_some(truncated),
+        });
+    }
+    let text = row.input.as_ref().map_or("", |input| input.text());
+    let cut = if truncated { ", cut to fit" } else { "" };
+    output.line(&format!("{}  \"{}\"  {} tokens{cut}", row.id, excerpt(text, 60), ids.len()))?;
+    let pieces: Vec<String> = ids.iter().map(|id| format!("{}:{id}", excerpt(&piece(id), 40))).collect();
+    output.line(&format!("   {}", pieces.join(" ")))
+}

@@ -1,0 +1,295 @@
+//! The embedder: a model with its weights packed, shared by all threads.
+
+use std::path::Path;
+use std::sync::{Mutex, OnceLock};
+
+use encoder::{Batch, Encoder, Pooling, Workspace};
+use kernels::{Kernels, Level};
+
+use crate::embedding::{Embedding, finish};
+use crate::error::{Error, ErrorKind};
+use crate::fingerprint::{self, Fingerprint};
+use crate::model::Model;
+use crate::plan::{plan, token_budget};
+use crate::prepare::Prepared;
+use crate::request::{Input, Options, Request};
+use crate::workers;
+
+/// Turns texts into vectors. `Send + Sync`: share one, by reference or in an `Arc`, between any number of
+/// threads; no call waits for another.
+///
+/// ```
+/// # #[cfg(feature = "builtin")] {
+/// let embedder = connote::Embedder::builtin()?;
+/// let embeddings = embedder.embed(["a cat on the mat", "a feline on a rug"])?;
+/// assert_eq!(embeddings[0].vector.len(), 384);
+/// # }
+/// # Ok::<(), connote::Error>(())
+/// ```
+pub struct Embedder {
+    model: Model,
+    encoder: Encoder,
+    pooling: Pooling,
+    threads: usize,
+    workspaces: Mutex<Vec<Workspace>>,
+    weights: OnceLock<fingerprint::Digest>,
+    tokenizer: OnceLock<fingerprint::Digest>,
+}
+
+/// How an [`Embedder`] is made; see [`Embedder::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    threads: usize,
+    pooling: Option<Pooling>,
+    level: Option<Level>,
+}
+
+impl Builder {
+    /// How many threads work on a call. 0, the default: as many as this process may use.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Pooling, instead of what the file says.
+    pub fn pooling(mut self, pooling: Pooling) -> Self {
+        self.pooling = Some(pooling);
+        self
+    }
+
+    /// The CPU level, instead of what `CONNOTE_CPU` names or the fastest the machine has.
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// Opens a model file and packs its weights.
+    ///
+    /// # Errors
+    /// As [`Model::open`] and [`load`](Self::load).
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Embedder, Error> {
+        self.load(Model::open(path)?)
+    }
+
+    /// Packs the weights of an opened model.
+    ///
+    /// # Errors
+    /// If nobody says how the model pools, a tensor is missing or cannot be computed with, or the CPU level
+    /// is not to be had.
+    pub fn load(self, model: Model) -> Result<Embedder, Error> {
+        let pooling = self.pooling.or(model.pooling()).ok_or_else(|| {
+            let message = format!(
+                "the file of `{}` does not say how to pool, and models of its architecture differ. Set it as the \
+                 model's authors do: `--pooling mean`, `cls`, `last` or `none` (in the library, `Builder::pooling`)",
+                model.name()
+            );
+            Error::new(ErrorKind::PoolingUnknown, message)
+        })?;
+        let level = self.level.map_or_else(Level::chosen, Ok)?;
+        let kernels = Kernels::of(level).ok_or(kernels::LevelError::Lacking(level))?;
+        let encoder = Encoder::load(model.gguf(), kernels)?;
+        let (words, rows) = (model.tokenizer().vocab_size(), encoder.vocabulary());
+        if words > rows {
+            let message = format!("the tokenizer has {words} tokens and the embedding table {rows} rows; the file is damaged");
+            return Err(Error::new(ErrorKind::ModelFile, message));
+        }
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if self.threads == 0 { available() } else { self.threads };
+        Ok(Embedder {
+            model,
+            encoder,
+            pooling,
+            threads,
+            workspaces: Mutex::default(),
+            weights: OnceLock::new(),
+            tokenizer: OnceLock::new(),
+        })
+    }
+}
+
+impl Embedder {
+    /// Opens a model file with default settings.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().open(path)
+    }
+
+    /// Takes a GGUF file held in memory, at any alignment, with default settings.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn from_bytes(bytes: impl Into<gguf::Bytes>) -> Result<Self, Error> {
+        Self::builder().load(Model::from_bytes(bytes)?)
+    }
+
+    /// The model built into this program, with default settings.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    #[cfg(feature = "builtin")]
+    pub fn builtin() -> Result<Self, Error> {
+        Self::builder().load(Model::builtin()?)
+    }
+
+    /// Settings other than the default.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The vectors of all texts, in their order. No texts: no vectors.
+    ///
+    /// # Errors
+    /// If the options make no sense for this model, or for the first text that fails, with its index.
+    /// [`embed_each`](Self::embed_each) keeps the others.
+    pub fn embed(&self, request: impl Into<Request>) -> Result<Vec<Embedding>, Error> {
+        self.embed_each(request)?.into_iter().enumerate().map(|(index, one)| one.map_err(|e| e.at(index))).collect()
+    }
+
+    /// The vector of one text.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed).
+    pub fn embed_one(&self, text: impl Into<Input>) -> Result<Embedding, Error> {
+        let result = self.embed_each(Request::new([text]))?.pop();
+        result.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "one text gave no result")))
+    }
+
+    /// A result for every text, in their order: one that fails does not touch the others.
+    ///
+    /// # Errors
+    /// Only if the options make no sense for this model, whatever the texts.
+    pub fn embed_each(&self, request: impl Into<Request>) -> Result<Vec<Result<Embedding, Error>>, Error> {
+        let Request { inputs, options } = request.into();
+        self.model.check_options(&options)?;
+        let dimensions = self.model.check_dimensions(options.dimensions)?;
+        let workers = self.threads.min(inputs.len()).max(1);
+        let prepared = workers::map(&inputs, workers, |input| self.model.prepare(input, &options));
+
+        let mut results: Vec<Option<Result<Embedding, Error>>> = Vec::with_capacity(inputs.len());
+        let mut jobs: Vec<(usize, Prepared)> = Vec::with_capacity(inputs.len());
+        for (index, one) in prepared.into_iter().enumerate() {
+            match one.unwrap_or_else(|panic| Err(internal(&panic))) {
+                Ok(text) => {
+                    jobs.push((index, text));
+                    results.push(None);
+                }
+                Err(error) => results.push(Some(Err(error))),
+            }
+        }
+        let lengths: Vec<usize> = jobs.iter().map(|(_, text)| text.ids.len()).collect();
+        let batches = plan(&lengths, token_budget(&lengths, workers));
+        let outcomes = workers::map(&batches, workers, |batch| self.run(batch, &jobs, dimensions, &options));
+        for (batch, outcome) in batches.iter().zip(outcomes) {
+            match outcome {
+                Ok(embeddings) => {
+                    for (&job, embedding) in batch.iter().zip(embeddings) {
+                        results[jobs[job].0] = Some(embedding);
+                    }
+                }
+                Err(panic) => batch.iter().for_each(|&job| results[jobs[job].0] = Some(Err(internal(&panic)))),
+            }
+        }
+        let missing = || Err(Error::new(ErrorKind::Internal, "the text was not computed"));
+        Ok(results.into_iter().map(|one| one.unwrap_or_else(missing)).collect())
+    }
+
+    /// One micro-batch through the network.
+    fn run(
+        &self,
+        batch: &[usize],
+        jobs: &[(usize, Prepared)],
+        dimensions: usize,
+        options: &Options,
+    ) -> Vec<Result<Embedding, Error>> {
+        let mut workspace = self.take_workspace();
+        let packed: Batch = batch.iter().map(|&job| jobs[job].1.ids.as_slice()).collect();
+        let rows = self.encoder.forward(&packed, self.pooling, &mut workspace);
+        self.keep_workspace(workspace);
+        let width = self.encoder.output_dim();
+        let mut rest = rows.as_slice();
+        let one = |&job: &usize| {
+            let text = &jobs[job].1;
+            let (own, others) = rest.split_at(self.pooling.rows(text.ids.len()) * width);
+            rest = others;
+            let vector = finish(own, width, dimensions, options)?;
+            Ok(Embedding { vector, dimensions, tokens: text.ids.len(), truncated: text.truncated })
+        };
+        batch.iter().map(one).collect()
+    }
+
+    fn take_workspace(&self) -> Workspace {
+        let mut free = self.workspaces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        free.pop().unwrap_or_default()
+    }
+
+    /// Keeps scratch for the next call, as much as one call can use.
+    fn keep_workspace(&self, workspace: Workspace) {
+        let mut free = self.workspaces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if free.len() < self.threads {
+            free.push(workspace);
+        }
+    }
+
+    /// The model: its description and tokenizer.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Values of a whole vector.
+    pub fn dimensions(&self) -> usize {
+        self.encoder.output_dim()
+    }
+
+    /// How rows become a vector.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    /// Threads that work on a call.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Bytes of memory that the packed weights take.
+    pub fn packed_bytes(&self) -> usize {
+        self.encoder.packed_bytes()
+    }
+
+    /// What a user should hear before trusting the vectors.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.model.warnings();
+        let unread = self.encoder.unread_tensors();
+        if !unread.is_empty() {
+            let shown = unread.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if unread.len() > 5 { ", ..." } else { "" };
+            warnings.push(format!(
+                "{} tensors of the file are not used ({shown}{more}): it may hold more than an embedding model, or not the network its architecture names",
+                unread.len()
+            ));
+        }
+        warnings
+    }
+
+    /// The name of the vector space under these options: vectors with different fingerprints must not be
+    /// compared. The first call reads the whole file, unless its hash is cached.
+    ///
+    /// # Errors
+    /// If the options make no sense for this model, or the file cannot be read again.
+    pub fn fingerprint(&self, options: &Options) -> Result<Fingerprint, Error> {
+        let weights = match self.weights.get() {
+            Some(digest) => *digest,
+            None => {
+                let digest = fingerprint::weights(&self.model)?;
+                *self.weights.get_or_init(|| digest)
+            }
+        };
+        let tokenizer = *self.tokenizer.get_or_init(|| fingerprint::tokenizer(self.model.gguf().metadata()));
+        fingerprint::of(&self.model, self.pooling, weights, tokenizer, options)
+    }
+}
+
+fn internal(panic: &str) -> Error {
+    Error::new(ErrorKind::Internal, format!("the engine failed on this text (please report it): {panic}"))
+}

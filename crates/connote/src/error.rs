@@ -1,0 +1,115 @@
+//! The library's error: what kind, where, and what to do.
+
+use std::fmt;
+
+/// What kind of thing went wrong; scripts and protocols go by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The model file could not be opened or is not a valid GGUF file.
+    ModelFile,
+    /// The file is valid, but connote cannot run its model.
+    UnsupportedModel,
+    /// The file does not say how to pool; set it.
+    PoolingUnknown,
+    /// A setting makes no sense for this model: dimensions, task, title, token limit.
+    InvalidRequest,
+    /// A text is longer than allowed and the truncation policy is `error`.
+    TooLong,
+    /// A text gives no tokens at all.
+    NoTokens,
+    /// The model gave a vector that is not finite or is zero; it was withheld.
+    BadVector,
+    /// The engine failed on this text. Other texts are not affected.
+    Internal,
+}
+
+impl ErrorKind {
+    /// A stable name, as machine-readable output has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::ModelFile => "model_file",
+            ErrorKind::UnsupportedModel => "unsupported_model",
+            ErrorKind::PoolingUnknown => "pooling_unknown",
+            ErrorKind::InvalidRequest => "invalid_request",
+            ErrorKind::TooLong => "too_long",
+            ErrorKind::NoTokens => "no_tokens",
+            ErrorKind::BadVector => "bad_vector",
+            ErrorKind::Internal => "internal",
+        }
+    }
+}
+
+/// An error of the library.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    index: Option<usize>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), index: None }
+    }
+
+    pub(crate) fn at(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// What kind of thing went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Which input of the request it concerns, counted from 0; `None` if it concerns all.
+    pub fn index(&self) -> Option<usize> {
+        self.index
+    }
+
+    /// The message without the input's index.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "input {index}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<gguf::Error> for Error {
+    fn from(error: gguf::Error) -> Self {
+        Self::new(ErrorKind::ModelFile, error.to_string())
+    }
+}
+
+impl From<encoder::Error> for Error {
+    fn from(error: encoder::Error) -> Self {
+        let kind = match error.kind() {
+            encoder::ErrorKind::UnknownArchitecture => ErrorKind::UnsupportedModel,
+            encoder::ErrorKind::Tensor => ErrorKind::UnsupportedModel,
+            _ => ErrorKind::ModelFile,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<tokenizer::Error> for Error {
+    fn from(error: tokenizer::Error) -> Self {
+        Self::new(ErrorKind::UnsupportedModel, error.to_string())
+    }
+}
+
+impl From<kernels::LevelError> for Error {
+    fn from(error: kernels::LevelError) -> Self {
+        Self::new(ErrorKind::InvalidRequest, error.to_string())
+    }
+}

@@ -1,0 +1,159 @@
+//! From an input to the token ids that the network reads: prompt, tokens, limit, special tokens.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, ErrorKind};
+use crate::known::PromptTemplate;
+use crate::model::Model;
+use crate::request::{Input, Options, Truncation};
+use crate::task::Task;
+
+/// A text as the network reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// Token ids, special tokens included; never empty.
+    pub ids: Vec<u32>,
+    /// Whether the text was cut to fit.
+    pub truncated: bool,
+}
+
+impl Model {
+    /// All token ids of one input, prompt and special tokens included, however many they are.
+    ///
+    /// # Errors
+    /// If the options make no sense for this model.
+    pub fn tokenize(&self, input: &Input, options: &Options) -> Result<Vec<u32>, Error> {
+        let text = format!("{}{}", self.prompt_for(input, options)?, input.text);
+        let tokenizer = self.tokenizer();
+        Ok([tokenizer.prefix(), &tokenizer.encode(&text, options.special_tokens), tokenizer.suffix()].concat())
+    }
+
+    /// Whether these options make sense for this model, whatever the texts.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn check_options(&self, options: &Options) -> Result<(), Error> {
+        self.prompt_for(&Input::default(), options)?;
+        self.check_dimensions(options.dimensions)?;
+        self.room(options).map(drop)
+    }
+
+    /// Tokenizes one input: what [`crate::Embedder::embed`] feeds to the network.
+    ///
+    /// # Errors
+    /// If the options make no sense for this model, the text is too long under [`Truncation::Error`], or it
+    /// gives no tokens.
+    pub fn prepare(&self, input: &Input, options: &Options) -> Result<Prepared, Error> {
+        let prompt = self.prompt_for(input, options)?;
+        let room = self.room(options)?;
+        let text: Cow<'_, str> = match prompt.is_empty() {
+            true => Cow::Borrowed(&input.text),
+            false => Cow::Owned(format!("{prompt}{}", input.text)),
+        };
+        let tokenizer = self.tokenizer();
+        let mut ids = tokenizer.encode(&text, options.special_tokens);
+        let truncated = ids.len() > room;
+        if truncated {
+            let specials = tokenizer.prefix().len() + tokenizer.suffix().len();
+            if options.truncation == Truncation::Error {
+                let (tokens, limit) = (ids.len() + specials, room + specials);
+                let message = format!(
+                    "the text has {tokens} tokens and the limit is {limit}; shorten it, or let it be cut (truncation `end` or `start`)"
+                );
+                return Err(Error::new(ErrorKind::TooLong, message));
+            }
+            let kept = self.prompt_tokens(&prompt, &ids, options);
+            if kept >= room && kept > 0 {
+                let message = format!("the prompt alone takes {kept} tokens of the {room} there is room for; raise the token limit");
+                return Err(Error::new(ErrorKind::TooLong, message));
+            }
+            if options.truncation == Truncation::Start {
+                ids.drain(kept..kept + ids.len() - room);
+            }
+            ids.truncate(room);
+        }
+        let ids = [tokenizer.prefix(), &ids, tokenizer.suffix()].concat();
+        if ids.is_empty() {
+            let message = "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
+            return Err(Error::new(ErrorKind::NoTokens, message));
+        }
+        Ok(Prepared { ids, truncated })
+    }
+
+    /// The words that go before the text.
+    pub(crate) fn prompt_for(&self, input: &Input, options: &Options) -> Result<String, Error> {
+        let titled = input.title.as_ref().map(|_| Task::Document);
+        let own_task = input.task.clone().or_else(|| options.task.clone());
+        if let Some(prompt) = &options.prompt {
+            return match (own_task, &input.title) {
+                (None, None) => Ok(prompt.clone()),
+                (Some(task), _) => Err(invalid(format!("both a prompt and the task `{task}` are given; a task chooses the prompt, so give one of them"))),
+                (None, Some(_)) => Err(invalid("both a prompt and a title are given; put the title into the prompt, or use the task `document`".to_owned())),
+            };
+        }
+        let Some(task) = own_task.or(titled) else { return Ok(String::new()) };
+        let title = input.title.as_deref();
+        match self.template(&task)? {
+            Template::Known(PromptTemplate::Titled(before, after)) => {
+                let title = title.filter(|title| !title.is_empty()).unwrap_or("none");
+                Ok(format!("{before}{title}{after}"))
+            }
+            Template::Known(PromptTemplate::Plain(_)) | Template::Custom(_) if title.is_some() => {
+                Err(invalid(format!("a title is given, but the prompt of the task `{task}` has no place for one; put it into the text")))
+            }
+            Template::Known(PromptTemplate::Plain(words)) => Ok(words.to_owned()),
+            Template::Custom(words) => Ok(words),
+        }
+    }
+
+    fn template(&self, task: &Task) -> Result<Template, Error> {
+        let Some(known) = self.known() else {
+            let message = format!(
+                "the model `{}` has no prompts that connote knows of, so the task `{task}` cannot be applied; give the prompt itself instead",
+                self.name()
+            );
+            return Err(invalid(message));
+        };
+        let template = match (task, known.custom_prompt) {
+            (Task::Custom(words), Some(custom)) => Some(Template::Custom(custom.replace("{task}", words))),
+            _ => known.prompt(task).map(Template::Known),
+        };
+        template.ok_or_else(|| {
+            let tasks: Vec<String> = known.prompts.iter().map(|(task, _)| task.to_string()).collect();
+            invalid(format!("the model `{}` has no prompt for the task `{task}`; it has {}", known.name, tasks.join(", ")))
+        })
+    }
+
+    /// Tokens there is room for beside the special tokens.
+    fn room(&self, options: &Options) -> Result<usize, Error> {
+        let specials = self.tokenizer().prefix().len() + self.tokenizer().suffix().len();
+        let limit = options.max_tokens.unwrap_or(self.max_tokens());
+        if limit > self.context_length() {
+            let message = format!("a limit of {limit} tokens is more than the model's context of {}", self.context_length());
+            return Err(invalid(message));
+        }
+        if limit <= specials {
+            return Err(invalid(format!("a limit of {limit} tokens leaves no room beside {specials} special tokens")));
+        }
+        Ok(limit - specials)
+    }
+
+    /// How many of the ids come from the prompt alone: those that it gives without the text, too. (The last
+    /// word of a prompt may join the first of the text in one token.)
+    fn prompt_tokens(&self, prompt: &str, ids: &[u32], options: &Options) -> usize {
+        if prompt.is_empty() {
+            return 0;
+        }
+        let alone = self.tokenizer().encode(prompt, options.special_tokens);
+        alone.iter().zip(ids).take_while(|(a, b)| a == b).count()
+    }
+}
+
+enum Template {
+    Known(PromptTemplate),
+    Custom(String),
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}

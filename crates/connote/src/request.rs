@@ -1,0 +1,223 @@
+//! What a caller asks for.
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use tokenizer::SpecialTokens;
+
+use crate::task::Task;
+
+/// One text, with what belongs to it alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Input {
+    pub(crate) text: String,
+    pub(crate) title: Option<String>,
+    pub(crate) task: Option<Task>,
+}
+
+impl Input {
+    /// A text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Its title. Only the document prompt of some models has a place for it; a text with a title and no
+    /// task is a document.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// A title for a text that has none of its own.
+    pub fn title_if_none(mut self, title: &str) -> Self {
+        self.title.get_or_insert_with(|| title.to_owned());
+        self
+    }
+
+    /// A task of its own, instead of the request's.
+    pub fn task(mut self, task: Task) -> Self {
+        self.task = Some(task);
+        self
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<&str> for Input {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&&str> for Input {
+    fn from(text: &&str) -> Self {
+        Self::new(*text)
+    }
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&String> for Input {
+    fn from(text: &String) -> Self {
+        Self::new(text.as_str())
+    }
+}
+
+/// What to do with a text that is longer than the limit. Special tokens and the prompt always stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Truncation {
+    /// Refuse it.
+    Error,
+    /// Cut its end, and report it. What sentence-transformers does.
+    #[default]
+    End,
+    /// Cut its start, and report it.
+    Start,
+}
+
+impl fmt::Display for Truncation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Truncation::Error => "error",
+            Truncation::End => "end",
+            Truncation::Start => "start",
+        })
+    }
+}
+
+impl FromStr for Truncation {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "error" => Ok(Truncation::Error),
+            "end" => Ok(Truncation::End),
+            "start" => Ok(Truncation::Start),
+            other => Err(format!("no truncation policy is called `{other}`; there is error, end and start")),
+        }
+    }
+}
+
+/// How texts become vectors: everything but the texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub(crate) task: Option<Task>,
+    pub(crate) prompt: Option<String>,
+    pub(crate) dimensions: Option<usize>,
+    pub(crate) normalize: bool,
+    pub(crate) truncation: Truncation,
+    pub(crate) max_tokens: Option<usize>,
+    pub(crate) special_tokens: SpecialTokens,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            task: None,
+            prompt: None,
+            dimensions: None,
+            normalize: true,
+            truncation: Truncation::default(),
+            max_tokens: None,
+            special_tokens: SpecialTokens::default(),
+        }
+    }
+}
+
+impl Options {
+    /// No prompt, all dimensions, unit length, ends cut: what a plain call gets.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The task, which chooses the model's prompt. Default: none, and no prompt.
+    pub fn task(mut self, task: Task) -> Self {
+        self.task = Some(task);
+        self
+    }
+
+    /// A prompt of the caller's own, put before every text as it is. Not together with a task.
+    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.prompt = Some(prompt.into());
+        self
+    }
+
+    /// Cut vectors to this many values (and normalise them again). For Matryoshka models only.
+    pub fn dimensions(mut self, dimensions: usize) -> Self {
+        self.dimensions = Some(dimensions);
+        self
+    }
+
+    /// Whether vectors get unit length (L2). Default: yes.
+    pub fn normalize(mut self, normalize: bool) -> Self {
+        self.normalize = normalize;
+        self
+    }
+
+    /// What to do with texts that are too long. Default: [`Truncation::End`].
+    pub fn truncation(mut self, truncation: Truncation) -> Self {
+        self.truncation = truncation;
+        self
+    }
+
+    /// The limit in tokens, special tokens and prompt included, instead of the model's own; at most the
+    /// model's context length.
+    pub fn max_tokens(mut self, max_tokens: usize) -> Self {
+        self.max_tokens = Some(max_tokens);
+        self
+    }
+
+    /// Whether texts such as `[SEP]` or `<eos>` inside the input are special tokens (the default, as the
+    /// authors' tokenizers have it) or plain text.
+    pub fn special_tokens(mut self, special_tokens: SpecialTokens) -> Self {
+        self.special_tokens = special_tokens;
+        self
+    }
+}
+
+/// Texts and how they become vectors.
+///
+/// Anything that gives texts is a request with default options: `embedder.embed(["a", "b"])`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) options: Options,
+}
+
+impl Request {
+    /// A request for these texts.
+    pub fn new<T: Into<Input>>(texts: impl IntoIterator<Item = T>) -> Self {
+        Self { inputs: texts.into_iter().map(Into::into).collect(), options: Options::default() }
+    }
+
+    /// With these options.
+    pub fn with(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// As [`Options::task`].
+    pub fn task(mut self, task: Task) -> Self {
+        self.options = self.options.task(task);
+        self
+    }
+
+    /// As [`Options::dimensions`].
+    pub fn dimensions(mut self, dimensions: usize) -> Self {
+        self.options = self.options.dimensions(dimensions);
+        self
+    }
+}
+
+impl<T: Into<Input>, I: IntoIterator<Item = T>> From<I> for Request {
+    fn from(texts: I) -> Self {
+        Self::new(texts)
+    }
+}

@@ -1,0 +1,324 @@
+//! The library with tiny models and the committed one: options, errors, edges, and bits in batches.
+
+use connote::{Embedder, ErrorKind, Input, Model, Options, Pooling, Request, SpecialTokens, Task, Truncation};
+use proptest::prelude::*;
+use testkit::models;
+use testkit::tiny::{self, GemmaKind};
+
+fn minilm() -> Embedder {
+    Embedder::open(models::builtin()).expect("the committed model opens")
+}
+
+fn tiny_bert() -> Embedder {
+    Embedder::from_bytes(tiny::bert(1)).expect("a tiny model opens")
+}
+
+fn norm(vector: &[f32]) -> f64 {
+    vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
+#[test]
+fn the_embedder_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Embedder>();
+    shared::<Model>();
+    let embedder = tiny_bert();
+    let alone = embedder.embed_one("the cat sat").expect("a vector");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(embedder.embed_one("the cat sat").expect("a vector"), alone));
+        }
+    });
+}
+
+#[test]
+fn every_kind_of_text_list_is_a_request() {
+    let embedder = tiny_bert();
+    let wanted = embedder.embed(["a", "b"]).expect("vectors");
+    assert_eq!(embedder.embed(vec!["a".to_owned(), "b".to_owned()]).expect("vectors"), wanted);
+    assert_eq!(embedder.embed(&["a", "b"]).expect("vectors"), wanted);
+    assert_eq!(embedder.embed("a b".split(' ')).expect("vectors"), wanted);
+    assert_eq!(embedder.embed(Request::new([Input::new("a"), Input::new("b")])).expect("vectors"), wanted);
+}
+
+#[test]
+fn no_texts_give_no_vectors() {
+    assert_eq!(tiny_bert().embed([] as [&str; 0]).expect("nothing"), vec![]);
+}
+
+#[test]
+fn empty_and_blank_texts_are_their_special_tokens() {
+    let embedder = minilm();
+    let embeddings = embedder.embed(["", "   ", "\n\t \u{3000}", "\0"]).expect("vectors");
+    for embedding in &embeddings {
+        assert_eq!(embedding.tokens, 2);
+        assert_eq!(embedding.vector, embeddings[0].vector);
+        assert!((norm(&embedding.vector) - 1.0).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_text_without_any_token_is_refused_and_the_others_are_not() {
+    // A causal Gemma whose BOS is switched off adds nothing of its own.
+    let gguf = connote::gguf::Gguf::from_bytes(tiny::gemma(1, GemmaKind::Causal)).expect("valid");
+    let mut writer = connote::gguf::Writer::new();
+    for (key, value) in gguf.metadata().iter().filter(|(key, _)| !key.ends_with("add_bos_token")) {
+        writer = writer.metadata(key, value);
+    }
+    writer = writer.metadata("tokenizer.ggml.add_bos_token", false);
+    for tensor in gguf.tensors() {
+        writer = writer.tensor(tensor.name(), tensor.ty(), tensor.dims(), tensor.bytes().to_vec());
+    }
+    let model = Model::from_bytes(writer.to_bytes().expect("valid")).expect("it opens");
+    let embedder = Embedder::builder().pooling(Pooling::Last).load(model).expect("it loads");
+    let results = embedder.embed_each(["cat", "", "the"]).expect("results");
+    assert!(results[0].is_ok() && results[2].is_ok());
+    let error = results[1].as_ref().expect_err("no tokens");
+    assert_eq!(error.kind(), ErrorKind::NoTokens);
+    let error = embedder.embed(["cat", "", "the"]).expect_err("the first error");
+    assert_eq!(error.index(), Some(1));
+    assert!(error.to_string().starts_with("input 1: "), "{error}");
+}
+
+#[test]
+fn nul_and_control_characters_are_text() {
+    let embedder = minilm();
+    // BERT's tokenizer drops them.
+    let [clean, dirty] = ["hello world", "he\0llo\u{1} wor\u{7f}ld"].map(|text| embedder.embed_one(text).expect("a vector"));
+    assert_eq!(clean.vector, dirty.vector);
+}
+
+#[test]
+fn truncation_keeps_special_tokens_and_reports_itself() {
+    let embedder = minilm();
+    let model = embedder.model();
+    assert_eq!((model.max_tokens(), model.context_length()), (256, 512));
+    let long = Input::new((0..400).map(|n| format!("word{} ", n % 7)).collect::<String>());
+    let whole = model.tokenize(&long, &Options::new()).expect("ids");
+    for limit in [254, 255, 256, 257, 511, 512] {
+        let end = model.prepare(&long, &Options::new().max_tokens(limit)).expect("cut");
+        assert!(end.truncated && end.ids.len() == limit);
+        assert_eq!((end.ids[0], end.ids[limit - 1]), (101, 102));
+        assert_eq!(end.ids[..limit - 1], whole[..limit - 1]);
+        let start = model.prepare(&long, &Options::new().max_tokens(limit).truncation(Truncation::Start)).expect("cut");
+        assert!(start.truncated && start.ids.len() == limit && start.ids[0] == 101);
+        assert_eq!(start.ids[1..], whole[whole.len() - limit + 1..]);
+        let error = model.prepare(&long, &Options::new().max_tokens(limit).truncation(Truncation::Error)).expect_err("too long");
+        assert_eq!(error.kind(), ErrorKind::TooLong);
+        assert!(error.to_string().contains(&whole.len().to_string()) && error.to_string().contains(&limit.to_string()), "{error}");
+    }
+    let embedding = embedder.embed_one(long.clone()).expect("a vector");
+    assert!(embedding.truncated && embedding.tokens == 256);
+    // What just fits is not cut.
+    let fits = Input::new("cat ".repeat(254));
+    let prepared = model.prepare(&fits, &Options::new().truncation(Truncation::Error)).expect("it fits");
+    assert!(!prepared.truncated && prepared.ids.len() == 256);
+    let over = Input::new("cat ".repeat(255));
+    assert!(model.prepare(&over, &Options::new()).expect("cut").truncated);
+}
+
+#[test]
+fn truncation_keeps_the_prompt() {
+    let model = Model::open(models::builtin()).expect("it opens");
+    let options = Options::new().prompt("search for: ").max_tokens(10);
+    let long = Input::new("one two three four five six seven eight nine ten");
+    let ids = |text: &str| model.tokenizer().encode(text, SpecialTokens::Parse);
+    let start = model.prepare(&long, &options.clone().truncation(Truncation::Start)).expect("cut");
+    assert_eq!(start.ids[1..9], [ids("search for:"), ids("six seven eight nine ten")].concat());
+    let end = model.prepare(&long, &options).expect("cut");
+    assert_eq!(end.ids[1..9], [ids("search for:"), ids("one two three four five")].concat());
+    let error = model.prepare(&long, &options.max_tokens(4)).expect_err("no room");
+    assert_eq!(error.kind(), ErrorKind::TooLong);
+    assert!(error.to_string().contains("prompt"), "{error}");
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    let embedder = minilm();
+    for limit in [0, 1, 2, 513] {
+        let error = embedder.embed(Request::new(["a"]).with(Options::new().max_tokens(limit))).expect_err("refused");
+        assert_eq!((error.kind(), error.index()), (ErrorKind::InvalidRequest, None), "{limit}");
+    }
+    let least = embedder.embed(Request::new(["one two"]).with(Options::new().max_tokens(3))).expect("a vector");
+    assert_eq!((least[0].tokens, least[0].truncated), (3, true));
+}
+
+#[test]
+fn special_token_texts_are_parsed_unless_told_otherwise() {
+    let model = Model::open(models::builtin()).expect("it opens");
+    let input = Input::new("a [SEP] b");
+    let parsed = model.prepare(&input, &Options::new()).expect("ids").ids;
+    assert_eq!(parsed, [101, 1037, 102, 1038, 102]);
+    let plain = model.prepare(&input, &Options::new().special_tokens(SpecialTokens::PlainText)).expect("ids").ids;
+    assert!(!plain[1..plain.len() - 1].contains(&102) && plain.len() > 5, "{plain:?}");
+}
+
+#[test]
+fn only_matryoshka_models_are_cut() {
+    let embedder = minilm();
+    let error = embedder.embed(Request::new(["a"]).dimensions(128)).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(error.to_string().contains("384"), "{error}");
+    assert_eq!(embedder.embed(Request::new(["a"]).dimensions(384)).expect("whole")[0].vector.len(), 384);
+    for size in [0, 385] {
+        assert!(embedder.embed(Request::new(["a"]).dimensions(size)).is_err(), "{size}");
+    }
+}
+
+#[test]
+fn vectors_have_unit_length_unless_told_otherwise() {
+    let embedder = minilm();
+    let unit = embedder.embed(["some text"]).expect("a vector").remove(0).vector;
+    let raw = embedder.embed(Request::new(["some text"]).with(Options::new().normalize(false))).expect("a vector").remove(0).vector;
+    assert!((norm(&unit) - 1.0).abs() < 1e-6);
+    assert!((norm(&raw) - 1.0).abs() > 0.01);
+    assert!(connote::cosine_similarity(&unit, &raw) > 0.999_999);
+}
+
+#[test]
+fn tasks_need_a_prompt_that_the_model_has() {
+    let known = minilm();
+    let plain = known.embed(["text"]).expect("a vector");
+    // all-MiniLM's authors name these uses and no prompt.
+    assert_eq!(known.embed(Request::new(["text"]).task(Task::Query)).expect("a vector"), plain);
+    let error = known.embed(Request::new(["text"]).task(Task::CodeRetrieval)).expect_err("no such prompt");
+    assert!(error.to_string().contains("query, document, clustering, similarity"), "{error}");
+    let error = tiny_bert().embed(Request::new(["text"]).task(Task::Query)).expect_err("unknown model");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    let both = Options::new().task(Task::Query).prompt("query: ");
+    assert!(known.embed(Request::new(["text"]).with(both)).is_err());
+    // A title has no place in these prompts, and is not dropped in silence.
+    let results = known.embed_each([Input::new("text").title("Title"), Input::new("text")]).expect("results");
+    assert_eq!(results[0].as_ref().expect_err("no place").kind(), ErrorKind::InvalidRequest);
+    assert_eq!(results[1].as_ref().expect("a vector"), &plain[0]);
+}
+
+#[test]
+fn a_prompt_is_the_text_before_the_text() {
+    let embedder = minilm();
+    let prompted = embedder.embed(Request::new(["cats"]).with(Options::new().prompt("query: "))).expect("a vector");
+    assert_eq!(prompted, embedder.embed(["query: cats"]).expect("a vector"));
+}
+
+#[test]
+fn pooling_can_be_set_and_none_gives_a_vector_a_token() {
+    let open = |pooling| Embedder::builder().pooling(pooling).open(models::builtin()).expect("it opens");
+    let none = open(Pooling::None).embed_one("hello world").expect("vectors");
+    assert_eq!((none.tokens, none.rows().len(), none.vector.len()), (4, 4, 4 * 384));
+    assert!(none.rows().all(|row| (norm(row) - 1.0).abs() < 1e-6));
+    let cls = open(Pooling::Cls).embed_one("hello world").expect("a vector");
+    assert_eq!(none.rows().next(), Some(cls.vector.as_slice()));
+    let last = open(Pooling::Last).embed_one("hello world").expect("a vector");
+    assert_eq!(none.rows().last(), Some(last.vector.as_slice()));
+}
+
+#[test]
+fn unknown_pooling_is_refused_with_the_flag_to_set() {
+    let error = Embedder::from_bytes(tiny::gemma(1, GemmaKind::Causal)).err().expect("refused");
+    assert_eq!(error.kind(), ErrorKind::PoolingUnknown);
+    assert!(error.to_string().contains("--pooling mean"), "{error}");
+}
+
+#[test]
+fn a_model_in_memory_is_the_model_on_disk_at_any_alignment() {
+    let mut bytes = std::fs::read(models::builtin()).expect("the committed model");
+    bytes.insert(0, 0);
+    let shifted: &'static [u8] = &bytes.leak()[1..];
+    let memory = Embedder::from_bytes(shifted).expect("it opens");
+    assert_eq!(memory.embed(["bytes"]).expect("a vector"), minilm().embed(["bytes"]).expect("a vector"));
+    let options = Options::new();
+    assert_eq!(memory.fingerprint(&options).expect("a name"), minilm().fingerprint(&options).expect("a name"));
+}
+
+#[test]
+fn the_fingerprint_names_what_decides_the_space() {
+    let embedder = minilm();
+    let name = |options: &Options| embedder.fingerprint(options).expect("a name").to_string();
+    let plain = name(&Options::new());
+    assert_eq!(plain.len(), 16);
+    assert_eq!(plain, name(&Options::new().truncation(Truncation::Error)), "truncation does not move vectors");
+    assert_eq!(plain, name(&Options::new().task(Task::Query)), "an empty prompt changes nothing");
+    let cls = Embedder::builder().pooling(Pooling::Cls).open(models::builtin()).expect("it opens");
+    let others = [
+        name(&Options::new().normalize(false)),
+        name(&Options::new().prompt("query: ")),
+        cls.fingerprint(&Options::new()).expect("a name").to_string(),
+        tiny_bert().fingerprint(&Options::new()).expect("a name").to_string(),
+    ];
+    for (i, other) in others.iter().enumerate() {
+        assert_ne!(*other, plain, "{i}");
+        assert_eq!(others.iter().filter(|name| *name == other).count(), 1, "{i}");
+    }
+    // Another seed: other weights, all else equal.
+    let [one, two] = [1, 2].map(|seed| Embedder::from_bytes(tiny::bert(seed)).expect("it opens"));
+    let names = [&one, &two].map(|embedder| embedder.fingerprint(&Options::new()).expect("a name"));
+    assert_ne!(names[0], names[1]);
+}
+
+/// A vector that is not finite or is zero never leaves.
+#[test]
+fn damaged_weights_give_errors_not_vectors() {
+    for (bytes, what) in [(f32::NAN.to_le_bytes(), "not finite"), (0.0f32.to_le_bytes(), "zero")] {
+        let gguf = connote::gguf::Gguf::from_bytes(tiny::gemma(1, GemmaKind::WithHeads)).expect("valid");
+        let mut writer = connote::gguf::Writer::new();
+        for (key, value) in gguf.metadata().iter() {
+            writer = writer.metadata(key, value);
+        }
+        for tensor in gguf.tensors() {
+            let data = match tensor.name() {
+                "dense_3.weight" => bytes.repeat(tensor.elements() as usize),
+                _ => tensor.bytes().to_vec(),
+            };
+            writer = writer.tensor(tensor.name(), tensor.ty(), tensor.dims(), data);
+        }
+        let embedder = Embedder::from_bytes(writer.to_bytes().expect("valid")).expect("it opens");
+        let error = embedder.embed(["cat"]).expect_err("withheld");
+        assert_eq!((error.kind(), error.index()), (ErrorKind::BadVector, Some(0)));
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn missing_heads_are_said_aloud() {
+    let warnings = |kind| Embedder::from_bytes(tiny::gemma(1, kind)).expect("it opens").warnings();
+    assert_eq!(warnings(GemmaKind::WithHeads), Vec::<String>::new());
+    assert!(warnings(GemmaKind::WithoutHeads).concat().contains("dense_2, dense_3"));
+}
+
+#[test]
+fn files_that_are_no_models_are_refused() {
+    for (path, what) in [("/no/such/model.gguf", "model.gguf"), ("/", "/"), ("Cargo.toml", "Cargo.toml")] {
+        let error = Embedder::open(path).err().expect("refused");
+        assert_eq!(error.kind(), ErrorKind::ModelFile, "{path}: {error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    assert!(Embedder::from_bytes(Vec::new()).is_err());
+    let other = connote::gguf::Writer::new().metadata("general.architecture", "mamba").to_bytes().expect("valid");
+    let error = Embedder::from_bytes(other).err().expect("refused");
+    assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+    assert!(error.to_string().contains("mamba") && error.to_string().contains("gemma-embedding"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_text_has_the_same_bits_in_any_batch(
+        texts in prop::collection::vec("[a-c tẞ日\u{301} .\\n]{0,60}|\\PC{0,20}", 1..12),
+        order in any::<u64>(),
+        threads in 1usize..5,
+    ) {
+        for bytes in [tiny::bert(4), tiny::gemma(4, GemmaKind::WithHeads)] {
+            let single = Embedder::builder().threads(1).load(Model::from_bytes(bytes.clone()).unwrap()).unwrap();
+            let several = Embedder::builder().threads(threads).load(Model::from_bytes(bytes).unwrap()).unwrap();
+            let mut shuffled: Vec<usize> = (0..texts.len()).collect();
+            let mut random = testkit::random::Random::seeded(order);
+            for i in (1..shuffled.len()).rev() {
+                shuffled.swap(i, random.below(i + 1));
+            }
+            let together = several.embed(shuffled.iter().map(|&i| &texts[i])).unwrap();
+            for (place, &i) in shuffled.iter().enumerate() {
+                prop_assert_eq!(&single.embed_one(&texts[i]).unwrap(), &together[place]);
+            }
+        }
+    }
+}

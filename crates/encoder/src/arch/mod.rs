@@ -1,0 +1,60 @@
+//! The architectures: one declaration each, one line each in the registry.
+
+mod bert;
+mod gemma;
+
+use gguf::Gguf;
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::keys::Keys;
+
+/// An architecture: the name files call it by, and how its keys become axes.
+pub(crate) struct Architecture {
+    name: &'static str,
+    describe: fn(&Keys<'_>) -> Result<Config, Error>,
+}
+
+const ARCHITECTURES: &[Architecture] = &[bert::BERT, gemma::GEMMA_EMBEDDING, gemma::GEMMA3];
+
+/// Names of the architectures that can be run, as `general.architecture` has them.
+pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
+    ARCHITECTURES.iter().map(|architecture| architecture.name)
+}
+
+/// Reads a file's keys into a plain description of its network. No tensor is read.
+///
+/// # Errors
+/// If the architecture is not known, or a key is missing or makes no sense.
+pub fn describe(gguf: &Gguf) -> Result<Config, Error> {
+    let key = "general.architecture";
+    let metadata = gguf.metadata();
+    let name = metadata.str(key)?.ok_or_else(|| Error::key(key, "is missing; the file holds no model"))?;
+    let architecture = ARCHITECTURES.iter().find(|a| a.name == name).ok_or_else(|| {
+        let known: Vec<&str> = names().collect();
+        let message = format!("architecture `{name}` is not supported; connote runs {}", known.join(", "));
+        Error::new(ErrorKind::UnknownArchitecture, message)
+    })?;
+    let config = (architecture.describe)(&Keys::new(metadata, architecture.name))?;
+    check(&config)?;
+    Ok(config)
+}
+
+/// What must hold of every architecture, whatever its keys said.
+fn check(config: &Config) -> Result<(), Error> {
+    let wrong = |what: String| Err(Error::new(ErrorKind::Key, format!("{}: {what}", config.architecture)));
+    if config.layers.len() > 512 {
+        return wrong(format!("{} layers; at most 512 make sense", config.layers.len()));
+    }
+    if !config.heads.is_multiple_of(config.kv_heads) {
+        return wrong(format!("{} heads cannot share {} key heads evenly", config.heads, config.kv_heads));
+    }
+    if let crate::config::Positions::Rope(ropes) = &config.positions {
+        for rope in ropes {
+            if rope.dims > config.head_dim || !rope.dims.is_multiple_of(2) {
+                return wrong(format!("RoPE over {} of {} dimensions a head", rope.dims, config.head_dim));
+            }
+        }
+    }
+    Ok(())
+}

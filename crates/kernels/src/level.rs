@@ -1,0 +1,93 @@
+//! CPU levels, and which of them this machine has.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A CPU level: a row of the kernel table. Ordered from the plainest to the fastest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Portable Rust, on every machine.
+    Scalar,
+    /// x86-64 with AVX2 and FMA (Haswell 2013, Zen 2017, and later).
+    Avx2,
+}
+
+impl Level {
+    /// Every level this build knows, plainest first.
+    pub const ALL: &[Level] = &[Level::Scalar, Level::Avx2];
+
+    /// The name `CONNOTE_CPU` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Scalar => "scalar",
+            Level::Avx2 => "avx2",
+        }
+    }
+
+    /// Whether this machine can run the level.
+    pub fn is_available(self) -> bool {
+        match self {
+            Level::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx2 => false,
+        }
+    }
+
+    /// The levels this machine has, plainest first.
+    pub fn available() -> impl Iterator<Item = Level> {
+        Self::ALL.iter().copied().filter(|level| level.is_available())
+    }
+
+    /// The level to run: what `CONNOTE_CPU` names, else the fastest the machine has.
+    ///
+    /// # Errors
+    /// If `CONNOTE_CPU` names no level or one that the machine lacks: never a silent fall to another.
+    pub fn chosen() -> Result<Level, LevelError> {
+        match std::env::var("CONNOTE_CPU") {
+            Ok(name) if !name.is_empty() => {
+                let level: Level = name.parse()?;
+                if level.is_available() { Ok(level) } else { Err(LevelError::Lacking(level)) }
+            }
+            _ => Ok(Self::available().last().unwrap_or(Level::Scalar)),
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Level {
+    type Err = LevelError;
+
+    fn from_str(name: &str) -> Result<Self, LevelError> {
+        let known = Self::ALL.iter().find(|level| level.name().eq_ignore_ascii_case(name));
+        known.copied().ok_or_else(|| LevelError::Unknown(name.to_owned()))
+    }
+}
+
+/// Why a CPU level cannot run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LevelError {
+    /// No level has this name.
+    Unknown(String),
+    /// This machine lacks the level's instructions.
+    Lacking(Level),
+}
+
+impl fmt::Display for LevelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LevelError::Unknown(name) => write!(f, "CONNOTE_CPU: no CPU level is called `{name}`")?,
+            LevelError::Lacking(level) => write!(f, "CONNOTE_CPU: this machine lacks the CPU level `{level}`")?,
+        }
+        let names: Vec<&str> = Level::available().map(Level::name).collect();
+        write!(f, "; it can run {} (unset the variable to use the last)", names.join(", "))
+    }
+}
+
+impl std::error::Error for LevelError {}

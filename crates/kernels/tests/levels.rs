@@ -1,0 +1,251 @@
+//! Every kernel of every level this machine has, against the f64 oracle: odd shapes, extreme values.
+
+use kernels::{Kernels, Level, Panels, RopeTable, Rows, RowsMut, TILE_COLUMNS, matmul};
+use testkit::oracle;
+use testkit::random::Random;
+
+fn levels() -> Vec<&'static Kernels> {
+    Level::available().map(|level| Kernels::of(level).expect("an available level has a row")).collect()
+}
+
+fn f64s(x: &[f32]) -> Vec<f64> {
+    x.iter().copied().map(f64::from).collect()
+}
+
+/// Asserts that every value is within `relative` of the reference's largest value.
+fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
+    assert_eq!(got.len(), wanted.len(), "{what}: length");
+    let scale = wanted.iter().fold(1e-30f64, |largest, value| largest.max(value.abs()));
+    for (i, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
+        let error = (f64::from(got) - wanted).abs() / scale;
+        assert!(error <= relative, "{what}: value {i} is {got}, should be {wanted} (error {error:.1e} of the largest)");
+    }
+}
+
+fn pack(weights: &[f32], inputs: usize) -> Panels {
+    Panels::pack(weights.len() / inputs, inputs, |output, row| {
+        row.copy_from_slice(&weights[output * inputs..][..inputs]);
+    })
+}
+
+fn product(kernels: &Kernels, x: &[f32], w: &Panels) -> Vec<f32> {
+    let rows = x.len() / w.inputs();
+    let mut out = vec![f32::NAN; rows * w.outputs()];
+    let mut rows_out = RowsMut::new(&mut out, w.outputs());
+    matmul(kernels, Rows::new(x, w.inputs()), w, 0, 0..w.inputs(), &mut rows_out);
+    out
+}
+
+#[test]
+fn products_of_odd_shapes_agree_with_the_oracle() {
+    let mut random = Random::seeded(1);
+    for kernels in levels() {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 12, 13, 31] {
+            for (inputs, outputs) in [(1, 1), (3, 17), (31, 16), (32, 33), (255, 5), (256, 16), (257, 48), (768, 20), (1152, 7)] {
+                let x = random.values(rows * inputs, 2.0);
+                let w = random.values(outputs * inputs, 1.0);
+                let got = product(kernels, &x, &pack(&w, inputs));
+                let what = format!("{} {rows}x{inputs}x{outputs}", kernels.level);
+                assert_close(&what, &got, &oracle::matmul(&x, &w, inputs), 2e-6 * (inputs as f64).sqrt().max(1.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_among_any_others() {
+    let mut random = Random::seeded(2);
+    let (inputs, outputs) = (515, 37);
+    let w = pack(&random.values(outputs * inputs, 1.0), inputs);
+    let x = random.values(29 * inputs, 1.0);
+    for kernels in levels() {
+        let together = product(kernels, &x, &w);
+        for first in 0..29 {
+            for count in [1, 2, 5, 6, 7] {
+                let last = (first + count).min(29);
+                let apart = product(kernels, &x[first * inputs..last * inputs], &w);
+                assert_eq!(apart, together[first * outputs..last * outputs], "{} rows {first}..{last}", kernels.level);
+            }
+        }
+    }
+}
+
+#[test]
+fn ranges_and_strides_pick_their_part_of_the_product() {
+    let mut random = Random::seeded(3);
+    let (rows, inputs, outputs, stride) = (9, 70, 64, 100);
+    let w = random.values(outputs * inputs, 1.0);
+    let panels = pack(&w, inputs);
+    let x = random.values(rows * stride, 1.0);
+    for kernels in levels() {
+        // Inputs 16..50 of the weights, outputs 32..59, rows of 34 values every 100.
+        let mut out = vec![7.0; rows * 40];
+        let mut out_rows = RowsMut::strided(&mut out[5..], rows, 27, 40);
+        matmul(kernels, Rows::strided(&x[3..], rows, 34, stride), &panels, 32, 16..50, &mut out_rows);
+        for r in 0..rows {
+            for o in 0..27 {
+                let wanted: f64 = (0..34).map(|i| f64::from(x[3 + r * stride + i]) * f64::from(w[(32 + o) * inputs + 16 + i])).sum();
+                let got = f64::from(out[5 + r * 40 + o]);
+                assert!((got - wanted).abs() < 1e-4, "{} row {r} output {o}: {got} {wanted}", kernels.level);
+            }
+            // What lies between the rows is not touched.
+            assert!(out[5 + r * 40 + 27..].iter().take(13).all(|&value| value == 7.0), "{}", kernels.level);
+        }
+    }
+}
+
+#[test]
+fn rows_and_columns_pack_to_the_same_matrix() {
+    let mut random = Random::seeded(4);
+    let (outputs, inputs) = (21, 13);
+    let w = random.values(outputs * inputs, 1.0);
+    let transposed: Vec<f32> = (0..inputs).flat_map(|i| (0..outputs).map(move |o| (o, i))).map(|(o, i)| w[o * inputs + i]).collect();
+    let x = random.values(5 * inputs, 1.0);
+    let mut by_rows = Panels::default();
+    by_rows.pack_rows(Rows::new(&w, inputs));
+    let mut by_columns = Panels::default();
+    by_columns.pack_columns(Rows::new(&transposed, outputs));
+    for kernels in levels() {
+        let wanted = product(kernels, &x, &pack(&w, inputs));
+        assert_eq!(product(kernels, &x, &by_rows), wanted);
+        assert_eq!(product(kernels, &x, &by_columns), wanted);
+    }
+}
+
+#[test]
+fn norms_agree_with_the_oracle() {
+    let mut random = Random::seeded(5);
+    for kernels in levels() {
+        for (n, scale) in [(1, 1.0), (7, 1e-3), (16, 1.0), (384, 1e4), (769, 30.0)] {
+            let x = random.values(n, scale);
+            let (weight, bias) = (random.values(n, 2.0), random.values(n, 1.0));
+            let mut got = x.clone();
+            (kernels.layer_norm)(&mut got, &weight, &bias, 1e-12);
+            if n > 1 {
+                let wanted = oracle::layer_norm(&f64s(&x), &f64s(&weight), &f64s(&bias), 1e-12);
+                assert_close(&format!("{} layer norm {n}", kernels.level), &got, &wanted, 5e-6);
+            }
+            let mut got = x.clone();
+            (kernels.rms_norm)(&mut got, &weight, 1e-6);
+            let wanted = oracle::rms_norm(&f64s(&x), &f64s(&weight), 1e-6);
+            assert_close(&format!("{} RMS norm {n}", kernels.level), &got, &wanted, 2e-6);
+        }
+    }
+}
+
+#[test]
+fn softmax_agrees_with_the_oracle_and_never_overflows() {
+    let mut random = Random::seeded(6);
+    for kernels in levels() {
+        for (n, scale) in [(1, 1.0), (5, 1.0), (16, 100.0), (977, 8.0), (33, 1e30)] {
+            let x = random.values(n, scale);
+            let mut got = x.clone();
+            (kernels.softmax)(&mut got);
+            assert_close(&format!("{} softmax {n}", kernels.level), &got, &oracle::softmax(&f64s(&x)), 4e-6);
+            let sum: f64 = got.iter().copied().map(f64::from).sum();
+            assert!((sum - 1.0).abs() < 1e-5, "{} softmax {n} sums to {sum}", kernels.level);
+        }
+        let mut equal = [-3.0e38f32; 4];
+        (kernels.softmax)(&mut equal);
+        assert_eq!(equal, [0.25; 4]);
+        (kernels.softmax)(&mut []);
+    }
+}
+
+#[test]
+fn activations_agree_with_the_oracle_everywhere() {
+    let mut x: Vec<f32> = (-6000..=6000).map(|i| i as f32 / 500.0).collect();
+    x.extend([0.0, -0.0, 1e-30, -1e-30, 1e-8, 50.0, -50.0, 1e10, -1e10, f32::MAX, f32::MIN]);
+    for kernels in levels() {
+        let mut got = x.clone();
+        (kernels.gelu_erf)(&mut got);
+        let ones = vec![1.0; x.len()];
+        let mut gated = ones;
+        (kernels.gated_gelu_tanh)(&x, &mut gated);
+        for ((&x, &erf), &tanh) in x.iter().zip(&got).zip(&gated) {
+            let bound = 4e-7 * f64::from(x).abs().max(1e-3);
+            let wanted = oracle::gelu_erf(f64::from(x));
+            assert!((f64::from(erf) - wanted).abs() <= bound, "{} gelu_erf({x}) = {erf}, not {wanted}", kernels.level);
+            let wanted = oracle::gelu_tanh(f64::from(x));
+            assert!((f64::from(tanh) - wanted).abs() <= bound, "{} gelu_tanh({x}) = {tanh}, not {wanted}", kernels.level);
+        }
+    }
+}
+
+#[test]
+fn not_a_number_stays_visible() {
+    for kernels in levels() {
+        let mut x = [1.0, f32::NAN, 2.0];
+        (kernels.gelu_erf)(&mut x);
+        assert!(x[1].is_nan() && !x[0].is_nan(), "{} gelu", kernels.level);
+        let mut x = [1.0, f32::NAN, 2.0];
+        (kernels.softmax)(&mut x);
+        assert!(x.iter().any(|value| value.is_nan()), "{} softmax", kernels.level);
+        let mut x = [1.0, f32::NAN, 2.0];
+        (kernels.rms_norm)(&mut x, &[1.0; 3], 1e-6);
+        assert!(x.iter().all(|value| value.is_nan()), "{} RMS norm", kernels.level);
+    }
+}
+
+#[test]
+fn rope_turns_pairs_and_leaves_the_rest() {
+    let mut random = Random::seeded(7);
+    let table = RopeTable::new(8, 2048, 10_000.0, 0.125);
+    for kernels in levels() {
+        for position in [0, 1, 511, 2047] {
+            let head = random.values(11, 1.0);
+            let mut wanted = f64s(&head);
+            oracle::rope(&mut wanted, 8, position, 10_000.0, 0.125);
+            let mut got = head;
+            let (cos, sin) = table.at(position);
+            (kernels.rope)(&mut got, cos, sin);
+            assert_close(&format!("{} rope at {position}", kernels.level), &got, &wanted, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn everything_but_the_product_has_the_same_bits_at_every_level() {
+    let mut random = Random::seeded(8);
+    let (x, y, weight) = (random.values(333, 4.0), random.values(333, 1.0), random.values(333, 1.0));
+    let run = |kernels: &Kernels| {
+        let mut out = Vec::new();
+        for step in 0..6 {
+            let mut row = x.clone();
+            match step {
+                0 => (kernels.layer_norm)(&mut row, &weight, &y, 1e-5),
+                1 => (kernels.rms_norm)(&mut row, &weight, 1e-5),
+                2 => (kernels.softmax)(&mut row),
+                3 => (kernels.gelu_erf)(&mut row),
+                4 => (kernels.gated_gelu_tanh)(&y, &mut row),
+                _ => {
+                    (kernels.add)(&mut row, &y);
+                    (kernels.scale)(&mut row, 0.3);
+                }
+            }
+            out.push(row);
+        }
+        out
+    };
+    let scalar = run(Kernels::of(Level::Scalar).expect("every machine has it"));
+    for kernels in levels() {
+        assert_eq!(run(kernels), scalar, "{}", kernels.level);
+    }
+}
+
+#[test]
+#[should_panic(expected = "starts no panel")]
+fn an_output_inside_a_panel_is_refused() {
+    let panels = pack(&[0.0; 64], 2);
+    let mut out = [0.0; 8];
+    matmul(levels()[0], Rows::new(&[0.0; 2], 2), &panels, TILE_COLUMNS / 2, 0..2, &mut RowsMut::new(&mut out, 8));
+}
+
+#[test]
+fn levels_are_named_and_unknown_ones_refused() {
+    for &level in Level::ALL {
+        assert_eq!(level.name().parse(), Ok(level));
+    }
+    let error = "sse9".parse::<Level>().unwrap_err().to_string();
+    assert!(error.contains("sse9") && error.contains("scalar"), "{error}");
+}

@@ -1,0 +1,132 @@
+//! Reference arithmetic in f64: what every kernel is held against.
+
+/// Cosine of the angle between two vectors; 0 if either is zero.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "vectors of different length");
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    let norms = (dot(a, a) * dot(b, b)).sqrt();
+    if norms == 0.0 { 0.0 } else { dot(a, b) / norms }
+}
+
+/// `out[r][o] = sum_i x[r][i] w[o][i]`, rows back to back.
+pub fn matmul(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
+    let mut out = Vec::new();
+    for row in x.chunks_exact(inputs) {
+        for weights in w.chunks_exact(inputs) {
+            out.push(row.iter().zip(weights).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum());
+        }
+    }
+    out
+}
+
+/// Layer norm of one row; an empty bias is zero.
+pub fn layer_norm(x: &[f64], weight: &[f64], bias: &[f64], eps: f64) -> Vec<f64> {
+    let n = x.len() as f64;
+    let mean = x.iter().sum::<f64>() / n;
+    let variance = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
+    let scale = 1.0 / (variance + eps).sqrt();
+    let at = |i: usize| bias.get(i).copied().unwrap_or(0.0);
+    x.iter().zip(weight).enumerate().map(|(i, (v, w))| (v - mean) * scale * w + at(i)).collect()
+}
+
+/// RMS norm of one row.
+pub fn rms_norm(x: &[f64], weight: &[f64], eps: f64) -> Vec<f64> {
+    let scale = 1.0 / (x.iter().map(|v| v * v).sum::<f64>() / x.len() as f64 + eps).sqrt();
+    x.iter().zip(weight).map(|(v, w)| v * scale * w).collect()
+}
+
+/// Softmax of one row.
+pub fn softmax(x: &[f64]) -> Vec<f64> {
+    let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = x.iter().map(|v| (v - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|p| p / sum).collect()
+}
+
+/// The error function: its Taylor series near zero, a continued fraction of its complement far out.
+pub fn erf(x: f64) -> f64 {
+    let t = x.abs();
+    if t < 3.0 {
+        let mut term = t;
+        let mut sum = t;
+        for n in 1..200 {
+            term *= -t * t / n as f64;
+            sum += term / (2 * n + 1) as f64;
+        }
+        return (sum * std::f64::consts::FRAC_2_SQRT_PI).copysign(x);
+    }
+    // erfc(t) = exp(-t^2)/sqrt(pi) / (t + (1/2)/(t + 1/(t + (3/2)/(t + ...)))), from the inside out.
+    let fraction = (1..=80).rev().fold(t, |inner, k| t + f64::from(k) / 2.0 / inner);
+    let complement = (-t * t).exp() / std::f64::consts::PI.sqrt() / fraction;
+    (1.0 - complement).copysign(x)
+}
+
+/// Exact GELU.
+pub fn gelu_erf(x: f64) -> f64 {
+    0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2))
+}
+
+/// Tanh GELU.
+pub fn gelu_tanh(x: f64) -> f64 {
+    0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh())
+}
+
+/// Turns the pairs `(i, i + dims/2)` of a head by `position * scale * base^(-2i/dims)`.
+pub fn rope(head: &mut [f64], dims: usize, position: usize, base: f64, scale: f64) {
+    let half = dims / 2;
+    for i in 0..half {
+        let angle = position as f64 * scale / base.powf(2.0 * i as f64 / dims as f64);
+        let (a, b) = (head[i], head[i + half]);
+        head[i] = a * angle.cos() - b * angle.sin();
+        head[i + half] = a * angle.sin() + b * angle.cos();
+    }
+}
+
+/// Spearman's rank correlation, equal values sharing their mean rank.
+pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
+    let (a, b) = (ranks(a), ranks(b));
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    let (ma, mb) = (mean(&a), mean(&b));
+    let covariance: f64 = a.iter().zip(&b).map(|(x, y)| (x - ma) * (y - mb)).sum();
+    let spread = |v: &[f64], m: f64| v.iter().map(|x| (x - m) * (x - m)).sum::<f64>();
+    covariance / (spread(&a, ma) * spread(&b, mb)).sqrt()
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut first = 0;
+    while first < order.len() {
+        let value = values[order[first]];
+        let last = first + order[first..].iter().take_while(|&&i| values[i] == value).count();
+        let shared = (first + last - 1) as f64 / 2.0 + 1.0;
+        for &i in &order[first..last] {
+            ranks[i] = shared;
+        }
+        first = last;
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn erf_agrees_with_published_values() {
+        // Abramowitz and Stegun, table 7.1.
+        for (x, y) in [(0.5, 0.5204998778), (1.0, 0.8427007929), (2.0, 0.9953222650), (-1.5, -0.9661051465)] {
+            assert!((erf(x) - y).abs() < 1e-10, "erf({x})");
+        }
+        assert!((erf(2.999_999_9) - erf(3.000_000_1)).abs() < 1e-9, "the two forms meet");
+    }
+
+    #[test]
+    fn spearman_shares_ranks_of_equal_values() {
+        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[10.0, 20.0, 30.0]), 1.0);
+        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), -1.0);
+        // scipy.stats.spearmanr([1, 2, 2, 4], [1, 3, 2, 4]) = 0.9486832980505138
+        assert!((spearman(&[1.0, 2.0, 2.0, 4.0], &[1.0, 3.0, 2.0, 4.0]) - 0.948_683_298_050_513_8).abs() < 1e-12);
+    }
+}

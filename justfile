@@ -1,0 +1,34 @@
+# What is done often. `just` lists it.
+
+default:
+    @just --list
+
+# Everything CI checks, but the clean clone
+check: fmt lint doc test
+
+fmt:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+test:
+    cargo test --release --workspace
+
+licenses:
+    cargo deny check licenses bans sources
+
+# The real models (about 1.7 GB of downloads) into ~/.cache/embed-models
+models:
+    python3 ../shared/tools/make_models.py
+
+# Fuzz one target: just fuzz gguf_reader 600
+fuzz target seconds="60":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -rss_limit_mb=4096
+
+# Spearman on STS 2015 with one model file
+sts model:
+    cargo run --release -p connote --example sts -- {{model}}
