@@ -1,57 +1,62 @@
-//! A file's bytes, wherever they are.
+//! The bytes of a file, whoever owns them.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes that are owned, built in, shared or mapped. A clone shares them.
-#[derive(Clone)]
-pub struct Bytes(Arc<Place>);
+/// The bytes of a file: owned, shared, built into the program, or mapped. Any alignment will do.
+pub struct Bytes(Storage);
 
-enum Place {
+enum Storage {
     Owned(Vec<u8>),
     Static(&'static [u8]),
     Shared(Arc<[u8]>),
     #[cfg(feature = "mmap")]
-    Mapped(crate::map::Mapped),
-}
-
-#[cfg(feature = "mmap")]
-impl Bytes {
-    pub(crate) fn mapped(mapped: crate::map::Mapped) -> Self {
-        Self(Arc::new(Place::Mapped(mapped)))
-    }
+    Mapped(memmap2::Mmap),
 }
 
 impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &*self.0 {
-            Place::Owned(bytes) => bytes,
-            Place::Static(bytes) => bytes,
-            Place::Shared(bytes) => bytes,
+        match &self.0 {
+            Storage::Owned(bytes) => bytes,
+            Storage::Static(bytes) => bytes,
+            Storage::Shared(bytes) => bytes,
             #[cfg(feature = "mmap")]
-            Place::Mapped(mapped) => mapped,
+            Storage::Mapped(bytes) => bytes,
         }
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Place::Owned(bytes)))
+        Self(Storage::Owned(bytes))
     }
 }
 
 impl From<&'static [u8]> for Bytes {
     fn from(bytes: &'static [u8]) -> Self {
-        Self(Arc::new(Place::Static(bytes)))
+        Self(Storage::Static(bytes))
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Bytes {
+    fn from(bytes: &'static [u8; N]) -> Self {
+        Self(Storage::Static(bytes))
     }
 }
 
 impl From<Arc<[u8]>> for Bytes {
     fn from(bytes: Arc<[u8]>) -> Self {
-        Self(Arc::new(Place::Shared(bytes)))
+        Self(Storage::Shared(bytes))
+    }
+}
+
+#[cfg(feature = "mmap")]
+impl From<memmap2::Mmap> for Bytes {
+    fn from(bytes: memmap2::Mmap) -> Self {
+        Self(Storage::Mapped(bytes))
     }
 }
 

@@ -1,9 +1,13 @@
-//! Reading from bytes that may end anywhere.
+//! Walking through bytes that nobody has checked.
+
+use std::fmt::Display;
 
 use crate::error::{Error, ErrorKind};
-use crate::value::ValueType;
 
-/// A place in the header. Nothing is read past the end, and every error says where it was.
+/// Longer strings are refused, as llama.cpp does: a file that has one is damaged.
+const LONGEST_STRING: u64 = 1 << 30;
+
+/// A position in the bytes of a file. Each read says what it is reading, for the error.
 #[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -11,97 +15,79 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at }
+    /// At byte `at`; past the end, nothing is left.
+    pub(crate) fn at(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at: at.min(bytes.len()) }
     }
 
-    pub(crate) fn at(&self) -> usize {
+    /// The byte offset of what is read next.
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    /// Everything from here on.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
+    /// How many bytes there are from here to the end.
+    pub(crate) fn left(&self) -> u64 {
+        (self.bytes.len() - self.at) as u64
     }
 
-    pub(crate) fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
-    }
-
-    pub(crate) fn take(&mut self, count: usize, what: &str) -> Result<&'a [u8], Error> {
-        if count > self.remaining() {
-            let message = format!(
-                "{what} at byte {} needs {count} bytes and the file has {} more; it is cut short or damaged",
-                self.at,
-                self.remaining()
-            );
-            return Err(Error::new(ErrorKind::Truncated, message));
-        }
-        let taken = &self.bytes[self.at..self.at + count];
-        self.at += count;
+    pub(crate) fn take(&mut self, length: u64, what: &dyn Display) -> Result<&'a [u8], Error> {
+        let rest = &self.bytes[self.at..];
+        let taken = usize::try_from(length).ok().and_then(|length| rest.get(..length));
+        let taken = taken.ok_or_else(|| self.too_short(length, what))?;
+        self.at += taken.len();
         Ok(taken)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], Error> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, what)?);
-        Ok(array)
+    pub(crate) fn array<const N: usize>(&mut self, what: &dyn Display) -> Result<[u8; N], Error> {
+        let taken = self.bytes[self.at..].first_chunk::<N>().ok_or_else(|| self.too_short(N as u64, what))?;
+        self.at += N;
+        Ok(*taken)
     }
 
-    pub(crate) fn u32(&mut self, what: &str) -> Result<u32, Error> {
+    pub(crate) fn u32(&mut self, what: &dyn Display) -> Result<u32, Error> {
         self.array(what).map(u32::from_le_bytes)
     }
 
-    pub(crate) fn u64(&mut self, what: &str) -> Result<u64, Error> {
+    pub(crate) fn u64(&mut self, what: &dyn Display) -> Result<u64, Error> {
         self.array(what).map(u64::from_le_bytes)
     }
 
-    /// A length in bytes and that many bytes.
-    pub(crate) fn string(&mut self, what: &str) -> Result<&'a [u8], Error> {
+    /// A length of 8 bytes, and that many bytes.
+    pub(crate) fn string(&mut self, what: &dyn Display) -> Result<&'a [u8], Error> {
+        let at = self.at;
         let length = self.u64(what)?;
-        self.take(usize::try_from(length).unwrap_or(usize::MAX), what)
-    }
-
-    /// Steps over a value, checking all of it.
-    pub(crate) fn skip_value(&mut self, ty: ValueType, what: &str) -> Result<(), Error> {
-        match ty {
-            ValueType::String => self.string(what).map(drop),
-            ValueType::Array => {
-                let at = self.at;
-                let element = self.value_type(what)?;
-                let count = self.u64(what)?;
-                if element == ValueType::Array {
-                    return Err(Error::malformed(format!("{what} at byte {at} is a list of lists, which GGUF does not have")));
-                }
-                let count = usize::try_from(count).unwrap_or(usize::MAX);
-                if element == ValueType::String {
-                    // Each has a length of 8 bytes at least: a count that cannot be is refused at once.
-                    if count > self.remaining() / 8 {
-                        return Err(self.too_many(count, what));
-                    }
-                    return (0..count).try_for_each(|_| self.string(what).map(drop));
-                }
-                match count.checked_mul(element.scalar_bytes()) {
-                    Some(bytes) if bytes <= self.remaining() => self.take(bytes, what).map(drop),
-                    _ => Err(self.too_many(count, what)),
-                }
-            }
-            scalar => self.take(scalar.scalar_bytes(), what).map(drop),
+        if length > LONGEST_STRING && length <= self.left() {
+            let message =
+                format!("{what} at byte {at} is {length} bytes long, but no string has more than 2^30");
+            return Err(Error::new(ErrorKind::Key, message));
         }
+        self.take(length, what)
     }
 
-    fn too_many(&self, count: usize, what: &str) -> Error {
+    fn too_short(&self, length: u64, what: &dyn Display) -> Error {
+        let (at, end) = (self.at, self.bytes.len());
         let message = format!(
-            "{what} at byte {} declares {count} entries and the file has {} more bytes; it is cut short or damaged",
-            self.at,
-            self.remaining()
+            "{what} takes {length} bytes from byte {at} on, but the file ends at byte {end}; it is damaged or \
+             its download incomplete: get it again"
         );
         Error::new(ErrorKind::Truncated, message)
     }
+}
 
-    pub(crate) fn value_type(&mut self, what: &str) -> Result<ValueType, Error> {
-        let at = self.at;
-        let id = self.u32(what)?;
-        ValueType::from_id(id).ok_or_else(|| Error::malformed(format!("{what} at byte {at} is of value type {id}, which does not exist")))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_past_the_end() {
+        let mut cursor = Cursor::at(&[1, 0, 0, 0, 2], 0);
+        assert_eq!(cursor.u32(&"a").expect("4 bytes"), 1);
+        assert_eq!((cursor.position(), cursor.left()), (4, 1));
+        let error = cursor.take(u64::MAX, &"the moon").expect_err("too long");
+        assert_eq!(error.kind(), ErrorKind::Truncated);
+        assert!(error.to_string().starts_with("the moon takes 18446744073709551615 bytes from byte 4"));
+        assert!(cursor.u64(&"b").is_err());
+        assert_eq!(cursor.take(1, &"c").expect("1 byte"), [2]);
+        assert_eq!(Cursor::at(&[1], 9).left(), 0);
     }
 }

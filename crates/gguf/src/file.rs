@@ -1,261 +1,193 @@
-//! An opened model file.
+//! An open file, or all files of a split model.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bytes::Bytes;
-use crate::error::{Error, ErrorKind};
-use crate::header::{Header, TensorInfo};
+use crate::error::Error;
+use crate::header;
 use crate::metadata::Metadata;
-use crate::split;
-use crate::tensor_type::TensorType;
+use crate::open::{self, Access};
+use crate::split::{self, Split};
+use crate::tensor::Tensor;
+use crate::tensor_table::TensorTable;
 
-/// An opened GGUF file (or all parts of a split one): keys and tensors. A clone shares everything.
+/// An open model file, found whole and consistent. Clones share it.
 #[derive(Clone)]
 pub struct Gguf(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
+    pub(crate) shards: Vec<Part>,
+    pub(crate) table: TensorTable,
     version: u32,
     alignment: u64,
     metadata: Metadata,
-    shards: Vec<(Option<PathBuf>, Bytes)>,
-    tensors: Vec<(u32, TensorInfo)>,
-    /// Indices of the tensors, by name.
-    sorted: Vec<u32>,
 }
 
-/// One file, parsed.
 pub(crate) struct Part {
-    pub(crate) bytes: Bytes,
-    pub(crate) version: u32,
-    pub(crate) alignment: u64,
-    pub(crate) metadata: Metadata,
-    pub(crate) tensors: Vec<TensorInfo>,
-}
-
-impl Part {
-    pub(crate) fn new(bytes: Bytes) -> Result<Self, Error> {
-        let Header { version, alignment, entries, tensors } = Header::read(&bytes, bytes.len())?;
-        let metadata = Metadata::new(bytes.clone(), entries)?;
-        Ok(Self { bytes, version, alignment, metadata, tensors })
-    }
-
-    pub(crate) fn open(path: &Path, mapped: bool) -> Result<Self, Error> {
-        let read = || {
-            let mut file = File::open(path).map_err(|error| Error::io("cannot be opened", error))?;
-            let about = file.metadata().map_err(|error| Error::io("cannot be opened", error))?;
-            if about.is_dir() {
-                return Err(Error::new(ErrorKind::NotGguf, "is a folder; name the GGUF file in it"));
-            }
-            // An empty file cannot be mapped, and a pipe has no length: both are read.
-            #[cfg(feature = "mmap")]
-            if mapped && about.is_file() && about.len() > 0 {
-                let map = crate::map::Mapped::new(&file).map_err(|error| Error::io("cannot be mapped", error))?;
-                return Part::new(Bytes::mapped(map));
-            }
-            let _ = mapped;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|error| Error::io("cannot be read", error))?;
-            Part::new(bytes.into())
-        };
-        read().map_err(|error| error.in_file(path))
-    }
+    path: Option<PathBuf>,
+    pub(crate) bytes: Arc<Bytes>,
 }
 
 impl Gguf {
-    /// Opens a file, mapped into memory (read, without the feature `mmap`). Of a split model, name the first
-    /// part (`...-00001-of-0000N.gguf`); the others are opened beside it.
+    /// Opens a file and, if it is the first part of a split model (`x-00001-of-0000N.gguf`), the others
+    /// beside it.
     ///
-    /// A mapped file must not be changed in place while it is open: replace it by renaming.
+    /// The files are mapped (feature `mmap`; read into memory without it): nobody may shorten or overwrite
+    /// them while this value lives, or the process may end with SIGBUS. Renaming another file over them is
+    /// fine. For files of which that is not known, use [`open_unmapped`](Self::open_unmapped).
     ///
     /// # Errors
-    /// If it cannot be read, is not GGUF, or anything in it does not fit the bytes that are there.
+    /// If a file cannot be read, is not GGUF or not whole, or contradicts itself.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_as(path.as_ref(), true)
+        #[cfg(feature = "mmap")]
+        let access = Access::Map;
+        #[cfg(not(feature = "mmap"))]
+        let access = Access::Read;
+        Self::open_with(path.as_ref(), access)
     }
 
-    /// As [`open`](Self::open), but reads the file into memory.
+    /// As [`open`](Self::open), but reads the files into memory.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_unmapped(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_as(path.as_ref(), false)
+        Self::open_with(path.as_ref(), Access::Read)
     }
 
-    fn open_as(path: &Path, mapped: bool) -> Result<Self, Error> {
-        let first = Part::open(path, mapped)?;
-        let others = split::siblings(path, &first, mapped).map_err(|error| error.in_file(path))?;
-        let parts = std::iter::once((Some(path.to_owned()), first)).chain(others).collect();
-        Self::join(parts).map_err(|error| error.in_file(path))
-    }
-
-    /// Takes a file that is in memory, at any alignment.
+    /// Opens a file in memory.
     ///
     /// # Errors
-    /// As [`open`](Self::open); and if it is one part of several.
+    /// If it is not GGUF or not whole, contradicts itself, or is a part of a split model.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, Error> {
-        let part = Part::new(bytes.into())?;
-        split::refuse_if_split(&part)?;
-        Self::join(vec![(None, part)])
+        let mut table = TensorTable::default();
+        let (first, split) = First::read(None, bytes.into(), &mut table)?;
+        if let Some(split) = split {
+            return Err(split.not_in_memory());
+        }
+        first.finish(Vec::new(), table)
     }
 
-    /// The parts of one model. Metadata are those of the first.
-    fn join(parts: Vec<(Option<PathBuf>, Part)>) -> Result<Self, Error> {
-        let mut shards = Vec::with_capacity(parts.len());
-        let mut tensors = Vec::with_capacity(parts.iter().map(|(_, part)| part.tensors.len()).sum());
-        let mut about = None;
-        for (index, (path, part)) in parts.into_iter().enumerate() {
-            shards.push((path, part.bytes));
-            tensors.extend(part.tensors.into_iter().map(|info| (index as u32, info)));
-            about.get_or_insert((part.version, part.alignment, part.metadata));
+    fn open_with(path: &Path, access: Access) -> Result<Self, Error> {
+        let mut table = TensorTable::default();
+        let bytes = open::bytes(path, access)?;
+        let (first, split) =
+            First::read(Some(path), bytes, &mut table).map_err(|error| error.in_file(Some(path)))?;
+        let mut others = Vec::new();
+        if let Some(split) = split {
+            split.check_first(path)?;
+            for number in 1..split.count {
+                let path = split.path(path, number)?;
+                let part = split.open(&path, number, access, &mut table);
+                let bytes = part.map_err(|error| error.in_file(Some(&path)))?;
+                others.push(Part { path: Some(path), bytes: Arc::new(bytes) });
+            }
+            split.check_total(table.len()).map_err(|error| error.in_file(Some(path)))?;
         }
-        let Some((version, alignment, metadata)) = about else { return Err(Error::malformed("there is no part")) };
-        let mut inner = Inner { version, alignment, metadata, shards, tensors, sorted: Vec::new() };
-        let mut sorted: Vec<u32> = (0..inner.tensors.len() as u32).collect();
-        sorted.sort_unstable_by(|&a, &b| inner.name(a as usize).cmp(inner.name(b as usize)));
-        if let Some(twice) = sorted.windows(2).find(|pair| inner.name(pair[0] as usize) == inner.name(pair[1] as usize)) {
-            return Err(Error::malformed(format!("tensor `{}` is there twice", inner.name(twice[0] as usize))));
-        }
-        inner.sorted = sorted;
-        Ok(Self(Arc::new(inner)))
+        first.finish(others, table).map_err(|error| error.in_file(Some(path)))
     }
 
-    /// The format's version: 2 or 3.
+    /// The version of the format: 2 or 3, which are the same for us.
     pub fn version(&self) -> u32 {
         self.0.version
     }
 
-    /// What the tensors' offsets are multiples of.
+    /// What the place of each tensor is a multiple of, in bytes; 32 unless the file says otherwise.
     pub fn alignment(&self) -> u64 {
         self.0.alignment
     }
 
-    /// Keys and values.
+    /// Its keys and values.
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
     }
 
-    /// All tensors, in the order of the files.
+    /// Its tensors in the order of the table, one part after the other.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = Tensor<'_>> {
-        (0..self.0.tensors.len()).map(|index| self.tensor_at(index))
+        (0..self.0.table.len()).map(|index| Tensor { file: &self.0, index })
     }
 
-    /// The tensor of this name.
+    /// The tensor of a name.
     pub fn tensor(&self, name: &str) -> Option<Tensor<'_>> {
-        let found = self.0.sorted.binary_search_by(|&index| self.0.name(index as usize).cmp(name)).ok()?;
-        Some(self.tensor_at(self.0.sorted[found] as usize))
+        self.0.table.find(name).map(|index| Tensor { file: &self.0, index })
     }
 
-    /// The tensor with this place in [`tensors`](Self::tensors).
+    /// The tensor at a place among [`tensors`](Self::tensors).
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If there are not as many.
     pub fn tensor_at(&self, index: usize) -> Tensor<'_> {
-        assert!(index < self.0.tensors.len(), "tensor {index} of {}", self.0.tensors.len());
-        Tensor { inner: &self.0, index }
+        let count = self.0.table.len();
+        assert!(index < count, "tensor {index} of {count} was asked for");
+        Tensor { file: &self.0, index }
     }
 
-    /// The files, in order: one, unless the model is split.
+    /// The files of the model: one, or the parts of a split model in order.
     pub fn shards(&self) -> impl ExactSizeIterator<Item = Shard<'_>> {
-        self.0.shards.iter().map(|(path, bytes)| Shard { path: path.as_deref(), bytes })
+        self.0.shards.iter().map(|part| Shard { part })
     }
 }
 
 impl fmt::Debug for Gguf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GGUF version {}, {} keys, {} tensors", self.version(), self.metadata().len(), self.0.tensors.len())
+        let path = self.0.shards.first().and_then(|part| part.path.as_ref());
+        let (keys, tensors) = (self.0.metadata.len(), self.0.table.len());
+        f.debug_struct("Gguf").field("path", &path).field("keys", &keys).field("tensors", &tensors).finish()
     }
 }
 
-impl Inner {
-    /// Names were checked to be UTF-8 when the file was opened.
-    fn name(&self, index: usize) -> &str {
-        let (shard, info) = &self.tensors[index];
-        std::str::from_utf8(&self.shards[*shard as usize].1[info.name.clone()]).unwrap_or_default()
+/// The first file: the one whose metadata counts.
+struct First {
+    part: Part,
+    version: u32,
+    alignment: u64,
+    metadata: Metadata,
+}
+
+impl First {
+    fn read(
+        path: Option<&Path>,
+        bytes: Bytes,
+        table: &mut TensorTable,
+    ) -> Result<(Self, Option<Split>), Error> {
+        let bytes = Arc::new(bytes);
+        let header = header::read(&bytes, bytes.len() as u64, 0, table)?;
+        let metadata = Metadata::new(bytes.clone(), header.keys);
+        let split = split::of(&metadata)?;
+        let part = Part { path: path.map(Path::to_owned), bytes };
+        Ok((Self { part, version: header.version, alignment: header.alignment, metadata }, split))
+    }
+
+    fn finish(self, others: Vec<Part>, mut table: TensorTable) -> Result<Gguf, Error> {
+        table.index()?;
+        let Self { part, version, alignment, metadata } = self;
+        let shards = std::iter::once(part).chain(others).collect();
+        Ok(Gguf(Arc::new(Inner { shards, table, version, alignment, metadata })))
     }
 }
 
 /// One file of a model.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Shard<'a> {
-    path: Option<&'a Path>,
-    bytes: &'a [u8],
+    part: &'a Part,
 }
 
 impl<'a> Shard<'a> {
-    /// Where it was opened from; `None` for bytes in memory.
-    pub fn path(&self) -> Option<&'a Path> {
-        self.path
+    /// Where it is; `None` for bytes in memory.
+    pub fn path(self) -> Option<&'a Path> {
+        self.part.path.as_deref()
     }
 
     /// Its size in bytes.
-    #[allow(clippy::len_without_is_empty)] // a file that could be opened is not empty
-    pub fn len(&self) -> usize {
-        self.bytes.len()
+    #[expect(clippy::len_without_is_empty, reason = "no file that could be opened is empty")]
+    pub fn len(self) -> usize {
+        self.part.bytes.len()
     }
 }
 
-/// A tensor of an opened file.
-#[derive(Clone, Copy)]
-pub struct Tensor<'a> {
-    inner: &'a Inner,
-    index: usize,
-}
-
-impl<'a> Tensor<'a> {
-    fn info(&self) -> &'a TensorInfo {
-        &self.inner.tensors[self.index].1
-    }
-
-    /// Its place in [`Gguf::tensors`].
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &'a str {
-        self.inner.name(self.index)
-    }
-
-    /// How its values are stored.
-    pub fn ty(&self) -> TensorType {
-        self.info().ty
-    }
-
-    /// Its shape, the fastest dimension first: `[values a row, rows, ..]`. Empty for a single value.
-    pub fn dims(&self) -> &'a [u64] {
-        let info = self.info();
-        &info.dims[..info.dim_count]
-    }
-
-    /// Its values.
-    pub fn elements(&self) -> u64 {
-        self.info().dims.iter().product()
-    }
-
-    /// Its bytes, at any alignment.
-    pub fn bytes(&self) -> &'a [u8] {
-        &self.inner.shards[self.shard()].1[self.info().data.clone()]
-    }
-
-    /// Which of [`Gguf::shards`] holds it.
-    pub fn shard(&self) -> usize {
-        self.inner.tensors[self.index].0 as usize
-    }
-
-    /// Where its bytes are in that file.
-    pub fn file_range(&self) -> Range<u64> {
-        let data = &self.info().data;
-        data.start as u64..data.end as u64
-    }
-}
-
-impl fmt::Debug for Tensor<'_> {
+impl fmt::Debug for Shard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {:?}", self.name(), self.ty(), self.dims())
+        write!(f, "{:?} ({} bytes)", self.path(), self.len())
     }
 }

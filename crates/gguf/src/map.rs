@@ -1,29 +1,19 @@
-//! Mapping files into memory.
-#![allow(unsafe_code)] // a named room: a mapping is only as safe as the file is left alone
+//! Mapping a file into memory: the one room of this crate with unsafe code.
+#![allow(unsafe_code)] // Mapping is unsafe by nature: the file can change behind the program's back.
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
 
-/// A file mapped for reading.
+use crate::bytes::Bytes;
+
+/// Maps a whole file for reading.
 ///
-/// The file must not be changed or cut short while it is mapped: the system would then show other bytes, or
-/// end the process with SIGBUS. Replace model files by renaming a new one over the old, which leaves the
-/// mapping as it is; or open with [`crate::Gguf::open_unmapped`].
-pub(crate) struct Mapped(memmap2::Mmap);
-
-impl Mapped {
-    pub(crate) fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the mapping is read-only and private to this type; that nobody changes the file under it
-        // is the condition stated above, which no program can check.
-        unsafe { memmap2::Mmap::map(file) }.map(Self)
-    }
-}
-
-impl Deref for Mapped {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
+/// Nobody may shorten or overwrite the file while it is mapped: reading pages that are gone ends the process
+/// with SIGBUS. Replacing it by renaming another over it, as downloaders and package managers do, is fine.
+pub(crate) fn map(file: &File) -> io::Result<Bytes> {
+    // SAFETY: the mapping is private to this process and only read. That nobody changes the file meanwhile
+    // cannot be checked; `Gguf::open` asks for it and names `Gguf::open_unmapped` for files of which it is
+    // not known. No safety of ours rests on what was read once: every access is bounds-checked again.
+    let mapped = unsafe { memmap2::Mmap::map(file)? };
+    Ok(mapped.into())
 }

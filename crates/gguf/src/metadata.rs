@@ -1,165 +1,233 @@
-//! A file's keys and values.
+//! The metadata keys of a file.
 
 use std::fmt;
+use std::sync::Arc;
 
+use crate::array::Array;
 use crate::bytes::Bytes;
 use crate::cursor::Cursor;
-use crate::error::{Error, ErrorKind};
-use crate::value::{Array, Value, ValueType};
+use crate::error::{Error, ErrorKind, Quoted};
+use crate::names::Names;
+use crate::value::{Value, ValueType};
 
-/// Where one key lies.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    /// The key's text, in the file.
-    pub(crate) key_at: usize,
-    pub(crate) key_bytes: u32,
-    pub(crate) ty: ValueType,
+/// The metadata of a file: keys in file order, each with a typed value. Of a split model, that of its first
+/// part.
+pub struct Metadata {
+    bytes: Arc<Bytes>,
+    keys: Keys,
 }
 
-/// Keys and values, in the file's order. Typed reads accept any width of number that fits.
-#[derive(Clone)]
-pub struct Metadata {
-    bytes: Bytes,
-    entries: Vec<Entry>,
-    /// Indices of the entries, by key.
-    sorted: Vec<u32>,
+/// Names and places of values that were read once and found whole.
+#[derive(Default)]
+pub(crate) struct Keys {
+    names: Names,
+    places: Vec<Place>,
+}
+
+/// Where a value starts, and its type. The rest is read again from the bytes: this takes 16 bytes a key
+/// whatever the file says.
+struct Place {
+    start: usize,
+    value_type: ValueType,
+}
+
+/// The key with the alignment of the tensor data.
+pub(crate) const ALIGNMENT: &str = "general.alignment";
+
+/// The format's own limit for the length of a key, in bytes.
+const LONGEST_KEY: usize = 65535;
+
+impl Keys {
+    /// Reads the next key and its value.
+    pub(crate) fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+        let index = self.places.len();
+        let at = cursor.position();
+        let malformed = |what: String| Error::new(ErrorKind::Key, what);
+        let name = cursor.string(&format_args!("the name of key {index}"))?;
+        if name.is_empty() {
+            return Err(malformed(format!("key {index} at byte {at} has no name; the file is damaged")));
+        }
+        if name.len() > LONGEST_KEY {
+            let length = name.len();
+            return Err(malformed(format!(
+                "the name of key {index} at byte {at} is {length} bytes long; the format allows {LONGEST_KEY}"
+            )));
+        }
+        let Ok(text) = std::str::from_utf8(name) else {
+            let name = Quoted(name);
+            return Err(malformed(format!("the name of key {index} at byte {at} is not UTF-8: {name}")));
+        };
+        let key = Quoted(name);
+        let what = format_args!("key {key}");
+        let value_type = ValueType::read(cursor, &what)?;
+        let start = cursor.position();
+        Value::read(cursor, value_type, &what)?;
+        let kept = self.names.push(text);
+        kept.ok_or_else(|| malformed(format!("the names of the keys exceed 4 GB at byte {at}")))?;
+        self.places.push(Place { start, value_type });
+        Ok(())
+    }
+
+    /// After the last key: makes them findable, and refuses duplicates.
+    pub(crate) fn index(&mut self) -> Result<(), Error> {
+        self.names.index().map_err(|(first, second)| {
+            let key = Quoted(self.names.get(first).as_bytes());
+            let (a, b) = (self.places[first].start, self.places[second].start);
+            let message =
+                format!("key {key} is there twice, with values at byte {a} and {b}; the file is damaged");
+            Error::new(ErrorKind::Key, message)
+        })
+    }
+
+    pub(crate) fn value<'a>(&self, key: &str, bytes: &'a [u8]) -> Option<Value<'a>> {
+        self.value_at(self.names.find(key)?, bytes)
+    }
+
+    /// `None` only if a mapped file was changed since it was opened.
+    fn value_at<'a>(&self, index: usize, bytes: &'a [u8]) -> Option<Value<'a>> {
+        let Place { start, value_type } = self.places[index];
+        Value::read(&mut Cursor::at(bytes, start), value_type, &"a value").ok()
+    }
 }
 
 impl Metadata {
-    /// Checks that no key is there twice.
-    pub(crate) fn new(bytes: Bytes, entries: Vec<Entry>) -> Result<Self, Error> {
-        let mut sorted: Vec<u32> = (0..entries.len() as u32).collect();
-        let text = |index: u32| key_text(&bytes, &entries[index as usize]);
-        sorted.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
-        if let Some(twice) = sorted.windows(2).find(|pair| text(pair[0]) == text(pair[1])) {
-            let at = entries[twice[0].max(twice[1]) as usize].key_at;
-            return Err(Error::malformed(format!("key `{}` is there twice, again at byte {at}", text(twice[0]))));
-        }
-        Ok(Self { bytes, entries, sorted })
+    pub(crate) fn new(bytes: Arc<Bytes>, keys: Keys) -> Self {
+        Self { bytes, keys }
     }
 
-    /// How many keys.
+    /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.keys.places.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.keys.places.is_empty()
     }
 
-    /// Keys and values in the file's order.
+    /// Keys and values in file order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
-        self.entries.iter().filter_map(|entry| Some((key_text(&self.bytes, entry), self.value(entry)?)))
+        let pair = |index| Some((self.keys.names.get(index), self.keys.value_at(index, &self.bytes)?));
+        (0..self.len()).filter_map(pair)
     }
 
     /// The value of a key.
+    ///
+    /// Walks over the strings of a string array once: ask for a vocabulary once, not once a token.
     pub fn get(&self, key: &str) -> Option<Value<'_>> {
-        let text = |index: &u32| key_text(&self.bytes, &self.entries[*index as usize]);
-        let found = self.sorted.binary_search_by(|index| text(index).cmp(key)).ok()?;
-        self.value(&self.entries[self.sorted[found] as usize])
+        self.keys.value(key, &self.bytes)
     }
 
-    fn value(&self, entry: &Entry) -> Option<Value<'_>> {
-        // After the text comes the type, 4 bytes, then the value; all checked at open.
-        let at = entry.key_at + entry.key_bytes as usize + 4;
-        Value::read(&mut Cursor::new(&self.bytes, at), entry.ty)
+    /// A whole number of any width that fits `u64`; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is no whole number or does not fit.
+    pub fn u64(&self, key: &str) -> Result<Option<u64>, Error> {
+        self.integer(key, "u64")
     }
 
-    /// A key as `wanted`, by `read`.
-    fn typed<'a, T>(&'a self, key: &str, wanted: &str, read: impl Fn(Value<'a>) -> Option<T>) -> Result<Option<T>, Error> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let wrong = || {
-            let found = match value {
-                Value::String(_) | Value::Array(_) => value.value_type().to_string(),
-                number => format!("{number}, a {}", number.value_type()),
-            };
-            Error::new(ErrorKind::WrongType, format!("key `{key}` is {found}; {wanted} is needed"))
-        };
-        read(value).map(Some).ok_or_else(wrong)
+    /// A whole number of any width that fits `u32`; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is no whole number or does not fit.
+    pub fn u32(&self, key: &str) -> Result<Option<u32>, Error> {
+        self.integer(key, "u32")
+    }
+
+    /// A whole number of any width that fits `usize`; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is no whole number or does not fit.
+    pub fn usize(&self, key: &str) -> Result<Option<usize>, Error> {
+        self.integer(key, "usize")
+    }
+
+    /// A whole number of any width that fits `i64`; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is no whole number or does not fit.
+    pub fn i64(&self, key: &str) -> Result<Option<i64>, Error> {
+        self.integer(key, "i64")
+    }
+
+    /// An f32, or an f64 rounded to one; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is neither, or a finite f64 out of range.
+    pub fn f32(&self, key: &str) -> Result<Option<f32>, Error> {
+        self.get(key)
+            .map(|value| match value {
+                Value::F32(v) => Ok(v),
+                Value::F64(v) if v.is_finite() && !(v as f32).is_finite() => {
+                    Err(out_of_range(key, value, "f32"))
+                }
+                Value::F64(v) => Ok(v as f32),
+                other => Err(wrong_type(key, other, "f32")),
+            })
+            .transpose()
+    }
+
+    /// A flag; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is not a flag.
+    pub fn bool(&self, key: &str) -> Result<Option<bool>, Error> {
+        self.get(key)
+            .map(|value| match value {
+                Value::Bool(v) => Ok(v),
+                other => Err(wrong_type(key, other, "bool")),
+            })
+            .transpose()
+    }
+
+    /// A text; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is not a string, or not UTF-8 ([`get`](Self::get) gives its
+    /// bytes).
+    pub fn str(&self, key: &str) -> Result<Option<&str>, Error> {
+        self.get(key)
+            .map(|value| match value {
+                Value::String(bytes) => std::str::from_utf8(bytes).map_err(|error| {
+                    let (key, at) = (Quoted(key.as_bytes()), error.valid_up_to());
+                    let message = format!("key {key} is a string that is not UTF-8 from its byte {at} on");
+                    Error::new(ErrorKind::WrongType, message)
+                }),
+                other => Err(wrong_type(key, other, "string")),
+            })
+            .transpose()
+    }
+
+    /// An array of any element type; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongType`] if the value is not an array.
+    pub fn array(&self, key: &str) -> Result<Option<Array<'_>>, Error> {
+        self.get(key)
+            .map(|value| match value {
+                Value::Array(v) => Ok(v),
+                other => Err(wrong_type(key, other, "array")),
+            })
+            .transpose()
     }
 
     fn integer<T: TryFrom<i128>>(&self, key: &str, wanted: &str) -> Result<Option<T>, Error> {
-        self.typed(key, wanted, |value| T::try_from(value.integer()?).ok())
-    }
-
-    /// A whole number that fits in u64; `None` if the key is absent.
-    ///
-    /// # Errors
-    /// If it is something else, as for all typed reads.
-    pub fn u64(&self, key: &str) -> Result<Option<u64>, Error> {
-        self.integer(key, "a whole number, not negative,")
-    }
-
-    /// A whole number that fits in u32.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn u32(&self, key: &str) -> Result<Option<u32>, Error> {
-        self.integer(key, "a whole number of 32 bits")
-    }
-
-    /// A whole number that fits in usize.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn usize(&self, key: &str) -> Result<Option<usize>, Error> {
-        self.integer(key, "a whole number, not negative,")
-    }
-
-    /// A whole number that fits in i64.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn i64(&self, key: &str) -> Result<Option<i64>, Error> {
-        self.integer(key, "a whole number")
-    }
-
-    /// A number, as near as f32 has it.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn f32(&self, key: &str) -> Result<Option<f32>, Error> {
-        self.typed(key, "a number", |value| value.float())
-    }
-
-    /// A flag.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn bool(&self, key: &str) -> Result<Option<bool>, Error> {
-        self.typed(key, "a flag", |value| match value {
-            Value::Bool(flag) => Some(flag),
-            _ => None,
-        })
-    }
-
-    /// A text in UTF-8.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn str(&self, key: &str) -> Result<Option<&str>, Error> {
-        self.typed(key, "a text in UTF-8", |value| match value {
-            Value::String(bytes) => std::str::from_utf8(bytes).ok(),
-            _ => None,
-        })
-    }
-
-    /// A list.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn array(&self, key: &str) -> Result<Option<Array<'_>>, Error> {
-        self.typed(key, "a list", |value| match value {
-            Value::Array(array) => Some(array),
-            _ => None,
-        })
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let integer = value.integer().ok_or_else(|| wrong_type(key, value, wanted))?;
+        T::try_from(integer).map(Some).map_err(|_| out_of_range(key, value, wanted))
     }
 }
 
-/// The text was checked to be UTF-8 when the file was opened.
-fn key_text<'a>(bytes: &'a Bytes, entry: &Entry) -> &'a str {
-    std::str::from_utf8(&bytes[entry.key_at..][..entry.key_bytes as usize]).unwrap_or_default()
+fn wrong_type(key: &str, found: Value<'_>, wanted: &str) -> Error {
+    let (key, found) = (Quoted(key.as_bytes()), found.value_type());
+    let message = format!("key {key} is of type {found}, but {wanted} is wanted; convert the model again");
+    Error::new(ErrorKind::WrongType, message)
+}
+
+fn out_of_range(key: &str, value: Value<'_>, wanted: &str) -> Error {
+    let key = Quoted(key.as_bytes());
+    let message = format!("key {key} is {value}, which does not fit {wanted}; convert the model again");
+    Error::new(ErrorKind::WrongType, message)
 }
 
 impl fmt::Debug for Metadata {

@@ -1,90 +1,111 @@
-//! Metadata values, read where they lie.
+//! Metadata values and their types.
 
 use std::fmt;
 
+use crate::array::Array;
 use crate::cursor::Cursor;
+use crate::error::{Error, ErrorKind, Quoted};
 
-/// Types of metadata values.
-#[allow(missing_docs)] // the names are the format's own
+/// The type of a metadata value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum ValueType {
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    F32,
-    Bool,
-    String,
-    Array,
-    U64,
-    I64,
-    F64,
+    U8 = 0,
+    I8 = 1,
+    U16 = 2,
+    I16 = 3,
+    U32 = 4,
+    I32 = 5,
+    F32 = 6,
+    Bool = 7,
+    String = 8,
+    Array = 9,
+    U64 = 10,
+    I64 = 11,
+    F64 = 12,
 }
 
 impl ValueType {
-    /// All of them; the index is the number files have them by.
-    pub const ALL: [ValueType; 13] = [
-        ValueType::U8,
-        ValueType::I8,
-        ValueType::U16,
-        ValueType::I16,
-        ValueType::U32,
-        ValueType::I32,
-        ValueType::F32,
-        ValueType::Bool,
-        ValueType::String,
-        ValueType::Array,
-        ValueType::U64,
-        ValueType::I64,
-        ValueType::F64,
+    /// All of them, by id.
+    pub const ALL: [Self; 13] = [
+        Self::U8,
+        Self::I8,
+        Self::U16,
+        Self::I16,
+        Self::U32,
+        Self::I32,
+        Self::F32,
+        Self::Bool,
+        Self::String,
+        Self::Array,
+        Self::U64,
+        Self::I64,
+        Self::F64,
     ];
 
-    /// The number files have it by.
+    /// The type that a file calls `id`.
+    pub fn from_id(id: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(id).ok()?).copied()
+    }
+
+    /// What a file calls it.
     pub fn id(self) -> u32 {
         self as u32
     }
 
-    pub(crate) fn from_id(id: u32) -> Option<Self> {
-        Self::ALL.get(id as usize).copied()
+    /// In Rust's spelling, as `u32`, `string` or `array`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "u8",
+            Self::I8 => "i8",
+            Self::U16 => "u16",
+            Self::I16 => "i16",
+            Self::U32 => "u32",
+            Self::I32 => "i32",
+            Self::F32 => "f32",
+            Self::Bool => "bool",
+            Self::String => "string",
+            Self::Array => "array",
+            Self::U64 => "u64",
+            Self::I64 => "i64",
+            Self::F64 => "f64",
+        }
     }
 
-    /// Bytes of one value; 0 for strings and arrays, which have no fixed size.
-    pub(crate) fn scalar_bytes(self) -> usize {
+    /// How many bytes a value takes in a file, at least for strings and arrays.
+    pub(crate) fn least_bytes(self) -> u64 {
         match self {
-            ValueType::U8 | ValueType::I8 | ValueType::Bool => 1,
-            ValueType::U16 | ValueType::I16 => 2,
-            ValueType::U32 | ValueType::I32 | ValueType::F32 => 4,
-            ValueType::U64 | ValueType::I64 | ValueType::F64 => 8,
-            ValueType::String | ValueType::Array => 0,
+            Self::U8 | Self::I8 | Self::Bool => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::U64 | Self::I64 | Self::F64 | Self::String => 8,
+            Self::Array => 12,
         }
+    }
+
+    /// Reads the id of a type.
+    pub(crate) fn read(cursor: &mut Cursor<'_>, what: &dyn fmt::Display) -> Result<Self, Error> {
+        let at = cursor.position();
+        let id = cursor.u32(what)?;
+        Self::from_id(id).ok_or_else(|| {
+            let message = format!("{what} has the unknown value type {id} at byte {at}; the file is damaged");
+            Error::new(ErrorKind::Key, message)
+        })
     }
 }
 
 impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            ValueType::U8 => "u8",
-            ValueType::I8 => "i8",
-            ValueType::U16 => "u16",
-            ValueType::I16 => "i16",
-            ValueType::U32 => "u32",
-            ValueType::I32 => "i32",
-            ValueType::F32 => "f32",
-            ValueType::Bool => "bool",
-            ValueType::String => "string",
-            ValueType::Array => "array",
-            ValueType::U64 => "u64",
-            ValueType::I64 => "i64",
-            ValueType::F64 => "f64",
-        })
+        f.pad(self.name())
     }
 }
 
-/// A metadata value. Strings are bytes: token texts need not be UTF-8.
-#[allow(missing_docs)] // the names are the format's own
+/// A metadata value, in the file's bytes.
+///
+/// Its text is short: strings and arrays are cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Value<'a> {
     U8(u8),
     I8(i8),
@@ -92,173 +113,114 @@ pub enum Value<'a> {
     I16(i16),
     U32(u32),
     I32(i32),
-    F32(f32),
-    Bool(bool),
-    String(&'a [u8]),
-    Array(Array<'a>),
     U64(u64),
     I64(i64),
+    F32(f32),
     F64(f64),
+    Bool(bool),
+    /// Meant to be UTF-8, and not always is.
+    String(&'a [u8]),
+    Array(Array<'a>),
 }
 
 impl<'a> Value<'a> {
+    /// Reads a value of a type; `what` it is goes into the error.
+    pub(crate) fn read(
+        cursor: &mut Cursor<'a>,
+        value_type: ValueType,
+        what: &dyn fmt::Display,
+    ) -> Result<Self, Error> {
+        Ok(match value_type {
+            ValueType::U8 => Self::U8(u8::from_le_bytes(cursor.array(what)?)),
+            ValueType::I8 => Self::I8(i8::from_le_bytes(cursor.array(what)?)),
+            ValueType::U16 => Self::U16(u16::from_le_bytes(cursor.array(what)?)),
+            ValueType::I16 => Self::I16(i16::from_le_bytes(cursor.array(what)?)),
+            ValueType::U32 => Self::U32(u32::from_le_bytes(cursor.array(what)?)),
+            ValueType::I32 => Self::I32(i32::from_le_bytes(cursor.array(what)?)),
+            ValueType::U64 => Self::U64(u64::from_le_bytes(cursor.array(what)?)),
+            ValueType::I64 => Self::I64(i64::from_le_bytes(cursor.array(what)?)),
+            ValueType::F32 => Self::F32(f32::from_le_bytes(cursor.array(what)?)),
+            ValueType::F64 => Self::F64(f64::from_le_bytes(cursor.array(what)?)),
+            ValueType::Bool => Self::Bool(cursor.array(what)? != [0]),
+            ValueType::String => Self::String(cursor.string(what)?),
+            ValueType::Array => Self::Array(Array::read(cursor, what)?),
+        })
+    }
+
     /// Its type.
     pub fn value_type(&self) -> ValueType {
         match self {
-            Value::U8(_) => ValueType::U8,
-            Value::I8(_) => ValueType::I8,
-            Value::U16(_) => ValueType::U16,
-            Value::I16(_) => ValueType::I16,
-            Value::U32(_) => ValueType::U32,
-            Value::I32(_) => ValueType::I32,
-            Value::F32(_) => ValueType::F32,
-            Value::Bool(_) => ValueType::Bool,
-            Value::String(_) => ValueType::String,
-            Value::Array(_) => ValueType::Array,
-            Value::U64(_) => ValueType::U64,
-            Value::I64(_) => ValueType::I64,
-            Value::F64(_) => ValueType::F64,
+            Self::U8(_) => ValueType::U8,
+            Self::I8(_) => ValueType::I8,
+            Self::U16(_) => ValueType::U16,
+            Self::I16(_) => ValueType::I16,
+            Self::U32(_) => ValueType::U32,
+            Self::I32(_) => ValueType::I32,
+            Self::U64(_) => ValueType::U64,
+            Self::I64(_) => ValueType::I64,
+            Self::F32(_) => ValueType::F32,
+            Self::F64(_) => ValueType::F64,
+            Self::Bool(_) => ValueType::Bool,
+            Self::String(_) => ValueType::String,
+            Self::Array(_) => ValueType::Array,
         }
     }
 
     /// A whole number of any width.
     pub(crate) fn integer(&self) -> Option<i128> {
         match *self {
-            Value::U8(v) => Some(v.into()),
-            Value::I8(v) => Some(v.into()),
-            Value::U16(v) => Some(v.into()),
-            Value::I16(v) => Some(v.into()),
-            Value::U32(v) => Some(v.into()),
-            Value::I32(v) => Some(v.into()),
-            Value::U64(v) => Some(v.into()),
-            Value::I64(v) => Some(v.into()),
-            _ => None,
+            Self::U8(v) => Some(v.into()),
+            Self::I8(v) => Some(v.into()),
+            Self::U16(v) => Some(v.into()),
+            Self::I16(v) => Some(v.into()),
+            Self::U32(v) => Some(v.into()),
+            Self::I32(v) => Some(v.into()),
+            Self::U64(v) => Some(v.into()),
+            Self::I64(v) => Some(v.into()),
+            Self::F32(_) | Self::F64(_) | Self::Bool(_) | Self::String(_) | Self::Array(_) => None,
         }
-    }
-
-    /// A number of any kind, as near as f32 has it.
-    pub(crate) fn float(&self) -> Option<f32> {
-        match *self {
-            Value::F32(v) => Some(v),
-            Value::F64(v) => Some(v as f32),
-            other => other.integer().map(|v| v as f32),
-        }
-    }
-
-    /// Reads the value at a place that was checked when the file was opened; `None` if it was not.
-    pub(crate) fn read(cursor: &mut Cursor<'a>, ty: ValueType) -> Option<Self> {
-        let what = "value";
-        Some(match ty {
-            ValueType::U8 => Value::U8(u8::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::I8 => Value::I8(i8::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::U16 => Value::U16(u16::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::I16 => Value::I16(i16::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::U32 => Value::U32(u32::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::I32 => Value::I32(i32::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::F32 => Value::F32(f32::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::Bool => Value::Bool(cursor.take(1, what).ok()? != [0]),
-            ValueType::String => Value::String(cursor.string(what).ok()?),
-            ValueType::U64 => Value::U64(u64::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::I64 => Value::I64(i64::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::F64 => Value::F64(f64::from_le_bytes(cursor.array(what).ok()?)),
-            ValueType::Array => {
-                let element = cursor.value_type(what).ok()?;
-                let length = usize::try_from(cursor.u64(what).ok()?).ok()?;
-                Value::Array(Array { element, length, bytes: cursor.rest() })
-            }
-        })
     }
 }
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::U8(v) => write!(f, "{v}"),
-            Value::I8(v) => write!(f, "{v}"),
-            Value::U16(v) => write!(f, "{v}"),
-            Value::I16(v) => write!(f, "{v}"),
-            Value::U32(v) => write!(f, "{v}"),
-            Value::I32(v) => write!(f, "{v}"),
-            Value::U64(v) => write!(f, "{v}"),
-            Value::I64(v) => write!(f, "{v}"),
-            Value::F32(v) => write!(f, "{v}"),
-            Value::F64(v) => write!(f, "{v}"),
-            Value::Bool(v) => write!(f, "{v}"),
-            Value::String(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
-            Value::Array(array) => write!(f, "{} x {}", array.length, array.element),
+            Self::U8(v) => v.fmt(f),
+            Self::I8(v) => v.fmt(f),
+            Self::U16(v) => v.fmt(f),
+            Self::I16(v) => v.fmt(f),
+            Self::U32(v) => v.fmt(f),
+            Self::I32(v) => v.fmt(f),
+            Self::U64(v) => v.fmt(f),
+            Self::I64(v) => v.fmt(f),
+            Self::F32(v) => v.fmt(f),
+            Self::F64(v) => v.fmt(f),
+            Self::Bool(v) => v.fmt(f),
+            Self::String(v) => Quoted(v).fmt(f),
+            Self::Array(v) => v.fmt(f),
         }
     }
 }
 
-/// A list of values of one type, in the file's bytes.
-#[derive(Clone, Copy)]
-pub struct Array<'a> {
-    element: ValueType,
-    length: usize,
-    /// From the first element on; may go on past the last.
-    bytes: &'a [u8],
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Array<'a> {
-    /// The type of its entries: never an array.
-    pub fn element_type(&self) -> ValueType {
-        self.element
+    #[test]
+    fn types_go_by_their_ids() {
+        for id in 0..13 {
+            assert_eq!(ValueType::from_id(id).map(ValueType::id), Some(id));
+        }
+        assert_eq!(ValueType::from_id(13), None);
+        assert_eq!(ValueType::from_id(u32::MAX), None);
     }
 
-    /// How many entries.
-    pub fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// The entries, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        let (element, mut cursor) = (self.element, Cursor::new(self.bytes, 0));
-        (0..self.length).map_while(move |_| Value::read(&mut cursor, element))
-    }
-
-    /// The entries of a list of strings; `None` for other lists.
-    pub fn strings(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
-        (self.element == ValueType::String).then(|| {
-            self.iter().filter_map(|value| match value {
-                Value::String(bytes) => Some(bytes),
-                _ => None,
-            })
-        })
-    }
-
-    /// The entries as f32, from any kind of number; `None` for other lists.
-    pub fn to_f32s(&self) -> Option<Vec<f32>> {
-        self.iter().map(|value| value.float()).collect()
-    }
-
-    /// The entries of a list of whole numbers; `None` for other lists, and for numbers past i64.
-    pub fn to_i64s(&self) -> Option<Vec<i64>> {
-        self.iter().map(|value| value.integer().and_then(|v| i64::try_from(v).ok())).collect()
-    }
-
-    /// The entries of a list of flags; `None` for other lists.
-    pub fn bools(&self) -> Option<Vec<bool>> {
-        let flag = |value| match value {
-            Value::Bool(flag) => Some(flag),
-            _ => None,
-        };
-        self.iter().map(flag).collect()
-    }
-}
-
-impl PartialEq for Array<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.element == other.element && self.length == other.length && self.iter().eq(other.iter())
-    }
-}
-
-impl fmt::Debug for Array<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}; {}]", self.element, self.length)
+    #[test]
+    fn any_byte_but_zero_is_true() {
+        for (byte, wanted) in [(0, false), (1, true), (2, true), (255, true)] {
+            let bytes = [byte];
+            let value = Value::read(&mut Cursor::at(&bytes, 0), ValueType::Bool, &"a flag").expect("a byte");
+            assert_eq!(value, Value::Bool(wanted));
+        }
     }
 }

@@ -1,233 +1,226 @@
-//! Writing GGUF files.
+//! Writing files.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
-use crate::error::Error;
-use crate::header::{Header, align};
+use crate::error::{Error, ErrorKind, Quoted};
+use crate::foreign::MAGIC;
+use crate::header::{self, DEFAULT_ALIGNMENT};
+use crate::metadata::ALIGNMENT;
+use crate::owned_value::OwnedValue;
+use crate::split;
+use crate::tensor_table::{TensorTable, data_bytes};
 use crate::tensor_type::TensorType;
-use crate::value::{Value, ValueType};
+use crate::value::ValueType;
 
-/// A metadata value to be written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OwnedValue {
-    ty: ValueType,
-    bytes: Vec<u8>,
-}
+/// The version that is written: the newest.
+const VERSION: u32 = 3;
 
-/// A GGUF file (version 3) under construction. What it writes, the reader accepts; what the reader would
-/// refuse, it refuses.
-#[derive(Debug, Clone)]
+/// A file to be written: keys and tensors in the order in which they are given.
+///
+/// Whatever the reader would refuse is refused when it is written. The result has no gaps, as llama.cpp
+/// wants it.
+#[derive(Debug, Clone, Default)]
 pub struct Writer {
-    alignment: u32,
     keys: Vec<(String, OwnedValue)>,
-    tensors: Vec<NewTensor>,
+    tensors: Vec<Source>,
 }
 
 #[derive(Debug, Clone)]
-struct NewTensor {
+struct Source {
     name: String,
     ty: TensorType,
     dims: Vec<u64>,
-    bytes: Vec<u8>,
-}
-
-const ALIGNMENT_KEY: &str = "general.alignment";
-
-impl Default for Writer {
-    fn default() -> Self {
-        Self { alignment: 32, keys: Vec::new(), tensors: Vec::new() }
-    }
+    data: Vec<u8>,
 }
 
 impl Writer {
-    /// An empty file.
+    /// A file without keys and tensors.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What tensors' offsets are multiples of: a power of two. Default: 32.
-    pub fn alignment(mut self, alignment: u32) -> Self {
-        self.alignment = alignment;
-        self.keys.retain(|(key, _)| key != ALIGNMENT_KEY);
-        self.metadata(ALIGNMENT_KEY, alignment)
+    /// Places tensors at multiples of `bytes`, a power of two, instead of 32: the key `general.alignment`.
+    #[must_use]
+    pub fn alignment(self, bytes: u32) -> Self {
+        self.metadata(ALIGNMENT, bytes)
     }
 
-    /// Adds a key. [`alignment`](Self::alignment) adds its own.
-    pub fn metadata(mut self, key: &str, value: impl Into<OwnedValue>) -> Self {
-        let value = value.into();
-        if let (ALIGNMENT_KEY, ValueType::U32, Ok(bytes)) = (key, value.ty, value.bytes.as_slice().try_into()) {
-            self.alignment = u32::from_le_bytes(bytes);
-        }
-        self.keys.push((key.to_owned(), value));
+    /// Adds a key.
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<OwnedValue>) -> Self {
+        self.keys.push((key.into(), value.into()));
         self
     }
 
-    /// Adds a tensor: its shape with the fastest dimension first, and its bytes in the form of its type.
-    pub fn tensor(mut self, name: &str, ty: TensorType, dims: &[u64], bytes: Vec<u8>) -> Self {
-        self.tensors.push(NewTensor { name: name.to_owned(), ty, dims: dims.to_vec(), bytes });
+    /// Adds a tensor of a shape (the length of a row first, as in the file) and its data.
+    #[must_use]
+    pub fn tensor(mut self, name: impl Into<String>, ty: TensorType, dims: &[u64], data: Vec<u8>) -> Self {
+        self.tensors.push(Source { name: name.into(), ty, dims: dims.to_vec(), data });
         self
     }
 
     /// Writes the file.
     ///
     /// # Errors
-    /// If it cannot be written, or the reader would refuse it: a key or tensor twice, names too long, bytes
-    /// that do not fit the shape, an alignment that is no power of two.
+    /// If the reader would refuse the file, before anything is written; or if `out` fails.
     pub fn write_to(&self, out: &mut impl Write) -> Result<(), Error> {
-        let alignment = u64::from(self.alignment);
-        if !alignment.is_power_of_two() {
-            return Err(Error::malformed(format!("an alignment of {alignment} is no power of two")));
-        }
-        let mut header = b"GGUF".to_vec();
-        header.extend(3u32.to_le_bytes());
-        header.extend((self.tensors.len() as u64).to_le_bytes());
-        header.extend((self.keys.len() as u64).to_le_bytes());
-        for (key, value) in &self.keys {
-            put_string(&mut header, key.as_bytes());
-            header.extend(value.ty.id().to_le_bytes());
-            header.extend(&value.bytes);
-        }
-        let mut offset = 0u64;
-        for tensor in &self.tensors {
-            put_string(&mut header, tensor.name.as_bytes());
-            header.extend((tensor.dims.len() as u32).to_le_bytes());
-            tensor.dims.iter().for_each(|dim| header.extend(dim.to_le_bytes()));
-            header.extend(tensor.ty.id().to_le_bytes());
-            header.extend(offset.to_le_bytes());
-            offset += padded(tensor.bytes.len() as u64, alignment)?;
-        }
-        if !self.tensors.is_empty() {
-            header.resize(padded(header.len() as u64, alignment)? as usize, 0);
-        }
-        self.check(&header, header.len() as u64 + offset)?;
-
-        let failed = |error| Error::io("the GGUF file cannot be written", error);
-        out.write_all(&header).map_err(failed)?;
-        for tensor in &self.tensors {
-            let padding = padded(tensor.bytes.len() as u64, alignment)? as usize - tensor.bytes.len();
-            out.write_all(&tensor.bytes).map_err(failed)?;
-            out.write_all(&vec![0; padding]).map_err(failed)?;
-        }
-        out.flush().map_err(failed)
+        let keys: Vec<_> = self.keys.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        write(&keys, &self.tensors, out)
     }
 
-    /// The file in memory.
+    /// The file as bytes.
     ///
     /// # Errors
-    /// As [`write_to`](Self::write_to).
+    /// If the reader would refuse the file.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         self.write_to(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Reads the header back, as a reader will.
-    fn check(&self, header: &[u8], length: u64) -> Result<(), Error> {
-        let read = Header::read(header, length as usize)?;
-        for (tensor, info) in self.tensors.iter().zip(&read.tensors) {
-            if info.data.len() != tensor.bytes.len() {
-                let (has, needs) = (tensor.bytes.len(), info.data.len());
-                return Err(Error::malformed(format!("tensor `{}`: has {has} bytes, its shape and type need {needs}", tensor.name)));
-            }
+    /// Writes the file as `parts` parts, `<prefix>-00001-of-0000N.gguf` and so on, and gives their paths. All
+    /// keys go to the first part; each gets as many tensors as the others, or one less.
+    ///
+    /// # Errors
+    /// If the reader would refuse a file, `parts` is 0, or a file cannot be written.
+    pub fn write_split(&self, prefix: impl AsRef<Path>, parts: u16) -> Result<Vec<PathBuf>, Error> {
+        if parts == 0 {
+            return Err(Error::new(ErrorKind::Split, "a model cannot be split into 0 files"));
         }
-        let mut names: Vec<&str> = self.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-        let mut keys: Vec<&str> = self.keys.iter().map(|(key, _)| key.as_str()).collect();
-        for list in [&mut names, &mut keys] {
-            list.sort_unstable();
-            if let Some(twice) = list.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(Error::malformed(format!("`{}` is there twice", twice[0])));
-            }
+        let count = OwnedValue::from(parts);
+        // The type that llama.cpp reads.
+        let total = i32::try_from(self.tensors.len())
+            .map_err(|_| Error::new(ErrorKind::Split, "a split model can have at most 2^31 - 1 tensors"))?
+            .into();
+        let mut paths = Vec::new();
+        for part in 0..parts {
+            let number = OwnedValue::from(part);
+            let of_part = self.keys.iter().filter(|(key, _)| part == 0 || key == ALIGNMENT);
+            let mut keys: Vec<_> = of_part.map(|(key, value)| (key.as_str(), value)).collect();
+            keys.extend([(split::NUMBER, &number), (split::COUNT, &count), (split::TENSORS, &total)]);
+            let bound = |part: u16| self.tensors.len() * usize::from(part) / usize::from(parts);
+            let tensors = &self.tensors[bound(part)..part.checked_add(1).map_or(self.tensors.len(), bound)];
+            let mut path = prefix.as_ref().as_os_str().to_owned();
+            path.push(split::file_ending(part, parts));
+            let path = PathBuf::from(path);
+            write_file(&path, &keys, tensors).map_err(|error| error.in_file(Some(&path)))?;
+            paths.push(path);
         }
-        Ok(())
+        Ok(paths)
     }
 }
 
-fn padded(length: u64, alignment: u64) -> Result<u64, Error> {
-    align(length, alignment).ok_or_else(|| Error::malformed("the file is too large"))
+fn write_file(path: &Path, keys: &[(&str, &OwnedValue)], tensors: &[Source]) -> Result<(), Error> {
+    let failed = |error| Error::io(Some(path), "cannot be written", error);
+    let mut out = BufWriter::new(File::create(path).map_err(failed)?);
+    write(keys, tensors, &mut out)?;
+    out.flush().map_err(failed)
 }
 
-fn put_string(out: &mut Vec<u8>, text: &[u8]) {
-    out.extend((text.len() as u64).to_le_bytes());
-    out.extend(text);
-}
+fn write(keys: &[(&str, &OwnedValue)], tensors: &[Source], out: &mut impl Write) -> Result<(), Error> {
+    let alignment = alignment(keys);
+    let (head, offsets) = head(keys, tensors, alignment)?;
+    let data_start =
+        if tensors.is_empty() { head.len() as u64 } else { padded(head.len() as u64, alignment)? };
+    let data_end = match (tensors.last(), offsets.last()) {
+        (Some(last), Some(offset)) => padded(data_start + offset + last.data.len() as u64, alignment)?,
+        _ => data_start,
+    };
+    // The reader itself says what is wrong, so that the two cannot differ.
+    let mut table = TensorTable::default();
+    header::read(&head, data_end, 0, &mut table)?;
+    table.index()?;
 
-impl From<Value<'_>> for OwnedValue {
-    fn from(value: Value<'_>) -> Self {
-        let mut bytes = Vec::new();
-        put_value(&mut bytes, value);
-        Self { ty: value.value_type(), bytes }
+    let failed = |error: io::Error| Error::io(None, "the file cannot be written", error);
+    let mut out = Counted { out, written: 0 };
+    out.write_all(&head).map_err(failed)?;
+    for (tensor, offset) in tensors.iter().zip(offsets) {
+        out.pad_to(data_start + offset).map_err(failed)?;
+        out.write_all(&tensor.data).map_err(failed)?;
     }
+    // llama.cpp wants the last tensor padded, too.
+    out.pad_to(data_end).map_err(failed)
 }
 
-fn put_value(out: &mut Vec<u8>, value: Value<'_>) {
-    match value {
-        Value::U8(v) => out.push(v),
-        Value::I8(v) => out.extend(v.to_le_bytes()),
-        Value::U16(v) => out.extend(v.to_le_bytes()),
-        Value::I16(v) => out.extend(v.to_le_bytes()),
-        Value::U32(v) => out.extend(v.to_le_bytes()),
-        Value::I32(v) => out.extend(v.to_le_bytes()),
-        Value::F32(v) => out.extend(v.to_le_bytes()),
-        Value::Bool(v) => out.push(v.into()),
-        Value::String(bytes) => put_string(out, bytes),
-        Value::U64(v) => out.extend(v.to_le_bytes()),
-        Value::I64(v) => out.extend(v.to_le_bytes()),
-        Value::F64(v) => out.extend(v.to_le_bytes()),
-        Value::Array(array) => {
-            out.extend(array.element_type().id().to_le_bytes());
-            out.extend((array.len() as u64).to_le_bytes());
-            array.iter().for_each(|element| put_value(out, element));
-        }
+/// The alignment that the keys state. A wrong one is found by the reader.
+fn alignment(keys: &[(&str, &OwnedValue)]) -> u64 {
+    let stated = keys.iter().find(|(key, _)| *key == ALIGNMENT).map(|(_, value)| value);
+    let bytes = stated
+        .filter(|value| value.value_type() == ValueType::U32)
+        .and_then(|value| value.bytes().try_into().ok());
+    bytes.map(u32::from_le_bytes).filter(|bytes| bytes.is_power_of_two()).map_or(DEFAULT_ALIGNMENT, u64::from)
+}
+
+/// Everything before the data, and where the data of each tensor goes.
+fn head(
+    keys: &[(&str, &OwnedValue)],
+    tensors: &[Source],
+    alignment: u64,
+) -> Result<(Vec<u8>, Vec<u64>), Error> {
+    let mut head = MAGIC.to_vec();
+    head.extend(VERSION.to_le_bytes());
+    head.extend((tensors.len() as u64).to_le_bytes());
+    head.extend((keys.len() as u64).to_le_bytes());
+    for (key, value) in keys {
+        append_name(&mut head, key);
+        head.extend(value.value_type().id().to_le_bytes());
+        head.extend(value.bytes());
     }
-}
-
-macro_rules! from_scalars {
-    ($($variant:ident $type:ty;)*) => {$(
-        impl From<$type> for OwnedValue {
-            fn from(value: $type) -> Self {
-                Value::$variant(value).into()
-            }
-        }
-
-        impl From<Vec<$type>> for OwnedValue {
-            fn from(values: Vec<$type>) -> Self {
-                list(ValueType::$variant, values.into_iter().map(Value::$variant))
-            }
-        }
-    )*};
-}
-
-from_scalars! {
-    U8 u8; I8 i8; U16 u16; I16 i16; U32 u32; I32 i32; F32 f32; Bool bool; U64 u64; I64 i64; F64 f64;
-}
-
-impl From<&str> for OwnedValue {
-    fn from(text: &str) -> Self {
-        Value::String(text.as_bytes()).into()
+    let mut offset = 0u64;
+    let mut offsets = Vec::with_capacity(tensors.len());
+    for tensor in tensors {
+        check_data(tensor)?;
+        append_name(&mut head, &tensor.name);
+        head.extend((tensor.dims.len() as u32).to_le_bytes());
+        tensor.dims.iter().for_each(|dim| head.extend(dim.to_le_bytes()));
+        head.extend(tensor.ty.id().to_le_bytes());
+        head.extend(offset.to_le_bytes());
+        offsets.push(offset);
+        offset = padded(offset + tensor.data.len() as u64, alignment)?;
     }
+    Ok((head, offsets))
 }
 
-impl From<String> for OwnedValue {
-    fn from(text: String) -> Self {
-        Value::String(text.as_bytes()).into()
+fn append_name(head: &mut Vec<u8>, name: &str) {
+    head.extend((name.len() as u64).to_le_bytes());
+    head.extend(name.as_bytes());
+}
+
+fn check_data(tensor: &Source) -> Result<(), Error> {
+    let refuse = |why: String| {
+        Error::new(ErrorKind::Tensor, format!("tensor {} {why}", Quoted(tensor.name.as_bytes())))
+    };
+    let wanted = data_bytes(tensor.ty, &tensor.dims).map_err(refuse)?;
+    let given = tensor.data.len() as u64;
+    if given != wanted {
+        let Source { ty, dims, .. } = tensor;
+        return Err(refuse(format!("has {given} bytes of data, but {ty} of shape {dims:?} takes {wanted}")));
     }
+    Ok(())
 }
 
-impl From<Vec<String>> for OwnedValue {
-    fn from(texts: Vec<String>) -> Self {
-        list(ValueType::String, texts.iter().map(|text| Value::String(text.as_bytes())))
+fn padded(bytes: u64, alignment: u64) -> Result<u64, Error> {
+    let padded = bytes.checked_next_multiple_of(alignment);
+    padded.ok_or_else(|| Error::new(ErrorKind::Tensor, "the file would be larger than any disk"))
+}
+
+/// Knows how far it is.
+struct Counted<'a, W> {
+    out: &'a mut W,
+    written: u64,
+}
+
+impl<W: Write> Counted<'_, W> {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len() as u64;
+        self.out.write_all(bytes)
     }
-}
 
-impl From<Vec<Vec<u8>>> for OwnedValue {
-    fn from(texts: Vec<Vec<u8>>) -> Self {
-        list(ValueType::String, texts.iter().map(|text| Value::String(text)))
+    fn pad_to(&mut self, end: u64) -> io::Result<()> {
+        let padding = end - self.written;
+        self.written = end;
+        io::copy(&mut io::Read::take(io::repeat(0), padding), self.out).map(drop)
     }
-}
-
-fn list<'a>(element: ValueType, values: impl ExactSizeIterator<Item = Value<'a>>) -> OwnedValue {
-    let mut bytes = element.id().to_le_bytes().to_vec();
-    bytes.extend((values.len() as u64).to_le_bytes());
-    values.for_each(|value| put_value(&mut bytes, value));
-    OwnedValue { ty: ValueType::Array, bytes }
 }
