@@ -4,10 +4,9 @@
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
+use connote_kernels::decode::{DECODABLE, Decode, decoder};
 use gguf::TensorType;
-use kernels::decode::{DECODABLE, Decode, decoder};
 use proptest::prelude::*;
 
 fn fixture(ty: TensorType, ending: &str) -> Vec<u8> {
@@ -133,28 +132,5 @@ proptest! {
             }
         }
         prop_assert!(decoded(ty, &bytes).iter().all(|value| value.is_finite()), "{ty}");
-    }
-}
-
-/// Millions of weights a second on one core, into a buffer that stays in the cache:
-/// `cargo test --release -p connote-kernels --test decode -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement; run it with --release"]
-fn speed() {
-    for &ty in DECODABLE {
-        let blocks = fixture(ty, "blocks");
-        let rate = (0..20)
-            .map(|_| {
-                let mut out = vec![0.0; blocks.len() / ty.block_bytes() * ty.block_elements()];
-                let (start, mut weights) = (Instant::now(), 0);
-                while start.elapsed() < Duration::from_millis(10) {
-                    known_decoder(ty)(&blocks, std::hint::black_box(&mut out));
-                    weights += out.len();
-                }
-                weights as f64 / start.elapsed().as_secs_f64() / 1e6
-            })
-            .fold(0.0, f64::max);
-        println!("{:8} {rate:6.0} M weights/s", ty.name());
-        assert!(rate > 50.0, "{ty}: {rate:.0} M weights/s would be noticed at load");
     }
 }
