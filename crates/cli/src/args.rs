@@ -8,10 +8,12 @@ use connote::{Options, Pooling, SpecialTokens, Task, Truncation};
 /// Text embeddings on ordinary CPUs: a GGUF file in, vectors out.
 #[derive(Debug, Parser)]
 #[command(name = "connote", version, max_term_width = 100)]
-#[command(after_help = "Without --model the built-in model serves (all-MiniLM-L6-v2, 384 dimensions, English).\n\
+#[command(
+    after_help = "Without --model the built-in model serves (all-MiniLM-L6-v2, 384 dimensions, English).\n\
     stdout is data; progress and complaints go to stderr.\n\
     Exit codes: 0 all done, 1 nothing could be done, 2 wrong use, 3 some rows failed.\n\
-    CONNOTE_CPU=scalar|avx2 forces a CPU level that the machine has.")]
+    CONNOTE_CPU=scalar|avx2 forces a CPU level that the machine has."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -90,7 +92,7 @@ pub(crate) struct PreparationArgs {
     /// The longest text in tokens, special tokens and prompt included [default: the model's]
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<usize>,
-    /// Read texts such as [SEP] or <eos> in the input as plain text, not as special tokens
+    /// Take the names of special tokens in the input as plain text, not as those tokens
     #[arg(long)]
     pub(crate) plain_text: bool,
 }
@@ -129,8 +131,10 @@ pub(crate) struct VectorArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  connote embed \"a cat on the mat\"\n  connote embed < lines.txt > vectors.jsonl\n  \
-    connote embed --input texts.jsonl --output vectors.jsonl --model embeddinggemma-300m-Q8_0.gguf --task document")]
+#[command(
+    after_help = "Examples:\n  connote embed \"a cat on the mat\"\n  connote embed < lines.txt > vectors.jsonl\n  \
+    connote embed --input texts.jsonl --output vectors.jsonl --model embeddinggemma-300m-Q8_0.gguf --task document"
+)]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) text: TextArgs,
@@ -204,7 +208,9 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  connote similar \"how do plants eat\" \"photosynthesis turns light into sugar\" \"cats sleep a lot\"")]
+#[command(
+    after_help = "Example:\n  connote similar \"how do plants eat\" \"photosynthesis turns light into sugar\" \"cats sleep a lot\""
+)]
 pub(crate) struct SimilarArgs {
     /// The text that the others are compared with
     #[arg(value_name = "QUERY")]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::args::{EmbedArgs, OutputFormat};
 use crate::failure::{Failure, Outcome};
-use crate::input::{Row, Rows, RowError};
+use crate::input::{Row, RowError, Rows};
 use crate::model;
 use crate::output::{Output, excerpt};
 use crate::progress::Progress;
@@ -116,7 +116,12 @@ fn write_for_people(output: &mut Output, row: &Row, embedding: &Embedding) -> Re
         1 => format!("{} values", embedding.dimensions),
         rows => format!("{rows} vectors of {} values", embedding.dimensions),
     };
-    output.line(&format!("{}  \"{}\"  {} tokens{cut}, {count}", row.id, excerpt(text, 60), embedding.tokens))?;
+    output.line(&format!(
+        "{}  \"{}\"  {} tokens{cut}, {count}",
+        row.id,
+        excerpt(text, 60),
+        embedding.tokens
+    ))?;
     for vector in embedding.rows() {
         let shown: Vec<String> = vector.iter().take(6).map(|value| format!("{value:+.4}")).collect();
         let more = if vector.len() > 6 { " …" } else { "" };

@@ -56,7 +56,9 @@ impl Rows {
         let format = args.input_format;
         if !args.texts.is_empty() {
             if format.is_some() {
-                return Err(Failure::usage("--input-format is for --input and standard input; the texts are given on the command line"));
+                return Err(Failure::usage(
+                    "--input-format is for --input and standard input; the texts are given on the command line",
+                ));
             }
             return Ok(Self {
                 total: Some(args.texts.len() as u64),
@@ -70,10 +72,15 @@ impl Rows {
         let (reader, total, format, name): (Box<dyn Read>, _, _, _) = match args.input.as_deref() {
             Some(path) if path != Path::new("-") => {
                 let format = format.map_or_else(|| format_of(path), Ok)?;
-                let file = File::open(path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
-                let about = file.metadata().map_err(|error| unreadable(&path.display().to_string(), &error))?;
+                let file =
+                    File::open(path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
+                let about =
+                    file.metadata().map_err(|error| unreadable(&path.display().to_string(), &error))?;
                 if about.is_dir() {
-                    return Err(Failure::nothing(format!("{}: is a folder; name a file of texts", path.display())));
+                    return Err(Failure::nothing(format!(
+                        "{}: is a folder; name a file of texts",
+                        path.display()
+                    )));
                 }
                 (Box::new(file), about.is_file().then_some(about.len()), format, path.display().to_string())
             }
@@ -81,7 +88,12 @@ impl Rows {
                 if io::stdin().is_terminal() {
                     eprintln!("Reading texts from the terminal, one a line; Ctrl-D ends them.");
                 }
-                (Box::new(io::stdin()), None, format.unwrap_or(InputFormat::Lines), "standard input".to_owned())
+                (
+                    Box::new(io::stdin()),
+                    None,
+                    format.unwrap_or(InputFormat::Lines),
+                    "standard input".to_owned(),
+                )
             }
         };
         let source = Source::Reader(BufReader::with_capacity(CHUNK_BYTES, reader));
@@ -111,7 +123,9 @@ impl Rows {
                         break;
                     }
                     let mut line = Vec::new();
-                    let count = reader.read_until(b'\n', &mut line).map_err(|error| unreadable(&self.name, &error))?;
+                    let count = reader
+                        .read_until(b'\n', &mut line)
+                        .map_err(|error| unreadable(&self.name, &error))?;
                     if count == 0 {
                         break;
                     }
@@ -139,11 +153,17 @@ impl Rows {
         }
         let text = String::from_utf8(line).map_err(|error| RowError {
             kind: "invalid_utf8",
-            message: format!("line {} is not UTF-8 at byte {}; save the input as UTF-8", index + 1, error.utf8_error().valid_up_to()),
+            message: format!(
+                "line {} is not UTF-8 at byte {}; save the input as UTF-8",
+                index + 1,
+                error.utf8_error().valid_up_to()
+            ),
         });
         match (self.format, text) {
             (_, Err(error)) => Some(Row { id: Value::from(index), input: Err(error) }),
-            (InputFormat::Lines, Ok(text)) => Some(Row { id: Value::from(index), input: Ok(Input::new(text)) }),
+            (InputFormat::Lines, Ok(text)) => {
+                Some(Row { id: Value::from(index), input: Ok(Input::new(text)) })
+            }
             (InputFormat::Jsonl, Ok(text)) if text.trim().is_empty() => None,
             (InputFormat::Jsonl, Ok(text)) => Some(json_row(&text, index)),
         }
@@ -170,7 +190,10 @@ fn json_row(line: &str, index: usize) -> Row {
         }
     };
     let id = parsed.id.filter(|id| !id.is_null()).unwrap_or_else(|| Value::from(index));
-    let wrong = |message: String| RowError { kind: "invalid_request", message: format!("line {}: {message}", index + 1) };
+    let wrong = |message: String| RowError {
+        kind: "invalid_request",
+        message: format!("line {}: {message}", index + 1),
+    };
     let string = |name: &str, value: Option<Value>| match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -195,10 +218,12 @@ fn format_of(path: &Path) -> Result<InputFormat, Failure> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("").to_ascii_lowercase();
     match ending.as_str() {
         "jsonl" | "ndjson" => Ok(InputFormat::Jsonl),
-        "json" | "csv" | "tsv" | "parquet" | "arrow" | "feather" | "npy" | "gz" | "zst" | "zip" => Err(Failure::usage(format!(
-            "{}: files ending in .{ending} cannot be read yet; give lines of text or JSONL (or say which it is with --input-format)",
-            path.display()
-        ))),
+        "json" | "csv" | "tsv" | "parquet" | "arrow" | "feather" | "npy" | "gz" | "zst" | "zip" => {
+            Err(Failure::usage(format!(
+                "{}: files ending in .{ending} cannot be read yet; give lines of text or JSONL (or say which it is with --input-format)",
+                path.display()
+            )))
+        }
         _ => Ok(InputFormat::Lines),
     }
 }

@@ -89,11 +89,13 @@ fn file(gguf: &Gguf) -> Map<String, Value> {
 fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     let config = model.config();
     let tokenizer = model.tokenizer();
-    let special = |ids: &[u32]| ids.iter().filter_map(|&id| tokenizer.piece(id)).collect::<Vec<_>>().join(" ");
+    let special =
+        |ids: &[u32]| ids.iter().filter_map(|&id| tokenizer.piece(id)).collect::<Vec<_>>().join(" ");
     let pooling = model.pooling().map(|pooling| pooling.name());
     let mut warnings = model.warnings();
     if pooling.is_none() {
-        warnings.push("the file does not say how to pool; set --pooling as the model's authors do".to_owned());
+        warnings
+            .push("the file does not say how to pool; set --pooling as the model's authors do".to_owned());
     }
     // Packing is the one way to know that every tensor is there and can be computed with.
     let mut builder = connote::Embedder::builder();
@@ -117,7 +119,8 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
         }
     }
     let prompts: Map<String, Value> = model.known().map_or_else(Map::new, |known| {
-        let tasks = known.prompts.iter().map(|(task, template)| (task.to_string(), json!(template.to_string())));
+        let tasks =
+            known.prompts.iter().map(|(task, template)| (task.to_string(), json!(template.to_string())));
         let custom = known.custom_prompt.map(|custom| ("custom:TASK".to_owned(), json!(custom)));
         tasks.chain(custom).collect()
     });

@@ -42,7 +42,9 @@ pub(crate) fn write(output: &mut Output, about: &Map<String, Value>) -> Result<(
         }
     }
     output.line(&table.to_string())?;
-    if let Some(Value::Object(prompts)) = about.get("prompts").filter(|p| p.as_object().is_some_and(|p| !p.is_empty())) {
+    if let Some(Value::Object(prompts)) =
+        about.get("prompts").filter(|p| p.as_object().is_some_and(|p| !p.is_empty()))
+    {
         output.line("\nPrompts (used only when a task is given):")?;
         let mut table = plain_table();
         for (task, prompt) in prompts {
@@ -68,7 +70,8 @@ fn fact(key: &str, value: &Value) -> Option<String> {
         (_, Value::Bool(yes)) => Some(if *yes { "yes" } else { "no" }.to_owned()),
         (_, Value::String(text)) => (!text.is_empty()).then(|| text.clone()),
         (_, Value::Array(list)) => {
-            let words = list.iter().map(|entry| entry.as_str().map_or_else(|| entry.to_string(), str::to_owned));
+            let words =
+                list.iter().map(|entry| entry.as_str().map_or_else(|| entry.to_string(), str::to_owned));
             (!list.is_empty()).then(|| words.collect::<Vec<_>>().join(", "))
         }
         (_, other) => Some(other.to_string()),

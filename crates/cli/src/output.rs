@@ -64,7 +64,9 @@ impl Output {
     /// One JSON object on a line.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let written = serde_json::to_writer(&mut self.writer, value).map_err(io::Error::from);
-        written.and_then(|()| self.writer.write_all(b"\n")).map_err(|error| Failure::writing(&self.name, &error))
+        written
+            .and_then(|()| self.writer.write_all(b"\n"))
+            .map_err(|error| Failure::writing(&self.name, &error))
     }
 
     /// A line for people.

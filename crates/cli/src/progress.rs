@@ -43,9 +43,13 @@ impl Progress {
             self.reported = Instant::now();
             let left = total.filter(|_| position > 0).map(|total| {
                 let seconds = self.started.elapsed().as_secs_f64();
-                format!(", about {:.0} s left", seconds * (total.saturating_sub(position)) as f64 / position as f64)
+                format!(
+                    ", about {:.0} s left",
+                    seconds * (total.saturating_sub(position)) as f64 / position as f64
+                )
             });
-            let read = if self.in_bytes { format!(" ({} read)", HumanBytes(position)) } else { String::new() };
+            let read =
+                if self.in_bytes { format!(" ({} read)", HumanBytes(position)) } else { String::new() };
             eprintln!("{} rows{read}, {:.0} tokens/s{}", self.rows, self.rate(), left.unwrap_or_default());
         }
     }

@@ -21,7 +21,9 @@ struct Ranked {
 
 pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
     if args.vector.pooling == Some(connote::Pooling::None) {
-        return Err(Failure::usage("texts can only be compared by one vector each; choose another pooling than `none`"));
+        return Err(Failure::usage(
+            "texts can only be compared by one vector each; choose another pooling than `none`",
+        ));
     }
     let mut options = args.preparation.options();
     if let Some(dimensions) = args.vector.dimensions {
@@ -67,7 +69,9 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
     for one in &ranked {
         match output.format() {
             OutputFormat::Jsonl => output.json(one)?,
-            OutputFormat::Text => output.line(&format!("{:+.4}  {}  {}", one.score, one.id, excerpt(&one.text, 90)))?,
+            OutputFormat::Text => {
+                output.line(&format!("{:+.4}  {}  {}", one.score, one.id, excerpt(&one.text, 90)))?
+            }
         }
     }
     output.finish()?;

@@ -35,7 +35,10 @@ fn a_text_is_embedded_with_the_builtin_model() {
     assert_eq!(rows.len(), 1);
     let keys: Vec<&String> = rows[0].as_object().expect("an object").keys().collect();
     assert_eq!(keys, ["embedding", "id", "tokens", "truncated"]);
-    assert_eq!((&rows[0]["id"], &rows[0]["tokens"], &rows[0]["truncated"]), (&0.into(), &4.into(), &false.into()));
+    assert_eq!(
+        (&rows[0]["id"], &rows[0]["tokens"], &rows[0]["truncated"]),
+        (&0.into(), &4.into(), &false.into())
+    );
     assert!(stderr.contains("fingerprint"), "{stderr}");
     // Every digit survives: the same f32 as in the library, and the reference's direction.
     let vector: Vec<f32> = serde_json::from_value(rows[0]["embedding"].clone()).expect("numbers");
@@ -46,7 +49,8 @@ fn a_text_is_embedded_with_the_builtin_model() {
 
 #[test]
 fn stdin_is_a_text_a_line_in_order() {
-    let (stdout, _) = run(connote().args(["embed", "--quiet"]).write_stdin("first\r\n\nthird \u{1F600}\n"), 0);
+    let (stdout, _) =
+        run(connote().args(["embed", "--quiet"]).write_stdin("first\r\n\nthird \u{1F600}\n"), 0);
     let rows = lines(&stdout);
     assert_eq!(rows.iter().map(|row| row["id"].as_u64().expect("an index")).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(rows[1]["tokens"], 2, "an empty line is an empty text");
@@ -74,7 +78,8 @@ fn jsonl_rows_keep_their_ids_and_bad_rows_their_place() {
         "{\"text\": \"a title\", \"title\": \"T\"}\n",
         "{\"text\": \"a task\", \"task\": \"poetry\"}\n",
     );
-    let (stdout, _) = run(connote().args(["embed", "-i", "-", "--input-format", "jsonl"]).write_stdin(input), 3);
+    let (stdout, _) =
+        run(connote().args(["embed", "-i", "-", "--input-format", "jsonl"]).write_stdin(input), 3);
     let rows = lines(&stdout);
     let ids: Vec<String> = rows.iter().map(|row| row["id"].to_string()).collect();
     assert_eq!(ids, ["\"x-1\"", "2", "3", "4", "5", "{\"deep\":true}", "7", "8", "9"]);
@@ -147,7 +152,8 @@ fn a_cpu_level_that_is_not_there_is_an_error() {
 #[test]
 fn tokenize_gives_the_golden_ids() {
     let texts = golden::texts("minilm");
-    let input: String = texts.iter().map(|text| serde_json::json!({ "text": text.input() }).to_string() + "\n").collect();
+    let input: String =
+        texts.iter().map(|text| serde_json::json!({ "text": text.input() }).to_string() + "\n").collect();
     let (stdout, _) = run(connote().args(["tokenize", "--input-format", "jsonl"]).write_stdin(input), 0);
     let rows = lines(&stdout);
     assert_eq!(rows.len(), texts.len());
@@ -159,7 +165,10 @@ fn tokenize_gives_the_golden_ids() {
 
 #[test]
 fn tokenize_shows_pieces_and_counts() {
-    let (stdout, _) = run(connote().args(["tokenize", "--pieces", "--counts", "--max-tokens", "4", "embeddings everywhere"]), 0);
+    let (stdout, _) = run(
+        connote().args(["tokenize", "--pieces", "--counts", "--max-tokens", "4", "embeddings everywhere"]),
+        0,
+    );
     let row = lines(&stdout).remove(0);
     assert_eq!(row["pieces"], serde_json::json!(["[CLS]", "em", "##bed", "[SEP]"]));
     assert_eq!((&row["tokens"], &row["truncated"]), (&4.into(), &true.into()));
@@ -178,7 +187,10 @@ fn inspect_tells_what_a_file_holds() {
     }
     let (stdout, _) = run(connote().args(["inspect", "--json"]), 0);
     let about = lines(&stdout).remove(0);
-    assert_eq!((&about["dimensions"], &about["max_tokens"], &about["runs"]), (&384.into(), &256.into(), &true.into()));
+    assert_eq!(
+        (&about["dimensions"], &about["max_tokens"], &about["runs"]),
+        (&384.into(), &256.into(), &true.into())
+    );
     assert_eq!(about["tensors"].as_array().expect("a list").len(), 101);
     assert_eq!(about["metadata"]["bert.block_count"], 6);
 }
@@ -221,10 +233,12 @@ fn a_model_is_found_by_name_in_the_models_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("tiny.gguf"), tiny::bert(1)).expect("written");
     for name in ["tiny", "tiny.gguf"] {
-        let (stdout, _) = run(connote().args(["embed", "cat", "-m", name]).env("EMBED_MODELS_DIR", folder.path()), 0);
+        let (stdout, _) =
+            run(connote().args(["embed", "cat", "-m", name]).env("EMBED_MODELS_DIR", folder.path()), 0);
         assert_eq!(lines(&stdout)[0]["embedding"].as_array().expect("a vector").len(), 24);
     }
-    let (_, stderr) = run(connote().args(["embed", "cat", "-m", "tinier"]).env("EMBED_MODELS_DIR", folder.path()), 1);
+    let (_, stderr) =
+        run(connote().args(["embed", "cat", "-m", "tinier"]).env("EMBED_MODELS_DIR", folder.path()), 1);
     assert!(stderr.contains("tinier") && stderr.contains(&*folder.path().to_string_lossy()), "{stderr}");
 }
 
@@ -245,7 +259,12 @@ fn similar_ranks_the_most_alike_first() {
     assert_eq!(rows[2]["text"], texts[0]);
     let scores: Vec<f64> = rows.iter().map(|row| row["score"].as_f64().expect("a number")).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores[0] <= 1.0);
-    let (stdout, _) = run(connote().args(["similar", "cat", "--top", "1", "--output-format", "text"]).write_stdin(texts.join("\n")), 0);
+    let (stdout, _) = run(
+        connote()
+            .args(["similar", "cat", "--top", "1", "--output-format", "text"])
+            .write_stdin(texts.join("\n")),
+        0,
+    );
     assert_eq!(String::from_utf8(stdout).expect("UTF-8").lines().count(), 1);
 }
 
@@ -260,7 +279,9 @@ fn text_for_people_is_short() {
 
 #[test]
 fn help_completions_and_manual_are_there() {
-    for arguments in [&["--help"][..], &["embed", "--help"], &["completions", "bash"], &["completions", "zsh"], &["man"]] {
+    for arguments in
+        [&["--help"][..], &["embed", "--help"], &["completions", "bash"], &["completions", "zsh"], &["man"]]
+    {
         let (stdout, _) = run(connote().args(arguments), 0);
         assert!(stdout.len() > 500, "{arguments:?}");
     }

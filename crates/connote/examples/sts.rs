@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let pairs = golden::sts(part);
         let texts = pairs.iter().flat_map(|pair| [pair.first.as_str(), pair.second.as_str()]);
         let embeddings = embedder.embed(texts)?;
-        let likeness = |pair: &[connote::Embedding]| f64::from(cosine_similarity(&pair[0].vector, &pair[1].vector));
+        let likeness =
+            |pair: &[connote::Embedding]| f64::from(cosine_similarity(&pair[0].vector, &pair[1].vector));
         let likenesses: Vec<f64> = embeddings.chunks_exact(2).map(likeness).collect();
         let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
         println!("{part:17} {:.5}", oracle::spearman(&likenesses, &scores));

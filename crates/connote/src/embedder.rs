@@ -90,7 +90,9 @@ impl Builder {
         let encoder = Encoder::load(model.gguf(), kernels)?;
         let (words, rows) = (model.tokenizer().vocab_size(), encoder.vocabulary());
         if words > rows {
-            let message = format!("the tokenizer has {words} tokens and the embedding table {rows} rows; the file is damaged");
+            let message = format!(
+                "the tokenizer has {words} tokens and the embedding table {rows} rows; the file is damaged"
+            );
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -144,7 +146,11 @@ impl Embedder {
     /// If the options make no sense for this model, or for the first text that fails, with its index.
     /// [`embed_each`](Self::embed_each) keeps the others.
     pub fn embed(&self, request: impl Into<Request>) -> Result<Vec<Embedding>, Error> {
-        self.embed_each(request)?.into_iter().enumerate().map(|(index, one)| one.map_err(|e| e.at(index))).collect()
+        self.embed_each(request)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, one)| one.map_err(|e| e.at(index)))
+            .collect()
     }
 
     /// The vector of one text.
@@ -188,7 +194,9 @@ impl Embedder {
                         results[jobs[job].0] = Some(embedding);
                     }
                 }
-                Err(panic) => batch.iter().for_each(|&job| results[jobs[job].0] = Some(Err(internal(&panic)))),
+                Err(panic) => {
+                    batch.iter().for_each(|&job| results[jobs[job].0] = Some(Err(internal(&panic))))
+                }
             }
         }
         let missing = || Err(Error::new(ErrorKind::Internal, "the text was not computed"));

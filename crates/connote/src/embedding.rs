@@ -26,7 +26,12 @@ impl Embedding {
 /// Turns what the network gave into what is handed out: checked, cut, normalised.
 ///
 /// `rows` holds vectors of `width` values; they are cut to `dimensions`.
-pub(crate) fn finish(rows: &[f32], width: usize, dimensions: usize, options: &Options) -> Result<Vec<f32>, Error> {
+pub(crate) fn finish(
+    rows: &[f32],
+    width: usize,
+    dimensions: usize,
+    options: &Options,
+) -> Result<Vec<f32>, Error> {
     let mut vectors = Vec::with_capacity(rows.len() / width * dimensions);
     for row in rows.chunks_exact(width) {
         if row.iter().any(|value| !value.is_finite()) {
@@ -47,6 +52,7 @@ pub(crate) fn finish(rows: &[f32], width: usize, dimensions: usize, options: &Op
 }
 
 fn bad(what: &str) -> Error {
-    let message = format!("the vector {what}, so it was withheld: the file is damaged or not the model it says it is");
+    let message =
+        format!("the vector {what}, so it was withheld: the file is damaged or not the model it says it is");
     Error::new(ErrorKind::BadVector, message)
 }

@@ -73,10 +73,12 @@ pub(crate) fn tokenizer(metadata: &Metadata) -> Digest {
 /// From a file by plain reads, so that hashing does not fill this process's memory with mapped pages; the
 /// result is cached by path, size and time of modification.
 pub(crate) fn weights(model: &Model) -> Result<Digest, Error> {
-    let Some(path) = model.path() else { return Ok(over_tensors(model, |tensor, hash| {
-        hash.update(tensor.bytes());
-        Ok(())
-    })?) };
+    let Some(path) = model.path() else {
+        return over_tensors(model, |tensor, hash| {
+            hash.update(tensor.bytes());
+            Ok(())
+        });
+    };
     let cached = cache_entry(model, path);
     if let Some(digest) = cached.as_deref().and_then(read_digest) {
         return Ok(digest);
@@ -191,7 +193,10 @@ fn write_aside(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::new(ErrorKind::ModelFile, format!("{}: cannot be read for its fingerprint: {error}", path.display()))
+    Error::new(
+        ErrorKind::ModelFile,
+        format!("{}: cannot be read for its fingerprint: {error}", path.display()),
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -64,9 +64,11 @@ impl Model {
         let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
         let name = gguf.metadata().str("general.name")?.unwrap_or("unnamed").to_owned();
         let known = KnownModel::find(&name, &config);
-        let last_head = config.dense_heads.names.last().and_then(|head| gguf.tensor(&format!("{head}.weight")));
+        let last_head =
+            config.dense_heads.names.last().and_then(|head| gguf.tensor(&format!("{head}.weight")));
         let has_dense_heads = last_head.is_some();
-        let dimensions = last_head.and_then(|head| head.dims().get(1).copied()).map_or(config.dim, |d| d as usize);
+        let dimensions =
+            last_head.and_then(|head| head.dims().get(1).copied()).map_or(config.dim, |d| d as usize);
         let path = path.map(Path::to_owned);
         let inner = Inner { gguf, path, name, config, tokenizer, known, dimensions, has_dense_heads };
         Ok(Self { inner: std::sync::Arc::new(inner) })
@@ -154,13 +156,16 @@ impl Model {
             return Ok(wanted);
         }
         let allowed = match trained {
-            [] => format!("its vectors have {whole} and were not trained to be cut, so the only size is {whole}"),
+            [] => format!(
+                "its vectors have {whole} and were not trained to be cut, so the only size is {whole}"
+            ),
             sizes => {
                 let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
                 format!("any size from 1 to {whole} is allowed, and it was trained for {}", sizes.join(", "))
             }
         };
-        let message = format!("{wanted} dimensions cannot be had from the model `{}`: {allowed}", self.name());
+        let message =
+            format!("{wanted} dimensions cannot be had from the model `{}`: {allowed}", self.name());
         Err(Error::new(ErrorKind::InvalidRequest, message))
     }
 }

@@ -25,7 +25,8 @@ impl Model {
     pub fn tokenize(&self, input: &Input, options: &Options) -> Result<Vec<u32>, Error> {
         let text = format!("{}{}", self.prompt_for(input, options)?, input.text);
         let tokenizer = self.tokenizer();
-        Ok([tokenizer.prefix(), &tokenizer.encode(&text, options.special_tokens), tokenizer.suffix()].concat())
+        Ok([tokenizer.prefix(), &tokenizer.encode(&text, options.special_tokens), tokenizer.suffix()]
+            .concat())
     }
 
     /// Whether these options make sense for this model, whatever the texts.
@@ -64,7 +65,9 @@ impl Model {
             }
             let kept = self.prompt_tokens(&prompt, &ids, options);
             if kept >= room && kept > 0 {
-                let message = format!("the prompt alone takes {kept} tokens of the {room} there is room for; raise the token limit");
+                let message = format!(
+                    "the prompt alone takes {kept} tokens of the {room} there is room for; raise the token limit"
+                );
                 return Err(Error::new(ErrorKind::TooLong, message));
             }
             if options.truncation == Truncation::Start {
@@ -74,7 +77,8 @@ impl Model {
         }
         let ids = [tokenizer.prefix(), &ids, tokenizer.suffix()].concat();
         if ids.is_empty() {
-            let message = "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
+            let message =
+                "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
             return Err(Error::new(ErrorKind::NoTokens, message));
         }
         Ok(Prepared { ids, truncated })
@@ -99,7 +103,9 @@ impl Model {
                 Ok(format!("{before}{title}{after}"))
             }
             Template::Known(PromptTemplate::Plain(_)) | Template::Custom(_) if title.is_some() => {
-                Err(invalid(format!("a title is given, but the prompt of the task `{task}` has no place for one; put it into the text")))
+                Err(invalid(format!(
+                    "a title is given, but the prompt of the task `{task}` has no place for one; put it into the text"
+                )))
             }
             Template::Known(PromptTemplate::Plain(words)) => Ok(words.to_owned()),
             Template::Custom(words) => Ok(words),
@@ -120,7 +126,11 @@ impl Model {
         };
         template.ok_or_else(|| {
             let tasks: Vec<String> = known.prompts.iter().map(|(task, _)| task.to_string()).collect();
-            invalid(format!("the model `{}` has no prompt for the task `{task}`; it has {}", known.name, tasks.join(", ")))
+            invalid(format!(
+                "the model `{}` has no prompt for the task `{task}`; it has {}",
+                known.name,
+                tasks.join(", ")
+            ))
         })
     }
 
@@ -129,11 +139,16 @@ impl Model {
         let specials = self.tokenizer().prefix().len() + self.tokenizer().suffix().len();
         let limit = options.max_tokens.unwrap_or(self.max_tokens());
         if limit > self.context_length() {
-            let message = format!("a limit of {limit} tokens is more than the model's context of {}", self.context_length());
+            let message = format!(
+                "a limit of {limit} tokens is more than the model's context of {}",
+                self.context_length()
+            );
             return Err(invalid(message));
         }
         if limit <= specials {
-            return Err(invalid(format!("a limit of {limit} tokens leaves no room beside {specials} special tokens")));
+            return Err(invalid(format!(
+                "a limit of {limit} tokens leaves no room beside {specials} special tokens"
+            )));
         }
         Ok(limit - specials)
     }

@@ -45,7 +45,9 @@ impl Task {
     /// The names a task is known by, the first being its own. Case, `-` and `_` do not matter.
     fn names(&self) -> &'static [&'static str] {
         match self {
-            Task::Query => &["query", "search query", "search result", "retrieval query", "search", "retrieval"],
+            Task::Query => {
+                &["query", "search query", "search result", "retrieval query", "search", "retrieval"]
+            }
             Task::Document => &["document", "search document", "retrieval document", "passage"],
             Task::QuestionAnswering => &["question answering", "qa"],
             Task::FactChecking => &["fact checking", "fact verification"],

@@ -25,9 +25,27 @@ const GEMMA_WITHOUT_HEADS_STS: [f64; 3] = [0.92688, 0.88415, 0.83619];
 const GEMMA_STS: [f64; 3] = [0.92591, 0.88790, 0.83572];
 
 const CASES: &[Case] = &[
-    Case { file: "all-MiniLM-L6-v2-F32.gguf", golden: "minilm", mean: 0.999999, minimum: 0.99999, sts: MINILM_STS },
-    Case { file: "all-MiniLM-L6-v2-F16.gguf", golden: "minilm", mean: 0.999999, minimum: 0.99999, sts: MINILM_STS },
-    Case { file: "all-MiniLM-L6-v2-Q8_0.gguf", golden: "minilm", mean: 0.99976, minimum: 0.9990, sts: MINILM_STS },
+    Case {
+        file: "all-MiniLM-L6-v2-F32.gguf",
+        golden: "minilm",
+        mean: 0.999999,
+        minimum: 0.99999,
+        sts: MINILM_STS,
+    },
+    Case {
+        file: "all-MiniLM-L6-v2-F16.gguf",
+        golden: "minilm",
+        mean: 0.999999,
+        minimum: 0.99999,
+        sts: MINILM_STS,
+    },
+    Case {
+        file: "all-MiniLM-L6-v2-Q8_0.gguf",
+        golden: "minilm",
+        mean: 0.99976,
+        minimum: 0.9990,
+        sts: MINILM_STS,
+    },
     Case {
         file: "embeddinggemma-300m-Q8_0.gguf",
         golden: "embeddinggemma-nodense",
@@ -52,7 +70,11 @@ const CASES: &[Case] = &[
 ];
 
 /// A trial that is ignored where the model is not there.
-fn trial(name: String, file: &'static str, test: impl Fn(&Path) -> Result<(), Failed> + Send + 'static) -> Trial {
+fn trial(
+    name: String,
+    file: &'static str,
+    test: impl Fn(&Path) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
     let committed = Some(models::builtin()).filter(|path| path.ends_with(file));
     match committed.or_else(|| models::find(file)) {
         Some(path) => Trial::test(name, move || test(&path)),
@@ -65,7 +87,9 @@ fn main() {
     let mut trials = Vec::new();
     for case in CASES {
         trials.push(trial(format!("golden ids of {}", case.file), case.file, |path| golden_ids(path, case)));
-        trials.push(trial(format!("golden vectors of {}", case.file), case.file, |path| golden_vectors(path, case)));
+        trials.push(trial(format!("golden vectors of {}", case.file), case.file, |path| {
+            golden_vectors(path, case)
+        }));
         trials.push(trial(format!("STS of {}", case.file), case.file, |path| sts(path, case)));
         trials.push(trial(format!("batches of {}", case.file), case.file, |path| batches(path, case)));
     }
@@ -89,7 +113,9 @@ fn golden_ids(path: &Path, case: &Case) -> Result<(), Failed> {
     check(texts.len() == 71, || format!("{} golden texts", texts.len()))?;
     for text in texts {
         let prepared = model.prepare(&Input::new(text.input()), &Options::new())?;
-        check(prepared.ids == text.ids, || format!("{:?}: {:?} instead of {:?}", text.text, prepared.ids, text.ids))?;
+        check(prepared.ids == text.ids, || {
+            format!("{:?}: {:?} instead of {:?}", text.text, prepared.ids, text.ids)
+        })?;
     }
     Ok(())
 }
@@ -98,8 +124,11 @@ fn golden_vectors(path: &Path, case: &Case) -> Result<(), Failed> {
     let embedder = Embedder::open(path)?;
     let texts = golden::texts(case.golden);
     let embeddings = embedder.embed(texts.iter().map(Golden::input))?;
-    let cosines: Vec<f64> =
-        texts.iter().zip(&embeddings).map(|(text, got)| oracle::cosine(&got.vector, &text.embedding)).collect();
+    let cosines: Vec<f64> = texts
+        .iter()
+        .zip(&embeddings)
+        .map(|(text, got)| oracle::cosine(&got.vector, &text.embedding))
+        .collect();
     let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
     let minimum = cosines.iter().copied().fold(1.0, f64::min);
     println!("{}: cosines to the reference, mean {mean:.6}, minimum {minimum:.6}", case.file);
@@ -119,14 +148,17 @@ fn sts(path: &Path, case: &Case) -> Result<(), Failed> {
         let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
         let spearman = oracle::spearman(&cosines, &scores);
         println!("{}: {part} {spearman:.5}, reference {wanted:.5}", case.file);
-        check((spearman - wanted).abs() <= 0.002, || format!("{part}: Spearman {spearman:.5}, reference {wanted:.5}"))?;
+        check((spearman - wanted).abs() <= 0.002, || {
+            format!("{part}: Spearman {spearman:.5}, reference {wanted:.5}")
+        })?;
     }
     Ok(())
 }
 
 /// The same text alone, in any batch, in any order, under any number of threads: the same bits.
 fn batches(path: &Path, case: &Case) -> Result<(), Failed> {
-    let texts: Vec<String> = golden::texts(case.golden).iter().take(70).step_by(3).map(Golden::input).collect();
+    let texts: Vec<String> =
+        golden::texts(case.golden).iter().take(70).step_by(3).map(Golden::input).collect();
     let one = Embedder::builder().threads(1).open(path)?;
     let three = Embedder::builder().threads(3).open(path)?;
     let together = three.embed(&texts)?;
@@ -142,7 +174,8 @@ fn batches(path: &Path, case: &Case) -> Result<(), Failed> {
 /// gemma3 with K-quants: no reference stack, so a naive forward pass in f64 over the decoded weights.
 fn naive_pass(path: &Path) -> Result<(), Failed> {
     let gguf = Gguf::open(path)?;
-    let texts = ["The quick brown fox jumps over the lazy dog.", "def f(x):\n    return x ** 2", "Привет, как дела?"];
+    let texts =
+        ["The quick brown fox jumps over the lazy dog.", "def f(x):\n    return x ** 2", "Привет, как дела?"];
     for pooling in [Pooling::Mean, Pooling::Last] {
         let embedder = Embedder::builder().pooling(pooling).open(path)?;
         for text in texts {
@@ -177,7 +210,11 @@ fn prompts(path: &Path) -> Result<(), Failed> {
     let cases = [
         (Options::new().task("query".parse()?), None, "task: search result | query: "),
         (Options::new().task("document".parse()?), None, "title: none | text: "),
-        (Options::new().task("document".parse()?), Some("Workshop manual"), "title: Workshop manual | text: "),
+        (
+            Options::new().task("document".parse()?),
+            Some("Workshop manual"),
+            "title: Workshop manual | text: ",
+        ),
         (Options::new().task("similarity".parse()?), None, "task: sentence similarity | query: "),
         (Options::new().task("code-retrieval".parse()?), None, "task: code retrieval | query: "),
         (Options::new().task("custom:legal advice".parse()?), None, "task: legal advice | query: "),

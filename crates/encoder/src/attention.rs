@@ -42,7 +42,8 @@ pub(crate) fn attend(
                 let count = queries.len();
                 let seen = seen_by(mask, queries.clone(), tokens);
                 let scores = &mut scratch.scores[..count * seen.len()];
-                let query_rows = Rows::strided(&qkv[first * stride + head * head_dim..], count, head_dim, stride);
+                let query_rows =
+                    Rows::strided(&qkv[first * stride + head * head_dim..], count, head_dim, stride);
                 let mut score_rows = RowsMut::new(scores, seen.len());
                 matmul(kernels, query_rows, scratch.keys, seen.start, 0..head_dim, &mut score_rows);
                 for (i, query) in queries.enumerate() {

@@ -82,7 +82,10 @@ fn attention(
             normalise(kernels, &weights.key_norm, key_heads, config.head_dim);
             if let Positions::Rope(_) = config.positions {
                 let (cos, sin) = workspace.ropes[layer.rope].at(position);
-                for head in query_heads.chunks_exact_mut(config.head_dim).chain(key_heads.chunks_exact_mut(config.head_dim)) {
+                for head in query_heads
+                    .chunks_exact_mut(config.head_dim)
+                    .chain(key_heads.chunks_exact_mut(config.head_dim))
+                {
                     (kernels.rope)(head, cos, sin);
                 }
             }
@@ -100,7 +103,13 @@ fn attention(
 }
 
 /// A block of rows, in and out; `inner` is scratch.
-fn feed_forward(kernels: &Kernels, config: &Config, weights: &LayerWeights, rows: &mut [f32], inner: &mut [f32]) {
+fn feed_forward(
+    kernels: &Kernels,
+    config: &Config,
+    weights: &LayerWeights,
+    rows: &mut [f32],
+    inner: &mut [f32],
+) {
     let count = rows.len() / config.dim;
     let width = config.feed_forward.dim;
     match config.feed_forward.activation {

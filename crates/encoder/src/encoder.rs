@@ -32,7 +32,8 @@ impl Encoder {
     pub fn load(gguf: &Gguf, kernels: &'static Kernels) -> Result<Self, Error> {
         let config = arch::describe(gguf)?;
         let name = "token_embd.weight";
-        let table = gguf.tensor(name).ok_or_else(|| Error::tensor(name, "is missing; the file holds no weights"))?;
+        let table =
+            gguf.tensor(name).ok_or_else(|| Error::tensor(name, "is missing; the file holds no weights"))?;
         let vocabulary = Matrix::new(table, config.dim, None)?.rows();
         let embeddings = table.index();
         let (weights, unread) = Weights::load(gguf, &config)?;
@@ -124,7 +125,14 @@ impl Encoder {
             let count = vectors.len() / head.inputs();
             let mut out = vec![0.0; count * head.outputs()];
             let rows = Rows::new(&vectors, head.inputs());
-            matmul(self.kernels, rows, head, 0, 0..head.inputs(), &mut RowsMut::new(&mut out, head.outputs()));
+            matmul(
+                self.kernels,
+                rows,
+                head,
+                0,
+                0..head.inputs(),
+                &mut RowsMut::new(&mut out, head.outputs()),
+            );
             vectors = out;
         }
         vectors

@@ -28,7 +28,9 @@ impl<'a> Keys<'a> {
     pub(crate) fn size(&self, key: &str) -> Result<usize, Error> {
         let key = self.full(key);
         let value = self.metadata.usize(&key)?;
-        value.ok_or_else(|| Error::key(&key, "is missing; the file is not complete")).and_then(|v| in_range(&key, v))
+        value
+            .ok_or_else(|| Error::key(&key, "is missing; the file is not complete"))
+            .and_then(|v| in_range(&key, v))
     }
 
     pub(crate) fn size_or(&self, key: &str, default: usize) -> Result<usize, Error> {
@@ -49,7 +51,9 @@ impl<'a> Keys<'a> {
     pub(crate) fn float(&self, key: &str) -> Result<f32, Error> {
         let key = self.full(key);
         let value = self.metadata.f32(&key)?;
-        value.ok_or_else(|| Error::key(&key, "is missing; the file is not complete")).and_then(|v| positive(&key, v))
+        value
+            .ok_or_else(|| Error::key(&key, "is missing; the file is not complete"))
+            .and_then(|v| positive(&key, v))
     }
 
     pub(crate) fn float_or(&self, key: &str, default: f32) -> Result<f32, Error> {
@@ -67,13 +71,19 @@ impl<'a> Keys<'a> {
 
     /// Which of `layers` layers have a sliding window: a list a layer, or a period `p` of which the last
     /// layer is global (`p = 0`: all are windowed).
-    pub(crate) fn windowed_layers(&self, key: &str, layers: usize, period: usize) -> Result<Vec<bool>, Error> {
+    pub(crate) fn windowed_layers(
+        &self,
+        key: &str,
+        layers: usize,
+        period: usize,
+    ) -> Result<Vec<bool>, Error> {
         let key = self.full(key);
         let by_period = |p: usize| (0..layers).map(|layer| p == 0 || layer % p < p - 1).collect();
         match self.metadata.get(&key) {
             None => Ok(by_period(period)),
             Some(gguf::Value::Array(list)) => {
-                let flags: Option<Vec<bool>> = list.bools().or_else(|| Some(list.to_i64s()?.iter().map(|&v| v != 0).collect()));
+                let flags: Option<Vec<bool>> =
+                    list.bools().or_else(|| Some(list.to_i64s()?.iter().map(|&v| v != 0).collect()));
                 let flags = flags.ok_or_else(|| Error::key(&key, "is not a list of flags"))?;
                 if flags.len() != layers {
                     return Err(Error::key(&key, format!("has {} entries for {layers} layers", flags.len())));
@@ -94,7 +104,9 @@ impl<'a> Keys<'a> {
             Some(1) => Ok(Some(Pooling::Mean)),
             Some(2) => Ok(Some(Pooling::Cls)),
             Some(3) => Ok(Some(Pooling::Last)),
-            Some(4) => Err(Error::key(&key, "is 4 (rank): the file is a reranker, which connote does not run yet")),
+            Some(4) => {
+                Err(Error::key(&key, "is 4 (rank): the file is a reranker, which connote does not run yet"))
+            }
             Some(other) => Err(Error::key(&key, format!("is {other}, which names no pooling"))),
         }
     }

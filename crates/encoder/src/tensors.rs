@@ -39,7 +39,11 @@ impl<'a> Tensors<'a> {
     /// Names of the tensors that nobody asked for.
     pub(crate) fn unread(&self) -> Vec<String> {
         let read = self.read.borrow();
-        self.gguf.tensors().filter(|tensor| !read[tensor.index()]).map(|tensor| tensor.name().to_owned()).collect()
+        self.gguf
+            .tensors()
+            .filter(|tensor| !read[tensor.index()])
+            .map(|tensor| tensor.name().to_owned())
+            .collect()
     }
 
     /// A vector of `length` values.
@@ -91,18 +95,26 @@ impl<'a> Matrix<'a> {
     pub(crate) fn new(tensor: Tensor<'a>, dim: usize, rows: Option<usize>) -> Result<Self, Error> {
         let decode = decoder(tensor.ty()).ok_or_else(|| {
             let known: Vec<&str> = kernels::decode::DECODABLE.iter().map(|ty| ty.name()).collect();
-            let what = format!("is of type {}, which connote cannot compute with; it can with {}", tensor.ty(), known.join(", "));
+            let what = format!(
+                "is of type {}, which connote cannot compute with; it can with {}",
+                tensor.ty(),
+                known.join(", ")
+            );
             Error::tensor(tensor.name(), what)
         })?;
-        let found = match tensor.dims() {
-            &[width, rows] => Some((width, rows)),
-            &[width] => Some((width, 1)),
+        let found = match *tensor.dims() {
+            [width, rows] => Some((width, rows)),
+            [width] => Some((width, 1)),
             _ => None,
         };
-        let fits = found.is_some_and(|(w, r)| w == dim as u64 && rows.is_none_or(|rows| r == rows as u64) && r > 0);
+        let fits =
+            found.is_some_and(|(w, r)| w == dim as u64 && rows.is_none_or(|rows| r == rows as u64) && r > 0);
         if !fits {
             let wanted = rows.map_or(format!("[{dim}, any]"), |rows| format!("[{dim}, {rows}]"));
-            return Err(Error::tensor(tensor.name(), format!("has the shape {:?}; {wanted} is needed", tensor.dims())));
+            return Err(Error::tensor(
+                tensor.name(),
+                format!("has the shape {:?}; {wanted} is needed", tensor.dims()),
+            ));
         }
         let rows = found.map_or(0, |(_, rows)| rows as usize);
         let bytes = tensor.bytes();

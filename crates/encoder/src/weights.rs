@@ -80,7 +80,8 @@ impl Weights {
             t.ignore(name);
         }
         t.ignore("token_embd.weight"); // read row by row as tokens come
-        let norm = |stem: Option<&str>| stem.map(|stem| NormWeights::load(t, config.norm, stem, dim)).transpose();
+        let norm =
+            |stem: Option<&str>| stem.map(|stem| NormWeights::load(t, config.norm, stem, dim)).transpose();
         let token_type = match config.token_types.then(|| t.optional("token_types.weight")).flatten() {
             None => Vec::new(),
             Some(tensor) => {
@@ -96,7 +97,9 @@ impl Weights {
                 Positions::Rope(_) => Vec::new(),
             },
             embedding_norm: norm(config.norms.embedding)?,
-            layers: (0..config.layers.len()).map(|layer| LayerWeights::load(t, config, layer)).collect::<Result<_, _>>()?,
+            layers: (0..config.layers.len())
+                .map(|layer| LayerWeights::load(t, config, layer))
+                .collect::<Result<_, _>>()?,
             output_norm: norm(config.norms.output)?,
             heads: load_heads(t, config)?,
         };
@@ -105,7 +108,10 @@ impl Weights {
 
     /// Bytes of packed matrices.
     pub(crate) fn bytes(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|layer| [&layer.qkv, &layer.attention_output, &layer.up, &layer.down]);
+        let layers = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.qkv, &layer.attention_output, &layer.up, &layer.down]);
         layers.map(|linear| &linear.weight).chain(&self.heads).map(Panels::bytes).sum()
     }
 }
@@ -119,7 +125,8 @@ impl LayerWeights {
             config.qk_norm.then(load).transpose()
         };
         let linear = |inputs, parts: &[(&str, usize)]| {
-            let parts: Vec<(String, usize)> = parts.iter().map(|&(name, outputs)| (stem(name), outputs)).collect();
+            let parts: Vec<(String, usize)> =
+                parts.iter().map(|&(name, outputs)| (stem(name), outputs)).collect();
             Linear::load(tensors, inputs, &parts)
         };
         let (dim, inner) = (config.dim, config.feed_forward.dim);
@@ -145,16 +152,24 @@ impl LayerWeights {
 impl BranchNorms {
     fn load(tensors: &Tensors<'_>, config: &Config, layer: usize, names: &BlockNorms) -> Result<Self, Error> {
         let load = |name: Option<&str>| {
-            name.map(|name| NormWeights::load(tensors, config.norm, &format!("blk.{layer}.{name}"), config.dim)).transpose()
+            name.map(|name| {
+                NormWeights::load(tensors, config.norm, &format!("blk.{layer}.{name}"), config.dim)
+            })
+            .transpose()
         };
-        Ok(Self { before: load(names.before)?, after: load(names.after)?, after_residual: load(names.after_residual)? })
+        Ok(Self {
+            before: load(names.before)?,
+            after: load(names.after)?,
+            after_residual: load(names.after_residual)?,
+        })
     }
 }
 
 impl Linear {
     /// Parts are `(stem, outputs)`. If any part has a bias, the others' is zero.
     fn load(tensors: &Tensors<'_>, inputs: usize, parts: &[(String, usize)]) -> Result<Self, Error> {
-        let names: Vec<(String, usize)> = parts.iter().map(|(stem, outputs)| (format!("{stem}.weight"), *outputs)).collect();
+        let names: Vec<(String, usize)> =
+            parts.iter().map(|(stem, outputs)| (format!("{stem}.weight"), *outputs)).collect();
         let weight = tensors.panels(inputs, &names)?;
         let mut bias = Vec::new();
         let mut biased = false;
@@ -179,7 +194,12 @@ fn load_heads(tensors: &Tensors<'_>, config: &Config) -> Result<Vec<Panels>, Err
     for name in names {
         let outputs = match tensors.required(&name)?.dims() {
             &[_, outputs] if outputs > 0 && outputs <= 1 << 24 => outputs as usize,
-            dims => return Err(Error::tensor(&name, format!("has the shape {dims:?}; a dense head is a matrix"))),
+            dims => {
+                return Err(Error::tensor(
+                    &name,
+                    format!("has the shape {dims:?}; a dense head is a matrix"),
+                ));
+            }
         };
         heads.push(tensors.panels(width, &[(name, outputs)])?);
         width = outputs;

@@ -1,7 +1,8 @@
 //! Tiny random models of every architecture against the naive forward pass in f64, and their bits in
 //! batches.
 
-use encoder::{Batch, Encoder, ErrorKind, Pooling, Workspace};
+use connote_encoder as encoder;
+use connote_encoder::{Batch, Encoder, ErrorKind, Pooling, Workspace};
 use gguf::Gguf;
 use kernels::{Kernels, Level};
 use proptest::prelude::*;
@@ -55,7 +56,10 @@ fn every_architecture_agrees_with_the_naive_forward_pass() {
                     let wanted = naive::last_pooled(&gguf, &sequence);
                     assert!(oracle::cosine(&last, &wanted) > 0.999_999_9, "{what}: last");
                     for (value, wanted) in last.iter().zip(&wanted) {
-                        assert!((value - wanted).abs() < 2e-5 * wanted.abs().max(1.0), "{what}: {value} {wanted}");
+                        assert!(
+                            (value - wanted).abs() < 2e-5 * wanted.abs().max(1.0),
+                            "{what}: {value} {wanted}"
+                        );
                     }
                 }
             }
@@ -152,12 +156,20 @@ fn without(bytes: &[u8], name: &str) -> encoder::Error {
 #[test]
 fn what_is_missing_is_named() {
     let bert = tiny::bert(1);
-    for tensor in ["token_embd.weight", "position_embd.weight", "token_embd_norm.weight", "blk.1.attn_q.weight", "blk.0.ffn_down.weight"] {
+    for tensor in [
+        "token_embd.weight",
+        "position_embd.weight",
+        "token_embd_norm.weight",
+        "blk.1.attn_q.weight",
+        "blk.0.ffn_down.weight",
+    ] {
         let error = without(&bert, tensor);
         assert_eq!(error.kind(), ErrorKind::Tensor);
         assert!(error.to_string().contains(tensor), "{error}");
     }
-    for key in ["bert.embedding_length", "bert.block_count", "bert.attention.head_count", "bert.context_length"] {
+    for key in
+        ["bert.embedding_length", "bert.block_count", "bert.attention.head_count", "bert.context_length"]
+    {
         let error = without(&bert, key);
         assert_eq!(error.kind(), ErrorKind::Key);
         assert!(error.to_string().contains(key), "{error}");
@@ -192,13 +204,22 @@ fn fused_qkv_gives_the_same_bits_as_split() {
     for (key, value) in gguf.metadata().iter() {
         writer = writer.metadata(key, value);
     }
-    for tensor in gguf.tensors().filter(|tensor| !["attn_q.", "attn_k.", "attn_v."].iter().any(|part| tensor.name().contains(part))) {
+    for tensor in gguf
+        .tensors()
+        .filter(|tensor| !["attn_q.", "attn_k.", "attn_v."].iter().any(|part| tensor.name().contains(part)))
+    {
         writer = writer.tensor(tensor.name(), tensor.ty(), tensor.dims(), tensor.bytes().to_vec());
     }
     for layer in 0..2 {
         for (ending, dims) in [("weight", vec![24, 72]), ("bias", vec![72])] {
-            let parts = ["attn_q", "attn_k", "attn_v"].map(|part| gguf.tensor(&format!("blk.{layer}.{part}.{ending}")).expect("a part").bytes());
-            writer = writer.tensor(&format!("blk.{layer}.attn_qkv.{ending}"), gguf::TensorType::F32, &dims, parts.concat());
+            let parts = ["attn_q", "attn_k", "attn_v"]
+                .map(|part| gguf.tensor(&format!("blk.{layer}.{part}.{ending}")).expect("a part").bytes());
+            writer = writer.tensor(
+                format!("blk.{layer}.attn_qkv.{ending}"),
+                gguf::TensorType::F32,
+                &dims,
+                parts.concat(),
+            );
         }
     }
     let fused = open(&writer.to_bytes().expect("a valid file"));

@@ -39,7 +39,7 @@ pub(crate) fn erf(x: f32) -> f32 {
     near = near * s - 0.026_854_33;
     near = near * s + 0.112_835_97;
     near = near * s - 0.376_126_26;
-    near = near * s + 1.128_379_1;
+    near = near * s + std::f32::consts::FRAC_2_SQRT_PI;
     let near = near * x;
 
     let u = if t > 4.0 { 4.0 } else { t };
@@ -67,7 +67,7 @@ pub(crate) fn gelu_erf_body(x: &mut [f32]) {
 /// GELU in its tanh form, as Gemma has it. `(1 + tanh u)/2` is `1/(1 + e^(-2u))`.
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_OVER_PI: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::SQRT_2;
     x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)))
 }
 

@@ -83,7 +83,9 @@ impl fmt::Display for LevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LevelError::Unknown(name) => write!(f, "CONNOTE_CPU: no CPU level is called `{name}`")?,
-            LevelError::Lacking(level) => write!(f, "CONNOTE_CPU: this machine lacks the CPU level `{level}`")?,
+            LevelError::Lacking(level) => {
+                write!(f, "CONNOTE_CPU: this machine lacks the CPU level `{level}`")?
+            }
         }
         let names: Vec<&str> = Level::available().map(Level::name).collect();
         write!(f, "; it can run {} (unset the variable to use the last)", names.join(", "))

@@ -26,7 +26,10 @@ pub fn matmul(
     assert_eq!(x.count(), out.count(), "matrix product: rows in and out differ");
     assert!(inputs.end <= w.inputs(), "matrix product: inputs {inputs:?} of {}", w.inputs());
     assert_eq!(x.width(), inputs.len(), "matrix product: activations and inputs differ");
-    assert!(first_output.is_multiple_of(TILE_COLUMNS), "matrix product: output {first_output} starts no panel");
+    assert!(
+        first_output.is_multiple_of(TILE_COLUMNS),
+        "matrix product: output {first_output} starts no panel"
+    );
     assert!(first_output + out.width() <= w.outputs(), "matrix product: more outputs than weights");
 
     let mut tile: Tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
@@ -40,7 +43,8 @@ pub fn matmul(
             let (values, stride) = x.from(first_row);
             (kernels.tile)(values, stride, rows, panel, &mut tile);
             for (r, sums) in tile[..rows].iter().enumerate() {
-                out.row(first_row + r)[first_column..first_column + columns].copy_from_slice(&sums[..columns]);
+                out.row(first_row + r)[first_column..first_column + columns]
+                    .copy_from_slice(&sums[..columns]);
             }
         }
     }

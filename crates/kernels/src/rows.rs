@@ -18,7 +18,11 @@ fn check(len: usize, count: usize, width: usize, stride: usize) {
 impl<'a> Rows<'a> {
     /// Rows laid one after the other.
     pub fn new(data: &'a [f32], width: usize) -> Self {
-        assert!(width > 0 && data.len().is_multiple_of(width), "{} values are not rows of {width}", data.len());
+        assert!(
+            width > 0 && data.len().is_multiple_of(width),
+            "{} values are not rows of {width}",
+            data.len()
+        );
         Self { data, count: data.len() / width, width, stride: width }
     }
 
@@ -62,7 +66,11 @@ pub struct RowsMut<'a> {
 impl<'a> RowsMut<'a> {
     /// Rows laid one after the other.
     pub fn new(data: &'a mut [f32], width: usize) -> Self {
-        assert!(width > 0 && data.len().is_multiple_of(width), "{} values are not rows of {width}", data.len());
+        assert!(
+            width > 0 && data.len().is_multiple_of(width),
+            "{} values are not rows of {width}",
+            data.len()
+        );
         Self { count: data.len() / width, data, width, stride: width }
     }
 

@@ -5,7 +5,8 @@
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
 use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_storeu_ps,
 };
 
 use crate::level::Level;
@@ -56,7 +57,11 @@ compiled_here! {
 fn tile(x: &[f32], stride: usize, rows: usize, panel: &[f32], out: &mut Tile) {
     let inputs = panel.len() / TILE_COLUMNS;
     assert!((1..=TILE_ROWS).contains(&rows), "a tile has 1 to {TILE_ROWS} rows, not {rows}");
-    assert!(x.len() >= (rows - 1) * stride + inputs, "tile: {rows} rows of {inputs} at stride {stride} run past {}", x.len());
+    assert!(
+        x.len() >= (rows - 1) * stride + inputs,
+        "tile: {rows} rows of {inputs} at stride {stride} run past {}",
+        x.len()
+    );
     // SAFETY: this row of the table is only handed out where AVX2 and FMA were detected, and the rows lie
     // inside `x` by the assertion above.
     unsafe {

@@ -1,6 +1,6 @@
 //! Every kernel of every level this machine has, against the f64 oracle: odd shapes, extreme values.
 
-use kernels::{Kernels, Level, Panels, RopeTable, Rows, RowsMut, TILE_COLUMNS, matmul};
+use connote_kernels::{Kernels, Level, Panels, RopeTable, Rows, RowsMut, TILE_COLUMNS, matmul};
 use testkit::oracle;
 use testkit::random::Random;
 
@@ -18,7 +18,10 @@ fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
     let scale = wanted.iter().fold(1e-30f64, |largest, value| largest.max(value.abs()));
     for (i, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
         let error = (f64::from(got) - wanted).abs() / scale;
-        assert!(error <= relative, "{what}: value {i} is {got}, should be {wanted} (error {error:.1e} of the largest)");
+        assert!(
+            error <= relative,
+            "{what}: value {i} is {got}, should be {wanted} (error {error:.1e} of the largest)"
+        );
     }
 }
 
@@ -41,12 +44,19 @@ fn products_of_odd_shapes_agree_with_the_oracle() {
     let mut random = Random::seeded(1);
     for kernels in levels() {
         for rows in [1, 2, 3, 4, 5, 6, 7, 12, 13, 31] {
-            for (inputs, outputs) in [(1, 1), (3, 17), (31, 16), (32, 33), (255, 5), (256, 16), (257, 48), (768, 20), (1152, 7)] {
+            for (inputs, outputs) in
+                [(1, 1), (3, 17), (31, 16), (32, 33), (255, 5), (256, 16), (257, 48), (768, 20), (1152, 7)]
+            {
                 let x = random.values(rows * inputs, 2.0);
                 let w = random.values(outputs * inputs, 1.0);
                 let got = product(kernels, &x, &pack(&w, inputs));
                 let what = format!("{} {rows}x{inputs}x{outputs}", kernels.level);
-                assert_close(&what, &got, &oracle::matmul(&x, &w, inputs), 2e-6 * (inputs as f64).sqrt().max(1.0));
+                assert_close(
+                    &what,
+                    &got,
+                    &oracle::matmul(&x, &w, inputs),
+                    2e-6 * (inputs as f64).sqrt().max(1.0),
+                );
             }
         }
     }
@@ -64,7 +74,12 @@ fn a_row_has_the_same_bits_among_any_others() {
             for count in [1, 2, 5, 6, 7] {
                 let last = (first + count).min(29);
                 let apart = product(kernels, &x[first * inputs..last * inputs], &w);
-                assert_eq!(apart, together[first * outputs..last * outputs], "{} rows {first}..{last}", kernels.level);
+                assert_eq!(
+                    apart,
+                    together[first * outputs..last * outputs],
+                    "{} rows {first}..{last}",
+                    kernels.level
+                );
             }
         }
     }
@@ -84,7 +99,9 @@ fn ranges_and_strides_pick_their_part_of_the_product() {
         matmul(kernels, Rows::strided(&x[3..], rows, 34, stride), &panels, 32, 16..50, &mut out_rows);
         for r in 0..rows {
             for o in 0..27 {
-                let wanted: f64 = (0..34).map(|i| f64::from(x[3 + r * stride + i]) * f64::from(w[(32 + o) * inputs + 16 + i])).sum();
+                let wanted: f64 = (0..34)
+                    .map(|i| f64::from(x[3 + r * stride + i]) * f64::from(w[(32 + o) * inputs + 16 + i]))
+                    .sum();
                 let got = f64::from(out[5 + r * 40 + o]);
                 assert!((got - wanted).abs() < 1e-4, "{} row {r} output {o}: {got} {wanted}", kernels.level);
             }
@@ -99,7 +116,8 @@ fn rows_and_columns_pack_to_the_same_matrix() {
     let mut random = Random::seeded(4);
     let (outputs, inputs) = (21, 13);
     let w = random.values(outputs * inputs, 1.0);
-    let transposed: Vec<f32> = (0..inputs).flat_map(|i| (0..outputs).map(move |o| (o, i))).map(|(o, i)| w[o * inputs + i]).collect();
+    let transposed: Vec<f32> =
+        (0..inputs).flat_map(|i| (0..outputs).map(move |o| (o, i))).map(|(o, i)| w[o * inputs + i]).collect();
     let x = random.values(5 * inputs, 1.0);
     let mut by_rows = Panels::default();
     by_rows.pack_rows(Rows::new(&w, inputs));
@@ -165,9 +183,17 @@ fn activations_agree_with_the_oracle_everywhere() {
         for ((&x, &erf), &tanh) in x.iter().zip(&got).zip(&gated) {
             let bound = 4e-7 * f64::from(x).abs().max(1e-3);
             let wanted = oracle::gelu_erf(f64::from(x));
-            assert!((f64::from(erf) - wanted).abs() <= bound, "{} gelu_erf({x}) = {erf}, not {wanted}", kernels.level);
+            assert!(
+                (f64::from(erf) - wanted).abs() <= bound,
+                "{} gelu_erf({x}) = {erf}, not {wanted}",
+                kernels.level
+            );
             let wanted = oracle::gelu_tanh(f64::from(x));
-            assert!((f64::from(tanh) - wanted).abs() <= bound, "{} gelu_tanh({x}) = {tanh}, not {wanted}", kernels.level);
+            assert!(
+                (f64::from(tanh) - wanted).abs() <= bound,
+                "{} gelu_tanh({x}) = {tanh}, not {wanted}",
+                kernels.level
+            );
         }
     }
 }
@@ -238,7 +264,14 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
 fn an_output_inside_a_panel_is_refused() {
     let panels = pack(&[0.0; 64], 2);
     let mut out = [0.0; 8];
-    matmul(levels()[0], Rows::new(&[0.0; 2], 2), &panels, TILE_COLUMNS / 2, 0..2, &mut RowsMut::new(&mut out, 8));
+    matmul(
+        levels()[0],
+        Rows::new(&[0.0; 2], 2),
+        &panels,
+        TILE_COLUMNS / 2,
+        0..2,
+        &mut RowsMut::new(&mut out, 8),
+    );
 }
 
 #[test]

@@ -81,7 +81,14 @@ impl Model<'_> {
 }
 
 /// `softmax(scale q k^T + mask) v`, `sees(query, key)` being the mask.
-fn attention(q: &[Row], k: &[Row], v: &[Row], head_dim: usize, scale: f64, sees: impl Fn(usize, usize) -> bool) -> Vec<Row> {
+fn attention(
+    q: &[Row],
+    k: &[Row],
+    v: &[Row],
+    head_dim: usize,
+    scale: f64,
+    sees: impl Fn(usize, usize) -> bool,
+) -> Vec<Row> {
     let heads = q[0].len() / head_dim;
     let kv_heads = k[0].len() / head_dim;
     let mut out = vec![vec![0.0; heads * head_dim]; q.len()];
@@ -89,7 +96,9 @@ fn attention(q: &[Row], k: &[Row], v: &[Row], head_dim: usize, scale: f64, sees:
         let (at, kv_at) = (head * head_dim, head / (heads / kv_heads) * head_dim);
         for query in 0..q.len() {
             let keys: Vec<usize> = (0..k.len()).filter(|&key| sees(query, key)).collect();
-            let score = |&key: &usize| (0..head_dim).map(|i| q[query][at + i] * k[key][kv_at + i]).sum::<f64>() * scale;
+            let score = |&key: &usize| {
+                (0..head_dim).map(|i| q[query][at + i] * k[key][kv_at + i]).sum::<f64>() * scale
+            };
             let weights = softmax(&keys.iter().map(score).collect::<Vec<_>>());
             for (&key, weight) in keys.iter().zip(weights) {
                 for i in 0..head_dim {
@@ -112,7 +121,8 @@ fn add(x: &mut [Row], y: &[Row]) {
 /// # Panics
 /// If the file is not a complete model of an architecture known here.
 pub fn rows(gguf: &Gguf, ids: &[u32]) -> Vec<Vec<f64>> {
-    let architecture = gguf.metadata().str("general.architecture").expect("a string").expect("a model").to_owned();
+    let architecture =
+        gguf.metadata().str("general.architecture").expect("a string").expect("a model").to_owned();
     let model = Model { gguf, architecture };
     let embed = |&id: &u32| model.rows("token_embd.weight", id as usize, 1).expect("embeddings").remove(0);
     let x: Vec<Row> = ids.iter().map(embed).collect();

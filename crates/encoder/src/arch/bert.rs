@@ -16,7 +16,10 @@ fn describe(keys: &Keys<'_>) -> Result<Config, Error> {
     let dim = keys.size("embedding_length")?;
     let heads = keys.size("attention.head_count")?;
     if !dim.is_multiple_of(heads) {
-        return Err(Error::key("bert.attention.head_count", format!("is {heads}, which does not divide {dim}")));
+        return Err(Error::key(
+            "bert.attention.head_count",
+            format!("is {heads}, which does not divide {dim}"),
+        ));
     }
     let head_dim = dim / heads;
     let mask = if keys.flag_or("attention.causal", false)? { Mask::Causal } else { Mask::Full };

@@ -1,0 +1,32 @@
+//! Writes files for the fuzzers to begin with: `cargo run -p connote-testkit --example fuzz_seeds fuzz/corpus`.
+
+use std::fs;
+use std::path::Path;
+
+use connote_testkit::golden;
+use connote_testkit::tiny::{self, GemmaKind};
+
+fn main() -> std::io::Result<()> {
+    let folder = std::env::args().nth(1).unwrap_or_else(|| "fuzz/corpus".to_owned());
+    let folder = Path::new(&folder);
+    let files = [
+        ("bert", tiny::bert(0)),
+        ("gemma", tiny::gemma(0, GemmaKind::WithHeads)),
+        ("causal", tiny::gemma(0, GemmaKind::Causal)),
+        (
+            "keys",
+            gguf::Writer::new().metadata("a", "b").metadata("c", vec![1u8, 2]).to_bytes().unwrap_or_default(),
+        ),
+    ];
+    fs::create_dir_all(folder.join("gguf_reader"))?;
+    for (name, bytes) in files {
+        fs::write(folder.join("gguf_reader").join(name), bytes)?;
+    }
+    for target in ["wordpiece", "sentencepiece"] {
+        fs::create_dir_all(folder.join(target))?;
+        for (index, text) in golden::texts("minilm").iter().enumerate() {
+            fs::write(folder.join(target).join(format!("golden-{index}")), &text.text)?;
+        }
+    }
+    Ok(())
+}
