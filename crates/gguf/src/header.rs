@@ -10,11 +10,11 @@ use crate::value::Value;
 /// Where a file does not say how its tensor data is aligned.
 pub(crate) const DEFAULT_ALIGNMENT: u64 = 32;
 
-/// A key takes at least this: a name of a byte behind its length, a type, a value of a byte.
-const LEAST_KEY_BYTES: u64 = 8 + 1 + 4 + 1;
+/// A key takes at least this: the length of its name, a type, a value of a byte.
+const LEAST_KEY_BYTES: u64 = 8 + 4 + 1;
 
-/// A tensor takes at least this: a name of a byte behind its length, no dimensions, a type, an offset.
-const LEAST_TENSOR_BYTES: u64 = 8 + 1 + 4 + 4 + 8;
+/// A tensor takes at least this: the length of its name, no dimensions, a type, an offset.
+const LEAST_TENSOR_BYTES: u64 = 8 + 4 + 4 + 8;
 
 /// What the head of a file says.
 pub(crate) struct Header {

@@ -66,8 +66,12 @@ impl Writer {
     /// # Errors
     /// If the reader would refuse the file, before anything is written; or if `out` fails.
     pub fn write_to(&self, out: &mut impl Write) -> Result<(), Error> {
-        let keys: Vec<_> = self.keys.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        write(&keys, &self.tensors, out)
+        let failed = |error| Error::io(None, "the file cannot be written", error);
+        plan(&self.all_keys(), &self.tensors)?.write(&self.tensors, out).map_err(failed)
+    }
+
+    fn all_keys(&self) -> Vec<(&str, &OwnedValue)> {
+        self.keys.iter().map(|(key, value)| (key.as_str(), value)).collect()
     }
 
     /// The file as bytes.
@@ -81,14 +85,18 @@ impl Writer {
     }
 
     /// Writes the file as `parts` parts, `<prefix>-00001-of-0000N.gguf` and so on, and gives their paths. All
-    /// keys go to the first part; each gets as many tensors as the others, or one less.
+    /// keys go to the first part; each gets as many tensors as the others, or one less. Files of these names
+    /// are overwritten.
     ///
     /// # Errors
-    /// If the reader would refuse a file, `parts` is 0, or a file cannot be written.
+    /// If the reader would refuse the model or `parts` is 0, before anything is written; or if a file cannot
+    /// be written.
     pub fn write_split(&self, prefix: impl AsRef<Path>, parts: u16) -> Result<Vec<PathBuf>, Error> {
         if parts == 0 {
             return Err(Error::new(ErrorKind::Split, "a model cannot be split into 0 files"));
         }
+        // Tensors of one name in two parts would be found by neither part's own check.
+        plan(&self.all_keys(), &self.tensors)?;
         let count = OwnedValue::from(parts);
         // The type that llama.cpp reads.
         let total = i32::try_from(self.tensors.len())
@@ -114,16 +122,26 @@ impl Writer {
 
 fn write_file(path: &Path, keys: &[(&str, &OwnedValue)], tensors: &[Source]) -> Result<(), Error> {
     let failed = |error| Error::io(Some(path), "cannot be written", error);
+    let plan = plan(keys, tensors)?;
     let mut out = BufWriter::new(File::create(path).map_err(failed)?);
-    write(keys, tensors, &mut out)?;
-    out.flush().map_err(failed)
+    plan.write(tensors, &mut out).and_then(|()| out.flush()).map_err(failed)
 }
 
-fn write(keys: &[(&str, &OwnedValue)], tensors: &[Source], out: &mut impl Write) -> Result<(), Error> {
+/// A file before it is written: what the reader accepts.
+struct Plan {
+    head: Vec<u8>,
+    /// Of each tensor's data, from the start of the data section.
+    offsets: Vec<u64>,
+    data_start: u64,
+    data_end: u64,
+}
+
+fn plan(keys: &[(&str, &OwnedValue)], tensors: &[Source]) -> Result<Plan, Error> {
     let alignment = alignment(keys);
     let (head, offsets) = head(keys, tensors, alignment)?;
-    let data_start =
-        if tensors.is_empty() { head.len() as u64 } else { padded(head.len() as u64, alignment)? };
+    let head_end = head.len() as u64;
+    let data_start = if tensors.is_empty() { head_end } else { padded(head_end, alignment)? };
+    // llama.cpp wants the last tensor padded, too.
     let data_end = match (tensors.last(), offsets.last()) {
         (Some(last), Some(offset)) => padded(data_start + offset + last.data.len() as u64, alignment)?,
         _ => data_start,
@@ -132,16 +150,19 @@ fn write(keys: &[(&str, &OwnedValue)], tensors: &[Source], out: &mut impl Write)
     let mut table = TensorTable::default();
     header::read(&head, data_end, 0, &mut table)?;
     table.index()?;
+    Ok(Plan { head, offsets, data_start, data_end })
+}
 
-    let failed = |error: io::Error| Error::io(None, "the file cannot be written", error);
-    let mut out = Counted { out, written: 0 };
-    out.write_all(&head).map_err(failed)?;
-    for (tensor, offset) in tensors.iter().zip(offsets) {
-        out.pad_to(data_start + offset).map_err(failed)?;
-        out.write_all(&tensor.data).map_err(failed)?;
+impl Plan {
+    fn write(&self, tensors: &[Source], out: &mut impl Write) -> io::Result<()> {
+        let mut out = Counted { out, written: 0 };
+        out.write_all(&self.head)?;
+        for (tensor, offset) in tensors.iter().zip(&self.offsets) {
+            out.pad_to(self.data_start + offset)?;
+            out.write_all(&tensor.data)?;
+        }
+        out.pad_to(self.data_end)
     }
-    // llama.cpp wants the last tensor padded, too.
-    out.pad_to(data_end).map_err(failed)
 }
 
 /// The alignment that the keys state. A wrong one is found by the reader.
