@@ -4,9 +4,6 @@ use std::fmt::Display;
 
 use crate::error::{Error, ErrorKind};
 
-/// Longer strings are refused, as llama.cpp does: a file that has one is damaged.
-const LONGEST_STRING: u64 = 1 << 30;
-
 /// A position in the bytes of a file. Each read says what it is reading, for the error.
 #[derive(Clone)]
 pub(crate) struct Cursor<'a> {
@@ -54,13 +51,7 @@ impl<'a> Cursor<'a> {
 
     /// A length of 8 bytes, and that many bytes.
     pub(crate) fn string(&mut self, what: &dyn Display) -> Result<&'a [u8], Error> {
-        let at = self.at;
         let length = self.u64(what)?;
-        if length > LONGEST_STRING && length <= self.left() {
-            let message =
-                format!("{what} at byte {at} is {length} bytes long, but no string has more than 2^30");
-            return Err(Error::new(ErrorKind::Key, message));
-        }
         self.take(length, what)
     }
 
