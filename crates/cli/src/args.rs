@@ -1,6 +1,7 @@
 //! What the command line says.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Pooling, SpecialTokens, Task, Truncation};
@@ -73,17 +74,30 @@ pub(crate) enum InputFormat {
     Jsonl,
 }
 
+/// A task, or `none`.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskChoice(pub(crate) Option<Task>);
+
+impl FromStr for TaskChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "none" { Ok(Self(None)) } else { name.parse().map(|task| Self(Some(task))) }
+    }
+}
+
 /// What happens to a text before the network reads it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct PreparationArgs {
-    /// What the vectors are for: chooses the model's prompt. query, document, question-answering,
-    /// fact-checking, classification, clustering, similarity, code-retrieval or custom:DESCRIPTION
+    /// What the vectors are for: chooses the model's prompt. none (the default), query, document,
+    /// question-answering, fact-checking, classification, clustering, similarity, code-retrieval or
+    /// custom:DESCRIPTION
     #[arg(short, long, value_name = "TASK")]
-    pub(crate) task: Option<Task>,
+    pub(crate) task: Option<TaskChoice>,
     /// A prompt of your own, put before every text as it is
     #[arg(long, value_name = "TEXT", conflicts_with = "task")]
     pub(crate) prompt: Option<String>,
-    /// The title of the texts, for the document prompt
+    /// The title of the texts, for the document prompt; without a task it makes them documents
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
     /// What to do with texts that are too long: error, end (cut the end) or start
@@ -98,10 +112,18 @@ pub(crate) struct PreparationArgs {
 }
 
 impl PreparationArgs {
+    /// The same with another task.
+    pub(crate) fn with_task(&self, task: &TaskChoice) -> Self {
+        Self { task: Some(task.clone()), ..self.clone() }
+    }
+
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::new().truncation(self.truncate);
-        if let Some(task) = &self.task {
-            options = options.task(task.clone());
+        match &self.task {
+            Some(TaskChoice(Some(task))) => options = options.task(task.clone()),
+            // A title alone makes the whole run one of documents, and its fingerprint says so.
+            None if self.title.is_some() && self.prompt.is_none() => options = options.task(Task::Document),
+            _ => {}
         }
         if let Some(prompt) = &self.prompt {
             options = options.prompt(prompt);
@@ -223,7 +245,7 @@ pub(crate) struct SimilarArgs {
     pub(crate) preparation: PreparationArgs,
     /// The task of the texts, where it is not the query's: `--task query --text-task document`
     #[arg(long, value_name = "TASK")]
-    pub(crate) text_task: Option<Task>,
+    pub(crate) text_task: Option<TaskChoice>,
     #[command(flatten)]
     pub(crate) vector: VectorArgs,
     /// Show only the N best

@@ -1,5 +1,7 @@
 //! `connote embed`: texts in, vectors out, in constant memory.
 
+use std::collections::BTreeMap;
+
 use connote::{Embedder, Embedding, Input, Options, Request};
 use serde::Serialize;
 use serde_json::Value;
@@ -35,7 +37,8 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
     let mut rows = Rows::open(&args.text)?;
     let embedder = model::load(&args.model, &args.vector)?;
     // What no text can satisfy is refused before anything is written.
-    let fingerprint = embedder.fingerprint(&options)?;
+    embedder.model().check_options(&options)?;
+    let mut spaces = Spaces::default();
     let mut output = Output::open(args.output.as_deref(), args.output_format)?;
     let mut progress = Progress::new(args.quiet, args.text.texts.is_empty());
     let mut failed = 0;
@@ -51,6 +54,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
             match result {
                 Ok(embedding) => {
                     tokens += embedding.tokens;
+                    spaces.add(row);
                     write(&mut output, &embedder, row, embedding)?;
                 }
                 Err(error) => {
@@ -63,8 +67,42 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
         progress.advance(chunk.len(), tokens, rows.progress());
     }
     output.finish()?;
-    progress.finish(failed, fingerprint.as_str());
+    if !args.quiet {
+        progress.finish(failed, &spaces.fingerprints(&embedder, &options)?);
+    }
     Ok(if failed == 0 { Outcome::Complete } else { Outcome::SomeRowsFailed })
+}
+
+/// The vector spaces of a run: one, unless rows have tasks of their own.
+#[derive(Default)]
+struct Spaces(Vec<Input>);
+
+impl Spaces {
+    fn add(&mut self, row: &Row) {
+        if let Ok(input) = &row.input {
+            let kind = input.without_words();
+            if !self.0.contains(&kind) {
+                self.0.push(kind);
+            }
+        }
+    }
+
+    /// Their fingerprints, with the task beside each where there are several.
+    fn fingerprints(&self, embedder: &Embedder, options: &Options) -> Result<String, Failure> {
+        let mut spaces: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for input in &self.0 {
+            let fingerprint = embedder.fingerprint_of(input, options)?.to_string();
+            let task =
+                input.effective_task(options).map_or_else(|| "none".to_owned(), |task| task.to_string());
+            spaces.entry(fingerprint).or_default().push(task);
+        }
+        if spaces.len() <= 1 {
+            let only = spaces.into_keys().next();
+            return only.map_or_else(|| Ok(embedder.fingerprint(options)?.to_string()), Ok);
+        }
+        let names = spaces.iter().map(|(name, tasks)| format!("{name} (task {})", tasks.join(", ")));
+        Ok(names.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// Gives rows without a title the one of the command line.

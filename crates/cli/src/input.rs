@@ -206,7 +206,8 @@ fn json_row(line: &str, index: usize) -> Row {
             input = input.title(title);
         }
         match string("task", parsed.task)?.as_deref() {
-            None | Some("" | "none") => {}
+            None | Some("") => {}
+            Some("none") => input = input.without_task(),
             Some(task) => input = input.task(task.parse::<Task>().map_err(wrong)?),
         }
         Ok(input)

@@ -63,9 +63,6 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        if self.quiet {
-            return;
-        }
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         eprintln!(
             "{} text{}{failures}, {} tokens in {:.2} s; fingerprint {fingerprint}",

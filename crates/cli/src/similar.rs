@@ -1,6 +1,6 @@
 //! `connote similar`: texts ranked by their likeness to a query.
 
-use connote::{Input, Request, cosine_similarity};
+use connote::{Input, Options, Request, cosine_similarity};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,14 +25,15 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
             "texts can only be compared by one vector each; choose another pooling than `none`",
         ));
     }
-    let mut options = args.preparation.options();
-    if let Some(dimensions) = args.vector.dimensions {
-        options = options.dimensions(dimensions);
-    }
-    let mut text_options = options.clone();
-    if let Some(task) = &args.text_task {
-        text_options = text_options.task(task.clone());
-    }
+    let with_dimensions = |options: Options| match args.vector.dimensions {
+        Some(dimensions) => options.dimensions(dimensions),
+        None => options,
+    };
+    let options = with_dimensions(args.preparation.options());
+    let text_options = match &args.text_task {
+        Some(task) => with_dimensions(args.preparation.with_task(task).options()),
+        None => options.clone(),
+    };
     let mut rows = Rows::open(&args.text)?;
     let embedder = model::load(&args.model, &args.vector)?;
     embedder.model().check_options(&text_options)?;

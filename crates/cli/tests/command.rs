@@ -90,6 +90,21 @@ fn jsonl_rows_keep_their_ids_and_bad_rows_their_place() {
 }
 
 #[test]
+fn the_fingerprint_is_told_for_every_task_of_the_rows() {
+    let (_, one) = run(connote().args(["embed", "x", "--task", "none"]), 0);
+    let space = one.rsplit("fingerprint ").next().expect("one").trim().to_owned();
+    assert_eq!(space.len(), 16, "{one}");
+    let rows = "{\"text\": \"a\"}\n{\"text\": \"b\", \"task\": \"none\"}\n";
+    let mut command = connote();
+    command.args(["embed", "--input-format", "jsonl", "--prompt", "query: "]).write_stdin(rows);
+    let (_, stderr) = run(&mut command, 0);
+    assert!(
+        stderr.contains(&format!("{space} (task none)")) && stderr.matches("(task").count() == 2,
+        "{stderr}"
+    );
+}
+
+#[test]
 fn bytes_that_are_not_utf8_cost_their_line_only() {
     let input = b"fine\n\xed\xa0\x80 surrogate bytes\nalso fine\n".to_vec();
     let (stdout, _) = run(connote().args(["embed", "-q"]).write_stdin(input), 3);

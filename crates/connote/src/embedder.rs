@@ -286,6 +286,15 @@ impl Embedder {
     /// # Errors
     /// If the options make no sense for this model, or the file cannot be read again.
     pub fn fingerprint(&self, options: &Options) -> Result<Fingerprint, Error> {
+        self.fingerprint_of(&Input::default(), options)
+    }
+
+    /// As [`fingerprint`](Self::fingerprint), for an input that may have a task of its own. Its words do not
+    /// matter, nor does its title.
+    ///
+    /// # Errors
+    /// As [`fingerprint`](Self::fingerprint).
+    pub fn fingerprint_of(&self, input: &Input, options: &Options) -> Result<Fingerprint, Error> {
         let weights = match self.weights.get() {
             Some(digest) => *digest,
             None => {
@@ -294,7 +303,7 @@ impl Embedder {
             }
         };
         let tokenizer = *self.tokenizer.get_or_init(|| fingerprint::tokenizer(self.model.gguf().metadata()));
-        fingerprint::of(&self.model, self.pooling, weights, tokenizer, options)
+        fingerprint::of(&self.model, self.pooling, weights, tokenizer, input, options)
     }
 }
 

@@ -40,10 +40,12 @@ pub(crate) fn of(
     pooling: Pooling,
     weights: Digest,
     tokenizer: Digest,
+    input: &Input,
     options: &Options,
 ) -> Result<Fingerprint, Error> {
     // The title is the text's own: a document's prompt counts without it.
-    let prompt = model.prompt_for(&Input::default(), options)?;
+    let task = if input.title.is_some() { Some(input.effective_task(options)) } else { input.task.clone() };
+    let prompt = model.prompt_for(&Input { text: String::new(), title: None, task }, options)?;
     let dimensions = model.check_dimensions(options.dimensions)?;
     let mut hash = Sha256::new();
     // A version, so that a change of this list changes every name.

@@ -86,16 +86,27 @@ impl Model {
 
     /// The words that go before the text.
     pub(crate) fn prompt_for(&self, input: &Input, options: &Options) -> Result<String, Error> {
-        let titled = input.title.as_ref().map(|_| Task::Document);
-        let own_task = input.task.clone().or_else(|| options.task.clone());
-        if let Some(prompt) = &options.prompt {
-            return match (own_task, &input.title) {
+        let asked = input.task.clone().unwrap_or_else(|| options.task.clone());
+        if let (Some(prompt), None | Some(Some(_))) = (&options.prompt, &input.task) {
+            return match (asked, &input.title) {
                 (None, None) => Ok(prompt.clone()),
-                (Some(task), _) => Err(invalid(format!("both a prompt and the task `{task}` are given; a task chooses the prompt, so give one of them"))),
-                (None, Some(_)) => Err(invalid("both a prompt and a title are given; put the title into the prompt, or use the task `document`".to_owned())),
+                (Some(task), _) => Err(invalid(format!(
+                    "both a prompt and the task `{task}` are given; a task chooses the prompt, so give one of them"
+                ))),
+                (None, Some(_)) => Err(invalid(
+                    "both a prompt and a title are given; put the title into the prompt, or use the task `document`"
+                        .to_owned(),
+                )),
             };
         }
-        let Some(task) = own_task.or(titled) else { return Ok(String::new()) };
+        let Some(task) = input.effective_task(options) else {
+            return match &input.title {
+                None => Ok(String::new()),
+                Some(_) => Err(invalid(
+                    "a title is given and no task; only the task `document` has a place for one".to_owned(),
+                )),
+            };
+        };
         let title = input.title.as_deref();
         match self.template(&task)? {
             Template::Known(PromptTemplate::Titled(before, after)) => {

@@ -12,7 +12,8 @@ use crate::task::Task;
 pub struct Input {
     pub(crate) text: String,
     pub(crate) title: Option<String>,
-    pub(crate) task: Option<Task>,
+    /// `None`: the request's. `Some(None)`: none, whatever the request's.
+    pub(crate) task: Option<Option<Task>>,
 }
 
 impl Input {
@@ -36,8 +37,35 @@ impl Input {
 
     /// A task of its own, instead of the request's.
     pub fn task(mut self, task: Task) -> Self {
-        self.task = Some(task);
+        self.task = Some(Some(task));
         self
+    }
+
+    /// No task and no prompt, whatever the request's.
+    pub fn without_task(mut self) -> Self {
+        self.task = Some(None);
+        self
+    }
+
+    /// The task that this text has under a request's options; `None`: it goes to the model as it is, or
+    /// with the request's own prompt. A text with a title is a document unless it is said to be something
+    /// else.
+    pub fn effective_task(&self, options: &Options) -> Option<Task> {
+        let titled = self.title.as_ref().map(|_| Task::Document);
+        match &self.task {
+            Some(own) => own.clone(),
+            None => options.task.clone().or(titled),
+        }
+    }
+
+    /// An input of the same kind (task, and whether it has a title) without any words: inputs of one kind
+    /// lie in one vector space.
+    pub fn without_words(&self) -> Self {
+        Self {
+            text: String::new(),
+            title: self.title.as_ref().map(|_| String::new()),
+            task: self.task.clone(),
+        }
     }
 
     /// The text.

@@ -214,6 +214,27 @@ fn tasks_need_a_prompt_that_the_model_has() {
 }
 
 #[test]
+fn a_text_can_have_a_task_of_its_own_or_none() {
+    let embedder = minilm();
+    let prompt = Options::new().prompt("query: ");
+    let own =
+        |input: Input| embedder.embed(Request::new([input]).with(prompt.clone())).map(|mut e| e.remove(0));
+    assert_eq!(
+        own(Input::new("cats").without_task()).expect("a vector"),
+        embedder.embed_one("cats").expect("a vector")
+    );
+    assert_eq!(
+        own(Input::new("cats").task(Task::Query)).expect_err("two prompts").kind(),
+        ErrorKind::InvalidRequest
+    );
+    let query = Options::new().task(Task::Query);
+    assert_eq!(Input::new("a").title("t").effective_task(&Options::new()), Some(Task::Document));
+    assert_eq!(Input::new("a").title("t").effective_task(&query), Some(Task::Query));
+    assert_eq!(Input::new("a").without_task().effective_task(&query), None);
+    assert_eq!(Input::new("a").task(Task::Document).effective_task(&query), Some(Task::Document));
+}
+
+#[test]
 fn a_prompt_is_the_text_before_the_text() {
     let embedder = minilm();
     let prompted =
@@ -277,6 +298,12 @@ fn the_fingerprint_names_what_decides_the_space() {
         assert_ne!(*other, plain, "{i}");
         assert_eq!(others.iter().filter(|name| *name == other).count(), 1, "{i}");
     }
+    // A text's own task counts, its words and title do not.
+    let gemma = Embedder::from_bytes(tiny::gemma(1, GemmaKind::WithHeads)).expect("it opens");
+    let prompted = Options::new().prompt("query: ");
+    let own = gemma.fingerprint_of(&Input::new("any words").without_task(), &prompted).expect("a name");
+    assert_eq!(own, gemma.fingerprint(&Options::new()).expect("a name"));
+    assert_ne!(own, gemma.fingerprint(&prompted).expect("a name"));
     // Another seed: other weights, all else equal.
     let [one, two] = [1, 2].map(|seed| Embedder::from_bytes(tiny::bert(seed)).expect("it opens"));
     let names = [&one, &two].map(|embedder| embedder.fingerprint(&Options::new()).expect("a name"));

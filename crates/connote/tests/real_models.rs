@@ -228,8 +228,18 @@ fn prompts(path: &Path) -> Result<(), Failed> {
         let by_hand = model.prepare(&Input::new(format!("{prompt}some text")), &Options::new())?;
         check(by_task == by_hand, || format!("{options:?} does not give {prompt:?}"))?;
     }
-    let whole = Embedder::open(path)?.embed(Request::new(["cut me"]))?;
-    let cut = Embedder::open(path)?.embed(Request::new(["cut me"]).dimensions(256))?;
+    let embedder = Embedder::open(path)?;
+    // A title alone makes a document, of the same space as every document.
+    let titled = Input::new("some text").title("Workshop manual");
+    let document = Options::new().task("document".parse()?);
+    check(model.prepare(&titled, &Options::new())? == model.prepare(&titled, &document)?, || {
+        "title alone".to_owned()
+    })?;
+    let space = embedder.fingerprint_of(&titled, &Options::new())?;
+    check(space == embedder.fingerprint(&document)?, || "a titled text has another space".to_owned())?;
+    check(space != embedder.fingerprint(&Options::new())?, || "the prompt does not count".to_owned())?;
+    let whole = embedder.embed(Request::new(["cut me"]))?;
+    let cut = embedder.embed(Request::new(["cut me"]).dimensions(256))?;
     check(cut[0].vector.len() == 256, || "not 256 values".to_owned())?;
     let likeness = oracle::cosine(&whole[0].vector[..256], &cut[0].vector);
     check((likeness - 1.0).abs() < 1e-6, || format!("the cut vector points elsewhere: {likeness}"))?;
