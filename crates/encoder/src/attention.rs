@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kernels::{Kernels, Panels, Rows, RowsMut, TILE_COLUMNS, matmul};
+use kernels::{Kernels, PANEL, PanelsF32, Rows, RowsMut, matmul};
 
 use crate::config::{Config, Mask};
 use crate::workspace::QUERY_BLOCK;
@@ -10,8 +10,8 @@ use crate::workspace::QUERY_BLOCK;
 /// Scratch of attention, borrowed from the workspace.
 pub(crate) struct Scratch<'a> {
     pub(crate) scores: &'a mut [f32],
-    pub(crate) keys: &'a mut Panels,
-    pub(crate) values: &'a mut Panels,
+    pub(crate) keys: &'a mut PanelsF32,
+    pub(crate) values: &'a mut PanelsF32,
 }
 
 /// `out = softmax(q k^T + mask) v` for every head of one sequence.
@@ -65,5 +65,5 @@ pub(crate) fn attend(
 fn seen_by(mask: Mask, queries: Range<usize>, tokens: usize) -> Range<usize> {
     let start = mask.visible(queries.start, tokens).start;
     let end = mask.visible(queries.end - 1, tokens).end;
-    start - start % TILE_COLUMNS..end
+    start - start % PANEL..end
 }

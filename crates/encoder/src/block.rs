@@ -1,6 +1,6 @@
 //! The one block that every architecture is made of.
 
-use kernels::{Kernels, Rows, RowsMut, matmul};
+use kernels::{Kernels, Quantized, Rows, RowsMut};
 
 use crate::attention::{Scratch, attend};
 use crate::batch::Batch;
@@ -24,16 +24,15 @@ pub(crate) fn run(
 
     branch_input(kernels, &weights.feed_forward_norms, &workspace.residual, &mut workspace.branch, dim);
     for rows in workspace.branch.chunks_mut(ROW_BLOCK * dim) {
-        feed_forward(kernels, config, weights, rows, &mut workspace.inner);
+        feed_forward(kernels, config, weights, rows, &mut workspace.inner, &mut workspace.quantized);
     }
     add_branch(kernels, &weights.feed_forward_norms, &mut workspace.branch, &mut workspace.residual, dim);
 }
 
-/// `x w^T + bias` into `out`, both as rows back to back.
-pub(crate) fn linear(kernels: &Kernels, linear: &Linear, x: &[f32], out: &mut [f32]) {
-    let weight = &linear.weight;
-    let mut out = RowsMut::new(out, weight.outputs());
-    matmul(kernels, Rows::new(x, weight.inputs()), weight, 0, 0..weight.inputs(), &mut out);
+/// `x w^T + bias` into `out`, which is rows back to back.
+fn linear(kernels: &Kernels, linear: &Linear, x: Rows<'_>, scratch: &mut Quantized, out: &mut [f32]) {
+    let mut out = RowsMut::new(out, linear.weight.outputs());
+    kernels::linear(kernels, x, &linear.weight, scratch, &mut out);
     if !linear.bias.is_empty() {
         for row in 0..out.count() {
             (kernels.add)(out.row(row), &linear.bias);
@@ -70,7 +69,8 @@ fn attention(
     batch: &Batch,
     workspace: &mut Workspace,
 ) {
-    linear(kernels, &weights.qkv, &workspace.branch, &mut workspace.qkv);
+    let x = Rows::new(&workspace.branch, config.dim);
+    linear(kernels, &weights.qkv, x, &mut workspace.quantized, &mut workspace.qkv);
     let queries = config.heads * config.head_dim;
     let width = queries + 2 * config.kv_heads * config.head_dim;
     for sequence in batch.sequences() {
@@ -99,42 +99,38 @@ fn attention(
         };
         attend(kernels, config, layer.mask, qkv, out, &mut scratch);
     }
-    linear(kernels, &weights.attention_output, &workspace.attended, &mut workspace.branch);
+    let x = Rows::new(&workspace.attended, queries);
+    linear(kernels, &weights.attention_output, x, &mut workspace.quantized, &mut workspace.branch);
 }
 
-/// A block of rows, in and out; `inner` is scratch.
+/// A block of rows, in and out; `inner` and `scratch` are scratch.
 fn feed_forward(
     kernels: &Kernels,
     config: &Config,
     weights: &LayerWeights,
     rows: &mut [f32],
     inner: &mut [f32],
+    scratch: &mut Quantized,
 ) {
     let count = rows.len() / config.dim;
     let width = config.feed_forward.dim;
     match config.feed_forward.activation {
         Activation::GeluErf => {
             let inner = &mut inner[..count * width];
-            linear(kernels, &weights.up, rows, inner);
+            linear(kernels, &weights.up, Rows::new(rows, config.dim), scratch, inner);
             (kernels.gelu_erf)(inner);
-            linear(kernels, &weights.down, inner, rows);
+            linear(kernels, &weights.down, Rows::new(inner, width), scratch, rows);
         }
         Activation::GatedGeluTanh => {
             let inner = &mut inner[..count * 2 * width];
-            linear(kernels, &weights.up, rows, inner);
+            linear(kernels, &weights.up, Rows::new(rows, config.dim), scratch, inner);
             for row in inner.chunks_exact_mut(2 * width) {
                 let (gate, up) = row.split_at_mut(width);
                 (kernels.gated_gelu_tanh)(gate, up);
             }
             // The products stand in the second half of every row; `down` reads them where they are.
-            let down = &weights.down.weight;
             let x = Rows::strided(&inner[width..], count, width, 2 * width);
-            matmul(kernels, x, down, 0, 0..width, &mut RowsMut::new(rows, config.dim));
-            if !weights.down.bias.is_empty() {
-                for row in rows.chunks_exact_mut(config.dim) {
-                    (kernels.add)(row, &weights.down.bias);
-                }
-            }
+            linear(kernels, &weights.down, x, scratch, rows);
         }
     }
 }

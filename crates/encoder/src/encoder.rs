@@ -1,7 +1,7 @@
 //! The encoder: a loaded model that turns batches into vectors.
 
 use gguf::Gguf;
-use kernels::{Kernels, Panels, Rows, RowsMut, matmul};
+use kernels::{Kernels, Rows, RowsMut, linear};
 
 use crate::arch;
 use crate::batch::Batch;
@@ -52,7 +52,7 @@ impl Encoder {
 
     /// Values of a vector, after the dense heads.
     pub fn output_dim(&self) -> usize {
-        self.weights.heads.last().map_or(self.config.dim, Panels::outputs)
+        self.weights.heads.last().map_or(self.config.dim, kernels::Weights::outputs)
     }
 
     /// Whether the file had the dense heads that the architecture can have.
@@ -89,7 +89,7 @@ impl Encoder {
         for sequence in batch.sequences() {
             pooling.pool(&workspace.residual[sequence.start * dim..sequence.end * dim], dim, &mut pooled);
         }
-        self.project(pooled)
+        self.project(pooled, workspace)
     }
 
     /// Embedding rows: token, position, type, scale, norm.
@@ -120,19 +120,13 @@ impl Encoder {
     }
 
     /// The dense heads.
-    fn project(&self, mut vectors: Vec<f32>) -> Vec<f32> {
+    fn project(&self, mut vectors: Vec<f32>, workspace: &mut Workspace) -> Vec<f32> {
         for head in &self.weights.heads {
             let count = vectors.len() / head.inputs();
             let mut out = vec![0.0; count * head.outputs()];
             let rows = Rows::new(&vectors, head.inputs());
-            matmul(
-                self.kernels,
-                rows,
-                head,
-                0,
-                0..head.inputs(),
-                &mut RowsMut::new(&mut out, head.outputs()),
-            );
+            let mut out_rows = RowsMut::new(&mut out, head.outputs());
+            linear(self.kernels, rows, head, &mut workspace.quantized, &mut out_rows);
             vectors = out;
         }
         vectors

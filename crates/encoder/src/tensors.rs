@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use gguf::{Gguf, Tensor};
-use kernels::Panels;
+use kernels::Weights;
 use kernels::decode::decoder;
 
 use crate::error::Error;
@@ -63,14 +63,16 @@ impl<'a> Tensors<'a> {
 
     /// Weight matrices with the same inputs, packed as one: the outputs of the first, then of the next.
     /// Each part is `(name, outputs)`.
-    pub(crate) fn panels(&self, inputs: usize, parts: &[(String, usize)]) -> Result<Panels, Error> {
+    pub(crate) fn panels(&self, inputs: usize, parts: &[(String, usize)]) -> Result<Weights, Error> {
         let mut matrices = Vec::with_capacity(parts.len());
+        let mut exact = true;
         for (name, outputs) in parts {
             let tensor = self.required(name)?;
+            exact &= Weights::wants_f32(tensor.ty());
             matrices.push((Matrix::new(tensor, inputs, Some(*outputs))?, *outputs));
         }
         let total = parts.iter().map(|(_, outputs)| outputs).sum();
-        Ok(Panels::pack(total, inputs, |mut output, row| {
+        Ok(Weights::pack(exact, total, inputs, |mut output, row| {
             for (matrix, outputs) in &matrices {
                 if output < *outputs {
                     return matrix.decode_row(output, row);

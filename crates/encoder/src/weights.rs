@@ -1,7 +1,7 @@
 //! A model's weights, packed once.
 
 use gguf::Gguf;
-use kernels::{Kernels, Panels};
+use kernels::Kernels;
 
 use crate::config::{BlockNorms, Config, Norm, Positions};
 use crate::error::Error;
@@ -16,7 +16,7 @@ pub(crate) struct Weights {
     pub(crate) embedding_norm: Option<NormWeights>,
     pub(crate) layers: Vec<LayerWeights>,
     pub(crate) output_norm: Option<NormWeights>,
-    pub(crate) heads: Vec<Panels>,
+    pub(crate) heads: Vec<kernels::Weights>,
 }
 
 /// One block. Q, K and V are one matrix, gate and up are one matrix, whatever the file has.
@@ -41,7 +41,7 @@ pub(crate) struct BranchNorms {
 
 /// A matrix with its bias, which is empty where the file has none.
 pub(crate) struct Linear {
-    pub(crate) weight: Panels,
+    pub(crate) weight: kernels::Weights,
     pub(crate) bias: Vec<f32>,
 }
 
@@ -112,7 +112,7 @@ impl Weights {
             .layers
             .iter()
             .flat_map(|layer| [&layer.qkv, &layer.attention_output, &layer.up, &layer.down]);
-        layers.map(|linear| &linear.weight).chain(&self.heads).map(Panels::bytes).sum()
+        layers.map(|linear| &linear.weight).chain(&self.heads).map(kernels::Weights::bytes).sum()
     }
 }
 
@@ -183,7 +183,7 @@ impl Linear {
 }
 
 /// All dense heads, or none. Each reads what the one before gives.
-fn load_heads(tensors: &Tensors<'_>, config: &Config) -> Result<Vec<Panels>, Error> {
+fn load_heads(tensors: &Tensors<'_>, config: &Config) -> Result<Vec<kernels::Weights>, Error> {
     let names: Vec<String> = config.dense_heads.names.iter().map(|name| format!("{name}.weight")).collect();
     let there = names.iter().filter(|name| tensors.optional(name).is_some()).count();
     if there == 0 {

@@ -1,6 +1,6 @@
 //! Scratch of one worker, sized by use and kept.
 
-use kernels::{Panels, RopeTable};
+use kernels::{PanelsF32, Quantized, RopeTable};
 
 use crate::config::{Config, Positions};
 
@@ -25,8 +25,10 @@ pub struct Workspace {
     /// `QUERY_BLOCK x keys`.
     pub(crate) scores: Vec<f32>,
     /// Keys and values of one head of one sequence, as weights of the product.
-    pub(crate) keys: Panels,
-    pub(crate) values: Panels,
+    pub(crate) keys: PanelsF32,
+    pub(crate) values: PanelsF32,
+    /// Activations as integers, for products with quantised weights.
+    pub(crate) quantized: Quantized,
     /// One table a kind of rotation, as long as the longest sequence so far.
     pub(crate) ropes: Vec<RopeTable>,
 }

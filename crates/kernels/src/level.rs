@@ -10,17 +10,23 @@ pub enum Level {
     Scalar,
     /// x86-64 with AVX2 and FMA (Haswell 2013, Zen 2017, and later).
     Avx2,
+    /// AVX2 with AVX-VNNI: 256-bit `vpdpwssd` (Alder Lake 2021, Zen 5, and later).
+    AvxVnni,
+    /// AVX-512 (F, BW, DQ, VL) with VNNI (Cascade Lake 2019, Zen 4, and later).
+    Avx512,
 }
 
 impl Level {
     /// Every level this build knows, plainest first.
-    pub const ALL: &[Level] = &[Level::Scalar, Level::Avx2];
+    pub const ALL: &[Level] = &[Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512];
 
     /// The name `CONNOTE_CPU` takes.
     pub fn name(self) -> &'static str {
         match self {
             Level::Scalar => "scalar",
             Level::Avx2 => "avx2",
+            Level::AvxVnni => "avxvnni",
+            Level::Avx512 => "avx512",
         }
     }
 
@@ -30,8 +36,19 @@ impl Level {
             Level::Scalar => true,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Level::AvxVnni => Level::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                Level::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 => false,
+            _ => false,
         }
     }
 

@@ -21,17 +21,25 @@ mod level;
 mod matmul;
 mod norm;
 mod panels;
+mod quantize;
 mod rope;
 mod rows;
 mod softmax;
 mod table;
 #[cfg(target_arch = "x86_64")]
+#[macro_use]
+mod compiled;
+#[cfg(target_arch = "x86_64")]
 mod table_avx2;
+#[cfg(target_arch = "x86_64")]
+mod table_avx512;
+#[cfg(target_arch = "x86_64")]
+mod table_avx_vnni;
 mod table_scalar;
 
 pub use level::{Level, LevelError};
-pub use matmul::matmul;
-pub use panels::Panels;
+pub use matmul::{DEPTH, Quantized, linear, matmul};
+pub use panels::{PanelsF32, PanelsI16, Weights};
 pub use rope::RopeTable;
 pub use rows::{Rows, RowsMut};
-pub use table::{Kernels, TILE_COLUMNS, TILE_ROWS, Tile};
+pub use table::{Kernels, PANEL, Shape, Sums, TileF32, TileI16};

@@ -2,12 +2,62 @@
 
 use crate::level::Level;
 
-/// Rows of activations a tile takes.
-pub const TILE_ROWS: usize = 6;
-/// Outputs a tile gives: the width of a weight panel.
-pub const TILE_COLUMNS: usize = 16;
+/// Outputs a weight panel holds.
+pub const PANEL: usize = 16;
+/// The most rows of activations that any level's tile takes.
+pub(crate) const MOST_ROWS: usize = 6;
+/// The most panels that any level's tile takes.
+pub(crate) const MOST_PANELS: usize = 4;
 /// The sums of one tile, `[row][output]`.
-pub type Tile = [[f32; TILE_COLUMNS]; TILE_ROWS];
+pub type Sums = [[f32; PANEL * MOST_PANELS]; MOST_ROWS];
+
+/// What a tile of the f32 product reads: `rows` rows of activations, and panels one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct TileF32<'a> {
+    /// Row after row, `stride` apart.
+    pub x: &'a [f32],
+    /// See `x`.
+    pub stride: usize,
+    /// 1 to the level's most.
+    pub rows: usize,
+    /// The first panel, from the first input on: [`PANEL`] outputs an input.
+    pub panels: &'a [f32],
+    /// Values from one panel to the next.
+    pub panel_stride: usize,
+    /// 1 to the level's most.
+    pub panel_count: usize,
+    /// Inputs to sum.
+    pub inputs: usize,
+}
+
+/// What a tile of the i16 product reads. Inputs come in pairs, so their number is even; every
+/// [`crate::DEPTH`] inputs have scales of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct TileI16<'a> {
+    /// Row after row of `inputs` values.
+    pub x: &'a [i16],
+    /// Row after row, a scale a block of inputs.
+    pub x_scales: &'a [f32],
+    /// 1 to the level's most.
+    pub rows: usize,
+    /// Panel after panel: for every pair of inputs, [`PANEL`] outputs of two values.
+    pub panels: &'a [i16],
+    /// Panel after panel: for every block of inputs, [`PANEL`] scales.
+    pub scales: &'a [f32],
+    /// 1 to the level's most.
+    pub panel_count: usize,
+    /// Inputs to sum.
+    pub inputs: usize,
+}
+
+/// A tile's shape: rows of activations and panels of weights that a level takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows at most.
+    pub rows: usize,
+    /// Panels at most.
+    pub panels: usize,
+}
 
 /// One row of the table: the functions of a CPU level.
 ///
@@ -17,10 +67,16 @@ pub type Tile = [[f32; TILE_COLUMNS]; TILE_ROWS];
 pub struct Kernels {
     /// The level this row belongs to.
     pub level: Level,
-    /// A tile of the matrix product: `tile(x, stride, rows, panel, out)` gives, for `rows` (1 to
-    /// [`TILE_ROWS`]) rows of `x`, the sums with the [`TILE_COLUMNS`] outputs of `panel`. The inputs are
-    /// `panel.len() / TILE_COLUMNS`; each 256 of them are one chain.
-    pub tile: fn(&[f32], usize, usize, &[f32], &mut Tile),
+    /// Shape of the tiles, of both products.
+    pub shape: Shape,
+    /// A tile of the f32 product: every [`crate::DEPTH`] inputs are one chain, the chains added in order.
+    pub tile_f32: fn(&TileF32<'_>, &mut Sums),
+    /// A tile of the i16 product: every [`crate::DEPTH`] inputs are summed exactly in i32, scaled, and
+    /// added in order. The same bits at every level.
+    pub tile_i16: fn(&TileI16<'_>, &mut Sums),
+    /// `quantize(x, q, scales)`: one row of activations to 12 bits, a scale every [`crate::DEPTH`] inputs.
+    /// `q` may be one longer than `x` (inputs come in pairs) and is filled with zero there.
+    pub quantize: fn(&[f32], &mut [i16], &mut [f32]),
     /// `layer_norm(x, weight, bias, eps)` on one row, in place; `bias` may be empty.
     pub layer_norm: fn(&mut [f32], &[f32], &[f32], f32),
     /// `rms_norm(x, weight, eps)` on one row, in place.
@@ -45,12 +101,48 @@ impl Kernels {
         if !level.is_available() {
             return None;
         }
-        match level {
-            Level::Scalar => Some(&crate::table_scalar::SCALAR),
+        Some(match level {
+            Level::Scalar => &crate::table_scalar::SCALAR,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => Some(&crate::table_avx2::AVX2),
+            Level::Avx2 => &crate::table_avx2::AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Level::AvxVnni => &crate::table_avx_vnni::AVX_VNNI,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => &crate::table_avx512::AVX512,
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 => None,
-        }
+            _ => return None,
+        })
+    }
+}
+
+impl TileF32<'_> {
+    /// Asserts that everything lies inside its slice.
+    pub(crate) fn check(&self, shape: Shape) {
+        assert!((1..=shape.rows).contains(&self.rows), "a tile of {} rows", self.rows);
+        assert!((1..=shape.panels).contains(&self.panel_count), "a tile of {} panels", self.panel_count);
+        assert!(self.x.len() >= (self.rows - 1) * self.stride + self.inputs, "a tile past its activations");
+        let weights = (self.panel_count - 1) * self.panel_stride + self.inputs * PANEL;
+        assert!(self.panels.len() >= weights, "a tile past its weights");
+    }
+}
+
+impl TileI16<'_> {
+    /// Blocks of inputs, each with a scale.
+    pub(crate) fn blocks(&self) -> usize {
+        self.inputs.div_ceil(crate::DEPTH)
+    }
+
+    /// Asserts that everything lies inside its slice.
+    pub(crate) fn check(&self, shape: Shape) {
+        assert!((1..=shape.rows).contains(&self.rows), "a tile of {} rows", self.rows);
+        assert!((1..=shape.panels).contains(&self.panel_count), "a tile of {} panels", self.panel_count);
+        assert!(self.inputs.is_multiple_of(2), "inputs come in pairs");
+        assert!(self.x.len() >= self.rows * self.inputs, "a tile past its activations");
+        assert!(self.x_scales.len() >= self.rows * self.blocks(), "a tile past its activations' scales");
+        assert!(self.panels.len() >= self.panel_count * self.inputs * PANEL, "a tile past its weights");
+        assert!(
+            self.scales.len() >= self.panel_count * self.blocks() * PANEL,
+            "a tile past its weights' scales"
+        );
     }
 }

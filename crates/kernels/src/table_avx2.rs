@@ -1,24 +1,25 @@
 //! The AVX2 level: 256-bit vectors with fused multiply-add.
 //!
-//! The tile is written by hand; everything else is the generic body compiled with AVX2 on, which
-//! vectorises it and keeps its bits (the compiler never fuses a multiplication and an addition by itself).
+//! The tiles are written by hand; everything else is the generic body compiled with AVX2 on.
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
 use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps,
+    __m256, __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
 };
 
 use crate::level::Level;
 use crate::matmul::DEPTH;
-use crate::table::{Kernels, TILE_COLUMNS, TILE_ROWS, Tile};
-use crate::table_scalar::{add_body, scale_body};
-use crate::{activation, norm, rope, softmax};
+use crate::table::{Kernels, MOST_ROWS, PANEL, Shape, Sums, TileF32, TileI16};
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
 pub(crate) const AVX2: Kernels = Kernels {
     level: Level::Avx2,
-    tile,
+    shape: SHAPE,
+    tile_f32,
+    tile_i16,
+    quantize,
     layer_norm,
     rms_norm,
     softmax,
@@ -29,73 +30,44 @@ pub(crate) const AVX2: Kernels = Kernels {
     scale,
 };
 
-/// A plain function that runs a generic body compiled for this level.
-macro_rules! compiled_here {
-    ($($name:ident = $body:path, ($($arg:ident: $type:ty),*);)*) => {$(
-        fn $name($($arg: $type),*) {
-            #[target_feature(enable = "avx2,fma")]
-            fn here($($arg: $type),*) {
-                $body($($arg),*);
-            }
-            // SAFETY: `Kernels::of` hands out this row only where AVX2 and FMA were detected.
-            unsafe { here($($arg),*) }
-        }
-    )*};
-}
+compiled_with!("avx2,fma");
 
-compiled_here! {
-    layer_norm = norm::layer_norm_body, (x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32);
-    rms_norm = norm::rms_norm_body, (x: &mut [f32], weight: &[f32], eps: f32);
-    softmax = softmax::softmax_body, (x: &mut [f32]);
-    gelu_erf = activation::gelu_erf_body, (x: &mut [f32]);
-    gated_gelu_tanh = activation::gated_gelu_tanh_body, (gate: &[f32], up: &mut [f32]);
-    rope = rope::rope_body, (head: &mut [f32], cos: &[f32], sin: &[f32]);
-    add = add_body, (x: &mut [f32], y: &[f32]);
-    scale = scale_body, (x: &mut [f32], factor: f32);
-}
+/// 12 accumulators, 2 weights and 1 activation fill 15 of the 16 registers.
+pub(crate) const SHAPE: Shape = Shape { rows: MOST_ROWS, panels: 1 };
 
-fn tile(x: &[f32], stride: usize, rows: usize, panel: &[f32], out: &mut Tile) {
-    let inputs = panel.len() / TILE_COLUMNS;
-    assert!((1..=TILE_ROWS).contains(&rows), "a tile has 1 to {TILE_ROWS} rows, not {rows}");
-    assert!(
-        x.len() >= (rows - 1) * stride + inputs,
-        "tile: {rows} rows of {inputs} at stride {stride} run past {}",
-        x.len()
-    );
-    // SAFETY: this row of the table is only handed out where AVX2 and FMA were detected, and the rows lie
-    // inside `x` by the assertion above.
+fn tile_f32(tile: &TileF32<'_>, out: &mut Sums) {
+    tile.check(SHAPE);
+    // SAFETY: this row of the table is only handed out where AVX2 and FMA were detected, and `check`
+    // asserted that everything lies inside its slice.
     unsafe {
-        match rows {
-            1 => tile_of::<1>(x, stride, panel, out),
-            2 => tile_of::<2>(x, stride, panel, out),
-            3 => tile_of::<3>(x, stride, panel, out),
-            4 => tile_of::<4>(x, stride, panel, out),
-            5 => tile_of::<5>(x, stride, panel, out),
-            _ => tile_of::<6>(x, stride, panel, out),
+        match tile.rows {
+            1 => f32_of::<1>(tile, out),
+            2 => f32_of::<2>(tile, out),
+            3 => f32_of::<3>(tile, out),
+            4 => f32_of::<4>(tile, out),
+            5 => f32_of::<5>(tile, out),
+            _ => f32_of::<6>(tile, out),
         }
     }
 }
 
-/// 12 accumulators, 2 weights and 1 activation fill 15 of the 16 registers at 6 rows.
-///
 /// # Safety
-/// `R` rows of `panel.len() / TILE_COLUMNS` values at `stride` must lie inside `x`.
+/// `tile.check` must hold, with `R` rows.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_of<const R: usize>(x: &[f32], stride: usize, panel: &[f32], out: &mut Tile) {
-    let inputs = panel.len() / TILE_COLUMNS;
+unsafe fn f32_of<const R: usize>(tile: &TileF32<'_>, out: &mut Sums) {
     let mut sums: [[__m256; 2]; R] = [[_mm256_setzero_ps(); 2]; R];
     let mut first = 0;
-    while first < inputs {
-        let last = (first + DEPTH).min(inputs);
+    while first < tile.inputs {
+        let last = (first + DEPTH).min(tile.inputs);
         let mut chain: [[__m256; 2]; R] = [[_mm256_setzero_ps(); 2]; R];
         for i in first..last {
             // SAFETY: `i < inputs`, so the panel has 16 values at `16 i`, and row `r` has a value at `i`
             // by this function's contract.
             unsafe {
-                let weights = panel.as_ptr().add(i * TILE_COLUMNS);
+                let weights = tile.panels.as_ptr().add(i * PANEL);
                 let (low, high) = (_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8)));
                 for (r, chain) in chain.iter_mut().enumerate() {
-                    let value = _mm256_set1_ps(*x.as_ptr().add(r * stride + i));
+                    let value = _mm256_set1_ps(*tile.x.as_ptr().add(r * tile.stride + i));
                     chain[0] = _mm256_fmadd_ps(value, low, chain[0]);
                     chain[1] = _mm256_fmadd_ps(value, high, chain[1]);
                 }
@@ -107,11 +79,87 @@ unsafe fn tile_of<const R: usize>(x: &[f32], stride: usize, panel: &[f32], out: 
         }
         first = last;
     }
+    store(out, &sums);
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn store<const R: usize>(out: &mut Sums, sums: &[[__m256; 2]; R]) {
     for (row, sum) in out.iter_mut().zip(sums) {
-        // SAFETY: a row of the tile has 16 values.
+        // SAFETY: a row of the sums has at least 16 values.
         unsafe {
             _mm256_storeu_ps(row.as_mut_ptr(), sum[0]);
             _mm256_storeu_ps(row.as_mut_ptr().add(8), sum[1]);
         }
     }
+}
+
+fn tile_i16(tile: &TileI16<'_>, out: &mut Sums) {
+    tile.check(SHAPE);
+    // SAFETY: as in `tile_f32`.
+    unsafe {
+        match tile.rows {
+            1 => i16_of::<1>(tile, out),
+            2 => i16_of::<2>(tile, out),
+            3 => i16_of::<3>(tile, out),
+            4 => i16_of::<4>(tile, out),
+            5 => i16_of::<5>(tile, out),
+            _ => i16_of::<6>(tile, out),
+        }
+    }
+}
+
+/// # Safety
+/// `tile.check` must hold, with `R` rows.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn i16_of<const R: usize>(tile: &TileI16<'_>, out: &mut Sums) {
+    let step = |sum: __m256i, x: __m256i, w: __m256i| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+    // SAFETY: this function's contract.
+    unsafe { i16_by::<R>(tile, out, step) }
+}
+
+/// The i16 tile over any way to multiply pairs and add them to a sum.
+///
+/// # Safety
+/// `tile.check` must hold, with `R` rows.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn i16_by<const R: usize>(
+    tile: &TileI16<'_>,
+    out: &mut Sums,
+    step: impl Fn(__m256i, __m256i, __m256i) -> __m256i,
+) {
+    let blocks = tile.blocks();
+    let mut sums: [[__m256; 2]; R] = [[_mm256_setzero_ps(); 2]; R];
+    for block in 0..blocks {
+        let pairs = block * DEPTH / 2..((block + 1) * DEPTH).min(tile.inputs) / 2;
+        let mut chain: [[__m256i; 2]; R] = [[_mm256_setzero_si256(); 2]; R];
+        for pair in pairs {
+            // SAFETY: the pair is inside the inputs, so the panel has 32 values at `32 pair` and every row
+            // has two at `2 pair`; both are read as unaligned.
+            unsafe {
+                let weights = tile.panels.as_ptr().add(pair * 2 * PANEL).cast::<__m256i>();
+                let (low, high) = (_mm256_loadu_si256(weights), _mm256_loadu_si256(weights.add(1)));
+                for (r, chain) in chain.iter_mut().enumerate() {
+                    let x = tile.x.as_ptr().add(r * tile.inputs + 2 * pair).cast::<i32>().read_unaligned();
+                    let x = _mm256_set1_epi32(x);
+                    chain[0] = step(chain[0], x, low);
+                    chain[1] = step(chain[1], x, high);
+                }
+            }
+        }
+        // SAFETY: every block has 16 scales of the panel, and one of each row.
+        unsafe {
+            let scales = tile.scales.as_ptr().add(block * PANEL);
+            let (low, high) = (_mm256_loadu_ps(scales), _mm256_loadu_ps(scales.add(8)));
+            for (r, (sum, chain)) in sums.iter_mut().zip(chain).enumerate() {
+                let x_scale = _mm256_set1_ps(*tile.x_scales.as_ptr().add(r * blocks + block));
+                // Not fused: the same bits as every other level.
+                for (half, scale) in [low, high].into_iter().enumerate() {
+                    let part = _mm256_mul_ps(_mm256_cvtepi32_ps(chain[half]), _mm256_mul_ps(x_scale, scale));
+                    sum[half] = _mm256_add_ps(sum[half], part);
+                }
+            }
+        }
+    }
+    store(out, &sums);
 }

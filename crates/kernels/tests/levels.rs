@@ -1,6 +1,8 @@
 //! Every kernel of every level this machine has, against the f64 oracle: odd shapes, extreme values.
 
-use connote_kernels::{Kernels, Level, Panels, RopeTable, Rows, RowsMut, TILE_COLUMNS, matmul};
+use connote_kernels::{
+    Kernels, Level, PANEL, PanelsF32, Quantized, RopeTable, Rows, RowsMut, Weights, linear, matmul,
+};
 use testkit::oracle;
 use testkit::random::Random;
 
@@ -25,17 +27,28 @@ fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
     }
 }
 
-fn pack(weights: &[f32], inputs: usize) -> Panels {
-    Panels::pack(weights.len() / inputs, inputs, |output, row| {
+fn pack_as(exact: bool, weights: &[f32], inputs: usize) -> Weights {
+    Weights::pack(exact, weights.len() / inputs, inputs, |output, row| {
         row.copy_from_slice(&weights[output * inputs..][..inputs]);
     })
 }
 
-fn product(kernels: &Kernels, x: &[f32], w: &Panels) -> Vec<f32> {
+fn pack(weights: &[f32], inputs: usize) -> Weights {
+    pack_as(true, weights, inputs)
+}
+
+fn product(kernels: &Kernels, x: &[f32], w: &Weights) -> Vec<f32> {
     let rows = x.len() / w.inputs();
     let mut out = vec![f32::NAN; rows * w.outputs()];
     let mut rows_out = RowsMut::new(&mut out, w.outputs());
-    matmul(kernels, Rows::new(x, w.inputs()), w, 0, 0..w.inputs(), &mut rows_out);
+    linear(kernels, Rows::new(x, w.inputs()), w, &mut Quantized::default(), &mut rows_out);
+    out
+}
+
+/// The f32 product with panels that were packed otherwise.
+fn panel_product(kernels: &Kernels, x: Rows<'_>, w: &PanelsF32, outputs: usize) -> Vec<f32> {
+    let mut out = vec![f32::NAN; x.count() * outputs];
+    matmul(kernels, x, w, 0, 0..x.width(), &mut RowsMut::new(&mut out, outputs));
     out
 }
 
@@ -62,13 +75,89 @@ fn products_of_odd_shapes_agree_with_the_oracle() {
     }
 }
 
+/// Outliers, tiny values, zeros: each block of 256 has a scale of its own, so an error is bounded by its
+/// block.
+#[test]
+fn integer_products_are_within_their_bits_and_equal_at_every_level() {
+    let mut random = Random::seeded(9);
+    for (rows, inputs, outputs) in
+        [(1, 1, 1), (2, 3, 17), (6, 255, 64), (7, 256, 65), (13, 515, 40), (5, 768, 100)]
+    {
+        let mut x = random.values(rows * inputs, 1.0);
+        let mut w = random.values(outputs * inputs, 0.1);
+        x[0] = 300.0;
+        w[inputs / 2] = -40.0;
+        x[rows * inputs - 1] = 1e-35;
+        if rows > 1 {
+            x[inputs..2 * inputs].fill(0.0);
+        }
+        let packed = pack_as(false, &w, inputs);
+        let wanted = oracle::matmul(&x, &w, inputs);
+        let scalar = product(levels()[0], &x, &packed);
+        for (i, (&got, &wanted)) in scalar.iter().zip(&wanted).enumerate() {
+            // Half a step of either factor, over all products of the row and the output.
+            let (row, output) = (&x[i / outputs * inputs..][..inputs], &w[i % outputs * inputs..][..inputs]);
+            let mut bound = 1e-30;
+            for (x, w) in row.chunks(256).zip(output.chunks(256)) {
+                let most = |v: &[f32]| f64::from(v.iter().fold(0.0f32, |most, v| most.max(v.abs())));
+                let sum = |v: &[f32]| v.iter().map(|v| f64::from(v.abs())).sum::<f64>();
+                bound += sum(x) * most(w) * 0.5 / 4095.0 + sum(w) * most(x) * 0.5 / 2047.0;
+            }
+            let error = (f64::from(got) - wanted).abs();
+            assert!(
+                error <= bound * 1.01 + 1e-6 * wanted.abs(),
+                "{rows}x{inputs}x{outputs} {i}: {got} {wanted}, bound {bound}"
+            );
+        }
+        for kernels in levels() {
+            assert_eq!(product(kernels, &x, &packed), scalar, "{} {rows}x{inputs}x{outputs}", kernels.level);
+        }
+    }
+}
+
+/// The largest integers everywhere: the sums reach what an i32 can hold and not more.
+#[test]
+fn integer_sums_never_overflow() {
+    let (inputs, outputs) = (512, 16);
+    for sign in [1.0, -1.0] {
+        let (x, w) = (vec![3.0f32; 7 * inputs], vec![sign * 2.0f32; outputs * inputs]);
+        for kernels in levels() {
+            for got in product(kernels, &x, &pack_as(false, &w, inputs)) {
+                assert!(
+                    (f64::from(got) - f64::from(sign) * 6.0 * 512.0).abs() < 1e-3,
+                    "{} {got}",
+                    kernels.level
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_visible_in_integer_products() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut x = vec![1.0; 3 * 300];
+        x[310] = bad;
+        for kernels in levels() {
+            let got = product(kernels, &x, &pack_as(false, &[0.5; 20 * 300], 300));
+            assert!(
+                got[..20].iter().chain(&got[40..]).all(|value| value.is_finite()),
+                "{} {bad}",
+                kernels.level
+            );
+            assert!(got[20..40].iter().all(|value| !value.is_finite()), "{} {bad}", kernels.level);
+        }
+    }
+}
+
 #[test]
 fn a_row_has_the_same_bits_among_any_others() {
     let mut random = Random::seeded(2);
-    let (inputs, outputs) = (515, 37);
-    let w = pack(&random.values(outputs * inputs, 1.0), inputs);
+    let (inputs, outputs) = (515, 101);
+    let weights = random.values(outputs * inputs, 1.0);
     let x = random.values(29 * inputs, 1.0);
-    for kernels in levels() {
+    for (kernels, exact) in levels().into_iter().flat_map(|level| [(level, true), (level, false)]) {
+        let w = pack_as(exact, &weights, inputs);
         let together = product(kernels, &x, &w);
         for first in 0..29 {
             for count in [1, 2, 5, 6, 7] {
@@ -90,7 +179,8 @@ fn ranges_and_strides_pick_their_part_of_the_product() {
     let mut random = Random::seeded(3);
     let (rows, inputs, outputs, stride) = (9, 70, 64, 100);
     let w = random.values(outputs * inputs, 1.0);
-    let panels = pack(&w, inputs);
+    let mut panels = PanelsF32::default();
+    panels.pack_rows(Rows::new(&w, inputs));
     let x = random.values(rows * stride, 1.0);
     for kernels in levels() {
         // Inputs 16..50 of the weights, outputs 32..59, rows of 34 values every 100.
@@ -119,14 +209,14 @@ fn rows_and_columns_pack_to_the_same_matrix() {
     let transposed: Vec<f32> =
         (0..inputs).flat_map(|i| (0..outputs).map(move |o| (o, i))).map(|(o, i)| w[o * inputs + i]).collect();
     let x = random.values(5 * inputs, 1.0);
-    let mut by_rows = Panels::default();
+    let mut by_rows = PanelsF32::default();
     by_rows.pack_rows(Rows::new(&w, inputs));
-    let mut by_columns = Panels::default();
+    let mut by_columns = PanelsF32::default();
     by_columns.pack_columns(Rows::new(&transposed, outputs));
     for kernels in levels() {
         let wanted = product(kernels, &x, &pack(&w, inputs));
-        assert_eq!(product(kernels, &x, &by_rows), wanted);
-        assert_eq!(product(kernels, &x, &by_columns), wanted);
+        assert_eq!(panel_product(kernels, Rows::new(&x, inputs), &by_rows, outputs), wanted);
+        assert_eq!(panel_product(kernels, Rows::new(&x, inputs), &by_columns, outputs), wanted);
     }
 }
 
@@ -262,16 +352,10 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
 #[test]
 #[should_panic(expected = "starts no panel")]
 fn an_output_inside_a_panel_is_refused() {
-    let panels = pack(&[0.0; 64], 2);
+    let mut panels = PanelsF32::default();
+    panels.pack_rows(Rows::new(&[0.0; 64], 2));
     let mut out = [0.0; 8];
-    matmul(
-        levels()[0],
-        Rows::new(&[0.0; 2], 2),
-        &panels,
-        TILE_COLUMNS / 2,
-        0..2,
-        &mut RowsMut::new(&mut out, 8),
-    );
+    matmul(levels()[0], Rows::new(&[0.0; 2], 2), &panels, PANEL / 2, 0..2, &mut RowsMut::new(&mut out, 8));
 }
 
 #[test]

@@ -1,0 +1,44 @@
+//! Activations and weights as integers of 12 and 13 bits.
+//!
+//! Weights reach +-4095 and activations +-2047, so a sum of 256 products stays below 2^31: exact in i32,
+//! in any order. Each 256 values have a scale of their own; one scale a token costs outliers (measured:
+//! shared facts, numerics).
+
+use crate::matmul::DEPTH;
+
+/// The largest integer of a weight.
+pub(crate) const WEIGHT_LIMIT: f32 = 4095.0;
+/// The largest integer of an activation.
+const ACTIVATION_LIMIT: f32 = 2047.0;
+/// Blocks with smaller values than this are zero: their inverse scale would not be finite.
+const SMALLEST: f32 = 1e-30;
+
+/// One row of activations; see [`crate::Kernels::quantize`].
+#[inline(always)]
+pub(crate) fn quantize_body(x: &[f32], q: &mut [i16], scales: &mut [f32]) {
+    quantize_to(ACTIVATION_LIMIT, x, q, scales);
+}
+
+/// `q = round(x / scale)` with `scale = max |x| / limit` over each block. NaN and infinity make their
+/// block's scale not finite, so that they stay visible in every product.
+#[inline(always)]
+pub(crate) fn quantize_to(limit: f32, x: &[f32], q: &mut [i16], scales: &mut [f32]) {
+    // Adding 1.5 * 2^23 leaves the nearest integer in the low mantissa bits, in two's complement.
+    const ROUND: f32 = 12_582_912.0;
+    assert!(x.len() <= q.len() && q.len() <= x.len() + 1, "quantize: {} values into {}", x.len(), q.len());
+    assert_eq!(scales.len(), q.len().div_ceil(DEPTH), "quantize: scales");
+    if let Some(odd) = q.get_mut(x.len()) {
+        *odd = 0;
+    }
+    for ((x, q), scale) in x.chunks(DEPTH).zip(q.chunks_mut(DEPTH)).zip(scales) {
+        // As bits, since NaN is then larger than every number.
+        let largest =
+            f32::from_bits(x.iter().fold(0, |largest, value| largest.max(value.to_bits() & 0x7fff_ffff)));
+        let zero = largest < SMALLEST;
+        *scale = if zero { 0.0 } else { largest / limit };
+        let inverse = if zero { 0.0 } else { limit / largest };
+        for (q, &value) in q.iter_mut().zip(x) {
+            *q = (value * inverse + ROUND).to_bits() as i16;
+        }
+    }
+}
