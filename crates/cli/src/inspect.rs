@@ -50,7 +50,7 @@ fn open(args: &InspectArgs) -> Result<(Gguf, Result<Model, String>), Failure> {
     };
     let path = model::find(name)?;
     let gguf = Gguf::open(&path).map_err(Failure::nothing)?;
-    let model = Model::from_gguf(gguf.clone(), Some(&path)).map_err(|error| error.to_string());
+    let model = Model::open(&path).map_err(|error| error.to_string());
     Ok((gguf, model))
 }
 
@@ -91,15 +91,12 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     let tokenizer = model.tokenizer();
     let special =
         |ids: &[u32]| ids.iter().filter_map(|&id| tokenizer.piece(id)).collect::<Vec<_>>().join(" ");
-    let pooling = model.pooling().map(|pooling| pooling.name());
+    let pooling = model.pooling();
     let mut warnings = model.warnings();
-    if pooling.is_none() {
-        warnings
-            .push("the file does not say how to pool; set --pooling as the model's authors do".to_owned());
-    }
+    warnings.extend(pooling.as_ref().err().map(ToString::to_string));
     // Packing is the one way to know that every tensor is there and can be computed with.
     let mut builder = connote::Embedder::builder();
-    if pooling.is_none() {
+    if pooling.is_err() {
         builder = builder.pooling(connote::Pooling::Mean);
     }
     let embedder = builder.load(model.clone());
@@ -108,9 +105,9 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     match &embedder {
         Ok(embedder) => {
             warnings = [warnings, embedder.warnings()[model.warnings().len()..].to_vec()].concat();
-            let fingerprint = match pooling {
-                Some(_) => Some(embedder.fingerprint(&Options::new())?.to_string()),
-                None => None,
+            let fingerprint = match &pooling {
+                Ok(_) => Some(embedder.fingerprint(&Options::new())?.to_string()),
+                Err(_) => None,
             };
             about.insert("fingerprint".to_owned(), json!(fingerprint));
         }
@@ -134,7 +131,7 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     about.insert("feed_forward".to_owned(), json!(config.feed_forward.dim));
     about.insert("context_length".to_owned(), json!(model.context_length()));
     about.insert("max_tokens".to_owned(), json!(model.max_tokens()));
-    about.insert("pooling".to_owned(), json!(pooling));
+    about.insert("pooling".to_owned(), json!(pooling.ok().map(connote::Pooling::name)));
     about.insert("dense_heads".to_owned(), json!(model.has_dense_heads()));
     about.insert("tokenizer".to_owned(), json!(tokenizer.kind().to_string()));
     about.insert("vocabulary".to_owned(), json!(tokenizer.vocab_size()));

@@ -1,6 +1,6 @@
 //! The embedder: a model with its weights packed, shared by all threads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use encoder::{Batch, Encoder, Pooling, Workspace};
@@ -13,6 +13,7 @@ use crate::model::Model;
 use crate::plan::{plan, token_budget};
 use crate::prepare::Prepared;
 use crate::request::{Input, Options, Request};
+use crate::weight_hash;
 use crate::workers;
 
 /// Turns texts into vectors. `Send + Sync`: share one, by reference or in an `Arc`, between any number of
@@ -32,6 +33,7 @@ pub struct Embedder {
     pooling: Pooling,
     threads: usize,
     workspaces: Mutex<Vec<Workspace>>,
+    cache: Option<PathBuf>,
     weights: OnceLock<fingerprint::Digest>,
     tokenizer: OnceLock<fingerprint::Digest>,
 }
@@ -42,6 +44,7 @@ pub struct Builder {
     threads: usize,
     pooling: Option<Pooling>,
     level: Option<Level>,
+    cache: Option<PathBuf>,
 }
 
 impl Builder {
@@ -63,6 +66,13 @@ impl Builder {
         self
     }
 
+    /// A folder to keep hashes of model files in, for fingerprints. Default: `$CONNOTE_CACHE_DIR`, else
+    /// `connote` in the user's cache folder.
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+
     /// Opens a model file and packs its weights.
     ///
     /// # Errors
@@ -77,14 +87,7 @@ impl Builder {
     /// If nobody says how the model pools, a tensor is missing or cannot be computed with, or the CPU level
     /// is not to be had.
     pub fn load(self, model: Model) -> Result<Embedder, Error> {
-        let pooling = self.pooling.or(model.pooling()).ok_or_else(|| {
-            let message = format!(
-                "the file of `{}` does not say how to pool, and models of its architecture differ. Set it as the \
-                 model's authors do: `--pooling mean`, `cls`, `last` or `none` (in the library, `Builder::pooling`)",
-                model.name()
-            );
-            Error::new(ErrorKind::PoolingUnknown, message)
-        })?;
+        let pooling = self.pooling.map_or_else(|| model.pooling(), Ok)?;
         let level = self.level.map_or_else(Level::chosen, Ok)?;
         let kernels = Kernels::of(level).ok_or(kernels::LevelError::Lacking(level))?;
         let encoder = Encoder::load(model.gguf(), kernels)?;
@@ -103,6 +106,7 @@ impl Builder {
             pooling,
             threads,
             workspaces: Mutex::default(),
+            cache: self.cache.or_else(weight_hash::default_cache),
             weights: OnceLock::new(),
             tokenizer: OnceLock::new(),
         })
@@ -284,7 +288,7 @@ impl Embedder {
     /// compared. The first call reads the whole file, unless its hash is cached.
     ///
     /// # Errors
-    /// If the options make no sense for this model, or the file cannot be read again.
+    /// If the options make no sense for this model.
     pub fn fingerprint(&self, options: &Options) -> Result<Fingerprint, Error> {
         self.fingerprint_of(&Input::default(), options)
     }
@@ -295,13 +299,9 @@ impl Embedder {
     /// # Errors
     /// As [`fingerprint`](Self::fingerprint).
     pub fn fingerprint_of(&self, input: &Input, options: &Options) -> Result<Fingerprint, Error> {
-        let weights = match self.weights.get() {
-            Some(digest) => *digest,
-            None => {
-                let digest = fingerprint::weights(&self.model)?;
-                *self.weights.get_or_init(|| digest)
-            }
-        };
+        let weights = *self.weights.get_or_init(|| {
+            weight_hash::weights(self.model.gguf(), self.model.files(), self.cache.as_deref())
+        });
         let tokenizer = *self.tokenizer.get_or_init(|| fingerprint::tokenizer(self.model.gguf().metadata()));
         fingerprint::of(&self.model, self.pooling, weights, tokenizer, input, options)
     }

@@ -21,6 +21,8 @@ pub struct KnownModel {
     pub max_tokens: usize,
     /// How its vectors are pooled, for files that do not say.
     pub pooling: Pooling,
+    /// What the authors' tokenizer puts before and after a text.
+    pub special_tokens: (&'static str, &'static str),
     /// Sizes the vectors were trained to be cut to; empty if they were not.
     pub matryoshka: &'static [usize],
     /// Prompts by task. An empty prompt: the task is meant, and needs no words.
@@ -52,6 +54,7 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         dim: 768,
         max_tokens: 2048,
         pooling: Pooling::Mean,
+        special_tokens: ("<bos>", "<eos>"),
         matryoshka: &[128, 256, 512, 768],
         prompts: &[
             (Task::Query, query("task: search result | query: ")),
@@ -73,6 +76,7 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         dim: 384,
         max_tokens: 256,
         pooling: Pooling::Mean,
+        special_tokens: ("[CLS]", "[SEP]"),
         matryoshka: &[],
         // Its card: search, clustering and similarity, all without a prompt.
         prompts: &[

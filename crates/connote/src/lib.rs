@@ -27,10 +27,11 @@
 //!
 //! # Edges
 //!
-//! - No texts give no vectors. An empty text, or one of white space, is embedded as its special tokens
-//!   alone, as the authors' stack does; a model that has none refuses it ([`ErrorKind::NoTokens`]).
+//! - No texts give no vectors. An empty text is embedded as its special tokens alone, as the authors' stack
+//!   does; a model that has none refuses it ([`ErrorKind::NoTokens`]). White space is what the tokenizer
+//!   makes of it: nothing for WordPiece, tokens for SentencePiece.
 //! - Texts longer than the limit are cut at the end, and say so ([`Embedding::truncated`]), unless
-//!   [`Options::truncation`] says otherwise.
+//!   [`Options::truncation`] says otherwise. Special tokens and prompt stay.
 //! - NUL and other control characters are text like any other: what they become is the tokenizer's matter.
 #![forbid(unsafe_code)]
 
@@ -45,6 +46,7 @@ mod prepare;
 mod request;
 mod similarity;
 mod task;
+mod weight_hash;
 mod workers;
 
 pub use embedder::{Builder, Embedder};

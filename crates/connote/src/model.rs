@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use encoder::{Config, Pooling};
+use encoder::{Config, Pooling, StatedPooling};
 use gguf::Gguf;
 use tokenizer::Tokenizer;
 
 use crate::error::{Error, ErrorKind};
 use crate::known::KnownModel;
+use crate::weight_hash::Identity;
 
 /// An opened model: its description and tokenizer. Opening is quick; weights are packed when an
 /// [`crate::Embedder`] is made of it.
@@ -19,6 +20,8 @@ pub struct Model {
 struct Inner {
     gguf: Gguf,
     path: Option<PathBuf>,
+    /// The files, as they were when they were opened; empty for bytes in memory.
+    files: Vec<Identity>,
     name: String,
     config: Config,
     tokenizer: Tokenizer,
@@ -34,7 +37,12 @@ impl Model {
     /// If the file cannot be read, is damaged, or holds a model that connote cannot run.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        Self::from_gguf(Gguf::open(path)?, Some(path))
+        let before = Identity::of(path);
+        let gguf = Gguf::open(path)?;
+        // A file replaced between the two looks is not known by its path.
+        let files: Option<Vec<Identity>> = gguf.shards().map(|shard| Identity::of(shard.path()?)).collect();
+        let files = files.filter(|files| files.first() == before.as_ref()).unwrap_or_default();
+        Self::new(gguf, Some(path), files)
     }
 
     /// Opens a GGUF file held in memory, at any alignment.
@@ -42,7 +50,7 @@ impl Model {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_bytes(bytes: impl Into<gguf::Bytes>) -> Result<Self, Error> {
-        Self::from_gguf(Gguf::from_bytes(bytes)?, None)
+        Self::new(Gguf::from_bytes(bytes)?, None, Vec::new())
     }
 
     /// The model built into this program.
@@ -55,11 +63,7 @@ impl Model {
         Self::from_bytes(MODEL)
     }
 
-    /// Takes an opened file; `path` is where its bytes can be read again.
-    ///
-    /// # Errors
-    /// If it holds a model that connote cannot run.
-    pub fn from_gguf(gguf: Gguf, path: Option<&Path>) -> Result<Self, Error> {
+    fn new(gguf: Gguf, path: Option<&Path>, files: Vec<Identity>) -> Result<Self, Error> {
         let config = encoder::describe(&gguf)?;
         let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
         let name = gguf.metadata().str("general.name")?.unwrap_or("unnamed").to_owned();
@@ -70,7 +74,7 @@ impl Model {
         let dimensions =
             last_head.and_then(|head| head.dims().get(1).copied()).map_or(config.dim, |d| d as usize);
         let path = path.map(Path::to_owned);
-        let inner = Inner { gguf, path, name, config, tokenizer, known, dimensions, has_dense_heads };
+        let inner = Inner { gguf, path, files, name, config, tokenizer, known, dimensions, has_dense_heads };
         Ok(Self { inner: std::sync::Arc::new(inner) })
     }
 
@@ -82,6 +86,11 @@ impl Model {
     /// Where it was opened from; `None` for bytes in memory.
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
+    }
+
+    /// The files it was opened from, as they were then; none for bytes in memory.
+    pub(crate) fn files(&self) -> &[Identity] {
+        &self.inner.files
     }
 
     /// The file: every key and tensor.
@@ -119,10 +128,28 @@ impl Model {
         self.known().map_or(self.context_length(), |known| known.max_tokens.min(self.context_length()))
     }
 
-    /// How the model pools: as the file or its architecture says, else as its authors do. `None`: nobody
-    /// says, and it must be set.
-    pub fn pooling(&self) -> Option<Pooling> {
-        self.inner.config.pooling.or(self.known().map(|known| known.pooling))
+    /// How the model pools, as the file says, else as all models of its architecture do, else as its authors
+    /// do.
+    ///
+    /// # Errors
+    /// If nobody says, or the file says what connote cannot do: then it must be set.
+    pub fn pooling(&self) -> Result<Pooling, Error> {
+        let config = &self.inner.config;
+        let assumed = config.default_pooling.or(self.known().map(|known| known.pooling));
+        let what = match (&config.pooling, assumed) {
+            (StatedPooling::As(pooling), _) => return Ok(*pooling),
+            (StatedPooling::Unstated, Some(pooling)) => return Ok(pooling),
+            (StatedPooling::Unusable(what), _) => what.clone(),
+            (StatedPooling::Unstated, None) => {
+                "the file does not say how to pool, and models of its architecture differ".to_owned()
+            }
+        };
+        let message = format!(
+            "`{}`: {what}. Set it as the model's authors do: `--pooling mean`, `cls`, `last` or `none` (in the \
+             library, `Builder::pooling`)",
+            self.name()
+        );
+        Err(Error::new(ErrorKind::PoolingUnknown, message))
     }
 
     /// Whether the file has the dense heads that its architecture can have.
@@ -132,14 +159,34 @@ impl Model {
 
     /// What a user should hear of this file before trusting its vectors.
     pub fn warnings(&self) -> Vec<String> {
-        let heads = &self.inner.config.dense_heads;
+        let config = &self.inner.config;
+        let heads = &config.dense_heads;
         let mut warnings = Vec::new();
         if heads.expected && !self.has_dense_heads() {
             warnings.push(format!(
-                "the file lacks the model's dense heads ({}): its vectors differ from the authors' model and must not be mixed with them. \
-                 Convert the model again with its dense modules, or go on if all vectors you compare come from such a file.",
+                "the file lacks the model's dense heads ({}): its vectors differ from the authors' model and must \
+                 not be mixed with them. Convert the model again with its dense modules, or go on if all vectors \
+                 you compare come from such a file.",
                 heads.names.join(", ")
             ));
+        }
+        if let (StatedPooling::Unstated, Ok(pooling)) = (&config.pooling, self.pooling()) {
+            warnings.push(format!(
+                "the file does not say how to pool; `{pooling}` is taken, as the model's authors do (--pooling sets another)"
+            ));
+        }
+        if let Some(known) = self.known() {
+            let pieces =
+                |ids: &[u32]| ids.iter().filter_map(|&id| self.tokenizer().piece(id)).collect::<String>();
+            let adds = (pieces(self.tokenizer().prefix()), pieces(self.tokenizer().suffix()));
+            if (adds.0.as_str(), adds.1.as_str()) != known.special_tokens {
+                let (before, after) = known.special_tokens;
+                warnings.push(format!(
+                    "the file's tokenizer puts `{}` before and `{}` after a text, and the model's authors `{before}` \
+                     and `{after}`: vectors differ from theirs. Get a file that was converted rightly.",
+                    adds.0, adds.1
+                ));
+            }
         }
         warnings
     }

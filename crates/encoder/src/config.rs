@@ -37,12 +37,25 @@ pub struct Config {
     pub feed_forward: FeedForward,
     /// What differs by layer; one entry a layer.
     pub layers: Vec<LayerConfig>,
-    /// Pooling that the file states, or that every model of the architecture has.
-    pub pooling: Option<Pooling>,
+    /// Pooling, as far as the file states it.
+    pub pooling: StatedPooling,
+    /// Pooling that every model of the architecture has, whatever its file forgets.
+    pub default_pooling: Option<Pooling>,
     /// Projections of the pooled vector.
     pub dense_heads: Heads,
     /// Tensors that the architecture's files may hold and embedding does not need.
     pub ignored: &'static [&'static str],
+}
+
+/// What a file says of pooling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatedPooling {
+    /// Nothing.
+    Unstated,
+    /// This.
+    As(Pooling),
+    /// What cannot be done here, in words; another pooling can be set.
+    Unusable(String),
 }
 
 /// How positions enter the network.
@@ -125,6 +138,14 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// A name of its own.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::GeluErf => "gelu_erf",
+            Activation::GatedGeluTanh => "gated_gelu_tanh",
+        }
+    }
+
     /// Whether the network has a gate beside the up projection.
     pub fn is_gated(self) -> bool {
         self == Activation::GatedGeluTanh

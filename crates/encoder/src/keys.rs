@@ -2,6 +2,7 @@
 
 use gguf::Metadata;
 
+use crate::config::StatedPooling;
 use crate::error::Error;
 use crate::pooling::Pooling;
 
@@ -86,7 +87,10 @@ impl<'a> Keys<'a> {
                     list.bools().or_else(|| Some(list.to_i64s()?.iter().map(|&v| v != 0).collect()));
                 let flags = flags.ok_or_else(|| Error::key(&key, "is not a list of flags"))?;
                 if flags.len() != layers {
-                    return Err(Error::key(&key, format!("has {} entries for {layers} layers", flags.len())));
+                    return Err(Error::key(
+                        &key,
+                        format!("has {} entries for {layers} layers, so the file is damaged", flags.len()),
+                    ));
                 }
                 Ok(flags)
             }
@@ -95,20 +99,21 @@ impl<'a> Keys<'a> {
     }
 
     /// `A.pooling_type`. Absent and -1 say nothing.
-    pub(crate) fn pooling(&self) -> Result<Option<Pooling>, Error> {
+    pub(crate) fn pooling(&self) -> Result<StatedPooling, Error> {
         let key = self.full("pooling_type");
-        match self.metadata.i64(&key)? {
+        let unusable = |what: String| StatedPooling::Unusable(format!("key `{key}` {what}"));
+        Ok(match self.metadata.i64(&key)? {
             // An unspecified type is -1, written as a u32 by some converters.
-            None | Some(-1) | Some(0xffff_ffff) => Ok(None),
-            Some(0) => Ok(Some(Pooling::None)),
-            Some(1) => Ok(Some(Pooling::Mean)),
-            Some(2) => Ok(Some(Pooling::Cls)),
-            Some(3) => Ok(Some(Pooling::Last)),
-            Some(4) => {
-                Err(Error::key(&key, "is 4 (rank): the file is a reranker, which connote does not run yet"))
-            }
-            Some(other) => Err(Error::key(&key, format!("is {other}, which names no pooling"))),
-        }
+            None | Some(-1) | Some(0xffff_ffff) => StatedPooling::Unstated,
+            Some(0) => StatedPooling::As(Pooling::None),
+            Some(1) => StatedPooling::As(Pooling::Mean),
+            Some(2) => StatedPooling::As(Pooling::Cls),
+            Some(3) => StatedPooling::As(Pooling::Last),
+            Some(4) => unusable(
+                "is 4 (rank): the file is a reranker, whose scores connote does not compute yet".to_owned(),
+            ),
+            Some(other) => unusable(format!("is {other}, which names no pooling")),
+        })
     }
 }
 
@@ -116,7 +121,7 @@ fn in_range(key: &str, value: usize) -> Result<usize, Error> {
     if (1..=LARGEST).contains(&value) {
         Ok(value)
     } else {
-        Err(Error::key(key, format!("is {value}; it must be 1 to {LARGEST}")))
+        Err(Error::key(key, format!("is {value}; it must be 1 to {LARGEST}, so the file is damaged")))
     }
 }
 
@@ -124,6 +129,6 @@ fn positive(key: &str, value: f32) -> Result<f32, Error> {
     if value.is_finite() && value > 0.0 {
         Ok(value)
     } else {
-        Err(Error::key(key, format!("is {value}; it must be a positive number")))
+        Err(Error::key(key, format!("is {value}; it must be a positive number, so the file is damaged")))
     }
 }

@@ -28,6 +28,7 @@ pub use arch::{describe, names as architectures};
 pub use batch::Batch;
 pub use config::{
     Activation, BlockNorms, Config, FeedForward, Heads, LayerConfig, Mask, Norm, NormNames, Positions, Rope,
+    StatedPooling,
 };
 pub use encoder::Encoder;
 pub use error::{Error, ErrorKind};

@@ -44,8 +44,9 @@ fn describe(keys: &Keys<'_>) -> Result<Config, Error> {
         },
         feed_forward: FeedForward { dim: keys.size("feed_forward_length")?, activation: Activation::GeluErf },
         layers: vec![LayerConfig { mask, rope: 0 }; keys.size("block_count")?.min(513)],
-        // BERT models differ (MiniLM: mean, BGE: cls), so a file that says nothing is not guessed at.
         pooling: keys.pooling()?,
+        // BERT models differ (MiniLM: mean, BGE: cls), so a file that says nothing is not guessed at.
+        default_pooling: None,
         dense_heads: Heads::default(),
         ignored: &[],
     })

@@ -19,7 +19,7 @@ pub(super) const GEMMA_EMBEDDING: Architecture = Architecture {
         let width = keys.size("attention.sliding_window")?;
         Ok(Config {
             // The only published model with this architecture pools by mean.
-            pooling: keys.pooling()?.or(Some(Pooling::Mean)),
+            default_pooling: Some(Pooling::Mean),
             dense_heads: Heads { names: DENSE_HEADS, expected: true },
             ..gemma("gemma-embedding", keys, Mask::Full, Mask::SymmetricWindow { width })?
         })
@@ -108,6 +108,7 @@ fn gemma(architecture: &'static str, keys: &Keys<'_>, global: Mask, local: Mask)
             })
             .collect(),
         pooling: keys.pooling()?,
+        default_pooling: None,
         dense_heads: Heads { names: DENSE_HEADS, expected: false },
         // A language model's own head: embedding stops before it.
         ignored: &["output.weight"],
