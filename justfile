@@ -10,7 +10,7 @@ fmt:
     cargo fmt --all --check
 
 lint:
-    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
@@ -27,8 +27,13 @@ models:
 
 # Fuzz one target: just fuzz gguf_reader 600
 fuzz target seconds="60":
+    cargo run --release --package connote-testkit --example fuzz_seeds -- fuzz/corpus
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -rss_limit_mb=4096
 
 # Spearman on STS 2015 with one model file
 sts model:
     cargo run --release -p connote --example sts -- {{model}}
+
+# Times and memory of one model file
+speed model:
+    cargo run --release -p connote --example speed -- {{model}}

@@ -190,18 +190,9 @@ impl Embedder {
         }
         let lengths: Vec<usize> = jobs.iter().map(|(_, text)| text.ids.len()).collect();
         let batches = plan(&lengths, token_budget(&lengths, workers));
-        let outcomes = workers::map(&batches, workers, |batch| self.run(batch, &jobs, dimensions, &options));
-        for (batch, outcome) in batches.iter().zip(outcomes) {
-            match outcome {
-                Ok(embeddings) => {
-                    for (&job, embedding) in batch.iter().zip(embeddings) {
-                        results[jobs[job].0] = Some(embedding);
-                    }
-                }
-                Err(panic) => {
-                    batch.iter().for_each(|&job| results[jobs[job].0] = Some(Err(internal(&panic))))
-                }
-            }
+        let run = |batch: &[usize]| self.run(batch, &jobs, dimensions, &options);
+        for (job, result) in workers::settle(&batches, workers, run, |panic| Err(internal(panic))) {
+            results[jobs[job].0] = Some(result);
         }
         let missing = || Err(Error::new(ErrorKind::Internal, "the text was not computed"));
         Ok(results.into_iter().map(|one| one.unwrap_or_else(missing)).collect())

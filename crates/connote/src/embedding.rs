@@ -56,3 +56,48 @@ fn bad(what: &str) -> Error {
         format!("the vector {what}, so it was withheld: the file is damaged or not the model it says it is");
     Error::new(ErrorKind::BadVector, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn norm(vector: &[f32]) -> f64 {
+        vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+    }
+
+    #[test]
+    fn a_cut_vector_is_normalised_again() {
+        let row = [3.0, 4.0, 12.0, 84.0];
+        let cut = finish(&row, 4, 2, &Options::new()).expect("a vector");
+        assert_eq!(cut, [0.6, 0.8]);
+        let whole = finish(&row, 4, 4, &Options::new()).expect("a vector");
+        assert!((norm(&whole) - 1.0).abs() < 1e-6);
+        assert_eq!(finish(&row, 4, 1, &Options::new()).expect("a vector"), [1.0]);
+        assert_eq!(finish(&row, 4, 3, &Options::new().normalize(false)).expect("a vector"), [3.0, 4.0, 12.0]);
+    }
+
+    #[test]
+    fn every_token_row_is_cut_and_normalised_by_itself() {
+        let rows = [3.0, 4.0, 9.0, 0.0, 5.0, 9.0];
+        assert_eq!(finish(&rows, 3, 2, &Options::new()).expect("vectors"), [0.6, 0.8, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn large_and_small_values_keep_their_direction() {
+        for scale in [1e30f32, 1e-30] {
+            let got = finish(&[3.0 * scale, 4.0 * scale], 2, 2, &Options::new()).expect("a vector");
+            assert!((got[0] - 0.6).abs() < 1e-6 && (got[1] - 0.8).abs() < 1e-6, "{got:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_vector_is_withheld() {
+        // Past the cut, too: such a file cannot be trusted.
+        for row in [[1.0, f32::NAN], [1.0, f32::INFINITY], [0.0, 1.0]] {
+            assert_eq!(
+                finish(&row, 2, 1, &Options::new()).expect_err("withheld").kind(),
+                ErrorKind::BadVector
+            );
+        }
+    }
+}

@@ -20,7 +20,7 @@ pub enum ErrorKind {
     NoTokens,
     /// The model gave a vector that is not finite or is zero; it was withheld.
     BadVector,
-    /// The engine failed on this text. Other texts are not affected.
+    /// The engine failed on this text, which is a fault of connote. Other texts are not affected.
     Internal,
 }
 

@@ -110,12 +110,11 @@ impl Model {
         let title = input.title.as_deref();
         match self.template(&task)? {
             Template::Known(PromptTemplate::Titled(before, after)) => {
-                let title = title.filter(|title| !title.is_empty()).unwrap_or("none");
-                Ok(format!("{before}{title}{after}"))
+                Ok(format!("{before}{}{after}", title.unwrap_or("none")))
             }
             Template::Known(PromptTemplate::Plain(_)) | Template::Custom(_) if title.is_some() => {
                 Err(invalid(format!(
-                    "a title is given, but the prompt of the task `{task}` has no place for one; put it into the text"
+                    "a title is given, and the model's prompt for the task `{task}` has no place for one; leave the title out, or put it into the text"
                 )))
             }
             Template::Known(PromptTemplate::Plain(words)) => Ok(words.to_owned()),
@@ -164,14 +163,15 @@ impl Model {
         Ok(limit - specials)
     }
 
-    /// How many of the ids come from the prompt alone: those that it gives without the text, too. (The last
-    /// word of a prompt may join the first of the text in one token.)
+    /// How many of the first ids the prompt needs to stay whole. The end of a prompt may join the start of
+    /// the text in one token, which then stays too; white space that ends a prompt may go with the text.
     fn prompt_tokens(&self, prompt: &str, ids: &[u32], options: &Options) -> usize {
         if prompt.is_empty() {
             return 0;
         }
-        let alone = self.tokenizer().encode(prompt, options.special_tokens);
-        alone.iter().zip(ids).take_while(|(a, b)| a == b).count()
+        let alone = self.tokenizer().encode(prompt.trim_end(), options.special_tokens);
+        let common = alone.iter().zip(ids).take_while(|(a, b)| a == b).count();
+        if common == alone.len() { common } else { common + 1 }
     }
 }
 

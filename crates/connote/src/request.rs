@@ -23,16 +23,18 @@ impl Input {
     }
 
     /// Its title. Only the document prompt of some models has a place for it; a text with a title and no
-    /// task is a document.
+    /// task is a document. A blank title is none.
     pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.title = Some(title.into());
+        self.title = Some(title.into()).filter(|title| !title.trim().is_empty());
         self
     }
 
     /// A title for a text that has none of its own.
-    pub fn title_if_none(mut self, title: &str) -> Self {
-        self.title.get_or_insert_with(|| title.to_owned());
-        self
+    pub fn title_if_none(self, title: &str) -> Self {
+        match self.title {
+            Some(_) => self,
+            None => self.title(title),
+        }
     }
 
     /// A task of its own, instead of the request's.
@@ -63,7 +65,7 @@ impl Input {
     pub fn without_words(&self) -> Self {
         Self {
             text: String::new(),
-            title: self.title.as_ref().map(|_| String::new()),
+            title: self.title.as_ref().map(|_| "title".to_owned()),
             task: self.task.clone(),
         }
     }

@@ -35,6 +35,37 @@ pub(crate) fn map<T: Sync, R: Send + Sync>(
     results.into_iter().map(|result| result.into_inner().unwrap_or_else(missing)).collect()
 }
 
+/// `run` on every batch of jobs, which gives a result a job. If a batch panics, its jobs are run again one by
+/// one, so that only the job at fault gets `failed`.
+pub(crate) fn settle<R: Send + Sync>(
+    batches: &[Vec<usize>],
+    workers: usize,
+    run: impl Fn(&[usize]) -> Vec<R> + Sync,
+    failed: impl Fn(&str) -> R,
+) -> Vec<(usize, R)> {
+    let mut settled = Vec::new();
+    let mut again: Vec<Vec<usize>> = Vec::new();
+    for (batch, outcome) in batches.iter().zip(map(batches, workers, |batch| run(batch))) {
+        match outcome {
+            Ok(results) => settled.extend(batch.iter().copied().zip(results)),
+            Err(panic) if batch.len() <= 1 => settled.extend(batch.iter().map(|&job| (job, failed(&panic)))),
+            Err(_) => again.extend(batch.iter().map(|&job| vec![job])),
+        }
+    }
+    for (batch, outcome) in again.iter().zip(map(&again, workers, |batch| run(batch))) {
+        let result = outcome.map(|results| results.into_iter().next());
+        settled.push((
+            batch[0],
+            match result {
+                Ok(Some(result)) => result,
+                Ok(None) => failed("no result"),
+                Err(panic) => failed(&panic),
+            },
+        ));
+    }
+    settled
+}
+
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
@@ -42,7 +73,25 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::map;
+    use super::{map, settle};
+
+    #[test]
+    fn a_panic_costs_its_own_job_and_not_its_batch() {
+        let batches = vec![vec![3, 1], vec![4, 7, 0], vec![5], vec![6, 2]];
+        let run = |batch: &[usize]| {
+            assert!(!batch.contains(&7) && !batch.contains(&5), "cannot");
+            batch.iter().map(|job| Ok(job * 10)).collect()
+        };
+        let mut settled = settle(&batches, 3, run, |panic| Err(panic.to_owned()));
+        settled.sort();
+        for (place, (job, result)) in settled.into_iter().enumerate() {
+            assert_eq!(place, job);
+            match job {
+                5 | 7 => assert!(result.unwrap_err().contains("cannot")),
+                job => assert_eq!(result, Ok(job * 10)),
+            }
+        }
+    }
 
     #[test]
     fn results_are_in_order_and_a_panic_costs_one_item() {
