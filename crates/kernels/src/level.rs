@@ -1,5 +1,6 @@
 //! CPU levels, and which of them this machine has.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,15 +61,19 @@ impl Level {
     /// The level to run: what `CONNOTE_CPU` names, else the fastest the machine has.
     ///
     /// # Errors
-    /// If `CONNOTE_CPU` names no level or one that the machine lacks: never a silent fall to another.
+    /// If `CONNOTE_CPU` names no level (a name that is not Unicode is none) or one that the machine lacks:
+    /// never a silent fall to another.
     pub fn chosen() -> Result<Level, LevelError> {
-        match std::env::var("CONNOTE_CPU") {
-            Ok(name) if !name.is_empty() => {
-                let level: Level = name.parse()?;
-                if level.is_available() { Ok(level) } else { Err(LevelError::Lacking(level)) }
-            }
+        match std::env::var_os("CONNOTE_CPU") {
+            Some(name) if !name.is_empty() => Self::named(&name),
             _ => Ok(Self::available().last().unwrap_or(Level::Scalar)),
         }
+    }
+
+    fn named(name: &OsStr) -> Result<Level, LevelError> {
+        let unknown = || LevelError::Unknown(name.to_string_lossy().into_owned());
+        let level: Level = name.to_str().ok_or_else(unknown)?.parse()?;
+        if level.is_available() { Ok(level) } else { Err(LevelError::Lacking(level)) }
     }
 }
 
@@ -99,13 +104,16 @@ pub enum LevelError {
 impl fmt::Display for LevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LevelError::Unknown(name) => write!(f, "CONNOTE_CPU: no CPU level is called `{name}`")?,
-            LevelError::Lacking(level) => {
-                write!(f, "CONNOTE_CPU: this machine lacks the CPU level `{level}`")?
-            }
+            LevelError::Unknown(name) => write!(f, "no CPU level is called `{name}`")?,
+            LevelError::Lacking(level) => write!(f, "this machine lacks the CPU level `{level}`")?,
         }
+        // Whoever reads this set the variable or used the API.
         let names: Vec<&str> = Level::available().map(Level::name).collect();
-        write!(f, "; it can run {} (unset the variable to use the last)", names.join(", "))
+        let names = names.join(", ");
+        write!(
+            f,
+            "; this machine runs {names}, and the last unless CONNOTE_CPU or the caller asks for another"
+        )
     }
 }
 

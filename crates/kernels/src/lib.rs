@@ -3,9 +3,9 @@
 //! The house has three kinds of rooms:
 //!
 //! - [`decode`]: one plain function per GGUF tensor type, blocks of bytes to `f32`. The oracle for packing.
-//! - bodies ([`elementwise`](self), norms, softmax, RoPE): safe Rust written once over fixed lanes, so that
-//!   the compiler vectorises them for whatever level they are compiled at. Their results are the same bits
-//!   at every level.
+//! - bodies (activations, norms, softmax, RoPE, quantising activations): safe Rust written once over fixed
+//!   lanes, so that the compiler vectorises them for whatever level they are compiled at. Their results are
+//!   the same bits at every level.
 //! - rows ([`Kernels`]): a table per CPU level that lists only what it improves over the level below.
 //!
 //! Every sum has one fixed order that depends on the row alone, never on how many rows are computed

@@ -11,8 +11,15 @@ pub struct Rows<'a> {
 
 fn check(len: usize, count: usize, width: usize, stride: usize) {
     assert!(width <= stride, "rows of {width} values overlap at a stride of {stride}");
-    let needed = if count == 0 { 0 } else { (count - 1) * stride + width };
-    assert!(needed <= len, "{count} rows of {width} at stride {stride} need {needed} values, have {len}");
+    // Checked: a sum that wraps would pass, and the tiles trust these rows.
+    let needed = match count.checked_sub(1) {
+        None => Some(0),
+        Some(before) => before.checked_mul(stride).and_then(|start| start.checked_add(width)),
+    };
+    assert!(
+        needed.is_some_and(|needed| needed <= len),
+        "{count} rows of {width} at stride {stride} reach past {len} values"
+    );
 }
 
 impl<'a> Rows<'a> {

@@ -115,14 +115,25 @@ impl Kernels {
     }
 }
 
+/// Whether a slice of `len` values holds `count` runs (at least one) of `width` values, each `stride` after
+/// the one before. What overflows fits nowhere: the tiles read unchecked, so no sum here may wrap.
+fn holds(len: usize, count: usize, stride: usize, width: Option<usize>) -> bool {
+    let end = || (count - 1).checked_mul(stride)?.checked_add(width?);
+    end().is_some_and(|end| end <= len)
+}
+
 impl TileF32<'_> {
     /// Asserts that everything lies inside its slice.
     pub(crate) fn check(&self, shape: Shape) {
         assert!((1..=shape.rows).contains(&self.rows), "a tile of {} rows", self.rows);
         assert!((1..=shape.panels).contains(&self.panel_count), "a tile of {} panels", self.panel_count);
-        assert!(self.x.len() >= (self.rows - 1) * self.stride + self.inputs, "a tile past its activations");
-        let weights = (self.panel_count - 1) * self.panel_stride + self.inputs * PANEL;
-        assert!(self.panels.len() >= weights, "a tile past its weights");
+        let inputs = Some(self.inputs);
+        assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a tile past its activations");
+        let panel = self.inputs.checked_mul(PANEL);
+        assert!(
+            holds(self.panels.len(), self.panel_count, self.panel_stride, panel),
+            "a tile past its weights"
+        );
     }
 }
 
@@ -137,12 +148,14 @@ impl TileI16<'_> {
         assert!((1..=shape.rows).contains(&self.rows), "a tile of {} rows", self.rows);
         assert!((1..=shape.panels).contains(&self.panel_count), "a tile of {} panels", self.panel_count);
         assert!(self.inputs.is_multiple_of(2), "inputs come in pairs");
-        assert!(self.x.len() >= self.rows * self.inputs, "a tile past its activations");
-        assert!(self.x_scales.len() >= self.rows * self.blocks(), "a tile past its activations' scales");
-        assert!(self.panels.len() >= self.panel_count * self.inputs * PANEL, "a tile past its weights");
-        assert!(
-            self.scales.len() >= self.panel_count * self.blocks() * PANEL,
-            "a tile past its weights' scales"
-        );
+        let (inputs, blocks) = (self.inputs, self.blocks());
+        let packed = |len: usize, count: usize, width: Option<usize>| {
+            width.is_some_and(|stride| holds(len, count, stride, width))
+        };
+        assert!(packed(self.x.len(), self.rows, Some(inputs)), "a tile past its activations");
+        assert!(packed(self.x_scales.len(), self.rows, Some(blocks)), "a tile past its activations' scales");
+        let (panel, scales) = (inputs.checked_mul(PANEL), blocks.checked_mul(PANEL));
+        assert!(packed(self.panels.len(), self.panel_count, panel), "a tile past its weights");
+        assert!(packed(self.scales.len(), self.panel_count, scales), "a tile past its weights' scales");
     }
 }

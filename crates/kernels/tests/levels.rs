@@ -324,9 +324,11 @@ fn rope_turns_pairs_and_leaves_the_rest() {
 fn everything_but_the_product_has_the_same_bits_at_every_level() {
     let mut random = Random::seeded(8);
     let (x, y, weight) = (random.values(333, 4.0), random.values(333, 1.0), random.values(333, 1.0));
+    // Heads of 333 of which 322 dimensions turn: neither is a whole number of vectors.
+    let table = RopeTable::new(322, 600, 10_000.0, 1.0);
     let run = |kernels: &Kernels| {
         let mut out = Vec::new();
-        for step in 0..6 {
+        for step in 0..7 {
             let mut row = x.clone();
             match step {
                 0 => (kernels.layer_norm)(&mut row, &weight, &y, 1e-5),
@@ -334,6 +336,10 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
                 2 => (kernels.softmax)(&mut row),
                 3 => (kernels.gelu_erf)(&mut row),
                 4 => (kernels.gated_gelu_tanh)(&y, &mut row),
+                5 => {
+                    let (cos, sin) = table.at(599);
+                    (kernels.rope)(&mut row, cos, sin);
+                }
                 _ => {
                     (kernels.add)(&mut row, &y);
                     (kernels.scale)(&mut row, 0.3);

@@ -19,6 +19,13 @@ pub fn matmul(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
     out
 }
 
+/// A block in steps of the scale that makes its largest magnitude `limit`: that scale, and the values, not
+/// rounded. All are zero if the block is.
+pub fn in_steps(block: &[f64], limit: f64) -> (f64, Vec<f64>) {
+    let scale = block.iter().fold(0.0f64, |largest, value| largest.max(value.abs())) / limit;
+    (scale, block.iter().map(|value| if scale == 0.0 { 0.0 } else { value / scale }).collect())
+}
+
 /// Layer norm of one row; an empty bias is zero.
 pub fn layer_norm(x: &[f64], weight: &[f64], bias: &[f64], eps: f64) -> Vec<f64> {
     let n = x.len() as f64;
