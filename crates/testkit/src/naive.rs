@@ -27,6 +27,32 @@ impl Model<'_> {
         self.metadata().f32(&format!("{}.{key}", self.architecture)).expect("a number").map(f64::from)
     }
 
+    /// Which layers see only their window: a flag a layer, or a period whose last layer sees everything
+    /// (6 unless stated; 0: every layer is windowed).
+    fn is_local(&self, layer: usize) -> bool {
+        let key = format!("{}.attention.sliding_window_pattern", self.architecture);
+        match self.metadata().get(&key) {
+            Some(gguf::Value::Array(list)) => match list.bools() {
+                Some(flags) => flags[layer],
+                None => list.to_i64s().expect("flags or numbers")[layer] != 0,
+            },
+            _ => match self.size("attention.sliding_window_pattern").unwrap_or(6) {
+                0 => true,
+                period => layer % period < period - 1,
+            },
+        }
+    }
+
+    /// Positions of layers that see everything are divided by this.
+    fn stretch(&self) -> f64 {
+        let key = format!("{}.rope.scaling.type", self.architecture);
+        match self.metadata().str(&key).expect("a string") {
+            None | Some("linear") => self.float("rope.scaling.factor").unwrap_or(1.0),
+            Some("none") => 1.0,
+            Some(other) => panic!("no naive RoPE scaled by {other}"),
+        }
+    }
+
     /// Rows `first..first + count` of a tensor.
     fn rows(&self, name: &str, first: usize, count: usize) -> Option<Vec<Row>> {
         let tensor = self.gguf.tensor(name)?;
@@ -142,10 +168,12 @@ fn bert(model: &Model<'_>, mut x: Vec<Row>) -> Vec<Row> {
     }
     model.layer_norm("token_embd_norm", &mut x);
     let head_dim = x[0].len() / model.size("attention.head_count").expect("heads");
+    let causal = model.metadata().bool("bert.attention.causal").expect("a flag").unwrap_or(false);
+    let sees = |query: usize, key: usize| !causal || key <= query;
     for layer in 0..model.size("block_count").expect("layers") {
         let name = |stem: &str| format!("blk.{layer}.{stem}");
         let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(|stem| model.linear(&name(stem), &x));
-        let attended = attention(&q, &k, &v, head_dim, 1.0 / (head_dim as f64).sqrt(), |_, _| true);
+        let attended = attention(&q, &k, &v, head_dim, 1.0 / (head_dim as f64).sqrt(), sees);
         add(&mut x, &model.linear(&name("attn_output"), &attended));
         model.layer_norm(&name("attn_output_norm"), &mut x);
         let mut inner = model.linear(&name("ffn_up"), &x);
@@ -159,16 +187,20 @@ fn bert(model: &Model<'_>, mut x: Vec<Row>) -> Vec<Row> {
 fn gemma(model: &Model<'_>, mut x: Vec<Row>, causal: bool) -> Vec<Row> {
     let root = (x[0].len() as f64).sqrt();
     x.iter_mut().flatten().for_each(|value| *value *= root);
-    let head_dim = model.size("attention.key_length").expect("a head's width");
+    let heads = model.size("attention.head_count").expect("heads");
+    let layers = model.size("block_count").expect("layers");
+    let head_dim = model.size("attention.key_length").unwrap_or(x[0].len() / heads);
+    let turned = model.size("rope.dimension_count").unwrap_or(head_dim);
     let window = model.size("attention.sliding_window").unwrap_or(0);
-    let period = model.size("attention.sliding_window_pattern").unwrap_or(6);
-    let stretch = model.float("rope.scaling.factor").unwrap_or(1.0);
-    for layer in 0..model.size("block_count").expect("layers") {
+    // The 27B model (62 layers) scales scores by the width per head of its rows, not by that of its heads.
+    let score_width = if layers == 62 { x[0].len() / heads } else { head_dim };
+    let score_scale = 1.0 / (score_width as f64).sqrt();
+    for layer in 0..layers {
         let name = |stem: &str| format!("blk.{layer}.{stem}");
-        let local = layer % period < period - 1;
+        let local = model.is_local(layer);
         let (base, scale) = match local {
             true => (model.float("rope.freq_base_swa").unwrap_or(10_000.0), 1.0),
-            false => (model.float("rope.freq_base").unwrap_or(1_000_000.0), 1.0 / stretch),
+            false => (model.float("rope.freq_base").unwrap_or(1_000_000.0), 1.0 / model.stretch()),
         };
         let mut h = x.clone();
         model.rms_norm(&name("attn_norm"), &mut h);
@@ -177,7 +209,7 @@ fn gemma(model: &Model<'_>, mut x: Vec<Row>, causal: bool) -> Vec<Row> {
         model.rms_norm(&name("attn_k_norm"), &mut k);
         for rows in [&mut q, &mut k] {
             for (position, row) in rows.iter_mut().enumerate() {
-                row.chunks_mut(head_dim).for_each(|head| rope(head, head_dim, position, base, scale));
+                row.chunks_mut(head_dim).for_each(|head| rope(head, turned, position, base, scale));
             }
         }
         let sees = |query: usize, key: usize| match (causal, local && window > 0) {
@@ -186,7 +218,7 @@ fn gemma(model: &Model<'_>, mut x: Vec<Row>, causal: bool) -> Vec<Row> {
             (true, false) => key <= query,
             (true, true) => key <= query && query - key < window,
         };
-        let attended = attention(&q, &k, &v, head_dim, 1.0 / (head_dim as f64).sqrt(), sees);
+        let attended = attention(&q, &k, &v, head_dim, score_scale, sees);
         let mut branch = model.linear(&name("attn_output"), &attended);
         model.rms_norm(&name("post_attention_norm"), &mut branch);
         add(&mut x, &branch);
@@ -208,10 +240,7 @@ fn gemma(model: &Model<'_>, mut x: Vec<Row>, causal: bool) -> Vec<Row> {
 
 /// The mean of the rows through the dense heads, as far as the file has them; not normalised.
 pub fn mean_pooled(gguf: &Gguf, ids: &[u32]) -> Vec<f32> {
-    let rows = rows(gguf, ids);
-    let count = rows.len() as f64;
-    let mean = (0..rows[0].len()).map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / count).collect();
-    project(gguf, mean)
+    project(gguf, mean(&rows(gguf, ids)))
 }
 
 /// The last row through the dense heads; not normalised.
@@ -219,7 +248,14 @@ pub fn last_pooled(gguf: &Gguf, ids: &[u32]) -> Vec<f32> {
     project(gguf, rows(gguf, ids).pop().expect("a token"))
 }
 
-fn project(gguf: &Gguf, mut vector: Row) -> Vec<f32> {
+/// The mean of rows.
+pub fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
+    let count = rows.len() as f64;
+    (0..rows[0].len()).map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / count).collect()
+}
+
+/// A row, or a mean of rows, through the dense heads as far as the file has them; not normalised.
+pub fn project(gguf: &Gguf, mut vector: Vec<f64>) -> Vec<f32> {
     let model = Model { gguf, architecture: String::new() };
     for head in ["dense_2", "dense_3"] {
         if gguf.tensor(&format!("{head}.weight")).is_some() {

@@ -2,6 +2,7 @@
 
 use gguf::{TensorType, Writer};
 
+use crate::edit::Edit;
 use crate::random::Random;
 
 /// A model under construction.
@@ -109,6 +110,29 @@ pub enum GemmaKind {
 /// A Gemma of 7 layers (so that one is global), 20 wide, 4 heads of 8 sharing 2, a window of 6, and a
 /// SentencePiece vocabulary of bytes and a few words.
 pub fn gemma(seed: u64, kind: GemmaKind) -> Vec<u8> {
+    gemma_of(seed, kind, GemmaSize::default())
+}
+
+/// Sizes of a tiny Gemma that rules hang on.
+#[derive(Debug, Clone, Copy)]
+pub struct GemmaSize {
+    /// How many layers.
+    pub layers: u32,
+    /// Width of a row; the 4 heads have 8 dimensions whatever it is.
+    pub dim: u64,
+    /// Key and value heads: 1, 2 or 4.
+    pub kv_heads: u64,
+}
+
+impl Default for GemmaSize {
+    fn default() -> Self {
+        Self { layers: 7, dim: 20, kv_heads: 2 }
+    }
+}
+
+/// As [`gemma`], of other sizes.
+pub fn gemma_of(seed: u64, kind: GemmaKind, size: GemmaSize) -> Vec<u8> {
+    let GemmaSize { layers, dim, kv_heads } = size;
     let a = if kind == GemmaKind::Causal { "gemma3" } else { "gemma-embedding" };
     let mut tokens: Vec<String> = ["<pad>", "<eos>", "<bos>", "<unk>"].map(String::from).to_vec();
     let mut types = vec![3i32, 3, 3, 2];
@@ -119,11 +143,11 @@ pub fn gemma(seed: u64, kind: GemmaKind) -> Vec<u8> {
     types.extend(vec![1; words.len()]);
     let scores: Vec<f32> = (0..tokens.len()).map(|id| if id < 260 { 0.0 } else { -(id as f32) }).collect();
     let vocabulary = tokens.len() as u64;
-    let (dim, inner, heads, kv_heads, head_dim) = (20u64, 36u64, 4u64, 2u64, 8u64);
+    let (inner, heads, head_dim) = (36u64, 4u64, 8u64);
     let mut model = Tiny::new(seed, a)
         .key(&format!("{a}.context_length"), 64u32)
         .key(&format!("{a}.embedding_length"), dim as u32)
-        .key(&format!("{a}.block_count"), 7u32)
+        .key(&format!("{a}.block_count"), layers)
         .key(&format!("{a}.feed_forward_length"), inner as u32)
         .key(&format!("{a}.attention.head_count"), heads as u32)
         .key(&format!("{a}.attention.head_count_kv"), kv_heads as u32)
@@ -151,7 +175,7 @@ pub fn gemma(seed: u64, kind: GemmaKind) -> Vec<u8> {
     if kind == GemmaKind::WithHeads {
         model = model.matrix("dense_2", dim, 44).matrix("dense_3", 44, dim);
     }
-    for layer in 0..7 {
+    for layer in 0..layers {
         let name = |stem: &str| format!("blk.{layer}.{stem}");
         for stem in ["attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"] {
             model = model.norm(&name(stem), dim);
@@ -168,4 +192,20 @@ pub fn gemma(seed: u64, kind: GemmaKind) -> Vec<u8> {
             .matrix(&name("ffn_down"), inner, dim);
     }
     model.bytes()
+}
+
+/// The model with scores `factor` times as large: attention then rests on few keys, so that the vector
+/// depends on which of them the mask shows and how they are turned. (Random weights alone attend to all
+/// keys nearly alike, and what a window hides hardly matters.)
+pub fn sharpened(bytes: &[u8], factor: f32) -> Vec<u8> {
+    let mut edit = Edit::of(bytes);
+    let gguf = gguf::Gguf::from_bytes(bytes.to_vec()).expect("a valid file");
+    let has_norms = gguf.tensor("blk.0.attn_q_norm.weight").is_some();
+    // Where heads are normalised, the size of the queries is that of their norm's weight.
+    let parts: &[&str] = if has_norms { &["attn_q_norm.weight"] } else { &["attn_q.weight", "attn_q.bias"] };
+    for tensor in gguf.tensors().filter(|tensor| parts.iter().any(|part| tensor.name().ends_with(part))) {
+        let values: Vec<f32> = edit.values(tensor.name()).iter().map(|value| value * factor).collect();
+        edit = edit.tensor(tensor.name(), tensor.dims(), &values);
+    }
+    edit.bytes()
 }

@@ -1,0 +1,114 @@
+//! A sequence has the same bits alone, in any batch, in any order, and in a workspace that saw others.
+
+use connote_encoder::{Batch, Encoder, Pooling, Workspace};
+use gguf::Gguf;
+use kernels::{Kernels, Level};
+use proptest::prelude::*;
+use testkit::random::Random;
+use testkit::tiny::{self, GemmaKind};
+
+fn gemmas(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("embedding gemma with heads", tiny::gemma(seed, GemmaKind::WithHeads)),
+        ("embedding gemma without heads", tiny::gemma(seed, GemmaKind::WithoutHeads)),
+        ("causal gemma", tiny::gemma(seed, GemmaKind::Causal)),
+    ]
+}
+
+fn every_kind(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
+    [vec![("bert", tiny::bert(seed))], gemmas(seed)].concat()
+}
+
+fn levels() -> impl Iterator<Item = &'static Kernels> {
+    Level::available().filter_map(Kernels::of)
+}
+
+fn load(bytes: &[u8], kernels: &'static Kernels) -> Encoder {
+    Encoder::load(&Gguf::from_bytes(bytes.to_vec()).expect("a valid file"), kernels).expect("it loads")
+}
+
+fn ids(random: &mut Random, count: usize, vocabulary: usize) -> Vec<u32> {
+    (0..count).map(|_| random.below(vocabulary) as u32).collect()
+}
+
+fn run(encoder: &Encoder, sequences: &[Vec<u32>], pooling: Pooling, workspace: &mut Workspace) -> Vec<f32> {
+    let batch: Batch = sequences.iter().map(Vec::as_slice).collect();
+    encoder.forward(&batch, pooling, workspace)
+}
+
+fn bits_do_not_depend_on_the_batch(
+    models: &[(&str, Vec<u8>)],
+    lengths: &[usize],
+    seed: u64,
+    pooling: Pooling,
+) -> Result<(), TestCaseError> {
+    let mut random = Random::seeded(seed);
+    for (name, bytes) in models {
+        for kernels in levels() {
+            let encoder = load(bytes, kernels);
+            let what = format!("{name} {}", kernels.level);
+            let sequences: Vec<Vec<u32>> =
+                lengths.iter().map(|&n| ids(&mut random, n, encoder.vocabulary())).collect();
+            let one = |sequence: &Vec<u32>| {
+                run(&encoder, std::slice::from_ref(sequence), pooling, &mut Workspace::new())
+            };
+            let alone: Vec<Vec<f32>> = sequences.iter().map(one).collect();
+            let mut workspace = Workspace::new();
+            let together = run(&encoder, &sequences, pooling, &mut workspace);
+            prop_assert_eq!(&together, &alone.concat(), "{}", what);
+            let reversed: Vec<Vec<u32>> = sequences.iter().rev().cloned().collect();
+            let alone: Vec<f32> = alone.into_iter().rev().flatten().collect();
+            prop_assert_eq!(run(&encoder, &reversed, pooling, &mut workspace), alone, "{} reversed", what);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_short_sequence_has_the_same_bits_in_any_batch(
+        lengths in prop::collection::vec(1usize..40, 1..7),
+        seed in 0u64..1000,
+        pooling in prop::sample::select(Pooling::ALL.to_vec()),
+    ) {
+        bits_do_not_depend_on_the_batch(&every_kind(7), &lengths, seed, pooling)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    /// Longer than a block of queries, so that blocks of one sequence see different keys; among short ones.
+    #[test]
+    fn a_long_sequence_has_the_same_bits_in_any_batch(
+        long in prop::collection::vec(64usize..200, 1..4),
+        short in prop::collection::vec(1usize..64, 0..3),
+        seed in 0u64..1000,
+        pooling in prop::sample::select(Pooling::ALL.to_vec()),
+    ) {
+        let lengths = [short, long].concat();
+        bits_do_not_depend_on_the_batch(&gemmas(8), &lengths, seed, pooling)?;
+    }
+}
+
+/// More tokens than a feed-forward pass takes at a time: the cut falls inside a sequence.
+#[test]
+fn a_batch_longer_than_a_block_of_rows_has_the_same_bits() {
+    let lengths = [200, 3, 199, 64, 1, 65, 130];
+    bits_do_not_depend_on_the_batch(&gemmas(9), &lengths, 14, Pooling::None).expect("equal bits");
+}
+
+/// A workspace that has seen longer and other batches gives the same bits as a new one.
+#[test]
+fn a_used_workspace_leaves_no_trace() {
+    let mut random = Random::seeded(13);
+    for (name, bytes) in every_kind(3) {
+        let encoder = load(&bytes, levels().last().expect("a level"));
+        let mut used = Workspace::new();
+        for length in [40, 3, 48, 1, 17] {
+            let sequence = [ids(&mut random, length, encoder.vocabulary())];
+            let fresh = run(&encoder, &sequence, Pooling::Mean, &mut Workspace::new());
+            assert_eq!(run(&encoder, &sequence, Pooling::Mean, &mut used), fresh, "{name}");
+        }
+    }
+}
