@@ -6,14 +6,36 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Pooling, SpecialTokens, Task, Truncation};
 
+#[cfg(not(feature = "builtin"))]
+const WITHOUT_MODEL: &str =
+    "This connote was built without a model: name one with --model or $CONNOTE_MODEL.";
+
+/// Which model it is can only be said where the build did not put in another.
+#[cfg(feature = "builtin")]
+const WITHOUT_MODEL: &str = {
+    let another = option_env!("CONNOTE_BUILTIN_MODEL");
+    if matches!(another, Some(path) if !path.is_empty()) {
+        "Without --model the built-in model serves; `connote inspect` shows which it is."
+    } else {
+        "Without --model the built-in model serves (all-MiniLM-L6-v2, 384 dimensions, English)."
+    }
+};
+
+#[cfg(feature = "builtin")]
+const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models \
+    [default: $CONNOTE_MODEL, else built in]";
+#[cfg(not(feature = "builtin"))]
+const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models \
+    [default: $CONNOTE_MODEL]";
+
 /// Text embeddings on ordinary CPUs: a GGUF file in, vectors out.
 #[derive(Debug, Parser)]
 #[command(name = "connote", version, max_term_width = 100)]
 #[command(
-    after_help = "Without --model the built-in model serves (all-MiniLM-L6-v2, 384 dimensions, English).\n\
+    after_help = format!("{WITHOUT_MODEL}\n\
     stdout is data; progress and complaints go to stderr.\n\
-    Exit codes: 0 all done, 1 nothing could be done, 2 wrong use, 3 some rows failed.\n\
-    CONNOTE_CPU=scalar|avx2 forces a CPU level that the machine has."
+    Exit codes: 0 all done, 1 nothing could be done, 2 wrong use, 3 some rows failed, 130 interrupted.\n\
+    CONNOTE_CPU=scalar|avx2 forces a CPU level that the machine has.")
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -46,8 +68,7 @@ pub(crate) enum Command {
 /// Which model.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models [default: built in]
-    #[arg(short, long, value_name = "PATH|NAME", env = "CONNOTE_MODEL", hide_env_values = true)]
+    #[arg(short, long, value_name = "PATH|NAME", help = MODEL_HELP)]
     pub(crate) model: Option<PathBuf>,
 }
 
@@ -74,7 +95,18 @@ pub(crate) enum InputFormat {
     Jsonl,
 }
 
-/// A task, or `none`.
+/// Where results go.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Where the results go; `-` is standard output. A file appears when it is complete
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+    /// How results are written [default: by the file's ending, else jsonl; text at a terminal]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+}
+
+/// A task, or `none` in any case.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskChoice(pub(crate) Option<Task>);
 
@@ -82,7 +114,11 @@ impl FromStr for TaskChoice {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        if name == "none" { Ok(Self(None)) } else { name.parse().map(|task| Self(Some(task))) }
+        if name.trim().eq_ignore_ascii_case("none") {
+            Ok(Self(None))
+        } else {
+            name.parse().map(|task| Self(Some(task)))
+        }
     }
 }
 
@@ -117,12 +153,17 @@ impl PreparationArgs {
         Self { task: Some(task.clone()), ..self.clone() }
     }
 
+    /// The title of rows that have none of their own. One without words is none.
+    pub(crate) fn title(&self) -> Option<&str> {
+        self.title.as_deref().filter(|title| !title.trim().is_empty())
+    }
+
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::new().truncation(self.truncate);
         match &self.task {
             Some(TaskChoice(Some(task))) => options = options.task(task.clone()),
             // A title alone makes the whole run one of documents, and its fingerprint says so.
-            None if self.title.is_some() && self.prompt.is_none() => options = options.task(Task::Document),
+            None if self.title().is_some() && self.prompt.is_none() => options = options.task(Task::Document),
             _ => {}
         }
         if let Some(prompt) = &self.prompt {
@@ -162,12 +203,8 @@ pub(crate) struct EmbedArgs {
     pub(crate) text: TextArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Where the vectors go; `-` is standard output. A file appears when it is complete
-    #[arg(short, long, value_name = "FILE|-")]
-    pub(crate) output: Option<PathBuf>,
-    /// How vectors are written [default: by the file's ending; text at a terminal, else jsonl]
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) output_format: Option<OutputFormat>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
     #[command(flatten)]
@@ -206,15 +243,13 @@ pub(crate) struct TokenizeArgs {
     /// Add the number of tokens, and whether the text was cut
     #[arg(long)]
     pub(crate) counts: bool,
-    /// How results are written [default: text at a terminal, else jsonl]
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) output_format: Option<OutputFormat>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models [default: built in]
-    #[arg(value_name = "PATH|NAME")]
+    #[arg(value_name = "PATH|NAME", help = MODEL_HELP, conflicts_with = "model")]
     pub(crate) path: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -251,7 +286,6 @@ pub(crate) struct SimilarArgs {
     /// Show only the N best
     #[arg(long, value_name = "N")]
     pub(crate) top: Option<usize>,
-    /// How results are written [default: text at a terminal, else jsonl]
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) output_format: Option<OutputFormat>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }

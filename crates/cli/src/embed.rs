@@ -1,10 +1,10 @@
 //! `connote embed`: texts in, vectors out, in constant memory.
 
-use std::collections::BTreeMap;
+use std::time::Instant;
 
 use connote::{Embedder, Embedding, Input, Options, Request};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::args::{EmbedArgs, OutputFormat};
 use crate::failure::{Failure, Outcome};
@@ -12,11 +12,12 @@ use crate::input::{Row, RowError, Rows};
 use crate::model;
 use crate::output::{Output, excerpt};
 use crate::progress::Progress;
+use crate::spaces::Spaces;
 
 /// A line of output. The form is fixed: scripts rely on it.
 #[derive(Serialize)]
 struct EmbeddedRow<'a> {
-    id: &'a Value,
+    id: &'a RawValue,
     tokens: usize,
     truncated: bool,
     embedding: Vectors<'a>,
@@ -35,26 +36,33 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
         options = options.dimensions(dimensions);
     }
     let mut rows = Rows::open(&args.text)?;
+    let start = Instant::now();
     let embedder = model::load(&args.model, &args.vector)?;
     // What no text can satisfy is refused before anything is written.
     embedder.model().check_options(&options)?;
-    let mut spaces = Spaces::default();
-    let mut output = Output::open(args.output.as_deref(), args.output_format)?;
-    let mut progress = Progress::new(args.quiet, args.text.texts.is_empty());
+    let title = args.preparation.title();
+    model::check_title(embedder.model(), title, &options, rows.are_json())?;
+    let mut output = Output::open(&args.output, &rows)?;
+    let mut progress = Progress::new(start.elapsed(), args.text.texts.is_empty(), output.is_terminal());
+    // Now, while the model's file is surely there: hashing it later could meet another.
+    let mut spaces = if args.quiet { None } else { Some(Spaces::new(&embedder, &options)?) };
     let mut failed = 0;
     loop {
         let chunk = rows.next_chunk()?;
         if chunk.is_empty() {
             break;
         }
-        let chunk = with_title(chunk, args.preparation.title.as_deref());
+        progress.begin();
+        let chunk = with_title(chunk, title);
         let results = embed_rows(&embedder, &options, &chunk)?;
         let mut tokens = 0;
         for (row, result) in chunk.iter().zip(&results) {
             match result {
                 Ok(embedding) => {
                     tokens += embedding.tokens;
-                    spaces.add(row);
+                    if let (Some(spaces), Ok(input)) = (&mut spaces, &row.input) {
+                        spaces.add(input)?;
+                    }
                     write(&mut output, &embedder, row, embedding)?;
                 }
                 Err(error) => {
@@ -64,45 +72,15 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
             }
         }
         output.flush()?;
-        progress.advance(chunk.len(), tokens, rows.progress());
+        if !args.quiet {
+            progress.advance(chunk.len(), tokens, rows.progress());
+        }
     }
     output.finish()?;
-    if !args.quiet {
-        progress.finish(failed, &spaces.fingerprints(&embedder, &options)?);
+    if let Some(spaces) = spaces {
+        progress.finish(failed, &spaces.told());
     }
     Ok(if failed == 0 { Outcome::Complete } else { Outcome::SomeRowsFailed })
-}
-
-/// The vector spaces of a run: one, unless rows have tasks of their own.
-#[derive(Default)]
-struct Spaces(Vec<Input>);
-
-impl Spaces {
-    fn add(&mut self, row: &Row) {
-        if let Ok(input) = &row.input {
-            let kind = input.without_words();
-            if !self.0.contains(&kind) {
-                self.0.push(kind);
-            }
-        }
-    }
-
-    /// Their fingerprints, with the task beside each where there are several.
-    fn fingerprints(&self, embedder: &Embedder, options: &Options) -> Result<String, Failure> {
-        let mut spaces: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for input in &self.0 {
-            let fingerprint = embedder.fingerprint_of(input, options)?.to_string();
-            let task =
-                input.effective_task(options).map_or_else(|| "none".to_owned(), |task| task.to_string());
-            spaces.entry(fingerprint).or_default().push(task);
-        }
-        if spaces.len() <= 1 {
-            let only = spaces.into_keys().next();
-            return only.map_or_else(|| Ok(embedder.fingerprint(options)?.to_string()), Ok);
-        }
-        let names = spaces.iter().map(|(name, tasks)| format!("{name} (task {})", tasks.join(", ")));
-        Ok(names.collect::<Vec<_>>().join(", "))
-    }
 }
 
 /// Gives rows without a title the one of the command line.
@@ -128,7 +106,7 @@ pub(crate) fn embed_rows(
     let lost = || RowError { kind: "internal", message: "the row was not computed".to_owned() };
     let one = |row: &Row| match &row.input {
         Err(error) => Err(error.clone()),
-        Ok(_) => results.next().ok_or_else(lost)?.map_err(RowError::from),
+        Ok(_) => results.next().ok_or_else(lost)?.map_err(|error| row.refused(&error)),
     };
     Ok(rows.iter().map(one).collect())
 }

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use connote::ErrorKind;
 
+use crate::say::say;
+
 /// How a command that ran to its end ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -56,11 +58,11 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Failure::Nothing(message) => {
-                eprintln!("connote: {message}");
+                say(format_args!("connote: {message}"));
                 ExitCode::from(1)
             }
             Failure::Usage(message) => {
-                eprintln!("connote: {message}\nFor the options there are, try `connote --help`.");
+                say(format_args!("connote: {message}\nFor the options there are, try `connote --help`."));
                 ExitCode::from(2)
             }
             Failure::ReaderGone => ExitCode::SUCCESS,

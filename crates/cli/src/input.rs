@@ -1,21 +1,43 @@
 //! Texts from the command line, a file or standard input, row by row.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
-use connote::{Input, Task};
-use serde::Deserialize;
-use serde_json::Value;
+use connote::Input;
+use serde_json::value::RawValue;
 
 use crate::args::{InputFormat, TextArgs};
 use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::json_row;
+use crate::say::say;
 
 /// One row of input: its name, and its text or what is wrong with it.
 #[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) id: Value,
+    /// As it was written, to the last digit.
+    pub(crate) id: Box<RawValue>,
+    /// Where it stands in its file, counted from 1; `None` for texts of the command line.
+    pub(crate) line: Option<usize>,
     pub(crate) input: Result<Input, RowError>,
+}
+
+impl Row {
+    /// A row named by its place.
+    fn numbered(index: usize, line: Option<usize>, input: Result<Input, RowError>) -> Self {
+        Self { id: json_row::numbered(index), line, input }
+    }
+
+    /// What the library says against this row, with the row's line.
+    pub(crate) fn refused(&self, error: &connote::Error) -> RowError {
+        let kind = error.kind().name();
+        match self.line {
+            Some(line) => RowError::at_line(line, kind, error.message()),
+            None => RowError { kind, message: error.message().to_owned() },
+        }
+    }
 }
 
 /// What is wrong with a row.
@@ -25,9 +47,9 @@ pub(crate) struct RowError {
     pub(crate) message: String,
 }
 
-impl From<connote::Error> for RowError {
-    fn from(error: connote::Error) -> Self {
-        Self { kind: error.kind().name(), message: error.message().to_owned() }
+impl RowError {
+    pub(crate) fn at_line(line: usize, kind: &'static str, message: impl fmt::Display) -> Self {
+        Self { kind, message: format!("line {line}: {message}") }
     }
 }
 
@@ -43,6 +65,7 @@ pub(crate) struct Rows {
     read: u64,
     total: Option<u64>,
     name: String,
+    identity: Option<Identity>,
 }
 
 enum Source {
@@ -67,9 +90,11 @@ impl Rows {
                 index: 0,
                 read: 0,
                 name: "the command line".to_owned(),
+                identity: None,
             });
         }
-        let (reader, total, format, name): (Box<dyn Read>, _, _, _) = match args.input.as_deref() {
+        let (reader, total, format, name, identity): (Box<dyn Read>, _, _, _, _) = match args.input.as_deref()
+        {
             Some(path) if path != Path::new("-") => {
                 let format = format.map_or_else(|| format_of(path), Ok)?;
                 let file =
@@ -82,22 +107,34 @@ impl Rows {
                         path.display()
                     )));
                 }
-                (Box::new(file), about.is_file().then_some(about.len()), format, path.display().to_string())
+                let total = about.is_file().then_some(about.len());
+                (Box::new(file), total, format, path.display().to_string(), Identity::of_path(path))
             }
             _ => {
                 if io::stdin().is_terminal() {
-                    eprintln!("Reading texts from the terminal, one a line; Ctrl-D ends them.");
+                    say(format_args!("Reading texts from the terminal, one a line; Ctrl-D ends them."));
                 }
                 (
                     Box::new(io::stdin()),
                     None,
                     format.unwrap_or(InputFormat::Lines),
                     "standard input".to_owned(),
+                    Identity::of_stdin(),
                 )
             }
         };
         let source = Source::Reader(BufReader::with_capacity(CHUNK_BYTES, reader));
-        Ok(Self { source, format, index: 0, read: 0, total, name })
+        Ok(Self { source, format, index: 0, read: 0, total, name, identity })
+    }
+
+    /// Whether rows may say their own task.
+    pub(crate) fn are_json(&self) -> bool {
+        self.format == InputFormat::Jsonl
+    }
+
+    /// The file that they are read from, if it is one.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// How much was read and how much there is, in texts or bytes.
@@ -115,7 +152,7 @@ impl Rows {
                 Source::Texts(texts) => {
                     let Some(text) = texts.next() else { break };
                     self.read += 1;
-                    rows.push(Row { id: Value::from(self.index), input: Ok(Input::new(text)) });
+                    rows.push(Row::numbered(self.index, None, Ok(Input::new(text))));
                     self.index += 1;
                 }
                 Source::Reader(reader) => {
@@ -151,68 +188,24 @@ impl Rows {
         if index == 0 && line.starts_with(b"\xef\xbb\xbf") {
             line.drain(..3);
         }
-        let text = String::from_utf8(line).map_err(|error| RowError {
-            kind: "invalid_utf8",
-            message: format!(
-                "line {} is not UTF-8 at byte {}; save the input as UTF-8",
-                index + 1,
-                error.utf8_error().valid_up_to()
-            ),
+        let number = index + 1;
+        let text = String::from_utf8(line).map_err(|error| {
+            let place = error.utf8_error().valid_up_to();
+            let message = format!("not UTF-8 at byte {place}; save the input as UTF-8");
+            (RowError::at_line(number, "invalid_utf8", message), error)
         });
         match (self.format, text) {
-            (_, Err(error)) => Some(Row { id: Value::from(index), input: Err(error) }),
-            (InputFormat::Lines, Ok(text)) => {
-                Some(Row { id: Value::from(index), input: Ok(Input::new(text)) })
+            (InputFormat::Lines, text) => {
+                Some(Row::numbered(index, Some(number), text.map(Input::new).map_err(|(error, _)| error)))
+            }
+            (InputFormat::Jsonl, Err((error, bytes))) => {
+                let id = json_row::id_of_damaged(&String::from_utf8_lossy(bytes.as_bytes()), index);
+                Some(Row { id, line: Some(number), input: Err(error) })
             }
             (InputFormat::Jsonl, Ok(text)) if text.trim().is_empty() => None,
-            (InputFormat::Jsonl, Ok(text)) => Some(json_row(&text, index)),
+            (InputFormat::Jsonl, Ok(text)) => Some(json_row::read(&text, index)),
         }
     }
-}
-
-/// A line of JSONL. Other fields may be there and are left alone.
-#[derive(Deserialize)]
-struct JsonRow {
-    text: Option<Value>,
-    task: Option<Value>,
-    title: Option<Value>,
-    id: Option<Value>,
-}
-
-fn json_row(line: &str, index: usize) -> Row {
-    let parsed: JsonRow = match serde_json::from_str(line) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            // serde_json counts lines within the text it is given, which is always one.
-            let message = error.to_string().replace("at line 1 column", "at column");
-            let error = RowError { kind: "invalid_json", message: format!("line {}: {message}", index + 1) };
-            return Row { id: Value::from(index), input: Err(error) };
-        }
-    };
-    let id = parsed.id.filter(|id| !id.is_null()).unwrap_or_else(|| Value::from(index));
-    let wrong = |message: String| RowError {
-        kind: "invalid_request",
-        message: format!("line {}: {message}", index + 1),
-    };
-    let string = |name: &str, value: Option<Value>| match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(wrong(format!("`{name}` is not a string"))),
-    };
-    let input = || {
-        let text = string("text", parsed.text)?.ok_or_else(|| wrong("there is no `text`".to_owned()))?;
-        let mut input = Input::new(text);
-        if let Some(title) = string("title", parsed.title)? {
-            input = input.title(title);
-        }
-        match string("task", parsed.task)?.as_deref() {
-            None | Some("") => {}
-            Some("none") => input = input.without_task(),
-            Some(task) => input = input.task(task.parse::<Task>().map_err(wrong)?),
-        }
-        Ok(input)
-    };
-    Row { id, input: input() }
 }
 
 fn format_of(path: &Path) -> Result<InputFormat, Failure> {

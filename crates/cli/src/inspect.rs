@@ -44,11 +44,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome, Failure> {
 
 /// The file, and the model in it or why connote cannot run it.
 fn open(args: &InspectArgs) -> Result<(Gguf, Result<Model, String>), Failure> {
-    let Some(name) = args.path.as_ref().or(args.model.model.as_ref()) else {
+    let Some(name) = args.path.clone().or_else(|| model::named(&args.model)) else {
         let model = model::builtin()?;
         return Ok((model.gguf().clone(), Ok(model)));
     };
-    let path = model::find(name)?;
+    let path = model::find(&name)?;
     let gguf = Gguf::open(&path).map_err(Failure::nothing)?;
     let model = Model::open(&path).map_err(|error| error.to_string());
     Ok((gguf, model))

@@ -1,8 +1,11 @@
 //! The report of `connote inspect` for people.
 
-use comfy_table::{Table, presets};
+use std::io;
+
+use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Map, Value};
+use terminal_size::{Width, terminal_size_of};
 
 use crate::failure::Failure;
 use crate::output::{Output, excerpt};
@@ -48,12 +51,15 @@ pub(crate) fn write(output: &mut Output, about: &Map<String, Value>) -> Result<(
         output.line("\nPrompts (used only when a task is given):")?;
         let mut table = plain_table();
         for (task, prompt) in prompts {
-            table.add_row([format!("  {task}"), format!("{prompt}")]);
+            let words = if prompt == "" { "(no words)".to_owned() } else { prompt.to_string() };
+            table.add_row([format!("  {task}"), words]);
         }
         output.line(&table.to_string())?;
     }
     for warning in about.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        output.line(&format!("\nWarning: {}", warning.as_str().unwrap_or_default()))?;
+        let mut table = plain_table();
+        table.add_row([format!("Warning: {}", warning.as_str().unwrap_or_default())]);
+        output.line(&format!("\n{table}"))?;
     }
     Ok(())
 }
@@ -97,8 +103,12 @@ pub(crate) fn write_tensors(output: &mut Output, tensors: &Value) -> Result<(), 
     output.line(&table.to_string())
 }
 
+/// Wrapped by words at a terminal's width; whole lines anywhere else, for scripts.
 fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    if let Some((Width(width), _)) = terminal_size_of(io::stdout()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     table
 }

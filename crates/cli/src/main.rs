@@ -1,20 +1,27 @@
 //! The `connote` command.
 //!
 //! stdout is data, stderr is progress and complaints. Exit codes: 0 all done, 1 nothing could be done,
-//! 2 wrong use, 3 some rows failed.
+//! 2 wrong use, 3 some rows failed, 130 interrupted.
 #![forbid(unsafe_code)]
+// They panic where nobody can hear; `say` and `Output` do not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod args;
+mod aside;
 mod embed;
 mod failure;
+mod identity;
 mod input;
 mod inspect;
 mod inspect_report;
+mod json_row;
 mod model;
 mod output;
 mod pages;
 mod progress;
+mod say;
 mod similar;
+mod spaces;
 mod tokenize;
 
 use std::process::ExitCode;

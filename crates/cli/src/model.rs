@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use connote::{Embedder, Model};
+use connote::{Embedder, ErrorKind, Input, Model, Options, Task};
 
 use crate::args::{ModelArgs, VectorArgs};
 use crate::failure::Failure;
+use crate::say::say;
 
 /// Opens the model that was named, else the built-in one.
 pub(crate) fn open(args: &ModelArgs) -> Result<Model, Failure> {
-    match &args.model {
-        Some(name) => Ok(Model::open(find(name)?)?),
+    match named(args) {
+        Some(name) => Ok(Model::open(find(&name)?)?),
         None => builtin(),
     }
 }
@@ -23,13 +24,41 @@ pub(crate) fn load(args: &ModelArgs, vector: &VectorArgs) -> Result<Embedder, Fa
     }
     let embedder = builder.load(open(args)?)?;
     for warning in embedder.warnings() {
-        eprintln!("connote: warning: {warning}");
+        say(format_args!("connote: warning: {warning}"));
     }
     Ok(embedder)
 }
 
+/// The model that the command line names, else $CONNOTE_MODEL. Empty, that is as good as not set.
+pub(crate) fn named(args: &ModelArgs) -> Option<PathBuf> {
+    args.model.clone().or_else(|| set("CONNOTE_MODEL"))
+}
+
+/// Refuses a `--title` that no row can use, before anything is written. Rows of JSONL may still have a task
+/// of their own that has a place for it.
+pub(crate) fn check_title(
+    model: &Model,
+    title: Option<&str>,
+    options: &Options,
+    own_tasks: bool,
+) -> Result<(), Failure> {
+    let Some(title) = title else { return Ok(()) };
+    let refused = |input: Input| {
+        let refused = model.prepare(&input, options).err();
+        refused.filter(|error| error.kind() == ErrorKind::InvalidRequest)
+    };
+    let input = Input::new("").title(title);
+    match refused(input.clone()) {
+        Some(error) if !own_tasks || refused(input.task(Task::Document)).is_some() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// The file that a path or name means.
 pub(crate) fn find(name: &Path) -> Result<PathBuf, Failure> {
+    if name.is_dir() {
+        return Err(Failure::nothing(format!("{}: is a folder; name a GGUF file", name.display())));
+    }
     if name.exists() {
         return Ok(name.to_owned());
     }
@@ -47,8 +76,11 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn models_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("EMBED_MODELS_DIR").or_else(|| Some(set("HOME")?.join(".cache/embed-models")))
+}
+
+fn set(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(feature = "builtin")]

@@ -2,27 +2,30 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::args::OutputFormat;
+use crate::args::{OutputArgs, OutputFormat};
+use crate::aside::Aside;
 use crate::failure::Failure;
-use crate::input::RowError;
+use crate::identity::Identity;
+use crate::input::{RowError, Rows};
 
 /// A place for results. A file is written under another name and appears when it is complete.
 pub(crate) struct Output {
     writer: BufWriter<Box<dyn Write>>,
     name: String,
-    aside: Option<(PathBuf, PathBuf)>,
+    aside: Option<Aside>,
+    is_stdout: bool,
     format: OutputFormat,
 }
 
 /// A row that failed, in its place.
 #[derive(Serialize)]
 struct FailedRow<'a> {
-    id: &'a Value,
+    id: &'a RawValue,
     error: ErrorBody<'a>,
 }
 
@@ -37,24 +40,41 @@ impl Output {
     pub(crate) fn stdout(format: Option<OutputFormat>) -> Self {
         let default = if io::stdout().is_terminal() { OutputFormat::Text } else { OutputFormat::Jsonl };
         let writer = BufWriter::new(Box::new(io::stdout()) as Box<dyn Write>);
-        Self { writer, name: "standard output".to_owned(), aside: None, format: format.unwrap_or(default) }
+        let (name, format) = ("standard output".to_owned(), format.unwrap_or(default));
+        Self { writer, name, aside: None, is_stdout: true, format }
     }
 
-    /// A file, or standard output for none and `-`.
-    pub(crate) fn open(path: Option<&Path>, format: Option<OutputFormat>) -> Result<Self, Failure> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else { return Ok(Self::stdout(format)) };
+    /// A file, or standard output for none and `-`; never what the rows are read from.
+    pub(crate) fn open(args: &OutputArgs, rows: &Rows) -> Result<Self, Failure> {
+        let path = args.output.as_deref().filter(|path| *path != Path::new("-"));
+        let format = args.output_format;
+        let identity = path.map_or_else(Identity::of_stdout, Identity::of_path);
+        if identity.is_some() && identity.as_ref() == rows.identity() {
+            let name = path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+            return Err(Failure::usage(format!(
+                "{name}: the texts are read from this file, and the results would destroy them; name another"
+            )));
+        }
+        let Some(path) = path else { return Ok(Self::stdout(format)) };
         let format = format.map_or_else(|| format_of(path), Ok)?;
         let name = path.display().to_string();
+        let about = fs::metadata(path).ok();
+        if about.as_ref().is_some_and(fs::Metadata::is_dir) {
+            return Err(Failure::nothing(format!("{name}: is a folder; name a file")));
+        }
         // A pipe or a device is written as it is; only a file can appear when it is complete.
-        let special = fs::metadata(path).is_ok_and(|about| !about.is_file());
-        let aside = (!special).then(|| {
-            let mut aside = path.as_os_str().to_owned();
-            aside.push(format!(".{}.part", std::process::id()));
-            (PathBuf::from(aside), path.to_owned())
-        });
-        let target = aside.as_ref().map_or(path, |(aside, _)| aside);
-        let file = File::create(target).map_err(|error| Failure::writing(&name, &error))?;
-        Ok(Self { writer: BufWriter::new(Box::new(file)), name, aside, format })
+        let (aside, file) = if about.is_some_and(|about| !about.is_file()) {
+            (None, File::create(path).map_err(|error| Failure::writing(&name, &error))?)
+        } else {
+            let (aside, file) = Aside::create(path)?;
+            (Some(aside), file)
+        };
+        Ok(Self { writer: BufWriter::new(Box::new(file)), name, aside, is_stdout: false, format })
+    }
+
+    /// Whether results go to a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_stdout && io::stdout().is_terminal()
     }
 
     pub(crate) fn format(&self) -> OutputFormat {
@@ -75,7 +95,7 @@ impl Output {
     }
 
     /// A row that failed.
-    pub(crate) fn failed(&mut self, id: &Value, error: &RowError) -> Result<(), Failure> {
+    pub(crate) fn failed(&mut self, id: &RawValue, error: &RowError) -> Result<(), Failure> {
         match self.format {
             OutputFormat::Jsonl => {
                 self.json(&FailedRow { id, error: ErrorBody { kind: error.kind, message: &error.message } })
@@ -92,25 +112,13 @@ impl Output {
     /// All is written: the file takes its name.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.flush()?;
-        if let Some((aside, path)) = self.aside.take() {
-            fs::rename(&aside, &path).map_err(|error| Failure::writing(&self.name, &error))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Output {
-    /// What was not finished leaves nothing behind.
-    fn drop(&mut self) {
-        if let Some((aside, _)) = &self.aside {
-            let _ = fs::remove_file(aside);
-        }
+        self.aside.take().map_or(Ok(()), Aside::complete)
     }
 }
 
 fn format_of(path: &Path) -> Result<OutputFormat, Failure> {
     match path.extension().and_then(|ending| ending.to_str()).unwrap_or("") {
-        "jsonl" | "ndjson" => Ok(OutputFormat::Jsonl),
+        "" | "jsonl" | "ndjson" => Ok(OutputFormat::Jsonl),
         "txt" => Ok(OutputFormat::Text),
         ending => Err(Failure::usage(format!(
             "{}: files ending in `{ending}` cannot be written yet; end it in .jsonl (or say the format with --output-format)",

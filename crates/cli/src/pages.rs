@@ -18,11 +18,15 @@ pub(crate) fn completions(shell: Shell) -> Result<Outcome, Failure> {
 
 /// The main page on standard output, or every page into a folder.
 pub(crate) fn man(folder: Option<&Path>) -> Result<Outcome, Failure> {
-    let failed = |error: io::Error| Failure::writing("the manual page", &error);
     let Some(folder) = folder else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(failed)?;
+        clap_mangen::Man::new(Cli::command())
+            .render(&mut page)
+            .map_err(|error| Failure::writing("the manual page", &error))?;
         return print(&page);
+    };
+    let failed = |error: io::Error| {
+        Failure::nothing(format!("{}: the manual pages cannot be written: {error}", folder.display()))
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;

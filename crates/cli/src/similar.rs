@@ -2,7 +2,7 @@
 
 use connote::{Input, Options, Request, cosine_similarity};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::args::{OutputFormat, SimilarArgs};
 use crate::embed::{embed_rows, with_title};
@@ -10,11 +10,12 @@ use crate::failure::{Failure, Outcome};
 use crate::input::Rows;
 use crate::model;
 use crate::output::{Output, excerpt};
+use crate::say::say;
 
 /// A line of output, the most alike first.
 #[derive(Serialize)]
 struct Ranked {
-    id: Value,
+    id: Box<RawValue>,
     score: f32,
     text: String,
 }
@@ -24,6 +25,9 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         return Err(Failure::usage(
             "texts can only be compared by one vector each; choose another pooling than `none`",
         ));
+    }
+    if args.top == Some(0) {
+        return Err(Failure::usage("--top 0 would show nothing; leave it out to see all texts"));
     }
     let with_dimensions = |options: Options| match args.vector.dimensions {
         Some(dimensions) => options.dimensions(dimensions),
@@ -37,18 +41,22 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
     let mut rows = Rows::open(&args.text)?;
     let embedder = model::load(&args.model, &args.vector)?;
     embedder.model().check_options(&text_options)?;
+    let title = args.preparation.title();
+    model::check_title(embedder.model(), title, &text_options, rows.are_json())?;
+    let mut output = Output::open(&args.output, &rows)?;
     let query = embedder.embed(Request::new([Input::new(&args.query)]).with(options))?;
     let query = &query[0].vector;
 
     let mut ranked: Vec<Ranked> = Vec::new();
-    let mut output = Output::stdout(args.output_format);
     let mut outcome = Outcome::Complete;
+    let mut compared = 0;
     loop {
         let chunk = rows.next_chunk()?;
         if chunk.is_empty() {
             break;
         }
-        let chunk = with_title(chunk, args.preparation.title.as_deref());
+        compared += chunk.len();
+        let chunk = with_title(chunk, title);
         let results = embed_rows(&embedder, &text_options, &chunk)?;
         for (row, result) in chunk.into_iter().zip(results) {
             match (row.input, result) {
@@ -66,6 +74,9 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         // Only what can still be shown is kept.
         ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
         ranked.truncate(args.top.unwrap_or(usize::MAX));
+    }
+    if compared == 0 {
+        say(format_args!("connote: there are no texts to compare the query with"));
     }
     for one in &ranked {
         match output.format() {

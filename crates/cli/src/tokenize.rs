@@ -2,19 +2,19 @@
 
 use connote::Model;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::args::{OutputFormat, TokenizeArgs};
 use crate::embed::with_title;
 use crate::failure::{Failure, Outcome};
-use crate::input::{Row, RowError, Rows};
+use crate::input::{Row, Rows};
 use crate::model;
 use crate::output::{Output, excerpt};
 
 /// A line of output.
 #[derive(Serialize)]
 struct TokenizedRow<'a> {
-    id: &'a Value,
+    id: &'a RawValue,
     ids: &'a [u32],
     #[serde(skip_serializing_if = "Option::is_none")]
     pieces: Option<Vec<String>>,
@@ -29,20 +29,22 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<Outcome, Failure> {
     let model = model::open(&args.model)?;
     let options = args.preparation.options();
     model.check_options(&options)?;
-    let mut output = Output::stdout(args.output_format);
+    let title = args.preparation.title();
+    model::check_title(&model, title, &options, rows.are_json())?;
+    let mut output = Output::open(&args.output, &rows)?;
     let mut outcome = Outcome::Complete;
     loop {
         let chunk = rows.next_chunk()?;
         if chunk.is_empty() {
             break;
         }
-        for row in with_title(chunk, args.preparation.title.as_deref()) {
-            let prepared = row.input.as_ref().map_err(RowError::clone).and_then(|input| {
+        for row in with_title(chunk, title) {
+            let prepared = row.input.as_ref().map_err(Clone::clone).and_then(|input| {
                 let prepared = match args.full {
                     true => model.tokenize(input, &options).map(|ids| (ids, false)),
                     false => model.prepare(input, &options).map(|text| (text.ids, text.truncated)),
                 };
-                prepared.map_err(RowError::from)
+                prepared.map_err(|error| row.refused(&error))
             });
             match prepared {
                 Ok((ids, truncated)) => write(&mut output, args, &model, &row, &ids, truncated)?,
