@@ -38,6 +38,9 @@ pub struct Embedder {
     tokenizer: OnceLock<fingerprint::Digest>,
 }
 
+/// More than any machine has: a number past it is a mistake that must not start so many threads.
+const MOST_THREADS: usize = 1024;
+
 /// How an [`Embedder`] is made; see [`Embedder::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
@@ -48,7 +51,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many threads work on a call. 0, the default: as many as this process may use.
+    /// How many threads work on a call, at most 1024. 0, the default: as many as this process may use.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
@@ -99,7 +102,7 @@ impl Builder {
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if self.threads == 0 { available() } else { self.threads };
+        let threads = if self.threads == 0 { available() } else { self.threads.min(MOST_THREADS) };
         Ok(Embedder {
             model,
             encoder,

@@ -2,6 +2,7 @@
 
 use connote::{Embedder, ErrorKind, Pooling};
 use proptest::prelude::*;
+use testkit::edit::Edit;
 use testkit::tiny::{self, GemmaKind};
 
 fn files() -> [Vec<u8>; 3] {
@@ -51,15 +52,6 @@ proptest! {
         let gguf = connote::gguf::Gguf::from_bytes(files()[file].clone()).expect("a valid file");
         let numbers: Vec<String> = gguf.metadata().iter().filter(|(_, v)| matches!(v, connote::gguf::Value::U32(_))).map(|(k, _)| k.to_owned()).collect();
         let lied = &numbers[key.index(numbers.len())];
-        let mut writer = connote::gguf::Writer::new();
-        for (key, old) in gguf.metadata().iter() {
-            writer = if key == lied { writer.metadata(key, value) } else { writer.metadata(key, old) };
-        }
-        for tensor in gguf.tensors() {
-            writer = writer.tensor(tensor.name(), tensor.ty(), tensor.dims(), tensor.bytes().to_vec());
-        }
-        if let Ok(bytes) = writer.to_bytes() {
-            run(bytes)?;
-        }
+        run(Edit::of(&files()[file]).key(lied, value).bytes())?;
     }
 }

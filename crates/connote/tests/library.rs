@@ -4,6 +4,7 @@ use connote::{
     Embedder, ErrorKind, Input, Model, Options, Pooling, Request, SpecialTokens, Task, Truncation,
 };
 use proptest::prelude::*;
+use testkit::edit::Edit;
 use testkit::models;
 use testkit::tiny::{self, GemmaKind};
 
@@ -64,16 +65,9 @@ fn empty_and_blank_texts_are_their_special_tokens() {
 #[test]
 fn a_text_without_any_token_is_refused_and_the_others_are_not() {
     // A causal Gemma whose BOS is switched off adds nothing of its own.
-    let gguf = connote::gguf::Gguf::from_bytes(tiny::gemma(1, GemmaKind::Causal)).expect("valid");
-    let mut writer = connote::gguf::Writer::new();
-    for (key, value) in gguf.metadata().iter().filter(|(key, _)| !key.ends_with("add_bos_token")) {
-        writer = writer.metadata(key, value);
-    }
-    writer = writer.metadata("tokenizer.ggml.add_bos_token", false);
-    for tensor in gguf.tensors() {
-        writer = writer.tensor(tensor.name(), tensor.ty(), tensor.dims(), tensor.bytes().to_vec());
-    }
-    let model = Model::from_bytes(writer.to_bytes().expect("valid")).expect("it opens");
+    let file =
+        Edit::of(&tiny::gemma(1, GemmaKind::Causal)).key("tokenizer.ggml.add_bos_token", false).bytes();
+    let model = Model::from_bytes(file).expect("it opens");
     let embedder = Embedder::builder().pooling(Pooling::Last).load(model).expect("it loads");
     let results = embedder.embed_each(["cat", "", "the"]).expect("results");
     assert!(results[0].is_ok() && results[2].is_ok());
@@ -128,6 +122,16 @@ fn truncation_keeps_special_tokens_and_reports_itself() {
     assert!(!prepared.truncated && prepared.ids.len() == 256);
     let over = Input::new("cat ".repeat(255));
     assert!(model.prepare(&over, &Options::new()).expect("cut").truncated);
+}
+
+#[test]
+fn truncation_keeps_a_prompt_that_grows_into_the_text() {
+    let model = Model::open(models::builtin()).expect("it opens");
+    // "pre" and "fix" are one token together: it belongs to both, and stays.
+    let options = Options::new().prompt("pre").max_tokens(6).truncation(Truncation::Start);
+    let cut = model.prepare(&Input::new("fix one two three four five"), &options).expect("cut");
+    let ids = |text: &str| model.tokenizer().encode(text, SpecialTokens::Parse);
+    assert_eq!(cut.ids[1..5], [ids("prefix"), ids("three four five")].concat());
 }
 
 #[test]
@@ -254,6 +258,38 @@ fn pooling_can_be_set_and_none_gives_a_vector_a_token() {
     assert_eq!(none.rows().last(), Some(last.vector.as_slice()));
 }
 
+/// A file that is otherwise sound can be used with another pooling than the one it cannot have.
+#[test]
+fn pooling_that_cannot_be_used_is_refused_and_can_be_overridden() {
+    for (stated, what) in [(4u32, "reranker"), (9, "names no pooling")] {
+        let file = Edit::of(&tiny::bert(1)).key("bert.pooling_type", stated).bytes();
+        let model = Model::from_bytes(file).expect("it opens");
+        let error = Embedder::builder().load(model.clone()).err().expect("refused");
+        assert_eq!(error.kind(), ErrorKind::PoolingUnknown);
+        assert!(error.to_string().contains(what) && error.to_string().contains("--pooling mean"), "{error}");
+        let embedder = Embedder::builder().pooling(Pooling::Cls).load(model).expect("it loads");
+        assert!(embedder.embed(["a"]).is_ok());
+    }
+}
+
+/// What is taken for granted, or not as the authors have it, is said.
+#[test]
+fn assumptions_are_said_aloud() {
+    let warnings = |edit: Edit| Model::from_bytes(edit.bytes()).expect("it opens").warnings().concat();
+    let gemma = tiny::gemma(1, GemmaKind::WithHeads);
+    assert_eq!(warnings(Edit::of(&gemma)), "");
+    let unstated = warnings(Edit::of(&gemma).without("gemma-embedding.pooling_type"));
+    assert!(unstated.contains("`mean` is taken"), "{unstated}");
+    let minilm = Edit::of(&std::fs::read(models::builtin()).expect("the committed model"));
+    assert_eq!(warnings(minilm.clone()), "");
+    let unstated = warnings(minilm.clone().without("bert.pooling_type"));
+    assert!(unstated.contains("`mean` is taken"), "{unstated}");
+    let other_ends =
+        minilm.key("tokenizer.ggml.seperator_token_id", 103u32).key("tokenizer.ggml.eos_token_id", 103u32);
+    let other_ends = warnings(other_ends);
+    assert!(other_ends.contains("[MASK]") && other_ends.contains("[SEP]"), "{other_ends}");
+}
+
 #[test]
 fn unknown_pooling_is_refused_with_the_flag_to_set() {
     let error = Embedder::from_bytes(tiny::gemma(1, GemmaKind::Causal)).err().expect("refused");
@@ -275,58 +311,16 @@ fn a_model_in_memory_is_the_model_on_disk_at_any_alignment() {
     );
 }
 
-#[test]
-fn the_fingerprint_names_what_decides_the_space() {
-    let embedder = minilm();
-    let name = |options: &Options| embedder.fingerprint(options).expect("a name").to_string();
-    let plain = name(&Options::new());
-    assert_eq!(plain.len(), 16);
-    assert_eq!(
-        plain,
-        name(&Options::new().truncation(Truncation::Error)),
-        "truncation does not move vectors"
-    );
-    assert_eq!(plain, name(&Options::new().task(Task::Query)), "an empty prompt changes nothing");
-    let cls = Embedder::builder().pooling(Pooling::Cls).open(models::builtin()).expect("it opens");
-    let others = [
-        name(&Options::new().normalize(false)),
-        name(&Options::new().prompt("query: ")),
-        cls.fingerprint(&Options::new()).expect("a name").to_string(),
-        tiny_bert().fingerprint(&Options::new()).expect("a name").to_string(),
-    ];
-    for (i, other) in others.iter().enumerate() {
-        assert_ne!(*other, plain, "{i}");
-        assert_eq!(others.iter().filter(|name| *name == other).count(), 1, "{i}");
-    }
-    // A text's own task counts, its words and title do not.
-    let gemma = Embedder::from_bytes(tiny::gemma(1, GemmaKind::WithHeads)).expect("it opens");
-    let prompted = Options::new().prompt("query: ");
-    let own = gemma.fingerprint_of(&Input::new("any words").without_task(), &prompted).expect("a name");
-    assert_eq!(own, gemma.fingerprint(&Options::new()).expect("a name"));
-    assert_ne!(own, gemma.fingerprint(&prompted).expect("a name"));
-    // Another seed: other weights, all else equal.
-    let [one, two] = [1, 2].map(|seed| Embedder::from_bytes(tiny::bert(seed)).expect("it opens"));
-    let names = [&one, &two].map(|embedder| embedder.fingerprint(&Options::new()).expect("a name"));
-    assert_ne!(names[0], names[1]);
-}
-
 /// A vector that is not finite or is zero never leaves.
 #[test]
 fn damaged_weights_give_errors_not_vectors() {
-    for (bytes, what) in [(f32::NAN.to_le_bytes(), "not finite"), (0.0f32.to_le_bytes(), "zero")] {
-        let gguf = connote::gguf::Gguf::from_bytes(tiny::gemma(1, GemmaKind::WithHeads)).expect("valid");
-        let mut writer = connote::gguf::Writer::new();
-        for (key, value) in gguf.metadata().iter() {
-            writer = writer.metadata(key, value);
-        }
-        for tensor in gguf.tensors() {
-            let data = match tensor.name() {
-                "dense_3.weight" => bytes.repeat(tensor.elements() as usize),
-                _ => tensor.bytes().to_vec(),
-            };
-            writer = writer.tensor(tensor.name(), tensor.ty(), tensor.dims(), data);
-        }
-        let embedder = Embedder::from_bytes(writer.to_bytes().expect("valid")).expect("it opens");
+    for (value, what) in [(f32::NAN, "not finite"), (f32::INFINITY, "not finite"), (0.0, "zero")] {
+        let file = Edit::of(&tiny::gemma(1, GemmaKind::WithHeads)).tensor(
+            "dense_3.weight",
+            &[44, 20],
+            &[value; 44 * 20],
+        );
+        let embedder = Embedder::from_bytes(file.bytes()).expect("it opens");
         let error = embedder.embed(["cat"]).expect_err("withheld");
         assert_eq!((error.kind(), error.index()), (ErrorKind::BadVector, Some(0)));
         assert!(error.to_string().contains(what), "{error}");
