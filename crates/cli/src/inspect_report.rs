@@ -2,7 +2,7 @@
 
 use std::io;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Map, Value};
 use terminal_size::{Width, terminal_size_of};
@@ -44,7 +44,7 @@ pub(crate) fn write(output: &mut Output, about: &Map<String, Value>) -> Result<(
             table.add_row([(*label).to_owned(), text]);
         }
     }
-    output.line(&table.to_string())?;
+    output.line(&shown(table))?;
     if let Some(Value::Object(prompts)) =
         about.get("prompts").filter(|p| p.as_object().is_some_and(|p| !p.is_empty()))
     {
@@ -54,12 +54,11 @@ pub(crate) fn write(output: &mut Output, about: &Map<String, Value>) -> Result<(
             let words = if prompt == "" { "(no words)".to_owned() } else { prompt.to_string() };
             table.add_row([format!("  {task}"), words]);
         }
-        output.line(&table.to_string())?;
+        output.line(&shown(table))?;
     }
     for warning in about.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        let mut table = plain_table();
-        table.add_row([format!("Warning: {}", warning.as_str().unwrap_or_default())]);
-        output.line(&format!("\n{table}"))?;
+        let warning = format!("Warning: {}", warning.as_str().unwrap_or_default());
+        output.line(&format!("\n{}", filled(&warning, terminal_width())))?;
     }
     Ok(())
 }
@@ -90,7 +89,7 @@ pub(crate) fn write_metadata(output: &mut Output, metadata: &Value) -> Result<()
     for (key, value) in metadata.as_object().into_iter().flatten() {
         table.add_row([format!("  {key}"), excerpt(&value.to_string(), 80)]);
     }
-    output.line(&table.to_string())
+    output.line(&shown(table))
 }
 
 pub(crate) fn write_tensors(output: &mut Output, tensors: &Value) -> Result<(), Failure> {
@@ -100,15 +99,46 @@ pub(crate) fn write_tensors(output: &mut Output, tensors: &Value) -> Result<(), 
         let text = |key: &str| tensor[key].as_str().unwrap_or_default().to_owned();
         table.add_row([format!("  {}", text("name")), text("type"), tensor["shape"].to_string()]);
     }
-    output.line(&table.to_string())
+    output.line(&shown(table))
+}
+
+/// The names in the first column stay whole.
+fn shown(mut table: Table) -> String {
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.to_string()
 }
 
 /// Wrapped by words at a terminal's width; whole lines anywhere else, for scripts.
 fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    if let Some((Width(width), _)) = terminal_size_of(io::stdout()) {
+    if let Some(width) = terminal_width() {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table
+}
+
+/// The width of the terminal that reads standard output; `None` where a file or a program does.
+fn terminal_width() -> Option<u16> {
+    terminal_size_of(io::stdout()).map(|(Width(width), _)| width)
+}
+
+/// Words on lines of at most `width` characters, where the words allow it.
+fn filled(text: &str, width: Option<u16>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let mut filled = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 {
+            let fits = column + 1 + length <= usize::from(width);
+            filled.push(if fits { ' ' } else { '\n' });
+            column = if fits { column + 1 } else { 0 };
+        }
+        filled.push_str(word);
+        column += length;
+    }
+    filled
 }

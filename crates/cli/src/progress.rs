@@ -45,8 +45,8 @@ impl Progress {
         if self.among_data || self.elapsed() < PATIENCE {
             return;
         }
-        let left = total.filter(|_| position > 0).map(|total| {
-            let share = total.saturating_sub(position) as f64 / position as f64;
+        let left = total.filter(|&total| (1..total).contains(&position)).map(|total| {
+            let share = (total - position) as f64 / position as f64;
             format!(", about {} left", duration(self.elapsed().mul_f64(share)))
         });
         let left = left.unwrap_or_default();
@@ -102,8 +102,8 @@ fn duration(time: Duration) -> String {
 /// A bar for work that has gone on for `elapsed`.
 fn bar(total: Option<u64>, elapsed: Duration) -> ProgressBar {
     let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{bar:30} {percent:>3}%  {msg}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg}  {elapsed}"),
+        Some(total) => (ProgressBar::new(total), "{bar:20} {percent:>3}%  {wide_msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {elapsed}  {wide_msg}"),
     };
     let bar = bar.with_elapsed(elapsed);
     match ProgressStyle::with_template(template) {

@@ -1,5 +1,11 @@
 //! The command as its users run it.
 
+mod endings;
+mod files;
+mod rows;
+mod spaces;
+mod terminal;
+
 use std::fs;
 use std::io::Write;
 use std::process::{Command as Process, Stdio};
@@ -135,7 +141,7 @@ fn wrong_use_is_told_apart_from_what_cannot_be_done() {
     for (arguments, code, what) in [
         (&["embed", "x", "--model", "/no/such.gguf"][..], 1, "/no/such.gguf"),
         (&["embed", "--input", "/no/such.txt"], 1, "/no/such.txt"),
-        (&["embed", "x", "--model", "/"], 1, "/"),
+        (&["embed", "x", "--model", "/"], 1, "is a folder"),
         (&["embed", "x", "--input", "y"], 2, "--input"),
         (&["embed", "x", "--task", "poetry"], 2, "question-answering"),
         (&["embed", "x", "--task", "code"], 2, "query, document"),
@@ -146,7 +152,20 @@ fn wrong_use_is_told_apart_from_what_cannot_be_done() {
         (&["embed", "x", "--pooling", "max"], 2, "cls"),
         (&["embed", "x", "--output", "y.parquet"], 2, "parquet"),
         (&["embed", "--input", "y.csv"], 2, "csv"),
+        (&["embed", "x", "--model", ""], 2, "--model"),
+        (&["embed", "--input", "/"], 1, "is a folder"),
+        (&["embed", "x", "--output", "/"], 1, "is a folder"),
         (&["similar"], 2, "QUERY"),
+        (&["similar", "q", "x", "--top", "0"], 2, "--top 0"),
+        (&["similar", "q"], 0, "no texts"),
+        (&["inspect", "a.gguf", "--model", "b.gguf"], 2, "--model"),
+        (&["man", "/dev/null/pages"], 1, "/dev/null/pages"),
+        // A title that no row has a place for, before anything is written.
+        (&["embed", "x", "--title", "T", "--task", "none"], 2, "title"),
+        (&["embed", "x", "--title", "T", "--task", "query"], 2, "title"),
+        (&["tokenize", "x", "--title", "T", "--prompt", "p"], 2, "title"),
+        (&["similar", "q", "x", "--title", "T", "--task", "query"], 2, "title"),
+        (&["embed", "--input-format", "jsonl", "--title", "T", "--task", "none"], 2, "title"),
         (&["nonsense"], 2, "nonsense"),
         (&[], 2, "Usage"),
     ] {
@@ -258,6 +277,21 @@ fn a_model_is_found_by_name_in_the_models_folder() {
 }
 
 #[test]
+fn the_model_of_the_environment_serves_unless_it_is_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tiny.gguf");
+    fs::write(&path, tiny::bert(1)).expect("written");
+    let dimensions = |command: &mut Command| {
+        let (stdout, _) = run(command.args(["embed", "-q", "cat"]), 0);
+        lines(&stdout)[0]["embedding"].as_array().expect("a vector").len()
+    };
+    assert_eq!(dimensions(connote().env("CONNOTE_MODEL", &path)), 24);
+    assert_eq!(dimensions(connote().env("CONNOTE_MODEL", "")), 384);
+    let (stdout, _) = run(connote().arg("inspect").arg(&path).env("CONNOTE_MODEL", "other.gguf"), 0);
+    assert!(String::from_utf8_lossy(&stdout).contains("tiny bert"));
+}
+
+#[test]
 fn pooling_none_gives_a_list_of_vectors() {
     let (stdout, _) = run(connote().args(["embed", "hello world", "--pooling", "none"]), 0);
     let row = lines(&stdout).remove(0);
@@ -300,6 +334,10 @@ fn help_completions_and_manual_are_there() {
         let (stdout, _) = run(connote().args(arguments), 0);
         assert!(stdout.len() > 500, "{arguments:?}");
     }
+    // CI builds other models in; then the help must not name this one.
+    let (stdout, _) = run(connote().arg("--help"), 0);
+    let says_which = String::from_utf8_lossy(&stdout).contains("all-MiniLM-L6-v2");
+    assert_eq!(says_which, option_env!("CONNOTE_BUILTIN_MODEL").is_none_or(str::is_empty));
     let folder = tempfile::tempdir().expect("a folder");
     run(connote().arg("man").arg(folder.path()), 0);
     assert!(folder.path().join("connote-embed.1").is_file());

@@ -1,0 +1,97 @@
+//! Where results go: links, permissions, devices, and never over the texts.
+
+use std::fs;
+
+use super::{connote, lines, run};
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_and_permissions_stay() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().expect("a folder");
+    let (real, link) = (folder.path().join("real"), folder.path().join("link.jsonl"));
+    fs::create_dir(&real).expect("made");
+    let target = real.join("vectors.jsonl");
+    fs::write(&target, "old\n").expect("written");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).expect("set");
+    symlink("middle.jsonl", &link).expect("linked");
+    symlink("real/vectors.jsonl", folder.path().join("middle.jsonl")).expect("linked");
+    run(connote().args(["embed", "x", "--output"]).arg(&link), 0);
+    assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+    assert_eq!(lines(&fs::read(&target).expect("the file")).len(), 1);
+    assert_eq!(fs::metadata(&target).expect("the file").permissions().mode() & 0o777, 0o640);
+    // A link to what is not there yet makes it there.
+    fs::remove_file(&target).expect("removed");
+    run(connote().args(["embed", "x", "--output"]).arg(&link), 0);
+    assert_eq!(lines(&fs::read(&target).expect("the file")).len(), 1);
+    // A ring of links leads nowhere.
+    let ring = folder.path().join("ring.jsonl");
+    symlink("ring.jsonl", &ring).expect("linked");
+    let (_, stderr) = run(connote().args(["embed", "x", "--output"]).arg(&ring), 1);
+    assert!(stderr.contains("ring.jsonl"), "{stderr}");
+    assert_eq!(fs::read_dir(&real).expect("a folder").count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_texts_are_never_written_over() {
+    use std::os::unix::fs::symlink;
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts = folder.path().join("texts.jsonl");
+    let before = "{\"text\": \"precious\"}\n";
+    fs::write(&texts, before).expect("written");
+    let link = folder.path().join("link.jsonl");
+    symlink(&texts, &link).expect("linked");
+    let hard = folder.path().join("hard.jsonl");
+    fs::hard_link(&texts, &hard).expect("linked");
+    for command in [&["embed"][..], &["tokenize"], &["similar", "q"]] {
+        for output in [&texts, &link, &hard] {
+            let mut command_line = connote();
+            command_line.args(command).arg("--input").arg(&texts).arg("--output").arg(output);
+            let (_, stderr) = run(&mut command_line, 2);
+            assert!(stderr.contains("are read from this file"), "{stderr}");
+            assert_eq!(fs::read_to_string(&texts).expect("the file"), before);
+        }
+    }
+    let (reading, adding) =
+        (|| fs::File::open(&texts).expect("it opens"), || fs::File::options().append(true).open(&texts));
+    let streams = |arguments: &[&str], stdin: Stdio, stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_connote"));
+        command.arg("embed").args(arguments).env_remove("CONNOTE_MODEL").stdin(stdin).stdout(stdout);
+        let output = command.stderr(Stdio::null()).status().expect("it runs");
+        assert_eq!(output.code(), Some(2), "{arguments:?}");
+        assert_eq!(fs::read_to_string(&texts).expect("the file"), before);
+    };
+    let path = texts.to_str().expect("UTF-8");
+    streams(&["--input", path], Stdio::null(), adding().expect("it opens").into());
+    streams(&[], reading().into(), adding().expect("it opens").into());
+    streams(&["--output", path], reading().into(), Stdio::null());
+}
+
+#[test]
+fn a_file_without_an_ending_is_jsonl() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("vectors");
+    run(connote().args(["embed", "x", "--output"]).arg(&output), 0);
+    assert_eq!(lines(&fs::read(&output).expect("the file")).len(), 1);
+    if cfg!(unix) {
+        run(connote().args(["embed", "x", "--output", "/dev/null"]), 0);
+    }
+}
+
+#[test]
+fn every_command_with_rows_writes_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, command) in
+        [("embed", &["embed"][..]), ("tokenize", &["tokenize"]), ("similar", &["similar", "q"])]
+    {
+        let output = folder.path().join(name).with_extension("jsonl");
+        let (stdout, _) = run(connote().args(command).args(["one", "two", "-o"]).arg(&output), 0);
+        assert_eq!(stdout, b"", "{name}");
+        assert_eq!(lines(&fs::read(&output).expect("the file")).len(), 2, "{name}");
+    }
+    let output = folder.path().join("ids.txt");
+    run(connote().args(["tokenize", "one", "-o"]).arg(&output), 0);
+    assert!(fs::read_to_string(&output).expect("the file").contains("[CLS]:101"));
+}

@@ -1,0 +1,108 @@
+//! What rows of input may look like, and what comes back under which name.
+
+use super::{connote, lines, run};
+
+/// Every command gives back ids as they were written, even where the row is wrong.
+#[test]
+fn an_id_comes_out_to_the_last_digit() {
+    let ids =
+        ["123456789012345678901234567890", "-0", "1.10", "1e400", r#"{"b": 1,"a":  2}"#, r#""\u00e9\/""#];
+    let fine: String = ids.iter().map(|id| format!("{{\"id\": {id}, \"text\": \"x\"}}\n")).collect();
+    let wrong: String =
+        ids.iter().map(|id| format!("{{\"text\": \"\\udc00\", \"id\": {id}, \"more\": 1}}\n")).collect();
+    for command in [&["embed", "-q"][..], &["tokenize"], &["similar", "query"]] {
+        for (input, code) in [(&fine, 0), (&wrong, 3)] {
+            let mut command_line = connote();
+            command_line.args(command).args(["--input-format", "jsonl"]).write_stdin(input.as_str());
+            let (stdout, _) = run(&mut command_line, code);
+            let text = String::from_utf8(stdout).expect("UTF-8");
+            assert_eq!(text.lines().count(), ids.len(), "{command:?}");
+            for (line, id) in text.lines().zip(ids) {
+                assert!(line.starts_with(&format!("{{\"id\":{id},")), "{command:?}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_that_is_wrong_keeps_its_id_and_tells_its_line() {
+    let input = [
+        &b"{\"id\": \"a\", \"text\": 5}\n"[..],
+        b"{\"id\": \"b\", \"text\": \"x\", \"task\": \"poetry\"}\n",
+        b"\n",
+        b"{\"id\": \"c\", \"text\": \"\xff\"}\n",
+        b"[\"a text\", null, null, \"d\"]\n",
+        b"\"a text\"\n",
+        b"{\"id\": \"e\", \"text\": \"one two three four five six\"}\n",
+        b"{\"id\": \"f\", \"text\": \"x\", \"title\": \"T\"}\n",
+    ]
+    .concat();
+    let mut command = connote();
+    command.args(["embed", "-q", "--input-format", "jsonl", "--truncate", "error", "--max-tokens", "5"]);
+    let (stdout, _) = run(command.write_stdin(input), 3);
+    let told: Vec<(String, String, String)> = lines(&stdout)
+        .iter()
+        .map(|row| {
+            let error = &row["error"];
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            (row["id"].to_string(), text(&error["kind"]), text(&error["message"]))
+        })
+        .collect();
+    let expected = [
+        ("\"a\"", "invalid_request", "line 1: `text` is not a string"),
+        ("\"b\"", "invalid_request", "line 2: no task"),
+        ("\"c\"", "invalid_utf8", "line 4: not UTF-8"),
+        ("4", "invalid_json", "line 5: not a JSON object; write {\"text\": ...}"),
+        ("5", "invalid_json", "line 6: not a JSON object"),
+        ("\"e\"", "too_long", "line 7: the text has 8 tokens"),
+        ("\"f\"", "invalid_request", "line 8: a title is given"),
+    ];
+    assert_eq!(told.len(), expected.len());
+    for ((id, kind, message), expected) in told.iter().zip(expected) {
+        assert_eq!((id.as_str(), kind.as_str()), (expected.0, expected.1));
+        assert!(message.starts_with(expected.2), "{message}");
+    }
+    // Lines of text have theirs too; texts of the command line have none.
+    let limit = ["embed", "-q", "--truncate", "error", "--max-tokens", "5"];
+    let long = "one two three four five six";
+    for (line, begins) in [(true, "line 2: the text has"), (false, "the text has")] {
+        let mut command = connote();
+        match line {
+            true => command.args(limit).write_stdin(format!("x\n{long}\n")),
+            false => command.args(limit).args(["x", long]),
+        };
+        let (stdout, _) = run(&mut command, 3);
+        let message = lines(&stdout)[1]["error"]["message"].to_string();
+        assert!(message.starts_with(&format!("\"{begins}")), "{message}");
+    }
+}
+
+/// The built-in model's document prompt has no place for a title: one with words is refused.
+#[test]
+fn a_title_without_words_is_none() {
+    let plain = run(connote().args(["tokenize", "x"]), 0).0;
+    for title in ["", " \t\n"] {
+        assert_eq!(run(connote().args(["tokenize", "x", "--title", title]), 0).0, plain);
+        let row = serde_json::json!({"text": "x", "title": title}).to_string();
+        for command in ["tokenize", "embed"] {
+            let mut command_line = connote();
+            command_line.args([command, "--input-format", "jsonl"]).write_stdin(row.as_str());
+            run(&mut command_line, 0);
+        }
+    }
+    run(
+        connote()
+            .args(["tokenize", "--input-format", "jsonl"])
+            .write_stdin("{\"text\":\"x\",\"title\":\"T\"}"),
+        3,
+    );
+}
+
+#[test]
+fn none_is_a_task_in_any_case_wherever_it_stands() {
+    for none in ["none", "None", " NONE "] {
+        run(connote().args(["embed", "-q", "x", "--task", none]), 0);
+        let row = serde_json::json!({"text": "x", "task": none}).to_string();
+        run(connote().args(["embed", "-q", "--input-format", "jsonl"]).write_stdin(row), 0);
+    }
+}

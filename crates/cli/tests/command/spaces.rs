@@ -1,0 +1,53 @@
+//! Rows with tasks of their own: what is told of their vector spaces, and which titles they may have.
+
+use std::fs;
+use std::path::Path;
+
+use testkit::edit::Edit;
+use testkit::tiny::{self, GemmaKind, GemmaSize};
+
+use super::{connote, lines, run};
+
+/// A model with random weights that has the prompts of EmbeddingGemma, as it has its name and its shape.
+fn with_prompts(folder: &Path) -> std::path::PathBuf {
+    let size = GemmaSize { layers: 24, dim: 768, ..GemmaSize::default() };
+    let bytes = tiny::gemma_of(1, GemmaKind::WithHeads, size);
+    let path = folder.join("prompts.gguf");
+    let bytes = Edit::of(&bytes).key("general.name", "EmbeddingGemma 300M").bytes();
+    fs::write(&path, bytes).expect("written");
+    path
+}
+
+#[test]
+fn many_spaces_are_told_shortly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = with_prompts(folder.path());
+    let told = |count: usize| {
+        let row = |n: usize| format!("{{\"text\": \"a\", \"task\": \"custom:t{}\"}}\n", n % count);
+        let input: String = (0..2 * count).map(row).collect();
+        let mut command = connote();
+        command.args(["embed", "--input-format", "jsonl", "--model"]).arg(&model).write_stdin(input);
+        let (stdout, stderr) = run(&mut command, 0);
+        assert_eq!(stdout.iter().filter(|&&byte| byte == b'\n').count(), 2 * count);
+        stderr
+    };
+    let few = told(8);
+    assert!(few.matches("(task custom:t").count() == 8 && !few.contains("more"), "{few}");
+    let many = told(30);
+    assert!(many.matches("(task custom:t").count() == 8 && many.contains("and 22 more"), "{many}");
+}
+
+/// A title that only rows with a task of their own can use is no mistake; for plain lines it is.
+#[test]
+fn a_title_may_be_for_rows_that_are_documents() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = with_prompts(folder.path());
+    let options = ["--title", "T", "--task", "query", "--model"];
+    let rows = "{\"text\": \"a\", \"task\": \"document\"}\n{\"text\": \"b\"}\n";
+    let mut command = connote();
+    command.args(["tokenize", "--input-format", "jsonl"]).args(options).arg(&model).write_stdin(rows);
+    let (stdout, _) = run(&mut command, 3);
+    assert!(lines(&stdout)[0]["ids"].is_array() && lines(&stdout)[1]["error"].is_object());
+    let (stdout, _) = run(connote().args(["tokenize", "a"]).args(options).arg(&model), 2);
+    assert_eq!(stdout, b"");
+}

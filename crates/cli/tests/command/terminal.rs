@@ -1,0 +1,49 @@
+//! What a person sees at a terminal. `script` gives the command one.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use testkit::tiny::{self, GemmaKind};
+
+use super::{connote, run};
+
+/// What the command shows at a terminal of this width.
+fn shown(columns: usize, arguments: &str) -> String {
+    let line = format!("stty cols {columns} rows 24; '{}' {arguments}", env!("CARGO_BIN_EXE_connote"));
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    let output = command.env_remove("CONNOTE_MODEL").stdin(Stdio::null()).output().expect("script runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[test]
+fn inspect_wraps_at_the_terminals_width_and_nowhere_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tiny.gguf");
+    fs::write(&path, tiny::gemma(1, GemmaKind::WithoutHeads)).expect("written");
+    let report = shown(60, &format!("inspect '{}'", path.display()));
+    assert!(report.contains("Warning: "), "{report}");
+    let widest = report.lines().map(|line| line.trim_end().chars().count()).max();
+    assert!((40..=60).contains(&widest.expect("lines")), "{report}");
+    let (stdout, _) = run(connote().arg("inspect").arg(&path), 0);
+    let whole = String::from_utf8(stdout).expect("UTF-8");
+    assert!(whole.lines().any(|line| line.starts_with("Warning: ") && line.len() > 100), "{whole}");
+}
+
+#[test]
+fn a_prompt_without_words_is_said_in_words() {
+    let (stdout, _) = run(connote().arg("inspect"), 0);
+    let report = String::from_utf8(stdout).expect("UTF-8");
+    assert!(report.contains("(no words)") && !report.contains("\"\""), "{report}");
+}
+
+#[test]
+fn the_summary_tells_work_from_loading() {
+    let (_, stderr) = run(connote().args(["embed", "x"]), 0);
+    let (work, loading) = stderr.split_once(" (and ").expect("both");
+    assert!(work.contains("1 text, 3 tokens in ") && work.ends_with(" ms"), "{stderr}");
+    assert!(loading.contains(" to load the model)"), "{stderr}");
+}
