@@ -70,8 +70,7 @@ fn input(fields: &Fields<'_>, line: &str, number: usize) -> Result<Input, RowErr
     };
     let text = string("text", fields.text)?.ok_or_else(|| wrong("there is no `text`".to_owned()))?;
     let mut input = Input::new(text);
-    // A title without words is none.
-    if let Some(title) = string("title", fields.title)?.filter(|title| !title.trim().is_empty()) {
+    if let Some(title) = string("title", fields.title)? {
         input = input.title(title);
     }
     match string("task", fields.task)?.as_deref() {

@@ -37,6 +37,16 @@ fn many_spaces_are_told_shortly() {
     assert!(many.matches("(task custom:t").count() == 8 && many.contains("and 22 more"), "{many}");
 }
 
+/// A title makes texts documents; one without words does not.
+#[test]
+fn a_title_without_words_switches_no_prompt_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = with_prompts(folder.path());
+    let ids = |title: &[&str]| run(connote().args(["tokenize", "a", "--model"]).arg(&model).args(title), 0).0;
+    assert_eq!(ids(&["--title", " \t"]), ids(&[]));
+    assert_ne!(ids(&["--title", "T"]), ids(&[]));
+}
+
 /// A title that only rows with a task of their own can use is no mistake; for plain lines it is.
 #[test]
 fn a_title_may_be_for_rows_that_are_documents() {
