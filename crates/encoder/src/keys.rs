@@ -62,6 +62,15 @@ impl<'a> Keys<'a> {
         self.metadata.f32(&key)?.map_or(Ok(default), |v| positive(&key, v))
     }
 
+    /// A number where 0 and absent mean the same: none.
+    pub(crate) fn float_if_any(&self, key: &str) -> Result<Option<f32>, Error> {
+        let key = self.full(key);
+        match self.metadata.f32(&key)? {
+            None | Some(0.0) => Ok(None),
+            Some(value) => positive(&key, value).map(Some),
+        }
+    }
+
     pub(crate) fn flag_or(&self, key: &str, default: bool) -> Result<bool, Error> {
         Ok(self.metadata.bool(&self.full(key))?.unwrap_or(default))
     }

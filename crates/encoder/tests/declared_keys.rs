@@ -92,6 +92,11 @@ fn stretched_positions() {
         assert_changes("a linear factor", &bytes, kind(factor(8.0), "linear"));
         assert_keeps("a linear factor is the default", &factor(8.0).bytes(), kind(factor(8.0), "linear"));
         assert_keeps("a factor of 1", &bytes, factor(1.0));
+        assert_keeps("a factor of 0 is none", &bytes, factor(0.0));
+        let older = Edit::of(&bytes).key(&format!("{a}.rope.scale_linear"), 8.0f32);
+        assert_keeps("the factor by its older name", &factor(8.0).bytes(), older.clone());
+        let both = older.key(&format!("{a}.rope.scaling.factor"), 2.0f32);
+        assert_keeps("the newer name wins", &factor(2.0).bytes(), both);
         assert_keeps("a factor that is turned off", &bytes, kind(factor(8.0), "none"));
         assert_keeps("linear without a factor", &bytes, kind(Edit::of(&bytes), "linear"));
         // Layers with a window are not stretched.
@@ -232,6 +237,12 @@ fn keys_that_make_no_sense_are_refused_by_name() {
         edit("attention.sliding_window_pattern", vec!["a"; 7].into());
         edit("rope.scaling.type", "yarn".into());
         edit("attention.value_length", 4u32.into());
+        edit("attention.key_length_swa", 4u32.into());
+        edit("attention.value_length_swa", 4u32.into());
+        edit("rope.dimension_count_swa", 4u32.into());
+        if a == "gemma3" {
+            edit("attention.causal", false.into());
+        }
         for factor in [-1.0, f32::NAN, f32::INFINITY] {
             edit("rope.scaling.factor", factor.into());
             edit("rope.freq_base", factor.into());

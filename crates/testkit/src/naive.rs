@@ -47,7 +47,10 @@ impl Model<'_> {
     fn stretch(&self) -> f64 {
         let key = format!("{}.rope.scaling.type", self.architecture);
         match self.metadata().str(&key).expect("a string") {
-            None | Some("linear") => self.float("rope.scaling.factor").unwrap_or(1.0),
+            None | Some("linear") => {
+                let factors = ["rope.scaling.factor", "rope.scale_linear"].map(|key| self.float(key));
+                factors.into_iter().flatten().find(|&factor| factor != 0.0).unwrap_or(1.0)
+            }
             Some("none") => 1.0,
             Some(other) => panic!("no naive RoPE scaled by {other}"),
         }

@@ -29,6 +29,11 @@ pub(super) const GEMMA_EMBEDDING: Architecture = Architecture {
 pub(super) const GEMMA3: Architecture = Architecture {
     name: "gemma3",
     describe: |keys| {
+        if !keys.flag_or("attention.causal", true)? {
+            let what =
+                "is false: a bidirectional gemma3 is not supported; EmbeddingGemma files say gemma-embedding";
+            return Err(Error::key("gemma3.attention.causal", what));
+        }
         let window = keys.size_if_any("attention.sliding_window")?;
         let local = window.map_or(Mask::Causal, |width| Mask::CausalWindow { width });
         gemma("gemma3", keys, Mask::Causal, local)
@@ -54,9 +59,27 @@ fn gemma(architecture: &'static str, keys: &Keys<'_>, global: Mask, local: Mask)
     let layers = keys.size("block_count")?.min(513);
     let windowed = keys.windowed_layers("attention.sliding_window_pattern", layers, 6)?;
     let dims = keys.size_or("rope.dimension_count", head_dim)?;
+    for (own, other) in [
+        (head_dim, "attention.key_length_swa"),
+        (head_dim, "attention.value_length_swa"),
+        (dims, "rope.dimension_count_swa"),
+    ] {
+        let stated = keys.size_or(other, own)?;
+        if stated != own {
+            let what =
+                format!("is {stated}, other layers have {own}: layers of two widths are not supported");
+            return Err(Error::key(&format!("{architecture}.{other}"), what));
+        }
+    }
     // Only global layers are stretched; longer Gemma 3 models say so by a linear factor.
     let scale = match keys.text("rope.scaling.type")? {
-        None | Some("linear") => 1.0 / f64::from(keys.float_or("rope.scaling.factor", 1.0)?),
+        None | Some("linear") => {
+            let factor = keys.float_if_any("rope.scaling.factor")?;
+            // The key's name in older files.
+            let factor =
+                factor.map_or_else(|| keys.float_if_any("rope.scale_linear"), |factor| Ok(Some(factor)))?;
+            1.0 / f64::from(factor.unwrap_or(1.0))
+        }
         Some("none") => 1.0,
         Some(other) => {
             let what = format!("is `{other}`; this architecture is stretched linearly or not at all");
