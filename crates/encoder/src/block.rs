@@ -81,7 +81,7 @@ fn attention(
             normalise(kernels, &weights.query_norm, query_heads, config.head_dim);
             normalise(kernels, &weights.key_norm, key_heads, config.head_dim);
             if let Positions::Rope(_) = config.positions {
-                let (cos, sin) = workspace.ropes[layer.rope].at(position);
+                let (cos, sin) = workspace.ropes[layer.rope].1.at(position);
                 for head in query_heads
                     .chunks_exact_mut(config.head_dim)
                     .chain(key_heads.chunks_exact_mut(config.head_dim))

@@ -2,7 +2,7 @@
 
 use kernels::{PanelsF32, Quantized, RopeTable};
 
-use crate::config::{Config, Positions};
+use crate::config::{Config, Positions, Rope};
 
 /// Rows a feed-forward pass takes at a time, so that its scratch does not grow with the longest text.
 pub(crate) const ROW_BLOCK: usize = 512;
@@ -30,7 +30,7 @@ pub struct Workspace {
     /// Activations as integers, for products with quantised weights.
     pub(crate) quantized: Quantized,
     /// One table a kind of rotation, as long as the longest sequence so far.
-    pub(crate) ropes: Vec<RopeTable>,
+    pub(crate) ropes: Vec<(Rope, RopeTable)>,
 }
 
 impl Workspace {
@@ -50,10 +50,13 @@ impl Workspace {
         resize(&mut self.inner, tokens.min(ROW_BLOCK) * inner);
         resize(&mut self.scores, longest.min(QUERY_BLOCK) * longest);
         if let Positions::Rope(ropes) = &config.positions {
-            self.ropes.resize_with(ropes.len(), RopeTable::default);
-            for (table, rope) in self.ropes.iter_mut().zip(ropes) {
-                if table.positions() < longest {
+            // A workspace may serve one encoder after another: a table is kept only for the rotation it has.
+            self.ropes
+                .resize_with(ropes.len(), || (Rope { dims: 0, base: 1.0, scale: 1.0 }, RopeTable::default()));
+            for ((own, table), rope) in self.ropes.iter_mut().zip(ropes) {
+                if own != rope || table.positions() < longest {
                     *table = RopeTable::new(rope.dims, longest.next_power_of_two(), rope.base, rope.scale);
+                    own.clone_from(rope);
                 }
             }
         }

@@ -4,6 +4,7 @@ use connote_encoder::{Batch, Encoder, Pooling, Workspace};
 use gguf::Gguf;
 use kernels::{Kernels, Level};
 use proptest::prelude::*;
+use testkit::edit::Edit;
 use testkit::random::Random;
 use testkit::tiny::{self, GemmaKind};
 
@@ -102,9 +103,12 @@ fn a_batch_longer_than_a_block_of_rows_has_the_same_bits() {
 #[test]
 fn a_used_workspace_leaves_no_trace() {
     let mut random = Random::seeded(13);
-    for (name, bytes) in every_kind(3) {
+    // One workspace for models of other sizes, and of other rotations under one name.
+    let mut used = Workspace::new();
+    let gemma = tiny::gemma(3, GemmaKind::WithHeads);
+    let turned = Edit::of(&gemma).key("gemma-embedding.rope.freq_base_swa", 50.0f32).bytes();
+    for (name, bytes) in every_kind(3).into_iter().chain([("turned", turned), ("not turned", gemma)]) {
         let encoder = load(&bytes, levels().last().expect("a level"));
-        let mut used = Workspace::new();
         for length in [40, 3, 48, 1, 17] {
             let sequence = [ids(&mut random, length, encoder.vocabulary())];
             let fresh = run(&encoder, &sequence, Pooling::Mean, &mut Workspace::new());

@@ -1,6 +1,6 @@
 //! exp, erf and the activations built on them, branch-free so that they vectorise.
 
-/// `e^x`, relative error below 2 ulp; 0 below -87.3, saturates near `f32::MAX` above 88.7. NaN stays NaN.
+/// `e^x`, relative error below 2 ulp; 0 below -87.3, and held at e^88.37 (2.4e38) above. NaN stays NaN.
 ///
 /// `x = n ln 2 + r` (Cody and Waite, ln 2 in two parts), a polynomial of degree 6 in `r` fitted at
 /// Chebyshev nodes on `[-ln2/2, ln2/2]`, and `2^n` by its exponent bits.

@@ -25,7 +25,8 @@ pub(crate) fn quantize_body(x: &[f32], q: &mut [i16], scales: &mut [f32]) {
 pub(crate) fn quantize_to(limit: f32, x: &[f32], q: &mut [i16], scales: &mut [f32]) {
     // Adding 1.5 * 2^23 leaves the nearest integer in the low mantissa bits, in two's complement.
     const ROUND: f32 = 12_582_912.0;
-    assert!(x.len() <= q.len() && q.len() <= x.len() + 1, "quantize: {} values into {}", x.len(), q.len());
+    let padded = x.len().next_multiple_of(2);
+    assert!(q.len() == x.len() || q.len() == padded, "quantize: {} values into {}", x.len(), q.len());
     assert_eq!(scales.len(), q.len().div_ceil(DEPTH), "quantize: scales");
     if let Some(odd) = q.get_mut(x.len()) {
         *odd = 0;
@@ -36,7 +37,12 @@ pub(crate) fn quantize_to(limit: f32, x: &[f32], q: &mut [i16], scales: &mut [f3
             f32::from_bits(x.iter().fold(0, |largest, value| largest.max(value.to_bits() & 0x7fff_ffff)));
         let zero = largest < SMALLEST;
         *scale = if zero { 0.0 } else { largest / limit };
-        let inverse = if zero { 0.0 } else { limit / largest };
+        if zero || !largest.is_finite() {
+            // The scale says it all; integers made of NaN could be any.
+            q.fill(0);
+            continue;
+        }
+        let inverse = limit / largest;
         for (q, &value) in q.iter_mut().zip(x) {
             *q = (value * inverse + ROUND).to_bits() as i16;
         }

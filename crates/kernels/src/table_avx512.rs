@@ -1,4 +1,4 @@
-//! The AVX-512 level with VNNI: 512-bit vectors, `vpdpwssd` on 32 pairs' values at once.
+//! The AVX-512 level with VNNI: 512-bit vectors, `vpdpwssd` on 16 pairs at once.
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for the level
 
 use std::arch::x86_64::{

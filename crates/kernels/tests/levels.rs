@@ -135,7 +135,8 @@ fn integer_sums_never_overflow() {
 
 #[test]
 fn what_is_not_finite_stays_visible_in_integer_products() {
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+    let payloads = [0x7fc0_e000, 0x7fc0_7fff, 0xffff_ffff].map(f32::from_bits);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().chain(payloads) {
         let mut x = vec![1.0; 3 * 300];
         x[310] = bad;
         for kernels in levels() {

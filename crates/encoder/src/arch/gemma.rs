@@ -88,7 +88,7 @@ fn gemma(architecture: &'static str, keys: &Keys<'_>, global: Mask, local: Mask)
     };
     let global_base = f64::from(keys.float_or("rope.freq_base", 1_000_000.0)?);
     let local_base = f64::from(keys.float_or("rope.freq_base_swa", 10_000.0)?);
-    let score_width = if layers == LAYERS_27B { dim / heads } else { head_dim };
+    let score_width = if layers == LAYERS_27B { (dim / heads).max(1) } else { head_dim };
     Ok(Config {
         architecture,
         dim,
