@@ -28,10 +28,10 @@ type Payload = Box<dyn Any + Send>;
 
 /// Pauses that a caller waits for the last part before it lets others run on its core. Longer spinning was
 /// measured to hurt: the woken member had been put on the caller's core (540 us for a 10 us call).
-const CALLER_PAUSES: usize = if cfg!(loom) { 0 } else { 200 };
+const CALLER_PAUSES: usize = 200;
 
 /// Yields after that (about a millisecond) before the caller sleeps.
-const CALLER_YIELDS: usize = if cfg!(loom) { 0 } else { 1000 };
+const CALLER_YIELDS: usize = 1000;
 
 /// The closure, its lifetime erased, and into how many parts it is cut.
 #[derive(Clone, Copy)]
@@ -169,17 +169,16 @@ impl Call {
     /// Returns when every part of the open call is reported.
     fn wait(&self) {
         let over = || self.pending.load(Ordering::Acquire) == 0;
-        for _ in 0..CALLER_PAUSES {
+        // Loom tries every moment of waking by itself.
+        for look in (0..CALLER_PAUSES + CALLER_YIELDS).take_while(|_| !cfg!(loom)) {
             if over() {
                 return;
             }
-            std::hint::spin_loop();
-        }
-        for _ in 0..CALLER_YIELDS {
-            if over() {
-                return;
+            if look < CALLER_PAUSES {
+                std::hint::spin_loop();
+            } else {
+                thread::yield_now();
             }
-            thread::yield_now();
         }
         let mut sleep = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
         self.caller_sleeps.store(true, Ordering::Relaxed);

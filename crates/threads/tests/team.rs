@@ -184,7 +184,7 @@ fn concurrent_callers_all_finish() {
         }
     });
     assert_eq!(panics.into_inner(), 8 * 100);
-    assert_eq!(team.budget().free() + awake(&team), 2, "a seat was lost");
+    assert_eq!(awake(&team), 0, "a seat was lost");
 }
 
 /// Seats that idle members may still hold, counted by giving them time to sleep.
@@ -204,7 +204,8 @@ fn most_at_once(team: &Team, calls: usize) -> usize {
     for _ in 0..calls {
         team.run(16, &|_| {
             most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
-            thread::yield_now();
+            // Long enough to meet; yielding would wait for whatever else runs on the machine.
+            (0..100).for_each(|_| std::hint::spin_loop());
             now.fetch_sub(1, Relaxed);
         });
     }

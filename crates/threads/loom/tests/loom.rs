@@ -8,8 +8,8 @@ use connote_threads::{Budget, Team, TeamOptions};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-/// Tries all orders with up to three preemptions; the literature and loom's own guide find that enough to show
-/// nearly every fault, and without a bound these models do not end.
+/// Tries all orders with that many preemptions at most; loom's guide finds two or three enough to show nearly
+/// every fault, and without a bound these models do not end.
 fn model(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -25,6 +25,7 @@ fn team(threads: usize, cpus: usize) -> Team {
 /// that follows the call.
 struct Cells(Vec<UnsafeCell<usize>>);
 
+// SAFETY: loom's cell checks that every access is ordered; that is what these tests are for.
 unsafe impl Sync for Cells {}
 
 impl Cells {
@@ -33,10 +34,12 @@ impl Cells {
     }
 
     fn add(&self, part: usize) {
+        // SAFETY: only the thread that runs the part writes its cell, and loom fails if that is not so.
         self.0[part].with_mut(|cell| unsafe { *cell += part + 1 });
     }
 
     fn sums(&self) -> Vec<usize> {
+        // SAFETY: read after the call has ended, and loom fails if a write is not ordered before.
         self.0.iter().map(|cell| cell.with(|cell| unsafe { *cell })).collect()
     }
 }
@@ -51,6 +54,7 @@ fn every_part_once_and_seen_by_the_caller() {
     });
 }
 
+// Three preemptions: with two, loom does not reach a claim without Acquire (tried).
 #[test]
 fn a_late_member_never_sees_the_closure_of_a_call_that_is_over() {
     model(3, || {
