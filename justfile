@@ -30,6 +30,10 @@ fuzz target seconds="60":
     cargo run --release --package connote-testkit --example fuzz_seeds -- fuzz/corpus
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -rss_limit_mb=4096
 
+# Model-check the thread team
+loom:
+    RUSTFLAGS="--cfg loom" cargo test --release --manifest-path crates/threads/loom/Cargo.toml
+
 # Spearman on STS 2015 with one model file
 sts model:
     cargo run --release -p connote --example sts -- {{model}}

@@ -51,7 +51,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many threads work on a call, at most 1024. 0, the default: as many as this process may use.
+    /// How many threads work on a call, at most 1024. 0, the default: the cores this process may use, by its
+    /// affinity mask and cgroup quota, SMT siblings counted once, and no more than `CONNOTE_THREADS`,
+    /// `OMP_NUM_THREADS` or `RAYON_NUM_THREADS` say.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
@@ -101,8 +103,10 @@ impl Builder {
             );
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if self.threads == 0 { available() } else { self.threads.min(MOST_THREADS) };
+        let threads = match self.threads {
+            0 => threads::Topology::detect().workers(),
+            explicit => explicit.min(MOST_THREADS),
+        };
         Ok(Embedder {
             model,
             encoder,

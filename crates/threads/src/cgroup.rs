@@ -1,0 +1,156 @@
+//! What control groups leave a process: a quota of CPU time and a set of CPUs, of version 1 and 2.
+//!
+//! A process is in a group at some depth, and every group above it limits it too. Inside a container the path
+//! that `/proc/self/cgroup` gives may be the host's, while what is mounted begins at the container's own group;
+//! `/proc/self/mountinfo` tells where.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use crate::CpuSet;
+
+/// What all groups together allow.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Limits {
+    /// CPUs' worth of time, as 3.5; the smallest of all groups.
+    pub(crate) quota: Option<f64>,
+    /// CPUs the process may run on.
+    pub(crate) cpus: Option<CpuSet>,
+}
+
+/// The limits of this process, files being looked up under `root`. What is missing or unreadable limits nothing.
+pub(crate) fn limits(root: &Path) -> Limits {
+    let mut limits = Limits::default();
+    let groups = read(&root.join("proc/self/cgroup")).unwrap_or_default();
+    let mounts = read(&root.join("proc/self/mountinfo")).unwrap_or_default();
+    let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
+    for group in groups.lines().filter_map(Group::parse) {
+        let Some(mount) = mounts.iter().find(|mount| mount.holds(&group)) else { continue };
+        for folder in folders(root, mount, &group) {
+            limits.quota = smaller(limits.quota, quota(&folder, group.version_2()));
+        }
+        // The effective set of the group itself already is within those above.
+        if let Some(folder) = folders(root, mount, &group).next() {
+            limits.cpus = limits.cpus.or_else(|| cpu_set(&folder, group.version_2()));
+        }
+    }
+    limits
+}
+
+/// Reads a small text file; at most 1 MiB of it.
+pub(crate) fn read(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// A line of /proc/self/cgroup: `4:cpu,cpuacct:/docker/1f2e`, or `0::/user.slice` for version 2.
+struct Group<'a> {
+    controllers: &'a str,
+    path: &'a str,
+}
+
+impl<'a> Group<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.splitn(3, ':').skip(1);
+        Some(Self { controllers: fields.next()?, path: fields.next()? })
+    }
+
+    fn version_2(&self) -> bool {
+        self.controllers.is_empty()
+    }
+}
+
+/// A line of /proc/self/mountinfo about control groups:
+/// `31 23 0:28 /docker/1f2e /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu`.
+struct Mount {
+    /// The group that the mount point shows.
+    root: String,
+    point: String,
+    version_2: bool,
+    /// The controllers of a version 1 mount, among other options.
+    options: String,
+}
+
+impl Mount {
+    fn parse(line: &str) -> Option<Self> {
+        let (place, kind) = line.split_once(" - ")?;
+        let mut place = place.split(' ').skip(3);
+        let mut kind = kind.split(' ');
+        let version_2 = match kind.next()? {
+            "cgroup2" => true,
+            "cgroup" => false,
+            _ => return None,
+        };
+        Some(Self {
+            root: unescape(place.next()?),
+            point: unescape(place.next()?),
+            version_2,
+            options: kind.nth(1).unwrap_or_default().to_owned(),
+        })
+    }
+
+    fn holds(&self, group: &Group<'_>) -> bool {
+        let mine = |controller| self.options.split(',').any(|option| option == controller);
+        let wanted = ["cpu", "cpuset"];
+        match (self.version_2, group.version_2()) {
+            (true, true) => true,
+            (false, false) => group.controllers.split(',').any(|name| wanted.contains(&name) && mine(name)),
+            _ => false,
+        }
+    }
+}
+
+/// The kernel writes space, tab, newline and backslash in paths as three octal digits.
+fn unescape(path: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .into_iter()
+        .fold(path.to_owned(), |path, (code, plain)| path.replace(code, plain))
+}
+
+/// The group's folder and those above it up to the mount point, innermost first, all under `root`.
+fn folders(root: &Path, mount: &Mount, group: &Group<'_>) -> impl Iterator<Item = PathBuf> {
+    // A group outside what is mounted (a container that sees the host's paths, or `/..` from another
+    // namespace): the mount point is the nearest that can be read.
+    let inside = Path::new(group.path).strip_prefix(&mount.root).unwrap_or(Path::new(""));
+    let names: Vec<_> = inside.components().collect();
+    let plain = names.iter().all(|name| matches!(name, Component::Normal(_)));
+    let names: PathBuf = if plain { names.into_iter().collect() } else { PathBuf::new() };
+    let point = root.join(mount.point.trim_start_matches('/'));
+    let depth = names.components().count();
+    (0..=depth).map(move |up| names.ancestors().nth(up).map_or(point.clone(), |name| point.join(name)))
+}
+
+/// CPUs' worth of time that one group allows.
+fn quota(folder: &Path, version_2: bool) -> Option<f64> {
+    let (quota, period) = if version_2 {
+        // "350000 100000", or "max 100000" for no limit; the second number may be left out.
+        let text = read(&folder.join("cpu.max"))?;
+        let mut fields = text.split_whitespace();
+        (number(fields.next()?)?, fields.next().map_or(Some(100_000.0), number)?)
+    } else {
+        // A quota of -1 is none.
+        let number = |file| number(read(&folder.join(file))?.trim());
+        (number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
+    };
+    let cpus = quota / period;
+    (quota > 0.0 && period > 0.0 && cpus.is_finite()).then_some(cpus)
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse::<i64>().ok().map(|number| number as f64)
+}
+
+fn smaller(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn cpu_set(folder: &Path, version_2: bool) -> Option<CpuSet> {
+    let files: &[&str] =
+        if version_2 { &["cpuset.cpus.effective"] } else { &["cpuset.effective_cpus", "cpuset.cpus"] };
+    files.iter().filter_map(|file| CpuSet::parse(&read(&folder.join(file))?)).find(|cpus| !cpus.is_empty())
+}

@@ -1,0 +1,38 @@
+//! Threads and the machine they run on; what they compute is not known here.
+//!
+//! - [`Team`]: a few parked threads and a caller that share the parts of one call. Forking and joining costs
+//!   about a microsecond while the team is awake; at rest it costs nothing.
+//! - [`Budget`]: the CPUs that this process may use, shared by all teams and workers, so that nested and
+//!   concurrent use never runs more threads than there are CPUs.
+//! - [`Topology`]: cores, SMT siblings, NUMA nodes, affinity, cgroup limits, as facts a person can read.
+//! - [`CpuSet`] and [`pin_current_thread`]: pinning, which is off unless asked for.
+//!
+//! ```
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//! # use connote_threads as threads;
+//!
+//! let team = threads::Team::new(threads::Topology::detect().workers());
+//! let sum = AtomicUsize::new(0);
+//! team.run(100, &|part| {
+//!     sum.fetch_add(part, Ordering::Relaxed);
+//! });
+//! assert_eq!(sum.into_inner(), 4950);
+//! ```
+
+mod budget;
+mod call;
+mod cgroup;
+mod cpu_set;
+mod limits;
+mod pin;
+mod sleep;
+mod sync;
+mod team;
+mod topology;
+
+pub use budget::{Budget, Seat};
+pub use cpu_set::{CpuSet, MAX_CPUS};
+pub use limits::Limit;
+pub use pin::pin_current_thread;
+pub use team::{MAX_THREADS, PassGuard, Pinning, Team, TeamOptions};
+pub use topology::{Cpu, Node, Topology};
