@@ -93,7 +93,6 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
         |ids: &[u32]| ids.iter().filter_map(|&id| tokenizer.piece(id)).collect::<Vec<_>>().join(" ");
     let pooling = model.pooling();
     let mut warnings = model.warnings();
-    warnings.extend(pooling.as_ref().err().map(ToString::to_string));
     // Packing is the one way to know that every tensor is there and can be computed with.
     let mut builder = connote::Embedder::builder();
     if pooling.is_err() {
@@ -104,7 +103,7 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     about.insert("runs".to_owned(), json!(embedder.is_ok()));
     match &embedder {
         Ok(embedder) => {
-            warnings = [warnings, embedder.warnings()[model.warnings().len()..].to_vec()].concat();
+            warnings = embedder.warnings();
             let fingerprint = match &pooling {
                 Ok(_) => Some(embedder.fingerprint(&Options::new())?.to_string()),
                 Err(_) => None,
@@ -115,6 +114,7 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
             about.insert("why_not".to_owned(), json!(error.to_string()));
         }
     }
+    warnings.extend(pooling.as_ref().err().map(ToString::to_string));
     let prompts: Map<String, Value> = model.known().map_or_else(Map::new, |known| {
         let tasks =
             known.prompts.iter().map(|(task, template)| (task.to_string(), json!(template.to_string())));

@@ -1,6 +1,6 @@
 //! An opened model file: what it is, before any weight is packed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use encoder::{Config, Pooling, StatedPooling};
 use gguf::Gguf;
@@ -19,7 +19,6 @@ pub struct Model {
 
 struct Inner {
     gguf: Gguf,
-    path: Option<PathBuf>,
     /// The files, as they were when they were opened; empty for bytes in memory.
     files: Vec<Identity>,
     name: String,
@@ -42,7 +41,7 @@ impl Model {
         // A file replaced between the two looks is not known by its path.
         let files: Option<Vec<Identity>> = gguf.shards().map(|shard| Identity::of(shard.path()?)).collect();
         let files = files.filter(|files| files.first() == before.as_ref()).unwrap_or_default();
-        Self::new(gguf, Some(path), files)
+        Self::new(gguf, files)
     }
 
     /// Opens a GGUF file held in memory, at any alignment.
@@ -50,7 +49,7 @@ impl Model {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_bytes(bytes: impl Into<gguf::Bytes>) -> Result<Self, Error> {
-        Self::new(Gguf::from_bytes(bytes)?, None, Vec::new())
+        Self::new(Gguf::from_bytes(bytes)?, Vec::new())
     }
 
     /// The model built into this program.
@@ -63,7 +62,7 @@ impl Model {
         Self::from_bytes(MODEL)
     }
 
-    fn new(gguf: Gguf, path: Option<&Path>, files: Vec<Identity>) -> Result<Self, Error> {
+    fn new(gguf: Gguf, files: Vec<Identity>) -> Result<Self, Error> {
         let config = encoder::describe(&gguf)?;
         let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
         let name = gguf.metadata().str("general.name")?.unwrap_or("unnamed").to_owned();
@@ -73,8 +72,7 @@ impl Model {
         let has_dense_heads = last_head.is_some();
         let dimensions =
             last_head.and_then(|head| head.dims().get(1).copied()).map_or(config.dim, |d| d as usize);
-        let path = path.map(Path::to_owned);
-        let inner = Inner { gguf, path, files, name, config, tokenizer, known, dimensions, has_dense_heads };
+        let inner = Inner { gguf, files, name, config, tokenizer, known, dimensions, has_dense_heads };
         Ok(Self { inner: std::sync::Arc::new(inner) })
     }
 
@@ -85,7 +83,7 @@ impl Model {
 
     /// Where it was opened from; `None` for bytes in memory.
     pub fn path(&self) -> Option<&Path> {
-        self.inner.path.as_deref()
+        self.inner.gguf.shards().next().and_then(|shard| shard.path())
     }
 
     /// The files it was opened from, as they were then; none for bytes in memory.

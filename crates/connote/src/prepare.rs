@@ -23,10 +23,21 @@ impl Model {
     /// # Errors
     /// If the options make no sense for this model.
     pub fn tokenize(&self, input: &Input, options: &Options) -> Result<Vec<u32>, Error> {
-        let text = format!("{}{}", self.prompt_for(input, options)?, input.text);
-        let tokenizer = self.tokenizer();
-        Ok([tokenizer.prefix(), &tokenizer.encode(&text, options.special_tokens), tokenizer.suffix()]
-            .concat())
+        let prompt = self.prompt_for(input, options)?;
+        Ok(self.with_special_tokens(&self.encode(&prompt, input, options)))
+    }
+
+    /// Prompt and text as one, without special tokens around them.
+    fn encode(&self, prompt: &str, input: &Input, options: &Options) -> Vec<u32> {
+        let text: Cow<'_, str> = match prompt.is_empty() {
+            true => Cow::Borrowed(&input.text),
+            false => Cow::Owned(format!("{prompt}{}", input.text)),
+        };
+        self.tokenizer().encode(&text, options.special_tokens)
+    }
+
+    fn with_special_tokens(&self, ids: &[u32]) -> Vec<u32> {
+        [self.tokenizer().prefix(), ids, self.tokenizer().suffix()].concat()
     }
 
     /// Whether these options make sense for this model, whatever the texts.
@@ -47,15 +58,10 @@ impl Model {
     pub fn prepare(&self, input: &Input, options: &Options) -> Result<Prepared, Error> {
         let prompt = self.prompt_for(input, options)?;
         let room = self.room(options)?;
-        let text: Cow<'_, str> = match prompt.is_empty() {
-            true => Cow::Borrowed(&input.text),
-            false => Cow::Owned(format!("{prompt}{}", input.text)),
-        };
-        let tokenizer = self.tokenizer();
-        let mut ids = tokenizer.encode(&text, options.special_tokens);
+        let mut ids = self.encode(&prompt, input, options);
         let truncated = ids.len() > room;
         if truncated {
-            let specials = tokenizer.prefix().len() + tokenizer.suffix().len();
+            let specials = self.special_token_count();
             if options.truncation == Truncation::Error {
                 let (tokens, limit) = (ids.len() + specials, room + specials);
                 let message = format!(
@@ -75,7 +81,7 @@ impl Model {
             }
             ids.truncate(room);
         }
-        let ids = [tokenizer.prefix(), &ids, tokenizer.suffix()].concat();
+        let ids = self.with_special_tokens(&ids);
         if ids.is_empty() {
             let message =
                 "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
@@ -144,9 +150,13 @@ impl Model {
         })
     }
 
+    fn special_token_count(&self) -> usize {
+        self.tokenizer().prefix().len() + self.tokenizer().suffix().len()
+    }
+
     /// Tokens there is room for beside the special tokens.
     fn room(&self, options: &Options) -> Result<usize, Error> {
-        let specials = self.tokenizer().prefix().len() + self.tokenizer().suffix().len();
+        let specials = self.special_token_count();
         let limit = options.max_tokens.unwrap_or(self.max_tokens());
         if limit > self.context_length() {
             let message = format!(

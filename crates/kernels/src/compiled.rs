@@ -1,5 +1,19 @@
 //! Generic bodies compiled for a CPU level.
 
+/// Calls `$of::<R>` for the tile's rows, 1 to 6, which `check` asserted.
+macro_rules! by_rows {
+    ($of:ident, $tile:expr, $out:expr) => {
+        match $tile.rows {
+            1 => $of::<1>($tile, $out),
+            2 => $of::<2>($tile, $out),
+            3 => $of::<3>($tile, $out),
+            4 => $of::<4>($tile, $out),
+            5 => $of::<5>($tile, $out),
+            _ => $of::<6>($tile, $out),
+        }
+    };
+}
+
 /// Plain functions that run generic bodies compiled with the features of a level on. The compiler
 /// vectorises them; it never fuses a multiplication and an addition by itself, so their bits stay.
 macro_rules! compiled_with {

@@ -39,16 +39,7 @@ fn tile_f32(tile: &TileF32<'_>, out: &mut Sums) {
     tile.check(SHAPE);
     // SAFETY: this row of the table is only handed out where AVX2 and FMA were detected, and `check`
     // asserted that everything lies inside its slice.
-    unsafe {
-        match tile.rows {
-            1 => f32_of::<1>(tile, out),
-            2 => f32_of::<2>(tile, out),
-            3 => f32_of::<3>(tile, out),
-            4 => f32_of::<4>(tile, out),
-            5 => f32_of::<5>(tile, out),
-            _ => f32_of::<6>(tile, out),
-        }
-    }
+    unsafe { by_rows!(f32_of, tile, out) }
 }
 
 /// # Safety
@@ -96,16 +87,7 @@ fn store<const R: usize>(out: &mut Sums, sums: &[[__m256; 2]; R]) {
 fn tile_i16(tile: &TileI16<'_>, out: &mut Sums) {
     tile.check(SHAPE);
     // SAFETY: as in `tile_f32`.
-    unsafe {
-        match tile.rows {
-            1 => i16_of::<1>(tile, out),
-            2 => i16_of::<2>(tile, out),
-            3 => i16_of::<3>(tile, out),
-            4 => i16_of::<4>(tile, out),
-            5 => i16_of::<5>(tile, out),
-            _ => i16_of::<6>(tile, out),
-        }
-    }
+    unsafe { by_rows!(i16_of, tile, out) }
 }
 
 /// # Safety

@@ -14,16 +14,7 @@ fn tile_i16(tile: &TileI16<'_>, out: &mut Sums) {
     tile.check(SHAPE);
     // SAFETY: this row of the table is only handed out where AVX2, FMA and AVX-VNNI were detected, and
     // `check` asserted that everything lies inside its slice.
-    unsafe {
-        match tile.rows {
-            1 => i16_of::<1>(tile, out),
-            2 => i16_of::<2>(tile, out),
-            3 => i16_of::<3>(tile, out),
-            4 => i16_of::<4>(tile, out),
-            5 => i16_of::<5>(tile, out),
-            _ => i16_of::<6>(tile, out),
-        }
-    }
+    unsafe { by_rows!(i16_of, tile, out) }
 }
 
 /// # Safety
