@@ -4,6 +4,7 @@
 use connote_encoder::{Batch, Encoder, Pooling, Workspace};
 use connote_gguf::{Gguf, Value};
 use connote_kernels::{Kernels, Level};
+use connote_threads::Team;
 use connote_tokenizer::{SpecialTokens, Tokenizer};
 use libfuzzer_sys::fuzz_target;
 
@@ -24,10 +25,11 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(tokenizer) = &tokenizer {
         let _ = tokenizer.encode("the cat <bos> [SEP] \u{301}日", SpecialTokens::Parse);
     }
+    let team = Team::new(1);
     let Some(kernels) = Kernels::of(Level::Scalar) else { return };
-    let Ok(encoder) = Encoder::load(&gguf, kernels) else { return };
+    let Ok(encoder) = Encoder::load(&gguf, kernels, &team) else { return };
     // What loads, runs.
     let batch: Batch = [&[0u32, 0][..encoder.config().context_length.min(2)]].into_iter().collect();
-    let rows = encoder.forward(&batch, Pooling::Mean, &mut Workspace::new());
+    let rows = encoder.forward(&team, &batch, Pooling::Mean, &mut Workspace::new());
     assert_eq!(rows.len(), encoder.output_dim());
 });

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 
 use encoder::{Batch, Encoder, Pooling, Workspace};
 use kernels::{Kernels, Level};
+use threads::{Budget, Team};
 
 use crate::embedding::{Embedding, finish};
 use crate::error::{Error, ErrorKind};
@@ -31,7 +32,10 @@ pub struct Embedder {
     model: Model,
     encoder: Encoder,
     pooling: Pooling,
-    threads: usize,
+    /// All threads: they share the texts of a call, or the products of one text.
+    team: Team,
+    /// The calling thread alone, for a micro-batch beside which others run.
+    alone: Team,
     workspaces: Mutex<Vec<Workspace>>,
     cache: Option<PathBuf>,
     weights: OnceLock<fingerprint::Digest>,
@@ -95,7 +99,13 @@ impl Builder {
         let pooling = self.pooling.map_or_else(|| model.pooling(), Ok)?;
         let level = self.level.map_or_else(Level::chosen, Ok)?;
         let kernels = Kernels::of(level).ok_or(kernels::LevelError::Lacking(level))?;
-        let encoder = Encoder::load(model.gguf(), kernels)?;
+        let threads = self.threads.min(MOST_THREADS);
+        if threads > Budget::process().cpus() {
+            // Asked for by number: more than the machine seems to have.
+            Budget::process().set_cpus(threads);
+        }
+        let team = Team::new(threads);
+        let encoder = Encoder::load(model.gguf(), kernels, &team)?;
         let (words, rows) = (model.tokenizer().vocab_size(), encoder.vocabulary());
         if words > rows {
             let message = format!(
@@ -103,15 +113,12 @@ impl Builder {
             );
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
-        let threads = match self.threads {
-            0 => threads::Topology::detect().workers(),
-            explicit => explicit.min(MOST_THREADS),
-        };
         Ok(Embedder {
             model,
             encoder,
             pooling,
-            threads,
+            team,
+            alone: Team::new(1),
             workspaces: Mutex::default(),
             cache: self.cache.or_else(weight_hash::default_cache),
             weights: OnceLock::new(),
@@ -181,8 +188,7 @@ impl Embedder {
         let Request { inputs, options } = request.into();
         self.model.check_options(&options)?;
         let dimensions = self.model.check_dimensions(options.dimensions)?;
-        let workers = self.threads.min(inputs.len()).max(1);
-        let prepared = workers::map(&inputs, workers, |input| self.model.prepare(input, &options));
+        let prepared = workers::map(&inputs, &self.team, |input| self.model.prepare(input, &options));
 
         let mut results: Vec<Option<Result<Embedding, Error>>> = Vec::with_capacity(inputs.len());
         let mut jobs: Vec<(usize, Prepared)> = Vec::with_capacity(inputs.len());
@@ -196,18 +202,23 @@ impl Embedder {
             }
         }
         let lengths: Vec<usize> = jobs.iter().map(|(_, text)| text.ids.len()).collect();
+        let workers = self.team.threads().min(jobs.len()).max(1);
         let batches = plan(&lengths, token_budget(&lengths, workers));
-        let run = |batch: &[usize]| self.run(batch, &jobs, dimensions, &options);
-        for (job, result) in workers::settle(&batches, workers, run, |panic| Err(internal(panic))) {
+        // Texts side by side where there are enough for all threads, else all threads on each text.
+        let side_by_side = batches.len() >= self.team.threads();
+        let (outer, inner) = if side_by_side { (&self.team, &self.alone) } else { (&self.alone, &self.team) };
+        let run = |batch: &[usize]| self.run(inner, batch, &jobs, dimensions, &options);
+        for (job, result) in workers::settle(&batches, outer, run, |panic| Err(internal(panic))) {
             results[jobs[job].0] = Some(result);
         }
         let missing = || Err(Error::new(ErrorKind::Internal, "the text was not computed"));
         Ok(results.into_iter().map(|one| one.unwrap_or_else(missing)).collect())
     }
 
-    /// One micro-batch through the network.
+    /// One micro-batch through the network, on `team`.
     fn run(
         &self,
+        team: &Team,
         batch: &[usize],
         jobs: &[(usize, Prepared)],
         dimensions: usize,
@@ -215,7 +226,7 @@ impl Embedder {
     ) -> Vec<Result<Embedding, Error>> {
         let mut workspace = self.take_workspace();
         let packed: Batch = batch.iter().map(|&job| jobs[job].1.ids.as_slice()).collect();
-        let rows = self.encoder.forward(&packed, self.pooling, &mut workspace);
+        let rows = self.encoder.forward(team, &packed, self.pooling, &mut workspace);
         self.keep_workspace(workspace);
         let width = self.encoder.output_dim();
         let mut rest = rows.as_slice();
@@ -237,7 +248,7 @@ impl Embedder {
     /// Keeps scratch for the next call, as much as one call can use.
     fn keep_workspace(&self, workspace: Workspace) {
         let mut free = self.workspaces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if free.len() < self.threads {
+        if free.len() < self.team.threads() {
             free.push(workspace);
         }
     }
@@ -259,7 +270,7 @@ impl Embedder {
 
     /// Threads that work on a call.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.team.threads()
     }
 
     /// Bytes of memory that the packed weights take.

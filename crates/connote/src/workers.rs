@@ -3,33 +3,22 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-/// `work` on every item, by up to `workers` threads (this one included) that claim items in order. The
-/// results are in the items' order; an item whose work panicked gives the panic's message.
+use threads::Team;
+
+/// `work` on every item, by the team's threads, which claim items in order. The results are in the items'
+/// order; an item whose work panicked gives the panic's message.
 pub(crate) fn map<T: Sync, R: Send + Sync>(
     items: &[T],
-    workers: usize,
+    team: &Team,
     work: impl Fn(&T) -> R + Sync,
 ) -> Vec<Result<R, String>> {
     let results: Vec<OnceLock<Result<R, String>>> = items.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    let claim = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else { break };
-            // Nothing the work touches outlives a panic half-written: its scratch is dropped with it.
-            let result = catch_unwind(AssertUnwindSafe(|| work(item))).map_err(|panic| message(&*panic));
-            let _ = results[index].set(result);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..workers.min(items.len()) {
-            // If the system has no thread to give, the others do its share.
-            let _ = thread::Builder::new().name("connote-worker".to_owned()).spawn_scoped(scope, claim);
-        }
-        claim();
+    team.run(items.len(), &|index| {
+        // Nothing the work touches outlives a panic half-written: its scratch is dropped with it.
+        let work = || work(&items[index]);
+        let result = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(&*panic));
+        let _ = results[index].set(result);
     });
     let missing = || Err("no worker took it".to_owned());
     results.into_iter().map(|result| result.into_inner().unwrap_or_else(missing)).collect()
@@ -39,20 +28,20 @@ pub(crate) fn map<T: Sync, R: Send + Sync>(
 /// one, so that only the job at fault gets `failed`.
 pub(crate) fn settle<R: Send + Sync>(
     batches: &[Vec<usize>],
-    workers: usize,
+    team: &Team,
     run: impl Fn(&[usize]) -> Vec<R> + Sync,
     failed: impl Fn(&str) -> R,
 ) -> Vec<(usize, R)> {
     let mut settled = Vec::new();
     let mut again: Vec<Vec<usize>> = Vec::new();
-    for (batch, outcome) in batches.iter().zip(map(batches, workers, |batch| run(batch))) {
+    for (batch, outcome) in batches.iter().zip(map(batches, team, |batch| run(batch))) {
         match outcome {
             Ok(results) => settled.extend(batch.iter().copied().zip(results)),
             Err(panic) if batch.len() <= 1 => settled.extend(batch.iter().map(|&job| (job, failed(&panic)))),
             Err(_) => again.extend(batch.iter().map(|&job| vec![job])),
         }
     }
-    for (batch, outcome) in again.iter().zip(map(&again, workers, |batch| run(batch))) {
+    for (batch, outcome) in again.iter().zip(map(&again, team, |batch| run(batch))) {
         let result = outcome.map(|results| results.into_iter().next());
         settled.push((
             batch[0],
@@ -74,6 +63,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::{map, settle};
+    use threads::Team;
 
     #[test]
     fn a_panic_costs_its_own_job_and_not_its_batch() {
@@ -82,7 +72,7 @@ mod tests {
             assert!(!batch.contains(&7) && !batch.contains(&5), "cannot");
             batch.iter().map(|job| Ok(job * 10)).collect()
         };
-        let mut settled = settle(&batches, 3, run, |panic| Err(panic.to_owned()));
+        let mut settled = settle(&batches, &Team::new(3), run, |panic| Err(panic.to_owned()));
         settled.sort();
         for (place, (job, result)) in settled.into_iter().enumerate() {
             assert_eq!(place, job);
@@ -96,7 +86,7 @@ mod tests {
     #[test]
     fn results_are_in_order_and_a_panic_costs_one_item() {
         let items: Vec<usize> = (0..100).collect();
-        let results = map(&items, 4, |&item| {
+        let results = map(&items, &Team::new(4), |&item| {
             assert!(item != 42, "no answer");
             item * 2
         });

@@ -1,14 +1,18 @@
 //! The encoder: a loaded model that turns batches into vectors.
 
 use gguf::Gguf;
-use kernels::{Kernels, Rows, RowsMut, linear};
+use kernels::{Ending, Kernels, RowsMut, linear};
+use threads::{Chunks, Team};
 
 use crate::arch;
+use crate::attention::Runs;
 use crate::batch::Batch;
-use crate::block;
+use crate::block::{self, Block};
+use crate::compute::Compute;
 use crate::config::Config;
 use crate::error::Error;
 use crate::pooling::Pooling;
+use crate::profile::Work;
 use crate::tensors::Matrix;
 use crate::weights::Weights;
 use crate::workspace::Workspace;
@@ -25,18 +29,18 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Reads and packs the weights. The embedding table stays where it is and is decoded a row a token.
+    /// Reads and packs the weights, on the team. The embedding table stays where it is and is decoded a row a token.
     ///
     /// # Errors
     /// If a key or tensor is missing, misshapen, or of a type that cannot be computed with.
-    pub fn load(gguf: &Gguf, kernels: &'static Kernels) -> Result<Self, Error> {
+    pub fn load(gguf: &Gguf, kernels: &'static Kernels, team: &Team) -> Result<Self, Error> {
         let config = arch::describe(gguf)?;
         let name = "token_embd.weight";
         let table =
             gguf.tensor(name).ok_or_else(|| Error::tensor(name, "is missing; the file holds no weights"))?;
         let vocabulary = Matrix::new(table, config.dim, None)?.rows();
         let embeddings = table.index();
-        let (weights, unread) = Weights::load(gguf, &config)?;
+        let (weights, unread) = Weights::load(gguf, &config, Compute { kernels, team })?;
         Ok(Self { gguf: gguf.clone(), config, kernels, weights, embeddings, vocabulary, unread })
     }
 
@@ -71,38 +75,86 @@ impl Encoder {
         self.weights.bytes()
     }
 
-    /// Runs a batch. The result has, sequence after sequence, `pooling.rows(tokens)` rows of
-    /// [`output_dim`](Self::output_dim) values, not normalised.
+    /// Multiply-adds of the layers' weights for one token; attention comes on top.
+    pub fn macs_a_token(&self) -> u64 {
+        self.weights.layers.iter().map(crate::weights::LayerWeights::macs).sum()
+    }
+
+    /// Runs a batch, on the team. The result has, sequence after sequence, `pooling.rows(tokens)` rows of
+    /// [`output_dim`](Self::output_dim) values, not normalised; the same bits with any team.
     ///
     /// # Panics
     /// If an id is not in the vocabulary, or a sequence is longer than learned positions reach.
-    pub fn forward(&self, batch: &Batch, pooling: Pooling, workspace: &mut Workspace) -> Vec<f32> {
-        let longest = batch.sequences().map(|sequence| sequence.len()).max().unwrap_or(0);
-        workspace.prepare(&self.config, batch.tokens(), longest);
-        self.embed(batch, &mut workspace.residual);
-        for (layer, weights) in self.config.layers.iter().zip(&self.weights.layers) {
-            block::run(self.kernels, &self.config, layer, weights, batch, workspace);
-        }
+    pub fn forward(
+        &self,
+        team: &Team,
+        batch: &Batch,
+        pooling: Pooling,
+        workspace: &mut Workspace,
+    ) -> Vec<f32> {
+        let _awake = (team.threads() > 1).then(|| team.pass());
+        let on = Compute { kernels: self.kernels, team };
         let dim = self.config.dim;
-        block::normalise(self.kernels, &self.weights.output_norm, &mut workspace.residual, dim);
-        let mut pooled = Vec::with_capacity(batch.len() * dim);
-        for sequence in batch.sequences() {
-            pooling.pool(&workspace.residual[sequence.start * dim..sequence.end * dim], dim, &mut pooled);
+        workspace.profile.begin();
+        workspace.prepare(&self.config, batch);
+        self.embed(on, batch, workspace);
+        workspace.profile.lap(Work::Embedding);
+
+        let runs = Runs::all(batch.sequences());
+        let mut rows = batch.tokens();
+        let layers = &self.weights.layers;
+        if let Some(first) = layers.first() {
+            block::turn(on, None, &first.attention_norms, first.qkv.layout(), dim, 0..rows, workspace);
         }
-        self.project(pooled, workspace)
+        for (index, (layer, weights)) in self.config.layers.iter().zip(layers).enumerate() {
+            let block = Block { on, config: &self.config, layer, weights };
+            let next = layers.get(index + 1);
+            match pooling.only_row().filter(|_| next.is_none()) {
+                None => block.attention(&runs, workspace),
+                Some(row) => {
+                    block.attention_of_one_each(&Runs::one_each(batch.sequences(), row), workspace);
+                    rows = batch.len();
+                }
+            }
+            block.feed_forward(rows, workspace);
+            let leaving = &weights.feed_forward_norms;
+            match next {
+                Some(next) => {
+                    let (entering, layout) = (&next.attention_norms, next.qkv.layout());
+                    block::turn(on, Some(leaving), entering, layout, dim, 0..rows, workspace);
+                }
+                None => block::turn_out(on, leaving, dim, rows, workspace),
+            }
+        }
+
+        let residual = &mut workspace.residual[..rows * dim];
+        block::normalise(on, &self.weights.output_norm, residual, dim);
+        let mut pooled = Vec::with_capacity(batch.len() * dim);
+        if rows == batch.len() {
+            // A row a sequence: any pooling takes that.
+            pooled.extend_from_slice(residual);
+        } else {
+            for sequence in batch.sequences() {
+                pooling.pool(&residual[sequence.start * dim..sequence.end * dim], dim, &mut pooled);
+            }
+        }
+        let vectors = self.project(on, pooled, workspace);
+        workspace.profile.lap(Work::Pooling);
+        vectors
     }
 
     /// Embedding rows: token, position, type, scale, norm.
-    fn embed(&self, batch: &Batch, rows: &mut [f32]) {
+    fn embed(&self, on: Compute<'_>, batch: &Batch, workspace: &mut Workspace) {
         let dim = self.config.dim;
         // The shape was checked at load, so this cannot fail any more.
         let Ok(table) = Matrix::new(self.gguf.tensor_at(self.embeddings), dim, Some(self.vocabulary)) else {
             unreachable!("the embedding table changed its shape")
         };
-        for sequence in batch.sequences() {
-            let ids = &batch.ids()[sequence.clone()];
-            let rows = &mut rows[sequence.start * dim..sequence.end * dim];
-            for (position, (&id, row)) in ids.iter().zip(rows.chunks_exact_mut(dim)).enumerate() {
+        let (ids, positions) = (batch.ids(), &workspace.positions);
+        let each = on.team.rows_a_part(ids.len());
+        on.team.for_each(Chunks::new(&mut workspace.residual, each * dim), |part, rows| {
+            let tokens = ids.iter().zip(positions).skip(part * each);
+            for ((&id, &position), row) in tokens.zip(rows.chunks_exact_mut(dim)) {
                 assert!((id as usize) < self.vocabulary, "token id {id} is not below {}", self.vocabulary);
                 table.decode_row(id as usize, row);
                 if self.config.embedding_scale != 1.0 {
@@ -115,18 +167,17 @@ impl Encoder {
                     (self.kernels.add)(row, &self.weights.positions[position * dim..][..dim]);
                 }
             }
-            block::normalise(self.kernels, &self.weights.embedding_norm, rows, dim);
-        }
+            block::normalise(on, &self.weights.embedding_norm, rows, dim);
+        });
     }
 
     /// The dense heads.
-    fn project(&self, mut vectors: Vec<f32>, workspace: &mut Workspace) -> Vec<f32> {
+    fn project(&self, on: Compute<'_>, mut vectors: Vec<f32>, workspace: &mut Workspace) -> Vec<f32> {
         for head in &self.weights.heads {
-            let count = vectors.len() / head.inputs();
-            let mut out = vec![0.0; count * head.outputs()];
-            let rows = Rows::new(&vectors, head.inputs());
-            let mut out_rows = RowsMut::new(&mut out, head.outputs());
-            linear(self.kernels, rows, head, &mut workspace.quantized, &mut out_rows);
+            workspace.activations.fill_from(on.kernels, on.team, head.layout(), &vectors, head.inputs());
+            let mut out = vec![0.0; workspace.activations.count() * head.outputs()];
+            let mut rows = RowsMut::new(&mut out, head.outputs());
+            linear(on.kernels, on.team, &workspace.activations, head, Ending::Write, &mut rows);
             vectors = out;
         }
         vectors

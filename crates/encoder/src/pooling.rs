@@ -1,6 +1,7 @@
 //! From a sequence's rows to its vector.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 /// How the rows of a sequence become one vector.
@@ -33,6 +34,16 @@ impl Pooling {
     /// Vectors that a sequence of `tokens` tokens gives.
     pub fn rows(self, tokens: usize) -> usize {
         if self == Pooling::None { tokens } else { 1 }
+    }
+
+    /// The one row of each sequence that this takes, of the batch's rows that the sequence is; `None` if it
+    /// takes more.
+    pub(crate) fn only_row(self) -> Option<fn(&Range<usize>) -> usize> {
+        match self {
+            Pooling::Mean | Pooling::None => None,
+            Pooling::Cls => Some(|sequence| sequence.start),
+            Pooling::Last => Some(|sequence| sequence.end - 1),
+        }
     }
 
     /// Appends the pooled rows of one sequence. `rows` is `tokens x dim`, not empty.

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use gguf::{Gguf, Tensor};
-use kernels::Weights;
 use kernels::decode::decoder;
+use kernels::{Layout, Order, Part, Weights};
 
+use crate::compute::Compute;
 use crate::error::Error;
 
 /// Reads tensors and keeps account of what was read.
@@ -61,25 +62,34 @@ impl<'a> Tensors<'a> {
         values(self.required(name)?, &[dim, rows])
     }
 
-    /// Weight matrices with the same inputs, packed as one: the outputs of the first, then of the next.
-    /// Each part is `(name, outputs)`.
-    pub(crate) fn panels(&self, inputs: usize, parts: &[(String, usize)]) -> Result<Weights, Error> {
+    /// Weight matrices with the same inputs, packed as one with their biases. Each part is `(stem, outputs)`;
+    /// a part without a bias has none, or zeros beside others' biases.
+    pub(crate) fn panels(
+        &self,
+        on: Compute<'_>,
+        order: Order,
+        inputs: usize,
+        parts: &[(String, usize)],
+    ) -> Result<Weights, Error> {
         let mut matrices = Vec::with_capacity(parts.len());
-        let mut exact = true;
-        for (name, outputs) in parts {
-            let tensor = self.required(name)?;
-            exact &= Weights::wants_f32(tensor.ty());
-            matrices.push((Matrix::new(tensor, inputs, Some(*outputs))?, *outputs));
+        let mut biases = Vec::with_capacity(parts.len());
+        let mut types = Vec::with_capacity(parts.len());
+        for (stem, outputs) in parts {
+            let tensor = self.required(&format!("{stem}.weight"))?;
+            types.push(tensor.ty());
+            matrices.push(Matrix::new(tensor, inputs, Some(*outputs))?);
+            biases.push(self.vector_if_any(&format!("{stem}.bias"), *outputs)?);
         }
-        let total = parts.iter().map(|(_, outputs)| outputs).sum();
-        Ok(Weights::pack(exact, total, inputs, |mut output, row| {
-            for (matrix, outputs) in &matrices {
-                if output < *outputs {
-                    return matrix.decode_row(output, row);
-                }
-                output -= outputs;
-            }
-        }))
+        let decoders: Vec<_> =
+            matrices.iter().map(|matrix| |row: usize, out: &mut [f32]| matrix.decode_row(row, out)).collect();
+        let parts: Vec<Part<'_>> = parts
+            .iter()
+            .zip(&decoders)
+            .zip(&biases)
+            .map(|(((_, outputs), decode), bias)| Part { outputs: *outputs, decode, bias })
+            .collect();
+        let layout = Layout::of(on.kernels, types);
+        Ok(Weights::pack(on.kernels, on.team, layout, order, inputs, &parts))
     }
 }
 

@@ -1,8 +1,9 @@
 //! A model's weights, packed once.
 
 use gguf::Gguf;
-use kernels::Kernels;
+use kernels::{Kernels, Order};
 
+use crate::compute::Compute;
 use crate::config::{BlockNorms, Config, Norm, Positions};
 use crate::error::Error;
 use crate::tensors::{Matrix, Tensors};
@@ -22,14 +23,14 @@ pub(crate) struct Weights {
 /// One block. Q, K and V are one matrix, gate and up are one matrix, whatever the file has.
 pub(crate) struct LayerWeights {
     pub(crate) attention_norms: BranchNorms,
-    pub(crate) qkv: Linear,
+    pub(crate) qkv: kernels::Weights,
     pub(crate) query_norm: Option<NormWeights>,
     pub(crate) key_norm: Option<NormWeights>,
-    pub(crate) attention_output: Linear,
+    pub(crate) attention_output: kernels::Weights,
     pub(crate) feed_forward_norms: BranchNorms,
-    /// The gate first, where there is one, then up.
-    pub(crate) up: Linear,
-    pub(crate) down: Linear,
+    /// Up; by turns with the gate, where there is one.
+    pub(crate) up: kernels::Weights,
+    pub(crate) down: kernels::Weights,
 }
 
 /// The norms around one branch.
@@ -37,12 +38,6 @@ pub(crate) struct BranchNorms {
     pub(crate) before: Option<NormWeights>,
     pub(crate) after: Option<NormWeights>,
     pub(crate) after_residual: Option<NormWeights>,
-}
-
-/// A matrix with its bias, which is empty where the file has none.
-pub(crate) struct Linear {
-    pub(crate) weight: kernels::Weights,
-    pub(crate) bias: Vec<f32>,
 }
 
 /// The weights of one norm.
@@ -73,7 +68,7 @@ impl NormWeights {
 
 impl Weights {
     /// Reads and packs; also gives the names of tensors that nothing read.
-    pub(crate) fn load(gguf: &Gguf, config: &Config) -> Result<(Self, Vec<String>), Error> {
+    pub(crate) fn load(gguf: &Gguf, config: &Config, on: Compute<'_>) -> Result<(Self, Vec<String>), Error> {
         let tensors = Tensors::new(gguf);
         let (t, dim) = (&tensors, config.dim);
         for name in config.ignored {
@@ -98,36 +93,46 @@ impl Weights {
             },
             embedding_norm: norm(config.norms.embedding)?,
             layers: (0..config.layers.len())
-                .map(|layer| LayerWeights::load(t, config, layer))
+                .map(|layer| LayerWeights::load(t, config, layer, on))
                 .collect::<Result<_, _>>()?,
             output_norm: norm(config.norms.output)?,
-            heads: load_heads(t, config)?,
+            heads: load_heads(t, config, on)?,
         };
         Ok((weights, tensors.unread()))
     }
 
     /// Bytes of packed matrices.
     pub(crate) fn bytes(&self) -> usize {
-        let layers = self
-            .layers
+        self.layers
             .iter()
-            .flat_map(|layer| [&layer.qkv, &layer.attention_output, &layer.up, &layer.down]);
-        layers.map(|linear| &linear.weight).chain(&self.heads).map(kernels::Weights::bytes).sum()
+            .flat_map(LayerWeights::matrices)
+            .chain(&self.heads)
+            .map(kernels::Weights::bytes)
+            .sum()
     }
 }
 
 impl LayerWeights {
-    fn load(tensors: &Tensors<'_>, config: &Config, layer: usize) -> Result<Self, Error> {
+    fn matrices(&self) -> [&kernels::Weights; 4] {
+        [&self.qkv, &self.attention_output, &self.up, &self.down]
+    }
+
+    /// Multiply-adds of the matrices, for a token.
+    pub(crate) fn macs(&self) -> u64 {
+        self.matrices().into_iter().map(kernels::Weights::macs).sum()
+    }
+
+    fn load(tensors: &Tensors<'_>, config: &Config, layer: usize, on: Compute<'_>) -> Result<Self, Error> {
         let stem = |name: &str| format!("blk.{layer}.{name}");
         let norms = |names: &BlockNorms| BranchNorms::load(tensors, config, layer, names);
         let head_norm = |name: &str| {
             let load = || NormWeights::load(tensors, config.norm, &stem(name), config.head_dim);
             config.qk_norm.then(load).transpose()
         };
-        let linear = |inputs, parts: &[(&str, usize)]| {
+        let linear = |order, inputs, parts: &[(&str, usize)]| {
             let parts: Vec<(String, usize)> =
                 parts.iter().map(|&(name, outputs)| (stem(name), outputs)).collect();
-            Linear::load(tensors, inputs, &parts)
+            tensors.panels(on, order, inputs, &parts)
         };
         let (dim, inner) = (config.dim, config.feed_forward.dim);
         let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
@@ -138,13 +143,16 @@ impl LayerWeights {
         let is_gated = config.feed_forward.activation.is_gated();
         Ok(Self {
             attention_norms: norms(&config.norms.attention)?,
-            qkv: linear(dim, if is_fused { &fused } else { &split })?,
+            qkv: linear(Order::Joined, dim, if is_fused { &fused } else { &split })?,
             query_norm: head_norm("attn_q_norm")?,
             key_norm: head_norm("attn_k_norm")?,
-            attention_output: linear(queries, &[("attn_output", dim)])?,
+            attention_output: linear(Order::Joined, queries, &[("attn_output", dim)])?,
             feed_forward_norms: norms(&config.norms.feed_forward)?,
-            up: linear(dim, if is_gated { &gate_and_up } else { &gate_and_up[1..] })?,
-            down: linear(inner, &[("ffn_down", dim)])?,
+            up: match is_gated {
+                true => linear(Order::Alternating, dim, &gate_and_up)?,
+                false => linear(Order::Joined, dim, &gate_and_up[1..])?,
+            },
+            down: linear(Order::Joined, inner, &[("ffn_down", dim)])?,
         })
     }
 }
@@ -165,43 +173,31 @@ impl BranchNorms {
     }
 }
 
-impl Linear {
-    /// Parts are `(stem, outputs)`. If any part has a bias, the others' is zero.
-    fn load(tensors: &Tensors<'_>, inputs: usize, parts: &[(String, usize)]) -> Result<Self, Error> {
-        let names: Vec<(String, usize)> =
-            parts.iter().map(|(stem, outputs)| (format!("{stem}.weight"), *outputs)).collect();
-        let weight = tensors.panels(inputs, &names)?;
-        let mut bias = Vec::new();
-        let mut biased = false;
-        for (stem, outputs) in parts {
-            let part = tensors.vector_if_any(&format!("{stem}.bias"), *outputs)?;
-            biased |= !part.is_empty();
-            bias.extend(if part.is_empty() { vec![0.0; *outputs] } else { part });
-        }
-        Ok(Self { weight, bias: if biased { bias } else { Vec::new() } })
-    }
-}
-
 /// All dense heads, or none. Each reads what the one before gives.
-fn load_heads(tensors: &Tensors<'_>, config: &Config) -> Result<Vec<kernels::Weights>, Error> {
-    let names: Vec<String> = config.dense_heads.names.iter().map(|name| format!("{name}.weight")).collect();
-    let there = names.iter().filter(|name| tensors.optional(name).is_some()).count();
+fn load_heads(
+    tensors: &Tensors<'_>,
+    config: &Config,
+    on: Compute<'_>,
+) -> Result<Vec<kernels::Weights>, Error> {
+    let names = config.dense_heads.names;
+    let weight = |name: &str| format!("{name}.weight");
+    let there = names.iter().filter(|name| tensors.optional(&weight(name)).is_some()).count();
     if there == 0 {
         return Ok(Vec::new());
     }
     let mut heads = Vec::with_capacity(names.len());
     let mut width = config.dim;
     for name in names {
-        let outputs = match tensors.required(&name)?.dims() {
+        let outputs = match tensors.required(&weight(name))?.dims() {
             &[_, outputs] if outputs > 0 && outputs <= 1 << 24 => outputs as usize,
             dims => {
                 return Err(Error::tensor(
-                    &name,
+                    &weight(name),
                     format!("has the shape {dims:?}; a dense head is a matrix"),
                 ));
             }
         };
-        heads.push(tensors.panels(width, &[(name, outputs)])?);
+        heads.push(tensors.panels(on, Order::Joined, width, &[((*name).to_owned(), outputs)])?);
         width = outputs;
     }
     Ok(heads)

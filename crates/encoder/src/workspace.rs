@@ -1,13 +1,16 @@
 //! Scratch of one worker, sized by use and kept.
 
-use kernels::{PanelsF32, Quantized, RopeTable};
+use kernels::{Activations, RopeTable};
 
+use crate::attention::Scratch;
+use crate::batch::Batch;
 use crate::config::{Config, Positions, Rope};
+use crate::profile::Profile;
 
 /// Rows a feed-forward pass takes at a time, so that its scratch does not grow with the longest text.
 pub(crate) const ROW_BLOCK: usize = 512;
-/// Queries that attend at a time: bounds the scores.
-pub(crate) const QUERY_BLOCK: usize = 64;
+/// Queries that attend at a time: bounds the scores. Whole tiles of 12 and of 6 rows.
+pub(crate) const QUERY_BLOCK: usize = 48;
 
 /// Scratch for forward passes, one a worker. It grows to the largest batch it has seen and stays.
 #[derive(Debug, Default)]
@@ -16,21 +19,23 @@ pub struct Workspace {
     pub(crate) residual: Vec<f32>,
     /// `tokens x dim`: what a branch reads, then what it gives.
     pub(crate) branch: Vec<f32>,
+    /// What the next product reads.
+    pub(crate) activations: Activations,
     /// `tokens x (queries, keys, values)`.
     pub(crate) qkv: Vec<f32>,
+    /// Queries of the last layer, where pooling takes one row of each sequence.
+    pub(crate) picked: Vec<f32>,
     /// `tokens x (heads x head_dim)`.
     pub(crate) attended: Vec<f32>,
-    /// `ROW_BLOCK x (gate, up)`.
+    /// `ROW_BLOCK x feed-forward width`.
     pub(crate) inner: Vec<f32>,
-    /// `QUERY_BLOCK x keys`.
-    pub(crate) scores: Vec<f32>,
-    /// Keys and values of one head of one sequence, as weights of the product.
-    pub(crate) keys: PanelsF32,
-    pub(crate) values: PanelsF32,
-    /// Activations as integers, for products with quantised weights.
-    pub(crate) quantized: Quantized,
+    /// Keys, values and scores.
+    pub(crate) attention: Scratch,
+    /// Each row's position in its sequence.
+    pub(crate) positions: Vec<usize>,
     /// One table a kind of rotation, as long as the longest sequence so far.
     pub(crate) ropes: Vec<(Rope, RopeTable)>,
+    pub(crate) profile: Profile,
 }
 
 impl Workspace {
@@ -39,16 +44,23 @@ impl Workspace {
         Self::default()
     }
 
-    /// Makes room for a batch whose longest sequence has `longest` tokens.
-    pub(crate) fn prepare(&mut self, config: &Config, tokens: usize, longest: usize) {
+    /// Where the time goes, once it is [started](Profile::start).
+    pub fn profile(&mut self) -> &mut Profile {
+        &mut self.profile
+    }
+
+    /// Makes room for a batch.
+    pub(crate) fn prepare(&mut self, config: &Config, batch: &Batch) {
+        let tokens = batch.tokens();
+        self.positions.clear();
+        self.positions.extend(batch.sequences().flat_map(|sequence| 0..sequence.len()));
+        let longest = self.positions.iter().max().map_or(0, |last| last + 1);
         let queries = config.heads * config.head_dim;
-        let inner = config.feed_forward.dim * if config.feed_forward.activation.is_gated() { 2 } else { 1 };
         resize(&mut self.residual, tokens * config.dim);
         resize(&mut self.branch, tokens * config.dim);
         resize(&mut self.qkv, tokens * (queries + 2 * config.kv_heads * config.head_dim));
         resize(&mut self.attended, tokens * queries);
-        resize(&mut self.inner, tokens.min(ROW_BLOCK) * inner);
-        resize(&mut self.scores, longest.min(QUERY_BLOCK) * longest);
+        resize(&mut self.inner, tokens.min(ROW_BLOCK) * config.feed_forward.dim);
         if let Positions::Rope(ropes) = &config.positions {
             // A workspace may serve one encoder after another: a table is kept only for the rotation it has.
             self.ropes

@@ -5,9 +5,10 @@ use gguf::Gguf;
 use kernels::{Kernels, Level};
 use testkit::edit::Edit;
 use testkit::tiny::{self, GemmaKind};
+use threads::Team;
 
 fn load(bytes: Vec<u8>, kernels: &'static Kernels) -> Result<Encoder, Error> {
-    Encoder::load(&Gguf::from_bytes(bytes).expect("a valid file"), kernels)
+    Encoder::load(&Gguf::from_bytes(bytes).expect("a valid file"), kernels, &Team::new(1))
 }
 
 fn scalar() -> &'static Kernels {
@@ -89,7 +90,7 @@ fn fused_qkv_gives_the_same_bits_as_split() {
         let [split, fused] = [&bytes, &fused].map(|bytes| {
             let encoder = load(bytes.clone(), kernels).expect("it loads");
             let batch: Batch = [&[2, 7, 8, 3][..]].into_iter().collect();
-            encoder.forward(&batch, Pooling::Mean, &mut Workspace::new())
+            encoder.forward(&Team::new(1), &batch, Pooling::Mean, &mut Workspace::new())
         });
         assert_eq!(split, fused, "{}", kernels.level);
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use testkit::edit::Edit;
 use testkit::random::Random;
 use testkit::tiny::{self, GemmaKind};
+use threads::Team;
 
 fn gemmas(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
     vec![
@@ -25,7 +26,8 @@ fn levels() -> impl Iterator<Item = &'static Kernels> {
 }
 
 fn load(bytes: &[u8], kernels: &'static Kernels) -> Encoder {
-    Encoder::load(&Gguf::from_bytes(bytes.to_vec()).expect("a valid file"), kernels).expect("it loads")
+    Encoder::load(&Gguf::from_bytes(bytes.to_vec()).expect("a valid file"), kernels, &Team::new(1))
+        .expect("it loads")
 }
 
 fn ids(random: &mut Random, count: usize, vocabulary: usize) -> Vec<u32> {
@@ -34,7 +36,7 @@ fn ids(random: &mut Random, count: usize, vocabulary: usize) -> Vec<u32> {
 
 fn run(encoder: &Encoder, sequences: &[Vec<u32>], pooling: Pooling, workspace: &mut Workspace) -> Vec<f32> {
     let batch: Batch = sequences.iter().map(Vec::as_slice).collect();
-    encoder.forward(&batch, pooling, workspace)
+    encoder.forward(&Team::new(1), &batch, pooling, workspace)
 }
 
 fn bits_do_not_depend_on_the_batch(
@@ -63,6 +65,73 @@ fn bits_do_not_depend_on_the_batch(
         }
     }
     Ok(())
+}
+
+/// CLS and last pooling compute only the rows they need in the last layer: the bits are those of that row
+/// among all.
+#[test]
+fn the_one_row_that_pooling_takes_has_the_bits_it_has_among_all() {
+    let mut random = Random::seeded(21);
+    for (name, bytes) in every_kind(5) {
+        for kernels in levels() {
+            let encoder = load(&bytes, kernels);
+            let sequences: Vec<Vec<u32>> =
+                [3, 1, 40, 7, 33].iter().map(|&n| ids(&mut random, n, encoder.vocabulary())).collect();
+            let mut workspace = Workspace::new();
+            let rows = run(&encoder, &sequences, Pooling::None, &mut workspace);
+            let rows: Vec<&[f32]> = rows.chunks_exact(encoder.output_dim()).collect();
+            let (mut first, mut last, mut start) = (Vec::new(), Vec::new(), 0);
+            for sequence in &sequences {
+                first.extend_from_slice(rows[start]);
+                start += sequence.len();
+                last.extend_from_slice(rows[start - 1]);
+            }
+            let what = format!("{name} {}", kernels.level);
+            assert_eq!(run(&encoder, &sequences, Pooling::Cls, &mut workspace), first, "{what}: cls");
+            assert_eq!(run(&encoder, &sequences, Pooling::Last, &mut workspace), last, "{what}: last");
+        }
+    }
+}
+
+/// And it costs less: the last layer's products are nearly all saved.
+#[test]
+fn pooling_one_row_saves_the_last_layers_products() {
+    let encoder = load(&tiny::bert(1), levels().next().expect("a level"));
+    let sequence = [(0..40).map(|id| id % 20).collect::<Vec<u32>>()];
+    let macs = |pooling| {
+        let mut workspace = Workspace::new();
+        workspace.profile().start();
+        run(&encoder, &sequence, pooling, &mut workspace);
+        workspace.profile().macs()
+    };
+    let whole = macs(Pooling::Mean);
+    assert_eq!(whole, 40 * encoder.macs_a_token());
+    // Of two layers the last computes keys and values of all rows (and here queries, which share their panel),
+    // and the rest of one.
+    assert!(macs(Pooling::Cls) < whole * 3 / 4, "{} of {whole}", macs(Pooling::Cls));
+}
+
+/// All threads on one batch, its products cut by panels and rows.
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let mut random = Random::seeded(22);
+    for (name, bytes) in every_kind(6) {
+        for kernels in levels() {
+            let encoder = load(&bytes, kernels);
+            let lengths: &[usize] = if name == "bert" { &[40, 3, 48] } else { &[130, 3, 600] };
+            let sequences: Vec<Vec<u32>> =
+                lengths.iter().map(|&n| ids(&mut random, n, encoder.vocabulary())).collect();
+            for pooling in [Pooling::Mean, Pooling::Last] {
+                let alone = run(&encoder, &sequences, pooling, &mut Workspace::new());
+                for threads in [2, 3, 7] {
+                    let batch: Batch = sequences.iter().map(Vec::as_slice).collect();
+                    let mut workspace = Workspace::new();
+                    let got = encoder.forward(&Team::new(threads), &batch, pooling, &mut workspace);
+                    assert_eq!(got, alone, "{name} {} {threads} threads", kernels.level);
+                }
+            }
+        }
+    }
 }
 
 proptest! {

@@ -8,6 +8,7 @@ use testkit::edit::Edit;
 use testkit::random::Random;
 use testkit::tiny::{self, GemmaKind, GemmaSize};
 use testkit::{naive, oracle};
+use threads::Team;
 
 const TOKENS: usize = 75;
 
@@ -30,13 +31,14 @@ fn rows(name: &str, bytes: &[u8]) -> Vec<f32> {
     let mut all = Vec::new();
     let mut wanted = Vec::new();
     for kernels in levels() {
-        let encoder = Encoder::load(&gguf, kernels).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let encoder =
+            Encoder::load(&gguf, kernels, &Team::new(1)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let sequence = ids(TOKENS.min(encoder.config().context_length), encoder.vocabulary());
         if wanted.is_empty() {
             wanted = naive::rows(&gguf, &sequence).into_iter().flatten().map(|v| v as f32).collect();
         }
         let batch: Batch = [sequence.as_slice()].into_iter().collect();
-        all = encoder.forward(&batch, Pooling::None, &mut Workspace::new());
+        all = encoder.forward(&Team::new(1), &batch, Pooling::None, &mut Workspace::new());
         assert_eq!(all.len(), wanted.len(), "{name}");
         // Sharp attention makes more of f32's rounding (about 1e-4 at worst); a wrong key is far above.
         let dim = encoder.output_dim();
@@ -190,7 +192,8 @@ fn scores_of_a_model_of_62_layers() {
     for layers in [61, 62, 63] {
         for (a, bytes) in gemmas(GemmaSize { layers, ..GemmaSize::default() }) {
             rows(&format!("{a} of {layers} layers"), &bytes);
-            let encoder = Encoder::load(&open(&bytes), levels().last().expect("a level")).expect("it loads");
+            let encoder = Encoder::load(&open(&bytes), levels().last().expect("a level"), &Team::new(1))
+                .expect("it loads");
             let width = if layers == 62 { 5.0f32 } else { 8.0 };
             assert_eq!(encoder.config().attention_scale, 1.0 / width.sqrt(), "{a} of {layers} layers");
         }
@@ -219,10 +222,11 @@ fn a_causal_bert() {
 #[test]
 fn keys_that_make_no_sense_are_refused_by_name() {
     let refused = |key: &str, edit: Edit| {
-        let error = match Encoder::load(&open(&edit.bytes()), levels().next().expect("a level")) {
-            Ok(_) => panic!("a file with a wrong {key} loaded"),
-            Err(error) => error,
-        };
+        let error =
+            match Encoder::load(&open(&edit.bytes()), levels().next().expect("a level"), &Team::new(1)) {
+                Ok(_) => panic!("a file with a wrong {key} loaded"),
+                Err(error) => error,
+            };
         assert_eq!(error.kind(), ErrorKind::Key, "{key}: {error}");
         error.to_string()
     };

@@ -7,10 +7,11 @@ use testkit::edit::Edit;
 use testkit::random::Random;
 use testkit::tiny::{self, GemmaKind};
 use testkit::{naive, oracle};
+use threads::Team;
 
-/// Around the window of 6, a panel of 16 keys, and a block of 64 queries; many blocks; more rows than the
+/// Around the window of 6, a panel of 32 keys, and a block of 48 queries; many blocks; more rows than the
 /// feed-forward pass takes at a time.
-const LENGTHS: [usize; 10] = [1, 2, 7, 8, 17, 63, 64, 65, 150, 600];
+const LENGTHS: [usize; 11] = [1, 2, 7, 8, 31, 33, 47, 48, 49, 150, 600];
 
 fn levels() -> impl Iterator<Item = &'static Kernels> {
     Level::available().filter_map(Kernels::of)
@@ -22,14 +23,15 @@ fn ids(random: &mut Random, count: usize, vocabulary: usize) -> Vec<u32> {
 
 fn run(encoder: &Encoder, sequence: &[u32], pooling: Pooling) -> Vec<f32> {
     let batch: Batch = [sequence].into_iter().collect();
-    encoder.forward(&batch, pooling, &mut Workspace::new())
+    encoder.forward(&Team::new(1), &batch, pooling, &mut Workspace::new())
 }
 
 /// Every row of every length at every level.
 fn assert_agrees(name: &str, bytes: &[u8], lengths: &[usize]) {
     let gguf = Gguf::from_bytes(bytes.to_vec()).expect("a valid file");
-    let encoders: Vec<(Level, Encoder)> =
-        levels().map(|kernels| (kernels.level, Encoder::load(&gguf, kernels).expect("it loads"))).collect();
+    let encoders: Vec<(Level, Encoder)> = levels()
+        .map(|kernels| (kernels.level, Encoder::load(&gguf, kernels, &Team::new(1)).expect("it loads")))
+        .collect();
     let mut random = Random::seeded(11);
     for &length in lengths {
         let sequence = ids(&mut random, length, encoders[0].1.vocabulary());
@@ -125,7 +127,7 @@ fn masks_show_what_they_say() {
 #[test]
 fn pooling_takes_the_rows_it_names() {
     let gguf = Gguf::from_bytes(tiny::bert(1)).expect("a valid file");
-    let encoder = Encoder::load(&gguf, levels().last().expect("a level")).expect("it loads");
+    let encoder = Encoder::load(&gguf, levels().last().expect("a level"), &Team::new(1)).expect("it loads");
     let sequence = [2, 5, 9, 3];
     let all = run(&encoder, &sequence, Pooling::None);
     let dim = encoder.output_dim();

@@ -1,15 +1,40 @@
 //! Generic bodies compiled for a CPU level.
 
-/// Calls `$of::<R>` for the tile's rows, 1 to 6, which `check` asserted.
+/// Calls `$of::<R, W>` for the tile's rows, which `check` asserted to be among those listed, each with the
+/// vectors it takes at a time.
 macro_rules! by_rows {
-    ($of:ident, $tile:expr, $out:expr) => {
+    ($of:ident, $tile:expr, $sums:expr; $($rows:literal: $vectors:literal),*) => {
         match $tile.rows {
-            1 => $of::<1>($tile, $out),
-            2 => $of::<2>($tile, $out),
-            3 => $of::<3>($tile, $out),
-            4 => $of::<4>($tile, $out),
-            5 => $of::<5>($tile, $out),
-            _ => $of::<6>($tile, $out),
+            $($rows => $of::<$rows, $vectors>($tile, $sums),)*
+            rows => unreachable!("a tile of {rows} rows passed its check"),
+        }
+    };
+}
+
+/// A loop that runs `$step` on [`crate::peak::CHAINS`] registers at a time: `$step(chain, x, w)`.
+///
+/// `x` goes through an empty `asm!` before each step, so that the compiler takes it for a new one and cannot
+/// move the multiplication out of the loop.
+macro_rules! peak_loop {
+    ($name:ident, $features:literal, $class:ident, $vector:ty, $zero:expr, $step:expr) => {
+        fn $name(steps: u64) {
+            #[target_feature(enable = $features)]
+            fn here(steps: u64) {
+                let mut chains: [$vector; $crate::peak::CHAINS] = [$zero; $crate::peak::CHAINS];
+                let (mut x, w) = (std::hint::black_box($zero), std::hint::black_box($zero));
+                for _ in 0..steps {
+                    for chain in &mut chains {
+                        // SAFETY: no instruction at all.
+                        unsafe {
+                            std::arch::asm!("/* {0} */", inout($class) x, options(nomem, nostack, preserves_flags, pure))
+                        };
+                        *chain = $step(*chain, x, w);
+                    }
+                }
+                std::hint::black_box(chains);
+            }
+            // SAFETY: `Kernels::of` hands out this row only where the level's features were detected.
+            unsafe { here(steps) }
         }
     };
 }
@@ -20,6 +45,7 @@ macro_rules! compiled_with {
     ($features:literal) => {
         compiled_with! { $features:
             quantize = $crate::quantize::quantize_body, (x: &[f32], q: &mut [i16], scales: &mut [f32]);
+            quantize_weights = $crate::quantize::quantize_weights_body, (x: &[f32], q: &mut [i16], scales: &mut [f32]);
             layer_norm = $crate::norm::layer_norm_body, (x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32);
             rms_norm = $crate::norm::rms_norm_body, (x: &mut [f32], weight: &[f32], eps: f32);
             softmax = $crate::softmax::softmax_body, (x: &mut [f32]);
@@ -27,6 +53,7 @@ macro_rules! compiled_with {
             gated_gelu_tanh = $crate::activation::gated_gelu_tanh_body, (gate: &[f32], up: &mut [f32]);
             rope = $crate::rope::rope_body, (head: &mut [f32], cos: &[f32], sin: &[f32]);
             add = $crate::table_scalar::add_body, (x: &mut [f32], y: &[f32]);
+            add_to_rows = $crate::table_scalar::add_to_rows_body, (rows: &mut $crate::table::Sums, bias: &[f32]);
             scale = $crate::table_scalar::scale_body, (x: &mut [f32], factor: f32);
         }
     };

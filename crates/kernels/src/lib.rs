@@ -15,12 +15,16 @@
 //! machine lacks) is asked before.
 
 mod activation;
+mod activations;
+mod aligned;
 pub mod decode;
 mod lanes;
+mod layout;
 mod level;
-mod matmul;
 mod norm;
 mod panels;
+mod peak;
+mod product;
 mod quantize;
 mod rope;
 mod rows;
@@ -37,9 +41,12 @@ mod table_avx512;
 mod table_avx_vnni;
 mod table_scalar;
 
+pub use activations::{Activations, RowSlots};
+pub use layout::Layout;
 pub use level::{Level, LevelError};
-pub use matmul::{DEPTH, Quantized, linear, matmul};
-pub use panels::{PanelsF32, PanelsI16, Weights};
+pub use panels::{Order, PanelsF32, Part, Weights, pack_columns, pack_rows};
+pub use peak::Peak;
+pub use product::{Ending, linear, linear_part, matmul};
 pub use rope::RopeTable;
 pub use rows::{Rows, RowsMut};
-pub use table::{Kernels, PANEL, Shape, Sums, TileF32, TileI16};
+pub use table::{DEPTH, Kernels, PANEL, Sums, TileF32, TileI16};

@@ -1,170 +1,273 @@
 //! Weights as the matrix products read them.
 
-use gguf::TensorType;
+use threads::{Chunks, Team};
 
-use crate::matmul::DEPTH;
-use crate::quantize::{WEIGHT_LIMIT, quantize_to};
+use crate::aligned::Aligned;
+use crate::layout::Layout;
 use crate::rows::Rows;
-use crate::table::PANEL;
+use crate::table::{DEPTH, Kernels, PANEL};
 
-/// A packed weight matrix, in the layout that its source asks for.
-#[derive(Debug, Clone)]
-pub enum Weights {
-    /// Exact: for files of floats.
-    F32(PanelsF32),
-    /// 13 bits, a scale an output and 256 inputs: for quantised files.
-    I16(PanelsI16),
+/// Some of the outputs of a weight matrix, row by row as the file has them.
+pub struct Part<'a> {
+    /// How many.
+    pub outputs: usize,
+    /// `decode(o, row)` writes the weights of output `o`.
+    pub decode: &'a (dyn Fn(usize, &mut [f32]) + Sync),
+    /// Added to the outputs; empty for none.
+    pub bias: &'a [f32],
+}
+
+/// How the parts of a matrix are laid side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// One after the other: Q, K and V.
+    Joined,
+    /// Two parts of equal size by turns, half a panel each: gate and up, so that a tile of the product has
+    /// both and can multiply them before it writes.
+    Alternating,
+}
+
+/// A packed weight matrix, with its bias.
+///
+/// A panel holds [`PANEL`] outputs; in it, the values of those outputs for input 0, then for input 1, and
+/// so on (f32), or two inputs at a time, an output's two values side by side (i16). The last panel is filled
+/// up with zeros, and so are the inputs. A tile of the product reads one block of a panel from its first
+/// value to its last.
+#[derive(Debug)]
+pub struct Weights {
+    pub(crate) layout: Layout,
+    pub(crate) order: Order,
+    pub(crate) inputs: usize,
+    /// Values the product gives: with alternating parts, half of what the panels hold.
+    outputs: usize,
+    pub(crate) f32s: Aligned<f32>,
+    pub(crate) i16s: Aligned<i16>,
+    /// Of i16 panels: a panel's, block by block of inputs.
+    pub(crate) scales: Vec<f32>,
+    /// In the order of the panels' outputs; empty for none.
+    pub(crate) bias: Vec<f32>,
 }
 
 impl Weights {
-    /// Whether a matrix of this type is packed as f32.
-    pub fn wants_f32(ty: TensorType) -> bool {
-        matches!(ty, TensorType::F32 | TensorType::F16 | TensorType::BF16)
+    /// Packs parts of `inputs` inputs each as one matrix, in parallel.
+    ///
+    /// # Panics
+    /// If there is no part, a bias has another length than its part, or alternating parts are not two equals.
+    pub fn pack(
+        kernels: &Kernels,
+        team: &Team,
+        layout: Layout,
+        order: Order,
+        inputs: usize,
+        parts: &[Part<'_>],
+    ) -> Self {
+        let total: usize = parts.iter().map(|part| part.outputs).sum();
+        let alternating = order == Order::Alternating;
+        assert!(!parts.is_empty(), "a matrix without parts");
+        assert!(
+            !alternating || parts.len() == 2 && parts[0].outputs == parts[1].outputs,
+            "alternating parts are two equals"
+        );
+        let outputs = if alternating { parts[0].outputs } else { total };
+        let panels = if alternating { outputs.div_ceil(PANEL / 2) } else { outputs.div_ceil(PANEL) };
+        let padded = inputs.next_multiple_of(layout.step());
+        let place = Place { order, parts };
+        let mut weights = Self {
+            layout,
+            order,
+            inputs,
+            outputs,
+            f32s: Aligned::default(),
+            i16s: Aligned::default(),
+            scales: Vec::new(),
+            bias: place.bias(panels),
+        };
+        let panel_len = (PANEL * padded).max(1);
+        match layout {
+            Layout::F32 => {
+                weights.f32s = Aligned::zeros(panels * PANEL * padded);
+                team.for_each(Chunks::new(&mut weights.f32s, panel_len), |index, panel| {
+                    place.fill_f32(index, inputs, panel);
+                });
+            }
+            Layout::I16 => {
+                let blocks = padded.div_ceil(DEPTH);
+                weights.i16s = Aligned::zeros(panels * PANEL * padded);
+                weights.scales = vec![0.0; panels * PANEL * blocks];
+                let pieces = (
+                    Chunks::new(&mut weights.i16s, panel_len),
+                    Chunks::new(&mut weights.scales, (PANEL * blocks).max(1)),
+                );
+                team.for_each(pieces, |index, (panel, scales)| {
+                    place.fill_i16(kernels, index, inputs, panel, scales);
+                });
+            }
+        }
+        weights
     }
 
-    /// Packs `outputs` rows of `inputs` values. `fill(o, row)` writes the weights of output `o`.
-    pub fn pack(exact: bool, outputs: usize, inputs: usize, fill: impl FnMut(usize, &mut [f32])) -> Self {
-        match exact {
-            true => Weights::F32(PanelsF32::pack(outputs, inputs, fill)),
-            false => Weights::I16(PanelsI16::pack(outputs, inputs, fill)),
-        }
+    /// The layout of the activations that the product reads.
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Values the product gives.
     pub fn outputs(&self) -> usize {
-        match self {
-            Weights::F32(panels) => panels.outputs,
-            Weights::I16(panels) => panels.outputs,
-        }
+        self.outputs
     }
 
     /// Values the product reads.
     pub fn inputs(&self) -> usize {
-        match self {
-            Weights::F32(panels) => panels.inputs,
-            Weights::I16(panels) => panels.inputs,
-        }
+        self.inputs
+    }
+
+    /// Multiply-adds for a row.
+    pub fn macs(&self) -> u64 {
+        let halves = if self.order == Order::Alternating { 2 } else { 1 };
+        halves * self.outputs as u64 * self.inputs as u64
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        match self {
-            Weights::F32(panels) => size_of_val(panels.data.as_slice()),
-            Weights::I16(panels) => {
-                size_of_val(panels.data.as_slice()) + size_of_val(panels.scales.as_slice())
-            }
-        }
+        size_of_val(&*self.f32s)
+            + size_of_val(&*self.i16s)
+            + size_of_val(self.scales.as_slice())
+            + size_of_val(self.bias.as_slice())
+    }
+
+    /// Columns of the result that a panel gives.
+    pub(crate) fn panel_outputs(&self) -> usize {
+        if self.order == Order::Alternating { PANEL / 2 } else { PANEL }
     }
 }
 
-/// A weight matrix of `outputs x inputs` in f32 panels.
-///
-/// A panel holds [`PANEL`] outputs; in it, the values of those outputs for input 0, then for input 1, and
-/// so on. The last panel is filled up with zeros. So a tile of the product reads one panel from its first
-/// value to its last.
-#[derive(Debug, Clone, Default)]
-pub struct PanelsF32 {
-    pub(crate) outputs: usize,
-    pub(crate) inputs: usize,
-    pub(crate) data: Vec<f32>,
+/// Which output of which part stands in which column of which panel.
+struct Place<'a> {
+    order: Order,
+    parts: &'a [Part<'a>],
 }
 
-impl PanelsF32 {
-    fn pack(outputs: usize, inputs: usize, mut fill: impl FnMut(usize, &mut [f32])) -> Self {
-        let mut panels = Self::default();
-        panels.reset(outputs, inputs);
-        let mut rows = vec![0.0; PANEL * inputs];
-        for (index, panel) in panels.data.chunks_exact_mut((PANEL * inputs).max(1)).enumerate() {
-            let first = index * PANEL;
-            let count = PANEL.min(outputs - first);
-            for (column, row) in rows.chunks_exact_mut(inputs).take(count).enumerate() {
-                fill(first + column, row);
+impl<'a> Place<'a> {
+    fn of(&self, panel: usize, column: usize) -> Option<(&'a Part<'a>, usize)> {
+        match self.order {
+            Order::Alternating => {
+                let half = PANEL / 2;
+                let part = &self.parts[column / half];
+                let output = panel * half + column % half;
+                (output < part.outputs).then_some((part, output))
             }
-            for (column, row) in rows.chunks_exact(inputs).take(count).enumerate() {
-                for (values, &value) in panel.chunks_exact_mut(PANEL).zip(row) {
-                    values[column] = value;
+            Order::Joined => {
+                let mut output = panel * PANEL + column;
+                for part in self.parts {
+                    if output < part.outputs {
+                        return Some((part, output));
+                    }
+                    output -= part.outputs;
                 }
+                None
             }
         }
-        panels
     }
 
-    /// Packs rows that are the outputs (keys: the product gives queries times keys), using the memory that
-    /// is there.
-    pub fn pack_rows(&mut self, rows: Rows<'_>) {
-        let (outputs, inputs) = (rows.count(), rows.width());
-        self.reset(outputs, inputs);
-        for output in 0..outputs {
-            let panel = self.panel_mut(output / PANEL);
-            let column = output % PANEL;
-            for (values, &value) in panel.chunks_exact_mut(PANEL).zip(rows.row(output)) {
+    fn bias(&self, panels: usize) -> Vec<f32> {
+        for part in self.parts {
+            assert!(part.bias.is_empty() || part.bias.len() == part.outputs, "a bias is as long as its part");
+        }
+        if self.parts.iter().all(|part| part.bias.is_empty()) {
+            return Vec::new();
+        }
+        let value = |at: usize| {
+            let (part, output) = self.of(at / PANEL, at % PANEL)?;
+            part.bias.get(output).copied()
+        };
+        (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
+    }
+
+    fn fill_f32(&self, index: usize, inputs: usize, panel: &mut [f32]) {
+        let mut row = vec![0.0; inputs];
+        for column in 0..PANEL {
+            let Some((part, output)) = self.of(index, column) else { continue };
+            (part.decode)(output, &mut row);
+            for (values, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(&row) {
                 values[column] = value;
             }
         }
     }
 
-    /// Packs rows that are the inputs (values: the product gives weights times values).
-    pub fn pack_columns(&mut self, rows: Rows<'_>) {
-        let (inputs, outputs) = (rows.count(), rows.width());
-        self.reset(outputs, inputs);
-        for input in 0..inputs {
-            let row = rows.row(input);
-            for (index, values) in row.chunks(PANEL).enumerate() {
-                let at = input * PANEL;
-                self.panel_mut(index)[at..at + values.len()].copy_from_slice(values);
-            }
-        }
-    }
-
-    fn reset(&mut self, outputs: usize, inputs: usize) {
-        (self.outputs, self.inputs) = (outputs, inputs);
-        self.data.clear();
-        self.data.resize(outputs.div_ceil(PANEL) * PANEL * inputs, 0.0);
-    }
-
-    fn panel_mut(&mut self, index: usize) -> &mut [f32] {
-        &mut self.data[index * PANEL * self.inputs..][..PANEL * self.inputs]
-    }
-}
-
-/// A weight matrix of `outputs x inputs` in i16 panels.
-///
-/// As [`PanelsF32`], but inputs come in pairs (an odd one is filled up with zero), an output's two values
-/// side by side, as `pmaddwd` and `vpdpwssd` read them. Scales: a panel's, block by block of inputs.
-#[derive(Debug, Clone, Default)]
-pub struct PanelsI16 {
-    pub(crate) outputs: usize,
-    pub(crate) inputs: usize,
-    pub(crate) data: Vec<i16>,
-    pub(crate) scales: Vec<f32>,
-}
-
-impl PanelsI16 {
-    fn pack(outputs: usize, inputs: usize, mut fill: impl FnMut(usize, &mut [f32])) -> Self {
-        let padded = inputs.next_multiple_of(2);
-        let blocks = padded.div_ceil(DEPTH);
-        let panels = outputs.div_ceil(PANEL);
-        let mut data = vec![0; panels * PANEL * padded];
-        let mut scales = vec![0.0; panels * PANEL * blocks];
+    fn fill_i16(
+        &self,
+        kernels: &Kernels,
+        index: usize,
+        inputs: usize,
+        panel: &mut [i16],
+        scales: &mut [f32],
+    ) {
+        let padded = panel.len() / PANEL;
         let mut row = vec![0.0; inputs];
         let mut integers = vec![0; padded];
-        let mut row_scales = vec![0.0; blocks];
-        let each = data
-            .chunks_exact_mut((PANEL * padded).max(1))
-            .zip(scales.chunks_exact_mut((PANEL * blocks).max(1)));
-        for (index, (panel, panel_scales)) in each.enumerate() {
-            let first = index * PANEL;
-            for column in 0..PANEL.min(outputs - first) {
-                fill(first + column, &mut row);
-                quantize_to(WEIGHT_LIMIT, &row, &mut integers, &mut row_scales);
-                for (pairs, pair) in panel.chunks_exact_mut(2 * PANEL).zip(integers.chunks_exact(2)) {
-                    pairs[2 * column..2 * column + 2].copy_from_slice(pair);
-                }
-                for (values, &scale) in panel_scales.chunks_exact_mut(PANEL).zip(&row_scales) {
-                    values[column] = scale;
-                }
+        let mut row_scales = vec![0.0; scales.len() / PANEL];
+        for column in 0..PANEL {
+            let Some((part, output)) = self.of(index, column) else { continue };
+            (part.decode)(output, &mut row);
+            (kernels.quantize_weights)(&row, &mut integers, &mut row_scales);
+            let pairs = panel.as_chunks_mut::<2>().0.as_chunks_mut::<PANEL>().0;
+            for (pairs, &pair) in pairs.iter_mut().zip(integers.as_chunks::<2>().0) {
+                pairs[column] = pair;
+            }
+            for (values, &scale) in scales.as_chunks_mut::<PANEL>().0.iter_mut().zip(&row_scales) {
+                values[column] = scale;
             }
         }
-        Self { outputs, inputs, data, scales }
+    }
+}
+
+/// f32 panels in borrowed memory: keys and values of attention, which are weights for a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct PanelsF32<'a> {
+    /// Values the product gives.
+    pub outputs: usize,
+    /// Values the product reads.
+    pub inputs: usize,
+    /// [`PanelsF32::len`] values.
+    pub data: &'a [f32],
+}
+
+impl PanelsF32<'_> {
+    /// Values that panels of this size take.
+    pub fn len(outputs: usize, inputs: usize) -> usize {
+        outputs.next_multiple_of(PANEL) * inputs
+    }
+}
+
+/// Packs rows that are the outputs (keys: the product gives queries times keys) into f32 panels.
+pub fn pack_rows(rows: Rows<'_>, panels: &mut [f32]) {
+    let inputs = rows.width();
+    assert_eq!(panels.len(), PanelsF32::len(rows.count(), inputs), "room for rows as panels");
+    for (index, panel) in panels.chunks_exact_mut((PANEL * inputs).max(1)).enumerate() {
+        let first = index * PANEL;
+        let count = PANEL.min(rows.count() - first);
+        for values in panel.as_chunks_mut::<PANEL>().0 {
+            values[count..].fill(0.0);
+        }
+        for column in 0..count {
+            for (values, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(rows.row(first + column))
+            {
+                values[column] = value;
+            }
+        }
+    }
+}
+
+/// Packs rows that are the inputs (values: the product gives weights times values) into f32 panels.
+pub fn pack_columns(rows: Rows<'_>, panels: &mut [f32]) {
+    let (inputs, outputs) = (rows.count(), rows.width());
+    assert_eq!(panels.len(), PanelsF32::len(outputs, inputs), "room for columns as panels");
+    for (index, panel) in panels.chunks_exact_mut((PANEL * inputs).max(1)).enumerate() {
+        let first = index * PANEL;
+        let count = PANEL.min(outputs - first);
+        for (input, values) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+            values[..count].copy_from_slice(&rows.row(input)[first..first + count]);
+            values[count..].fill(0.0);
+        }
     }
 }

@@ -4,10 +4,10 @@
 //! in any order. Each 256 values have a scale of their own; one scale a token costs outliers (measured:
 //! shared facts, numerics).
 
-use crate::matmul::DEPTH;
+use crate::table::DEPTH;
 
 /// The largest integer of a weight.
-pub(crate) const WEIGHT_LIMIT: f32 = 4095.0;
+const WEIGHT_LIMIT: f32 = 4095.0;
 /// The largest integer of an activation.
 const ACTIVATION_LIMIT: f32 = 2047.0;
 /// Blocks with smaller values than this are zero: their inverse scale would not be finite.
@@ -19,10 +19,16 @@ pub(crate) fn quantize_body(x: &[f32], q: &mut [i16], scales: &mut [f32]) {
     quantize_to(ACTIVATION_LIMIT, x, q, scales);
 }
 
+/// One output's weights; see [`crate::Kernels::quantize_weights`].
+#[inline(always)]
+pub(crate) fn quantize_weights_body(x: &[f32], q: &mut [i16], scales: &mut [f32]) {
+    quantize_to(WEIGHT_LIMIT, x, q, scales);
+}
+
 /// `q = round(x / scale)` with `scale = max |x| / limit` over each block. NaN and infinity make their
 /// block's scale not finite, so that they stay visible in every product.
 #[inline(always)]
-pub(crate) fn quantize_to(limit: f32, x: &[f32], q: &mut [i16], scales: &mut [f32]) {
+fn quantize_to(limit: f32, x: &[f32], q: &mut [i16], scales: &mut [f32]) {
     // Adding 1.5 * 2^23 leaves the nearest integer in the low mantissa bits, in two's complement.
     const ROUND: f32 = 12_582_912.0;
     let padded = x.len().next_multiple_of(2);

@@ -1,4 +1,8 @@
 //! Rows of `f32` with a stride: a whole matrix, or a few columns of a wider one (one head of many).
+#![allow(unsafe_code)] // a named room: rows that several threads write to, each its own cells
+
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// `count` rows of `width` values, each `stride` after the one before.
 #[derive(Debug, Clone, Copy)]
@@ -101,5 +105,52 @@ impl<'a> RowsMut<'a> {
     pub fn row(&mut self, index: usize) -> &mut [f32] {
         assert!(index < self.count, "row {index} of {}", self.count);
         &mut self.data[index * self.stride..][..self.width]
+    }
+}
+
+impl RowsMut<'_> {
+    /// The same rows, for several threads to write to.
+    pub(crate) fn cells(&mut self) -> Cells<'_> {
+        Cells {
+            first: self.data.as_mut_ptr(),
+            count: self.count,
+            width: self.width,
+            stride: self.stride,
+            rows: PhantomData,
+        }
+    }
+}
+
+/// Rows that several threads write to at once, each to cells of its own.
+pub(crate) struct Cells<'a> {
+    first: *mut f32,
+    count: usize,
+    width: usize,
+    stride: usize,
+    rows: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the rows are borrowed for `'a`, and `row`'s contract keeps the threads apart.
+unsafe impl Sync for Cells<'_> {}
+
+impl<'a> Cells<'a> {
+    /// Some columns of a row.
+    ///
+    /// # Safety
+    /// No other slice that is alive has any of these cells.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub(crate) unsafe fn row(&self, index: usize, columns: Range<usize>) -> &'a mut [f32] {
+        assert!(
+            index < self.count && columns.start <= columns.end && columns.end <= self.width,
+            "no such cells"
+        );
+        // SAFETY: `check` or `new` saw to it that every row lies inside the data, which is borrowed for `'a`;
+        // the cells are inside a row, and nobody else has them.
+        unsafe {
+            let start = self.first.add(index * self.stride + columns.start);
+            std::slice::from_raw_parts_mut(start, columns.len())
+        }
     }
 }

@@ -1,17 +1,25 @@
 //! The table: what a CPU level offers.
 
+use crate::layout::Layout;
 use crate::level::Level;
+use crate::peak::Peak;
 
 /// Outputs a weight panel holds.
-pub const PANEL: usize = 16;
-/// The most rows of activations that any level's tile takes.
-pub(crate) const MOST_ROWS: usize = 6;
-/// The most panels that any level's tile takes.
-pub(crate) const MOST_PANELS: usize = 4;
-/// The sums of one tile, `[row][output]`.
-pub type Sums = [[f32; PANEL * MOST_PANELS]; MOST_ROWS];
+pub const PANEL: usize = 32;
+/// Inputs summed in one chain. Each block of this many inputs has its own chain, and the blocks' sums are
+/// added in order: a fixed order whatever the number of rows, and a shorter chain rounds less.
+pub const DEPTH: usize = 256;
+/// How far ahead a tile asks for weights, in values of i16: 2 KiB. What lies there is the next block or the
+/// next panel; past the end it is nothing, and a prefetch of nothing does nothing.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AHEAD: usize = 1024;
+/// From this many rows on a tile takes longer than its weights take to come. With fewer, memory is the limit
+/// and the hardware's own prefetching does better alone (docs/KERNELS.md).
+#[cfg(target_arch = "x86_64")]
+pub(crate) const PREFETCH_ROWS: usize = 4;
 
-/// What a tile of the f32 product reads: `rows` rows of activations, and panels one after the other.
+/// What a tile of the f32 product reads: rows of activations, and one panel of weights, over at most
+/// [`DEPTH`] inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct TileF32<'a> {
     /// Row after row, `stride` apart.
@@ -20,44 +28,36 @@ pub struct TileF32<'a> {
     pub stride: usize,
     /// 1 to the level's most.
     pub rows: usize,
-    /// The first panel, from the first input on: [`PANEL`] outputs an input.
-    pub panels: &'a [f32],
-    /// Values from one panel to the next.
-    pub panel_stride: usize,
-    /// 1 to the level's most.
-    pub panel_count: usize,
+    /// [`PANEL`] outputs an input.
+    pub panel: &'a [f32],
     /// Inputs to sum.
     pub inputs: usize,
 }
 
-/// What a tile of the i16 product reads. Inputs come in pairs, so their number is even; every
-/// [`crate::DEPTH`] inputs have scales of their own.
+/// What a tile of the i16 product reads: one block of inputs, which has scales of its own. Inputs come in
+/// pairs, so their number is even, and at most [`DEPTH`].
 #[derive(Debug, Clone, Copy)]
 pub struct TileI16<'a> {
-    /// Row after row of `inputs` values.
+    /// Row after row, `stride` apart.
     pub x: &'a [i16],
-    /// Row after row, a scale a block of inputs.
+    /// See `x`.
+    pub stride: usize,
+    /// Each row's scale, `scale_stride` apart.
     pub x_scales: &'a [f32],
+    /// See `x_scales`.
+    pub scale_stride: usize,
     /// 1 to the level's most.
     pub rows: usize,
-    /// Panel after panel: for every pair of inputs, [`PANEL`] outputs of two values.
-    pub panels: &'a [i16],
-    /// Panel after panel: for every block of inputs, [`PANEL`] scales.
-    pub scales: &'a [f32],
-    /// 1 to the level's most.
-    pub panel_count: usize,
+    /// For every pair of inputs, [`PANEL`] outputs of two values.
+    pub panel: &'a [i16],
+    /// A scale an output.
+    pub scales: &'a [f32; PANEL],
     /// Inputs to sum.
     pub inputs: usize,
 }
 
-/// A tile's shape: rows of activations and panels of weights that a level takes at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    /// Rows at most.
-    pub rows: usize,
-    /// Panels at most.
-    pub panels: usize,
-}
+/// Sums of a tile, a row each.
+pub type Sums = [[f32; PANEL]];
 
 /// One row of the table: the functions of a CPU level.
 ///
@@ -67,16 +67,20 @@ pub struct Shape {
 pub struct Kernels {
     /// The level this row belongs to.
     pub level: Level,
-    /// Shape of the tiles, of both products.
-    pub shape: Shape,
-    /// A tile of the f32 product: every [`crate::DEPTH`] inputs are one chain, the chains added in order.
+    /// The layout that quantised weights are packed in.
+    pub quantised: Layout,
+    /// Rows that a tile of the f32 and of the i16 product takes at most.
+    pub tile_rows: usize,
+    /// A tile of the f32 product: the inputs' products are one chain, which is added to the sums.
     pub tile_f32: fn(&TileF32<'_>, &mut Sums),
-    /// A tile of the i16 product: every [`crate::DEPTH`] inputs are summed exactly in i32, scaled, and
-    /// added in order. The same bits at every level.
+    /// A tile of the i16 product: the inputs' products are summed exactly in i32, scaled, and added to the
+    /// sums. The same bits at every level.
     pub tile_i16: fn(&TileI16<'_>, &mut Sums),
-    /// `quantize(x, q, scales)`: one row of activations to 12 bits, a scale every [`crate::DEPTH`] inputs.
+    /// `quantize(x, q, scales)`: one row of activations to 12 bits, a scale every [`DEPTH`] inputs.
     /// `q` may be one longer than `x` (inputs come in pairs) and is filled with zero there.
     pub quantize: fn(&[f32], &mut [i16], &mut [f32]),
+    /// As `quantize`, one output's weights to 13 bits.
+    pub quantize_weights: fn(&[f32], &mut [i16], &mut [f32]),
     /// `layer_norm(x, weight, bias, eps)` on one row, in place; `bias` may be empty.
     pub layer_norm: fn(&mut [f32], &[f32], &[f32], f32),
     /// `rms_norm(x, weight, eps)` on one row, in place.
@@ -91,8 +95,12 @@ pub struct Kernels {
     pub rope: fn(&mut [f32], &[f32], &[f32]),
     /// `x += y`.
     pub add: fn(&mut [f32], &[f32]),
+    /// `add_to_rows(sums, bias)`: the bias of a panel's outputs to every row of sums.
+    pub add_to_rows: fn(&mut Sums, &[f32]),
     /// `x *= factor`.
     pub scale: fn(&mut [f32], f32),
+    /// Loops over registers alone that show what the level's multiplications could reach.
+    pub peaks: &'static [Peak],
 }
 
 impl Kernels {
@@ -117,45 +125,37 @@ impl Kernels {
 
 /// Whether a slice of `len` values holds `count` runs (at least one) of `width` values, each `stride` after
 /// the one before. What overflows fits nowhere: the tiles read unchecked, so no sum here may wrap.
-fn holds(len: usize, count: usize, stride: usize, width: Option<usize>) -> bool {
+pub(crate) fn holds(len: usize, count: usize, stride: usize, width: Option<usize>) -> bool {
     let end = || (count - 1).checked_mul(stride)?.checked_add(width?);
     end().is_some_and(|end| end <= len)
 }
 
+/// Asserts what all tiles have in common: a number of rows that the level takes, a sum for each.
+fn check_rows(rows: usize, most: usize, sums: &Sums) {
+    assert!((1..=most).contains(&rows), "a tile of {rows} rows");
+    assert!(rows <= sums.len(), "a tile of {rows} rows into {} sums", sums.len());
+}
+
 impl TileF32<'_> {
     /// Asserts that everything lies inside its slice.
-    pub(crate) fn check(&self, shape: Shape) {
-        assert!((1..=shape.rows).contains(&self.rows), "a tile of {} rows", self.rows);
-        assert!((1..=shape.panels).contains(&self.panel_count), "a tile of {} panels", self.panel_count);
+    pub(crate) fn check(&self, most_rows: usize, sums: &Sums) {
+        check_rows(self.rows, most_rows, sums);
         let inputs = Some(self.inputs);
         assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a tile past its activations");
-        let panel = self.inputs.checked_mul(PANEL);
-        assert!(
-            holds(self.panels.len(), self.panel_count, self.panel_stride, panel),
-            "a tile past its weights"
-        );
+        assert!(holds(self.panel.len(), 1, 0, self.inputs.checked_mul(PANEL)), "a tile past its weights");
     }
 }
 
 impl TileI16<'_> {
-    /// Blocks of inputs, each with a scale.
-    pub(crate) fn blocks(&self) -> usize {
-        self.inputs.div_ceil(crate::DEPTH)
-    }
-
-    /// Asserts that everything lies inside its slice.
-    pub(crate) fn check(&self, shape: Shape) {
-        assert!((1..=shape.rows).contains(&self.rows), "a tile of {} rows", self.rows);
-        assert!((1..=shape.panels).contains(&self.panel_count), "a tile of {} panels", self.panel_count);
+    /// Asserts that everything lies inside its slice, and that the sums cannot overflow.
+    pub(crate) fn check(&self, most_rows: usize, sums: &Sums) {
+        check_rows(self.rows, most_rows, sums);
         assert!(self.inputs.is_multiple_of(2), "inputs come in pairs");
-        let (inputs, blocks) = (self.inputs, self.blocks());
-        let packed = |len: usize, count: usize, width: Option<usize>| {
-            width.is_some_and(|stride| holds(len, count, stride, width))
-        };
-        assert!(packed(self.x.len(), self.rows, Some(inputs)), "a tile past its activations");
-        assert!(packed(self.x_scales.len(), self.rows, Some(blocks)), "a tile past its activations' scales");
-        let (panel, scales) = (inputs.checked_mul(PANEL), blocks.checked_mul(PANEL));
-        assert!(packed(self.panels.len(), self.panel_count, panel), "a tile past its weights");
-        assert!(packed(self.scales.len(), self.panel_count, scales), "a tile past its weights' scales");
+        let inputs = Some(self.inputs);
+        assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a tile past its activations");
+        let scales = holds(self.x_scales.len(), self.rows, self.scale_stride, Some(1));
+        assert!(scales, "a tile past its activations' scales");
+        assert!(holds(self.panel.len(), 1, 0, self.inputs.checked_mul(PANEL)), "a tile past its weights");
+        assert!(self.inputs <= DEPTH, "{} inputs under one scale", self.inputs);
     }
 }

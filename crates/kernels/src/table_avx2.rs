@@ -1,25 +1,29 @@
 //! The AVX2 level: 256-bit vectors with fused multiply-add.
 //!
 //! The tiles are written by hand; everything else is the generic body compiled with AVX2 on.
+#![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
 use std::arch::x86_64::{
-    __m256, __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
+    __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
 };
 
+use crate::layout::Layout;
 use crate::level::Level;
-use crate::matmul::DEPTH;
-use crate::table::{Kernels, MOST_ROWS, PANEL, Shape, Sums, TileF32, TileI16};
+use crate::peak::{CHAINS, Peak};
+use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
 pub(crate) const AVX2: Kernels = Kernels {
     level: Level::Avx2,
-    shape: SHAPE,
+    quantised: Layout::I16,
+    tile_rows: TILE_ROWS,
     tile_f32,
     tile_i16,
     quantize,
+    quantize_weights,
     layer_norm,
     rms_norm,
     softmax,
@@ -27,121 +31,134 @@ pub(crate) const AVX2: Kernels = Kernels {
     gated_gelu_tanh,
     rope,
     add,
+    add_to_rows,
     scale,
+    peaks: &[
+        Peak { name: "vfmadd ymm", layout: Layout::F32, run: peak_f32, macs: 8 * CHAINS as u64 },
+        Peak { name: "vpmaddwd+vpaddd ymm", layout: Layout::I16, run: peak_i16, macs: 16 * CHAINS as u64 },
+    ],
 };
 
 compiled_with!("avx2,fma");
 
-/// 12 accumulators, 2 weights and 1 activation fill 15 of the 16 registers.
-pub(crate) const SHAPE: Shape = Shape { rows: MOST_ROWS, panels: 1 };
+/// Two vectors of outputs at a time: 12 accumulators, 2 weights, an activation and a product fill 16
+/// registers. Up to 3 rows take four vectors, so that they pass by the panel once.
+pub(crate) const TILE_ROWS: usize = 6;
+/// Sums a vector holds.
+pub(crate) const LANES: usize = 8;
+/// Vectors of a panel's outputs.
+pub(crate) const VECTORS: usize = PANEL / LANES;
 
-fn tile_f32(tile: &TileF32<'_>, out: &mut Sums) {
-    tile.check(SHAPE);
+fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
+    tile.check(TILE_ROWS, sums);
     // SAFETY: this row of the table is only handed out where AVX2 and FMA were detected, and `check`
     // asserted that everything lies inside its slice.
-    unsafe { by_rows!(f32_of, tile, out) }
+    unsafe { by_rows!(f32_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
 }
 
-/// # Safety
-/// `tile.check` must hold, with `R` rows.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn f32_of<const R: usize>(tile: &TileF32<'_>, out: &mut Sums) {
-    let mut sums: [[__m256; 2]; R] = [[_mm256_setzero_ps(); 2]; R];
-    let mut first = 0;
-    while first < tile.inputs {
-        let last = (first + DEPTH).min(tile.inputs);
-        let mut chain: [[__m256; 2]; R] = [[_mm256_setzero_ps(); 2]; R];
-        for i in first..last {
-            // SAFETY: `i < inputs`, so the panel has 16 values at `16 i`, and row `r` has a value at `i`
-            // by this function's contract.
-            unsafe {
-                let weights = tile.panels.as_ptr().add(i * PANEL);
-                let (low, high) = (_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8)));
-                for (r, chain) in chain.iter_mut().enumerate() {
-                    let value = _mm256_set1_ps(*tile.x.as_ptr().add(r * tile.stride + i));
-                    chain[0] = _mm256_fmadd_ps(value, low, chain[0]);
-                    chain[1] = _mm256_fmadd_ps(value, high, chain[1]);
-                }
-            }
-        }
-        for (sum, part) in sums.iter_mut().zip(chain) {
-            sum[0] = _mm256_add_ps(sum[0], part[0]);
-            sum[1] = _mm256_add_ps(sum[1], part[1]);
-        }
-        first = last;
-    }
-    store(out, &sums);
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn store<const R: usize>(out: &mut Sums, sums: &[[__m256; 2]; R]) {
-    for (row, sum) in out.iter_mut().zip(sums) {
-        // SAFETY: a row of the sums has at least 16 values.
-        unsafe {
-            _mm256_storeu_ps(row.as_mut_ptr(), sum[0]);
-            _mm256_storeu_ps(row.as_mut_ptr().add(8), sum[1]);
-        }
-    }
-}
-
-fn tile_i16(tile: &TileI16<'_>, out: &mut Sums) {
-    tile.check(SHAPE);
-    // SAFETY: as in `tile_f32`.
-    unsafe { by_rows!(i16_of, tile, out) }
-}
-
-/// # Safety
-/// `tile.check` must hold, with `R` rows.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn i16_of<const R: usize>(tile: &TileI16<'_>, out: &mut Sums) {
-    let step = |sum: __m256i, x: __m256i, w: __m256i| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
-    // SAFETY: this function's contract.
-    unsafe { i16_by::<R>(tile, out, step) }
-}
-
-/// The i16 tile over any way to multiply pairs and add them to a sum.
+/// `W` vectors of outputs at a time.
 ///
 /// # Safety
 /// `tile.check` must hold, with `R` rows.
-#[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn i16_by<const R: usize>(
-    tile: &TileI16<'_>,
-    out: &mut Sums,
-    step: impl Fn(__m256i, __m256i, __m256i) -> __m256i,
-) {
-    let blocks = tile.blocks();
-    let mut sums: [[__m256; 2]; R] = [[_mm256_setzero_ps(); 2]; R];
-    for block in 0..blocks {
-        let pairs = block * DEPTH / 2..((block + 1) * DEPTH).min(tile.inputs) / 2;
-        let mut chain: [[__m256i; 2]; R] = [[_mm256_setzero_si256(); 2]; R];
-        for pair in pairs {
-            // SAFETY: the pair is inside the inputs, so the panel has 32 values at `32 pair` and every row
-            // has two at `2 pair`; both are read as unaligned.
+unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut Sums) {
+    for first in (0..VECTORS).step_by(W) {
+        let mut chain: [[__m256; W]; R] = [[_mm256_setzero_ps(); W]; R];
+        for i in 0..tile.inputs {
+            // SAFETY: `i < inputs`, so the panel has 32 values at `32 i`, and row `r` has a value at `i`
+            // by this function's contract.
             unsafe {
-                let weights = tile.panels.as_ptr().add(pair * 2 * PANEL).cast::<__m256i>();
-                let (low, high) = (_mm256_loadu_si256(weights), _mm256_loadu_si256(weights.add(1)));
-                for (r, chain) in chain.iter_mut().enumerate() {
-                    let x = tile.x.as_ptr().add(r * tile.inputs + 2 * pair).cast::<i32>().read_unaligned();
-                    let x = _mm256_set1_epi32(x);
-                    chain[0] = step(chain[0], x, low);
-                    chain[1] = step(chain[1], x, high);
+                let weights = tile.panel.as_ptr().add(i * PANEL + first * LANES);
+                let mut vectors = [_mm256_setzero_ps(); W];
+                for w in 0..W {
+                    vectors[w] = _mm256_loadu_ps(weights.add(w * LANES));
+                }
+                for r in 0..R {
+                    let value = _mm256_set1_ps(*tile.x.as_ptr().add(r * tile.stride + i));
+                    for w in 0..W {
+                        chain[r][w] = _mm256_fmadd_ps(value, vectors[w], chain[r][w]);
+                    }
                 }
             }
         }
-        // SAFETY: every block has 16 scales of the panel, and one of each row.
-        unsafe {
-            let scales = tile.scales.as_ptr().add(block * PANEL);
-            let (low, high) = (_mm256_loadu_ps(scales), _mm256_loadu_ps(scales.add(8)));
-            for (r, (sum, chain)) in sums.iter_mut().zip(chain).enumerate() {
-                let x_scale = _mm256_set1_ps(*tile.x_scales.as_ptr().add(r * blocks + block));
-                // Not fused: the same bits as every other level.
-                for (half, scale) in [low, high].into_iter().enumerate() {
-                    let part = _mm256_mul_ps(_mm256_cvtepi32_ps(chain[half]), _mm256_mul_ps(x_scale, scale));
-                    sum[half] = _mm256_add_ps(sum[half], part);
-                }
+        for r in 0..R {
+            for w in 0..W {
+                let values = sums[r][(first + w) * LANES..][..LANES].as_mut_ptr();
+                // SAFETY: eight values are read and written.
+                unsafe { _mm256_storeu_ps(values, _mm256_add_ps(_mm256_loadu_ps(values), chain[r][w])) };
             }
         }
     }
-    store(out, &sums);
 }
+
+/// The i16 tile on 256-bit vectors, over a way to multiply pairs and add them to a sum. A macro and not a
+/// function over a closure: a closure with other features than its caller is not inlined.
+macro_rules! tile_i16_256 {
+    ($features:literal, $step:expr) => {
+        fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
+            tile.check(TILE_ROWS, sums);
+            // SAFETY: this row of the table is only handed out where its features were detected, and `check`
+            // asserted that everything lies inside its slice.
+            unsafe { by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
+        }
+
+        /// `W` vectors of outputs at a time.
+        ///
+        /// # Safety
+        /// `tile.check` must hold, with `R` rows.
+        #[target_feature(enable = $features)]
+        unsafe fn i16_of<const R: usize, const W: usize>(tile: &TileI16<'_>, sums: &mut Sums) {
+            for first in (0..VECTORS).step_by(W) {
+                let mut chain: [[__m256i; W]; R] = [[_mm256_setzero_si256(); W]; R];
+                for pair in 0..tile.inputs / 2 {
+                    // SAFETY: the pair is inside the inputs, so the panel has 64 values at `64 pair` and every
+                    // row two at `2 pair`; both are read as unaligned.
+                    unsafe {
+                        let pairs = tile.panel.as_ptr().add(pair * PANEL * 2);
+                        if R >= PREFETCH_ROWS && first == 0 {
+                            _mm_prefetch::<_MM_HINT_T0>(pairs.wrapping_add(AHEAD).cast());
+                            _mm_prefetch::<_MM_HINT_T0>(pairs.wrapping_add(AHEAD + PANEL).cast());
+                        }
+                        let mut weights = [_mm256_setzero_si256(); W];
+                        for w in 0..W {
+                            weights[w] = _mm256_loadu_si256(pairs.add((first + w) * 2 * LANES).cast());
+                        }
+                        for r in 0..R {
+                            let x = tile.x.as_ptr().add(r * tile.stride + 2 * pair);
+                            let x = _mm256_set1_epi32(x.cast::<i32>().read_unaligned());
+                            for w in 0..W {
+                                chain[r][w] = $step(chain[r][w], x, weights[w]);
+                            }
+                        }
+                    }
+                }
+                for r in 0..R {
+                    for w in 0..W {
+                        let at = (first + w) * LANES;
+                        let scales = tile.scales[at..][..LANES].as_ptr();
+                        let values = sums[r][at..][..LANES].as_mut_ptr();
+                        // SAFETY: eight values are read and written, and every row has a scale.
+                        unsafe {
+                            let x_scale = _mm256_set1_ps(*tile.x_scales.as_ptr().add(r * tile.scale_stride));
+                            // Not fused: the same bits as every other level.
+                            let scale = _mm256_mul_ps(x_scale, _mm256_loadu_ps(scales));
+                            let part = _mm256_mul_ps(_mm256_cvtepi32_ps(chain[r][w]), scale);
+                            _mm256_storeu_ps(values, _mm256_add_ps(_mm256_loadu_ps(values), part));
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+pub(crate) use tile_i16_256;
+
+tile_i16_256!("avx2,fma", |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)));
+
+peak_loop!(peak_f32, "avx2,fma", ymm_reg, __m256, _mm256_setzero_ps(), |chain, x, w| _mm256_fmadd_ps(
+    x, w, chain
+));
+peak_loop!(peak_i16, "avx2,fma", ymm_reg, __m256i, _mm256_setzero_si256(), |chain, x, w| _mm256_add_epi32(
+    chain,
+    _mm256_madd_epi16(x, w)
+));

@@ -1,27 +1,48 @@
 //! The AVX-VNNI level: AVX2 with 256-bit `vpdpwssd`, which multiplies pairs and adds in one instruction.
+#![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for the level
 
-use std::arch::x86_64::{__m256i, _mm256_dpwssd_avx_epi32};
+use std::arch::asm;
+use std::arch::x86_64::{
+    __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256,
+    _mm256_storeu_ps,
+};
 
+use crate::layout::Layout;
 use crate::level::Level;
-use crate::table::{Kernels, Sums, TileI16};
-use crate::table_avx2::{AVX2, SHAPE, i16_by};
+use crate::peak::{CHAINS, Peak};
+use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
+use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, tile_i16_256};
 
 /// What AVX-VNNI improves over AVX2: the i16 product.
-pub(crate) const AVX_VNNI: Kernels = Kernels { level: Level::AvxVnni, tile_i16, ..AVX2 };
+pub(crate) const AVX_VNNI: Kernels = Kernels {
+    level: Level::AvxVnni,
+    tile_i16,
+    peaks: &[
+        AVX2.peaks[0],
+        Peak { name: "vpdpwssd ymm", layout: Layout::I16, run: peak_i16, macs: 16 * CHAINS as u64 },
+    ],
+    ..AVX2
+};
 
-fn tile_i16(tile: &TileI16<'_>, out: &mut Sums) {
-    tile.check(SHAPE);
-    // SAFETY: this row of the table is only handed out where AVX2, FMA and AVX-VNNI were detected, and
-    // `check` asserted that everything lies inside its slice.
-    unsafe { by_rows!(i16_of, tile, out) }
-}
-
-/// # Safety
-/// `tile.check` must hold, with `R` rows.
+/// `vpdpwssd`, as assembly for the reason that the AVX-512 level gives.
+#[inline]
 #[target_feature(enable = "avx2,fma,avxvnni")]
-unsafe fn i16_of<const R: usize>(tile: &TileI16<'_>, out: &mut Sums) {
-    let step = |sum: __m256i, x: __m256i, w: __m256i| _mm256_dpwssd_avx_epi32(sum, x, w);
-    // SAFETY: this function's contract.
-    unsafe { i16_by::<R>(tile, out, step) }
+fn dot_pairs(mut sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
+    // SAFETY: registers only; the function's features include the instruction.
+    unsafe {
+        asm!(
+            "{{vex}} vpdpwssd {sum}, {x}, {w}",
+            sum = inout(ymm_reg) sum, x = in(ymm_reg) x, w = in(ymm_reg) w,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
 }
+
+tile_i16_256!("avx2,fma,avxvnni", |sum, x, w| dot_pairs(sum, x, w));
+
+peak_loop!(peak_i16, "avx2,fma,avxvnni", ymm_reg, __m256i, _mm256_setzero_si256(), |chain, x, w| {
+    dot_pairs(chain, x, w)
+});

@@ -1,17 +1,22 @@
 //! The scalar level: portable Rust, the fallback everywhere.
 
+use std::hint::black_box;
+
+use crate::layout::Layout;
 use crate::level::Level;
-use crate::matmul::DEPTH;
-use crate::table::{Kernels, MOST_ROWS, PANEL, Shape, Sums, TileF32, TileI16};
+use crate::peak::Peak;
+use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
 use crate::{activation, norm, quantize, rope, softmax};
 
 /// The functions every machine has.
 pub(crate) const SCALAR: Kernels = Kernels {
     level: Level::Scalar,
-    shape: SHAPE,
+    quantised: Layout::I16,
+    tile_rows: TILE_ROWS,
     tile_f32,
     tile_i16,
     quantize: quantize::quantize_body,
+    quantize_weights: quantize::quantize_weights_body,
     layer_norm: norm::layer_norm_body,
     rms_norm: norm::rms_norm_body,
     softmax: softmax::softmax_body,
@@ -19,51 +24,83 @@ pub(crate) const SCALAR: Kernels = Kernels {
     gated_gelu_tanh: activation::gated_gelu_tanh_body,
     rope: rope::rope_body,
     add: add_body,
+    add_to_rows: add_to_rows_body,
     scale: scale_body,
+    peaks: &[
+        Peak { name: "f32 multiply and add", layout: Layout::F32, run: peak_f32, macs: CHAINS as u64 },
+        Peak { name: "i16 multiply, i32 add", layout: Layout::I16, run: peak_i16, macs: CHAINS as u64 },
+    ],
 };
 
-const SHAPE: Shape = Shape { rows: MOST_ROWS, panels: 1 };
+const TILE_ROWS: usize = 6;
+/// What the compiler vectorises for the plainest machine of the architecture.
+const CHAINS: usize = 32;
 
-fn tile_f32(tile: &TileF32<'_>, out: &mut Sums) {
-    tile.check(SHAPE);
-    for (r, sums) in out[..tile.rows].iter_mut().enumerate() {
+fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
+    tile.check(TILE_ROWS, sums);
+    for (r, sums) in sums[..tile.rows].iter_mut().enumerate() {
         let row = &tile.x[r * tile.stride..][..tile.inputs];
-        let panel = &tile.panels[..tile.inputs * PANEL];
-        sums[..PANEL].fill(0.0);
-        for (values, weights) in row.chunks(DEPTH).zip(panel.chunks(DEPTH * PANEL)) {
-            let mut chain = [0.0f32; PANEL];
-            for (&value, weights) in values.iter().zip(weights.chunks_exact(PANEL)) {
-                for (sum, &weight) in chain.iter_mut().zip(weights) {
-                    *sum += value * weight;
-                }
+        let mut chain = [0.0f32; PANEL];
+        for (&value, weights) in row.iter().zip(tile.panel.as_chunks::<PANEL>().0) {
+            for (sum, &weight) in chain.iter_mut().zip(weights) {
+                *sum += value * weight;
             }
-            for (sum, part) in sums.iter_mut().zip(chain) {
-                *sum += part;
-            }
+        }
+        for (sum, part) in sums.iter_mut().zip(chain) {
+            *sum += part;
         }
     }
 }
 
-fn tile_i16(tile: &TileI16<'_>, out: &mut Sums) {
-    tile.check(SHAPE);
-    let blocks = tile.blocks();
-    for (r, sums) in out[..tile.rows].iter_mut().enumerate() {
-        let row = &tile.x[r * tile.inputs..][..tile.inputs];
-        let panel = &tile.panels[..tile.inputs * PANEL];
-        sums[..PANEL].fill(0.0);
-        for (block, (values, weights)) in row.chunks(DEPTH).zip(panel.chunks(DEPTH * PANEL)).enumerate() {
-            let mut chain = [0i32; PANEL];
-            for (pair, weights) in values.chunks_exact(2).zip(weights.chunks_exact(2 * PANEL)) {
-                for (sum, weights) in chain.iter_mut().zip(weights.chunks_exact(2)) {
-                    *sum += i32::from(pair[0]) * i32::from(weights[0])
-                        + i32::from(pair[1]) * i32::from(weights[1]);
-                }
+fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
+    tile.check(TILE_ROWS, sums);
+    for (r, sums) in sums[..tile.rows].iter_mut().enumerate() {
+        let row = &tile.x[r * tile.stride..][..tile.inputs];
+        let mut chain = [0i32; PANEL];
+        let pairs = tile.panel.as_chunks::<2>().0.as_chunks::<PANEL>().0;
+        for (&[a, b], weights) in row.as_chunks::<2>().0.iter().zip(pairs) {
+            for (sum, &[v, w]) in chain.iter_mut().zip(weights) {
+                *sum += i32::from(a) * i32::from(v) + i32::from(b) * i32::from(w);
             }
-            let x_scale = tile.x_scales[r * blocks + block];
-            let scales = &tile.scales[block * PANEL..][..PANEL];
-            for ((sum, part), scale) in sums.iter_mut().zip(chain).zip(scales) {
-                *sum += part as f32 * (x_scale * scale);
-            }
+        }
+        let x_scale = tile.x_scales[r * tile.scale_stride];
+        for ((sum, part), scale) in sums.iter_mut().zip(chain).zip(tile.scales) {
+            *sum += part as f32 * (x_scale * scale);
+        }
+    }
+}
+
+fn peak_f32(steps: u64) {
+    let mut chains = [0.0f32; CHAINS];
+    let weights = black_box([0.5f32; CHAINS]);
+    for _ in 0..steps {
+        let x = black_box(1.0);
+        for (chain, weight) in chains.iter_mut().zip(weights) {
+            *chain += x * weight;
+        }
+    }
+    black_box(chains);
+}
+
+fn peak_i16(steps: u64) {
+    let mut chains = [0i32; CHAINS];
+    let weights = black_box([3i16; CHAINS]);
+    for _ in 0..steps {
+        let x = i32::from(black_box(5i16));
+        for (chain, weight) in chains.iter_mut().zip(weights) {
+            *chain = chain.wrapping_add(x * i32::from(weight));
+        }
+    }
+    black_box(chains);
+}
+
+/// `bias` to every row of sums.
+#[inline(always)]
+pub(crate) fn add_to_rows_body(rows: &mut Sums, bias: &[f32]) {
+    assert_eq!(bias.len(), PANEL, "a bias for every output of a panel");
+    for row in rows {
+        for (value, &bias) in row.iter_mut().zip(bias) {
+            *value += bias;
         }
     }
 }

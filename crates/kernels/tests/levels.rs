@@ -1,10 +1,12 @@
 //! Every kernel of every level this machine has, against the f64 oracle: odd shapes, extreme values.
 
 use connote_kernels::{
-    Kernels, Level, PANEL, PanelsF32, Quantized, RopeTable, Rows, RowsMut, Weights, linear, matmul,
+    Activations, Ending, Kernels, Layout, Level, Order, PANEL, PanelsF32, Part, RopeTable, Rows, RowsMut,
+    Weights, linear, linear_part, matmul, pack_columns, pack_rows,
 };
 use testkit::oracle;
 use testkit::random::Random;
+use threads::Team;
 
 fn levels() -> Vec<&'static Kernels> {
     Level::available().map(|level| Kernels::of(level).expect("an available level has a row")).collect()
@@ -28,35 +30,72 @@ fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
 }
 
 fn pack_as(exact: bool, weights: &[f32], inputs: usize) -> Weights {
-    Weights::pack(exact, weights.len() / inputs, inputs, |output, row| {
-        row.copy_from_slice(&weights[output * inputs..][..inputs]);
-    })
+    let layout = if exact { Layout::F32 } else { Layout::I16 };
+    pack_parts(layout, Order::Joined, inputs, &[(weights, &[])])
+}
+
+/// Parts are weights with their bias.
+fn pack_parts(layout: Layout, order: Order, inputs: usize, parts: &[(&[f32], &[f32])]) -> Weights {
+    let decoders: Vec<_> = parts
+        .iter()
+        .map(|(w, _)| |output: usize, row: &mut [f32]| row.copy_from_slice(&w[output * inputs..][..inputs]))
+        .collect();
+    let parts: Vec<Part<'_>> = parts
+        .iter()
+        .zip(&decoders)
+        .map(|((w, bias), decode)| Part { outputs: w.len() / inputs, decode, bias })
+        .collect();
+    Weights::pack(levels()[0], &Team::new(2), layout, order, inputs, &parts)
 }
 
 fn pack(weights: &[f32], inputs: usize) -> Weights {
     pack_as(true, weights, inputs)
 }
 
+fn activations(kernels: &Kernels, team: &Team, x: &[f32], w: &Weights) -> Activations {
+    let mut activations = Activations::default();
+    activations.fill_from(kernels, team, w.layout(), x, w.inputs());
+    activations
+}
+
 fn product(kernels: &Kernels, x: &[f32], w: &Weights) -> Vec<f32> {
-    let rows = x.len() / w.inputs();
-    let mut out = vec![f32::NAN; rows * w.outputs()];
-    let mut rows_out = RowsMut::new(&mut out, w.outputs());
-    linear(kernels, Rows::new(x, w.inputs()), w, &mut Quantized::default(), &mut rows_out);
+    product_on(kernels, &Team::new(1), x, w, Ending::Write, f32::NAN)
+}
+
+/// A product into a result that holds `before` everywhere.
+fn product_on(
+    kernels: &Kernels,
+    team: &Team,
+    x: &[f32],
+    w: &Weights,
+    ending: Ending,
+    before: f32,
+) -> Vec<f32> {
+    let x = activations(kernels, team, x, w);
+    let mut out = vec![before; x.count() * w.outputs()];
+    linear(kernels, team, &x, w, ending, &mut RowsMut::new(&mut out, w.outputs()));
     out
 }
 
-/// The f32 product with panels that were packed otherwise.
-fn panel_product(kernels: &Kernels, x: Rows<'_>, w: &PanelsF32, outputs: usize) -> Vec<f32> {
-    let mut out = vec![f32::NAN; x.count() * outputs];
-    matmul(kernels, x, w, 0, 0..x.width(), &mut RowsMut::new(&mut out, outputs));
+/// The f32 product with panels of the moment.
+fn panel_product(kernels: &Kernels, x: Rows<'_>, w: PanelsF32<'_>) -> Vec<f32> {
+    let mut out = vec![f32::NAN; x.count() * w.outputs];
+    matmul(kernels, x, w, 0, 0..x.width(), &mut RowsMut::new(&mut out, w.outputs));
     out
+}
+
+fn rows_packed(w: Rows<'_>) -> Vec<f32> {
+    // What is left over from before must not show.
+    let mut panels = vec![f32::NAN; PanelsF32::len(w.count(), w.width())];
+    pack_rows(w, &mut panels);
+    panels
 }
 
 #[test]
 fn products_of_odd_shapes_agree_with_the_oracle() {
     let mut random = Random::seeded(1);
     for kernels in levels() {
-        for rows in [1, 2, 3, 4, 5, 6, 7, 12, 13, 31] {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 31, 97] {
             for (inputs, outputs) in
                 [(1, 1), (3, 17), (31, 16), (32, 33), (255, 5), (256, 16), (257, 48), (768, 20), (1152, 7)]
             {
@@ -180,14 +219,14 @@ fn ranges_and_strides_pick_their_part_of_the_product() {
     let mut random = Random::seeded(3);
     let (rows, inputs, outputs, stride) = (9, 70, 64, 100);
     let w = random.values(outputs * inputs, 1.0);
-    let mut panels = PanelsF32::default();
-    panels.pack_rows(Rows::new(&w, inputs));
+    let data = rows_packed(Rows::new(&w, inputs));
+    let panels = PanelsF32 { outputs, inputs, data: &data };
     let x = random.values(rows * stride, 1.0);
     for kernels in levels() {
         // Inputs 16..50 of the weights, outputs 32..59, rows of 34 values every 100.
         let mut out = vec![7.0; rows * 40];
         let mut out_rows = RowsMut::strided(&mut out[5..], rows, 27, 40);
-        matmul(kernels, Rows::strided(&x[3..], rows, 34, stride), &panels, 32, 16..50, &mut out_rows);
+        matmul(kernels, Rows::strided(&x[3..], rows, 34, stride), panels, 32, 16..50, &mut out_rows);
         for r in 0..rows {
             for o in 0..27 {
                 let wanted: f64 = (0..34)
@@ -210,14 +249,120 @@ fn rows_and_columns_pack_to_the_same_matrix() {
     let transposed: Vec<f32> =
         (0..inputs).flat_map(|i| (0..outputs).map(move |o| (o, i))).map(|(o, i)| w[o * inputs + i]).collect();
     let x = random.values(5 * inputs, 1.0);
-    let mut by_rows = PanelsF32::default();
-    by_rows.pack_rows(Rows::new(&w, inputs));
-    let mut by_columns = PanelsF32::default();
-    by_columns.pack_columns(Rows::new(&transposed, outputs));
+    let by_rows = rows_packed(Rows::new(&w, inputs));
+    let mut by_columns = vec![f32::NAN; PanelsF32::len(outputs, inputs)];
+    pack_columns(Rows::new(&transposed, outputs), &mut by_columns);
     for kernels in levels() {
         let wanted = product(kernels, &x, &pack(&w, inputs));
-        assert_eq!(panel_product(kernels, Rows::new(&x, inputs), &by_rows, outputs), wanted);
-        assert_eq!(panel_product(kernels, Rows::new(&x, inputs), &by_columns, outputs), wanted);
+        for data in [&by_rows, &by_columns] {
+            let panels = PanelsF32 { outputs, inputs, data };
+            assert_eq!(panel_product(kernels, Rows::new(&x, inputs), panels), wanted, "{}", kernels.level);
+        }
+    }
+}
+
+/// Every ending against the plain product, for odd numbers of outputs, with a bias in one part of two.
+#[test]
+fn endings_do_what_their_functions_do_alone() {
+    let mut random = Random::seeded(10);
+    let (rows, inputs) = (99, 70);
+    let x = random.values(rows * inputs, 1.0);
+    for outputs in [1, 16, 17, 40, 64] {
+        let (a, b) = (random.values(outputs * inputs, 0.3), random.values(outputs * inputs, 0.3));
+        let (bias_a, bias_b) = (random.values(outputs, 1.0), random.values(outputs, 1.0));
+        for kernels in levels() {
+            for layout in [Layout::F32, Layout::I16] {
+                let what = format!("{} {} {outputs}", kernels.level, layout.name());
+                let plain = |w: &[f32], bias: &[f32]| {
+                    let mut out =
+                        product(kernels, &x, &pack_parts(layout, Order::Joined, inputs, &[(w, &[])]));
+                    if !bias.is_empty() {
+                        out.chunks_exact_mut(outputs).for_each(|row| (kernels.add)(row, bias));
+                    }
+                    out
+                };
+                for team in [Team::new(1), Team::new(3)] {
+                    let biased = pack_parts(layout, Order::Joined, inputs, &[(&a, &bias_a)]);
+                    let on = |ending, before| product_on(kernels, &team, &x, &biased, ending, before);
+                    let mut wanted = plain(&a, &bias_a);
+                    assert_eq!(on(Ending::Write, f32::NAN), wanted, "{what} written");
+                    let added: Vec<f32> = wanted.iter().map(|value| 0.75 + value).collect();
+                    assert_eq!(on(Ending::Add, 0.75), added, "{what} added");
+                    (kernels.gelu_erf)(&mut wanted);
+                    assert_eq!(on(Ending::Activate(kernels.gelu_erf), f32::NAN), wanted, "{what} activated");
+
+                    let gated = pack_parts(layout, Order::Alternating, inputs, &[(&a, &bias_a), (&b, &[])]);
+                    assert_eq!(gated.outputs(), outputs, "{what}");
+                    let gate = Ending::Gate(kernels.gated_gelu_tanh);
+                    let mut wanted = plain(&b, &[]);
+                    (kernels.gated_gelu_tanh)(&plain(&a, &bias_a), &mut wanted);
+                    assert_eq!(
+                        product_on(kernels, &team, &x, &gated, gate, f32::NAN),
+                        wanted,
+                        "{what} gated"
+                    );
+
+                    let joined = pack_parts(layout, Order::Joined, inputs, &[(&a, &[]), (&b, &bias_b)]);
+                    let (a, b) = (plain(&a, &[]), plain(&b, &bias_b));
+                    let wanted: Vec<f32> = a
+                        .chunks_exact(outputs)
+                        .zip(b.chunks_exact(outputs))
+                        .flat_map(|(a, b)| a.iter().chain(b).copied())
+                        .collect();
+                    let got = product_on(kernels, &team, &x, &joined, Ending::Write, f32::NAN);
+                    assert_eq!(got, wanted, "{what} joined");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_team_of_any_size_gives_the_same_bits() {
+    let mut random = Random::seeded(12);
+    let (inputs, outputs) = (300, 333);
+    let w = random.values(outputs * inputs, 1.0);
+    let teams = [1, 2, 5, 16].map(Team::new);
+    for rows in [1, 11, 200] {
+        let x = random.values(rows * inputs, 1.0);
+        for kernels in levels() {
+            for exact in [true, false] {
+                let w = pack_as(exact, &w, inputs);
+                let alone = product_on(kernels, &teams[0], &x, &w, Ending::Write, f32::NAN);
+                for team in &teams[1..] {
+                    let got = product_on(kernels, team, &x, &w, Ending::Write, f32::NAN);
+                    assert_eq!(got, alone, "{} {rows} rows, {} threads", kernels.level, team.threads());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn some_outputs_have_the_bits_they_have_among_all() {
+    let mut random = Random::seeded(11);
+    let (rows, inputs, outputs) = (7, 40, 150);
+    let (x, w) = (random.values(rows * inputs, 1.0), random.values(outputs * inputs, 1.0));
+    let team = Team::new(2);
+    for kernels in levels() {
+        for exact in [true, false] {
+            let w = pack_as(exact, &w, inputs);
+            let whole = product(kernels, &x, &w);
+            let x = activations(kernels, &team, &x, &w);
+            for some in [0..64, 32..150, 96..128, 128..150, 64..64] {
+                let mut out = vec![f32::NAN; rows * outputs];
+                let mut target = RowsMut::strided(&mut out[some.start..], rows, some.len(), outputs);
+                linear_part(kernels, &team, &x, &w, some.clone(), Ending::Write, &mut target);
+                for (at, (got, wanted)) in out.iter().zip(&whole).enumerate() {
+                    match some.contains(&(at % outputs)) {
+                        true => assert_eq!(got, wanted, "{} {some:?} {at}", kernels.level),
+                        false => {
+                            assert!(got.is_nan(), "{} {some:?} wrote beside itself: {at}", kernels.level)
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -359,10 +504,28 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
 #[test]
 #[should_panic(expected = "starts no panel")]
 fn an_output_inside_a_panel_is_refused() {
-    let mut panels = PanelsF32::default();
-    panels.pack_rows(Rows::new(&[0.0; 64], 2));
+    let data = rows_packed(Rows::new(&[0.0; 64], 2));
+    let panels = PanelsF32 { outputs: 32, inputs: 2, data: &data };
     let mut out = [0.0; 8];
-    matmul(levels()[0], Rows::new(&[0.0; 2], 2), &panels, PANEL / 2, 0..2, &mut RowsMut::new(&mut out, 8));
+    matmul(levels()[0], Rows::new(&[0.0; 2], 2), panels, PANEL / 2, 0..2, &mut RowsMut::new(&mut out, 8));
+}
+
+#[test]
+#[should_panic(expected = "start no panel or end inside one")]
+fn outputs_that_end_inside_a_panel_are_refused() {
+    let w = pack(&[1.0; 64 * 2], 2);
+    let x = activations(levels()[0], &Team::new(1), &[1.0; 2], &w);
+    let mut out = [0.0; 40];
+    let mut out = RowsMut::new(&mut out, 40);
+    linear_part(levels()[0], &Team::new(1), &x, &w, 0..40, Ending::Write, &mut out);
+}
+
+#[test]
+#[should_panic(expected = "layouts of activations and weights differ")]
+fn activations_of_another_layout_are_refused() {
+    let x = activations(levels()[0], &Team::new(1), &[1.0; 2], &pack(&[1.0; 2], 2));
+    let w = pack_as(false, &[1.0; 2], 2);
+    linear(levels()[0], &Team::new(1), &x, &w, Ending::Write, &mut RowsMut::new(&mut [0.0], 1));
 }
 
 #[test]

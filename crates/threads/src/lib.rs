@@ -2,6 +2,7 @@
 //!
 //! - [`Team`]: a few parked threads and a caller that share the parts of one call. Forking and joining costs
 //!   about a microsecond while the team is awake; at rest it costs nothing.
+//! - [`Chunks`]: slices cut so that every part has its piece to itself, without unsafe code in the caller.
 //! - [`Budget`]: the CPUs that this process may use, shared by all teams and workers, so that nested and
 //!   concurrent use never runs more threads than there are CPUs.
 //! - [`Topology`]: cores, SMT siblings, NUMA nodes, affinity, cgroup limits, as facts a person can read.
@@ -22,6 +23,7 @@
 mod budget;
 mod call;
 mod cgroup;
+mod chunks;
 mod cpu_set;
 mod limits;
 mod pin;
@@ -31,6 +33,7 @@ mod team;
 mod topology;
 
 pub use budget::{Budget, Seat};
+pub use chunks::{Chunks, Pieces};
 pub use cpu_set::{CpuSet, MAX_CPUS};
 pub use limits::Limit;
 pub use pin::pin_current_thread;

@@ -1,0 +1,11 @@
+//! What computes: a level's functions, and the team that shares the work.
+
+use kernels::Kernels;
+use threads::Team;
+
+/// A level's functions and a team, as they are handed down from stage to stage.
+#[derive(Clone, Copy)]
+pub(crate) struct Compute<'a> {
+    pub(crate) kernels: &'a Kernels,
+    pub(crate) team: &'a Team,
+}
