@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Rank texts by their likeness to a query
     Similar(SimilarArgs),
+    /// Serve vectors over HTTP, as OpenAI's clients ask for them
+    Serve(ServeArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -185,6 +187,13 @@ pub(crate) struct VectorArgs {
     /// Cut vectors to N values and normalise them again (Matryoshka models)
     #[arg(short, long, value_name = "N")]
     pub(crate) dimensions: Option<usize>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+/// How the network runs.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
     /// How token rows become a vector: mean, cls, last or none (a vector a token) [default: the model's]
     #[arg(long, value_name = "POOLING")]
     pub(crate) pooling: Option<Pooling>,
@@ -288,4 +297,23 @@ pub(crate) struct SimilarArgs {
     pub(crate) top: Option<usize>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "POST /v1/embeddings and GET /health. Texts that are too long are refused. Ctrl-C or SIGTERM ends the server when \
+    the requests at hand are answered; a second one ends it at once.\n\nExample:\n  connote serve --model embeddinggemma-300m-Q8_0.gguf --port 8080\n  \
+    curl http://127.0.0.1:8080/v1/embeddings -d '{\"input\": [\"a cat on the mat\", \"a feline on a rug\"]}'"
+)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// The address to listen at, or a name of this machine; 0.0.0.0 is all its addresses
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// The port to listen at; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }

@@ -78,3 +78,12 @@ impl From<connote::Error> for Failure {
         }
     }
 }
+
+impl From<server::Error> for Failure {
+    fn from(error: server::Error) -> Self {
+        match error {
+            server::Error::VectorsPerToken => Self::usage(error),
+            _ => Self::nothing(error),
+        }
+    }
+}

@@ -20,6 +20,7 @@ mod output;
 mod pages;
 mod progress;
 mod say;
+mod serve;
 mod similar;
 mod spaces;
 mod tokenize;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Tokenize(args) => tokenize::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Similar(args) => similar::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use connote::{Embedder, ErrorKind, Input, Model, Options, Task};
 
-use crate::args::{ModelArgs, VectorArgs};
+use crate::args::{ModelArgs, NetworkArgs};
 use crate::failure::Failure;
 use crate::say::say;
 
@@ -17,9 +17,9 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Model, Failure> {
 }
 
 /// Opens the model and packs its weights; says on stderr what its user should know.
-pub(crate) fn load(args: &ModelArgs, vector: &VectorArgs) -> Result<Embedder, Failure> {
-    let mut builder = Embedder::builder().threads(vector.threads);
-    if let Some(pooling) = vector.pooling {
+pub(crate) fn load(args: &ModelArgs, network: &NetworkArgs) -> Result<Embedder, Failure> {
+    let mut builder = Embedder::builder().threads(network.threads);
+    if let Some(pooling) = network.pooling {
         builder = builder.pooling(pooling);
     }
     let embedder = builder.load(open(args)?)?;

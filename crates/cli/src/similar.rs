@@ -21,7 +21,7 @@ struct Ranked {
 }
 
 pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
-    if args.vector.pooling == Some(connote::Pooling::None) {
+    if args.vector.network.pooling == Some(connote::Pooling::None) {
         return Err(Failure::usage(
             "texts can only be compared by one vector each; choose another pooling than `none`",
         ));
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         None => options.clone(),
     };
     let mut rows = Rows::open(&args.text)?;
-    let embedder = model::load(&args.model, &args.vector)?;
+    let embedder = model::load(&args.model, &args.vector.network)?;
     embedder.model().check_options(&text_options)?;
     let title = args.preparation.title();
     model::check_title(embedder.model(), title, &text_options, rows.are_json())?;

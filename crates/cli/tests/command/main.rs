@@ -3,6 +3,7 @@
 mod endings;
 mod files;
 mod rows;
+mod serve;
 mod spaces;
 mod terminal;
 

@@ -1,0 +1,30 @@
+//! `connote serve`: vectors over HTTP.
+
+use connote::Options;
+use server::{Config, Event};
+
+use crate::args::ServeArgs;
+use crate::failure::{Failure, Outcome};
+use crate::model;
+use crate::say::say;
+
+pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
+    let embedder = model::load(&args.model, &args.network)?;
+    let name = embedder.model().name().to_owned();
+    // Now, while the model's file is surely there: hashing it later could meet another.
+    let fingerprint = embedder.fingerprint(&Options::new())?;
+    let dimensions = embedder.dimensions();
+    let config = Config { embedder, host: args.host.clone(), port: args.port };
+    server::run(config, |event| match event {
+        Event::Listening(address) => {
+            say(format_args!(
+                "connote: whole vectors have {dimensions} dimensions and the fingerprint {fingerprint}"
+            ));
+            // The last line before requests are answered: scripts wait for it.
+            say(format_args!("connote: serving {name} at http://{address}"));
+        }
+        Event::Stopping => say(format_args!("connote: stopping when the requests at hand are answered")),
+        _ => {}
+    })?;
+    Ok(Outcome::Complete)
+}

@@ -1,0 +1,114 @@
+//! `connote serve`, from its first line to its end.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use super::{connote, run};
+
+/// A server at a free port; killed when the test ends, however it ends.
+struct Serving {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Serving {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_connote"));
+        command.args(["serve", "--port", "0"]).args(arguments).env_remove("CONNOTE_MODEL");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut said = String::new();
+        let address = loop {
+            let before = said.len();
+            assert!(stderr.read_line(&mut said).expect("a line") > 0, "it ended: {said}");
+            if let Some((_, address)) = said[before..].trim_end().split_once(" at http://") {
+                break address.to_owned();
+            }
+        };
+        assert!(said.contains("connote: serving ") && said.contains("fingerprint "), "{said}");
+        Self { child, stderr, address }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Its exit code and what else it said on stderr and stdout.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut said, mut data) = (String::new(), String::new());
+        self.stderr.read_to_string(&mut said).expect("UTF-8");
+        self.child.stdout.take().expect("a pipe").read_to_string(&mut data).expect("UTF-8");
+        (self.child.wait().expect("it ends").code(), said, data)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_signal_ends_a_server_well() {
+    for signal in ["TERM", "INT"] {
+        let serving = Serving::start(&[]);
+        let answer = serving.get("/health");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("{\"status\":\"ok\"}"), "{answer}");
+        serving.signal(signal);
+        let (code, said, data) = serving.end();
+        assert_eq!((code, data.as_str()), (Some(0), ""), "{said}");
+        assert!(said.contains("stopping"), "{said}");
+    }
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_requests() {
+    let mut serving = Serving::start(&[]);
+    // Its body never comes.
+    let mut stalled = TcpStream::connect(&serving.address).expect("it listens");
+    let head =
+        "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    stalled.write_all(head.as_bytes()).expect("written");
+    assert!(stalled.read(&mut [0; 25]).expect("it asks for the body") > 0);
+    serving.signal("TERM");
+    let mut said = String::new();
+    serving.stderr.read_line(&mut said).expect("a line");
+    assert!(said.contains("stopping"), "{said}");
+    serving.signal("TERM");
+    let (code, said, _) = serving.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("before all requests at hand were answered"), "{said}");
+}
+
+#[test]
+fn a_place_that_is_not_to_be_had_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    for (arguments, code, what) in [
+        (&["--port", port.as_str()][..], 1, "choose another port"),
+        // An address for documentation, which no machine has.
+        (&["--host", "192.0.2.1", "--port", "0"], 1, "address of this machine"),
+        (&["--host", "no such host", "--port", "0"], 1, "no such host"),
+        (&["--port", "65536"], 2, "65536"),
+        (&["--pooling", "none", "--port", "0"], 2, "a vector a token"),
+        (&["--model", "/no/such.gguf"], 1, "/no/such.gguf"),
+    ] {
+        let (stdout, stderr) = run(connote().arg("serve").args(arguments), code);
+        assert!(stderr.contains(what) && !stderr.contains("serving"), "{arguments:?}: {stderr}");
+        assert_eq!(stdout, b"", "{arguments:?}");
+    }
+}

@@ -1,0 +1,76 @@
+//! The body of a request, up to a limit.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+
+use crate::refusal::Refusal;
+
+/// Unwanted bytes that are read and dropped, so that a client that sends first and listens then hears why it was
+/// refused, instead of a connection that breaks.
+const DROPPED: usize = 64 << 20;
+
+/// The whole body, if it has at most `limit` bytes.
+pub(crate) async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let asks_first = asks_first(&request);
+    let mut body = request.into_body();
+    if asks_first && body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    let mut bytes = Vec::new();
+    let mut length = 0usize;
+    while let Some(data) = next(&mut body).await? {
+        length = length.saturating_add(data.len());
+        match length {
+            fits if fits <= limit => bytes.extend_from_slice(&data),
+            dropped if dropped <= limit + DROPPED => bytes = Vec::new(),
+            _ => break,
+        }
+    }
+    if length > limit { Err(too_large(limit)) } else { Ok(bytes) }
+}
+
+/// Lets the client send a body that nobody wants.
+pub(crate) async fn discard(request: Request) {
+    if asks_first(&request) {
+        return;
+    }
+    let mut body = request.into_body();
+    let mut length = 0;
+    while let Ok(Some(data)) = next(&mut body).await {
+        length += data.len();
+        if length > DROPPED {
+            break;
+        }
+    }
+}
+
+/// Whether the client sends the body only when it is asked to, which reading it does.
+fn asks_first(request: &Request) -> bool {
+    request.headers().contains_key(header::EXPECT)
+}
+
+async fn next(body: &mut Body) -> Result<Option<axum::body::Bytes>, Refusal> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+            None => return Ok(None),
+            Some(Err(error)) => {
+                return Err(Refusal::bad(format!("the body of the request broke off: {error}")));
+            }
+            Some(Ok(frame)) => {
+                // Trailers say nothing here.
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn too_large(limit: usize) -> Refusal {
+    let message = format!("the body is larger than {} MiB; send the texts in several requests", limit >> 20);
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message).code("request_too_large")
+}

@@ -1,0 +1,60 @@
+//! Why a server did not start, or did not end well.
+
+use std::fmt;
+use std::io;
+
+/// Why [`run`](crate::run) failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The engine gives a vector a token (pooling `none`), and the routes have one vector a text.
+    VectorsPerToken,
+    /// It cannot listen there.
+    Listen {
+        /// The host that was asked for.
+        host: String,
+        /// The port that was asked for.
+        port: u16,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system gave no threads, no signals, or took the listener away.
+    System(io::Error),
+    /// A second signal came before all requests at hand were answered.
+    Interrupted,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::VectorsPerToken => f.write_str(
+                "with pooling `none` a text has a vector a token, and the server's routes have one vector a text; \
+                 choose mean, cls or last",
+            ),
+            Error::Listen { host, port, error } => {
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        "; something else listens there: stop it, or choose another port (0 picks a free one)"
+                    }
+                    io::ErrorKind::PermissionDenied => "; choose a port from 1024 on",
+                    io::ErrorKind::AddrNotAvailable => {
+                        "; name an address of this machine, such as 127.0.0.1 or 0.0.0.0 (all of them)"
+                    }
+                    _ => "; is the host right? It is a name or an address of this machine, such as 127.0.0.1",
+                };
+                write!(f, "cannot listen at {host}, port {port}: {error}{advice}")
+            }
+            Error::System(error) => write!(f, "the system does not let the server run: {error}"),
+            Error::Interrupted => f.write_str("stopped before all requests at hand were answered"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Listen { error, .. } | Error::System(error) => Some(error),
+            Error::VectorsPerToken | Error::Interrupted => None,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! connote over HTTP: `POST /v1/embeddings` as OpenAI has it, and `GET /health`.
+//!
+//! [`run`] is a whole server, from binding to the last answer after a signal. [`serve`] and [`router`] are its
+//! parts, for programs that bring their own listener or runtime.
+#![forbid(unsafe_code)]
+
+mod body;
+mod error;
+mod openai;
+mod refusal;
+mod routes;
+mod signals;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::serve::ListenerExt;
+use connote::{Embedder, Pooling};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use error::Error;
+pub use routes::{BODY_LIMIT, router};
+
+/// Threads that read and write sockets. Everything else is computed elsewhere, so they are few: more would
+/// only take cores from the engine.
+const IO_THREADS: usize = 2;
+
+/// What [`run`] serves, and where.
+pub struct Config {
+    /// The engine.
+    pub embedder: Embedder,
+    /// A name or address of this machine.
+    pub host: String,
+    /// The port; 0 picks a free one.
+    pub port: u16,
+}
+
+/// What [`run`] tells its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Requests are taken at this address.
+    Listening(SocketAddr),
+    /// A signal came: no more requests are taken, those at hand are finished.
+    Stopping,
+}
+
+/// An engine that can be served.
+#[derive(Clone)]
+pub struct Service {
+    embedder: Arc<Embedder>,
+}
+
+impl Service {
+    /// Takes an engine.
+    ///
+    /// # Errors
+    /// If it gives a vector a token: the routes have one vector a text.
+    pub fn new(embedder: impl Into<Arc<Embedder>>) -> Result<Self, Error> {
+        let embedder = embedder.into();
+        match embedder.pooling() {
+            Pooling::None => Err(Error::VectorsPerToken),
+            _ => Ok(Self { embedder }),
+        }
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM, then finishes the requests at hand; a second signal drops them. `tell` hears
+/// where it listens and that it stops.
+///
+/// # Errors
+/// If it cannot listen there, the engine cannot be served, or a second signal came.
+pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
+    let Config { embedder, host, port } = config;
+    let service = Service::new(embedder)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .thread_name("connote-http")
+        .enable_all()
+        .build()
+        .map_err(Error::System)?;
+    let outcome = runtime.block_on(until_signalled(service, &host, port, tell));
+    // Texts whose clients went away may still be computed: nobody waits for them.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn until_signalled(
+    service: Service,
+    host: &str,
+    port: u16,
+    mut tell: impl FnMut(Event),
+) -> Result<(), Error> {
+    // Before anybody is told that it listens: who then sends a signal is heard.
+    let mut signals = signals::Signals::watch().map_err(Error::System)?;
+    let listen = |error| Error::Listen { host: host.to_owned(), port, error };
+    let listener = TcpListener::bind((host, port)).await.map_err(listen)?;
+    tell(Event::Listening(listener.local_addr().map_err(listen)?));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = serve(listener, service, async {
+        // An error means that nobody can stop it any more, which is a reason to stop.
+        let _ = stopped.await;
+    });
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(Error::System),
+        () = signals.next() => {}
+    }
+    tell(Event::Stopping);
+    let _ = stop.send(());
+    tokio::select! {
+        ended = serving => ended.map_err(Error::System),
+        () = signals.next() => Err(Error::Interrupted),
+    }
+}
+
+/// Serves at a listener until `stop` is ready, then finishes the requests at hand.
+///
+/// # Errors
+/// If the system takes the listener away.
+pub async fn serve(
+    listener: TcpListener,
+    service: Service,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    // An answer must not wait for the packet before it to be acknowledged. Where the system refuses, it may.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    axum::serve(listener, router(service)).with_graceful_shutdown(stop).await
+}

@@ -1,0 +1,65 @@
+//! The server as its clients see it: over TCP, with the committed model.
+
+mod client;
+mod embeddings;
+mod refusals;
+mod shutdown;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::thread::{self, JoinHandle};
+
+use connote::{Embedder, Pooling};
+use connote_server::{Error, Service};
+use testkit::models;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use client::Client;
+
+static EMBEDDER: LazyLock<Arc<Embedder>> =
+    LazyLock::new(|| Arc::new(Embedder::open(models::builtin()).expect("the committed model opens")));
+
+/// A server of its own, at a free port.
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    fn start(embedder: Arc<Embedder>) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (told, address) = std::sync::mpsc::channel();
+        let work = async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            told.send(listener.local_addr()?).expect("the test waits");
+            let service = Service::new(embedder).expect("one vector a text");
+            connote_server::serve(listener, service, async { stopped.await.expect("said") }).await
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let thread = thread::spawn(move || runtime.expect("a runtime").block_on(work));
+        Self { address: address.recv().expect("it listens"), stop, thread }
+    }
+}
+
+/// A client of the server that most tests share.
+fn client() -> Client {
+    static SHARED: LazyLock<Running> = LazyLock::new(|| Running::start(EMBEDDER.clone()));
+    Client::connect(SHARED.address)
+}
+
+#[test]
+fn health_is_ok() {
+    let answer = client().send("GET", "/health", "");
+    assert_eq!((answer.status, answer.body.as_slice()), (200, br#"{"status":"ok"}"#.as_slice()));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn an_engine_with_a_vector_a_token_is_not_served() {
+    let builder = Embedder::builder().pooling(Pooling::None);
+    let embedder = builder.open(models::builtin()).expect("it opens");
+    let Err(error) = Service::new(embedder) else { panic!("it was served") };
+    assert!(matches!(error, Error::VectorsPerToken) && error.to_string().contains("mean"), "{error}");
+}

@@ -1,0 +1,146 @@
+//! What a client is told when it cannot have what it asked for.
+
+use connote_server::BODY_LIMIT;
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+use crate::{EMBEDDER, client};
+
+/// The error of an answer, which must have OpenAI's form.
+fn error(answer: &Answer, status: u16) -> Value {
+    let body = String::from_utf8_lossy(&answer.body);
+    assert_eq!(answer.status, status, "{body}");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let error = answer.json()["error"].clone();
+    let keys: Vec<&String> = error.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["code", "message", "param", "type"], "{body}");
+    let kind = if status < 500 { "invalid_request_error" } else { "server_error" };
+    assert_eq!(error["type"], kind);
+    error
+}
+
+/// The connection still serves.
+fn still_serves(client: &mut Client) {
+    assert_eq!(client.send("GET", "/health", "").status, 200);
+}
+
+#[test]
+fn a_bad_request_names_the_field_and_what_is_wrong() {
+    let mut client = client();
+    for (body, param, what) in [
+        // Not JSON, or not an object.
+        ("", None, "EOF"),
+        ("{\"input\": \"x\"", None, "EOF"),
+        ("{\"input\": \"x\",}", None, "not valid JSON"),
+        ("input=x", None, "not valid JSON"),
+        ("{\"input\": \"x\"} {}", None, "trailing"),
+        ("[\"x\"]", None, "not a JSON object"),
+        ("\"x\"", None, "not a JSON object"),
+        ("null", None, "not a JSON object"),
+        // No text.
+        ("{}", Some("input"), "missing"),
+        ("{\"input\": null}", Some("input"), "missing"),
+        ("{\"input\": []}", Some("input"), "empty array"),
+        ("{\"input\": true}", Some("input"), "input 0: is a boolean"),
+        ("{\"input\": {\"text\": \"x\"}}", Some("input"), "input 0: is an object"),
+        ("{\"input\": [\"x\", null]}", Some("input"), "input 1: is null"),
+        ("{\"input\": [\"x\", \"y\", \"\\ud800\"]}", Some("input"), "input 2: the string is not text"),
+        // Token ids.
+        ("{\"input\": [101, 102]}", Some("input"), "input 0: is a number, and token ids are not taken"),
+        ("{\"input\": [[101, 102]]}", Some("input"), "input 0: is an array, and token ids are not taken"),
+        // The other fields.
+        ("{\"input\": \"x\", \"encoding_format\": \"int8\"}", Some("encoding_format"), "base64"),
+        ("{\"input\": \"x\", \"encoding_format\": 1}", Some("encoding_format"), "base64"),
+        ("{\"input\": \"x\", \"dimensions\": \"9\"}", Some("dimensions"), "whole number"),
+        ("{\"input\": \"x\", \"dimensions\": -1}", Some("dimensions"), "whole number"),
+        ("{\"input\": \"x\", \"dimensions\": 384.5}", Some("dimensions"), "whole number"),
+        ("{\"input\": \"x\", \"dimensions\": 0}", Some("dimensions"), "384"),
+        ("{\"input\": \"x\", \"dimensions\": 128}", Some("dimensions"), "384"),
+        ("{\"input\": \"x\", \"dimensions\": 385}", Some("dimensions"), "384"),
+    ] {
+        let error = error(&client.send("POST", "/v1/embeddings", body), 400);
+        assert!(error["message"].as_str().expect("a message").contains(what), "{body}: {error}");
+        assert_eq!(error["param"], json!(param), "{body}");
+    }
+    let not_utf8 = client.send("POST", "/v1/embeddings", b"{\"input\": \"\xff\"}");
+    error(&not_utf8, 400);
+    still_serves(&mut client);
+}
+
+#[test]
+fn deep_nesting_is_refused_and_no_more() {
+    let deep = "[".repeat(1 << 20);
+    for body in [format!("{{\"input\": {deep}"), format!("{{\"input\": {deep}{}}}", "]".repeat(1 << 20))] {
+        error(&client().send("POST", "/v1/embeddings", body), 400);
+    }
+}
+
+#[test]
+fn a_text_that_is_too_long_is_refused_by_its_index() {
+    // 256 tokens are the limit of this model's authors; 2 of them are special.
+    let (fits, too_long) = ("cat ".repeat(254), "cat ".repeat(255));
+    let mut client = client();
+    assert_eq!(client.embed(&json!({ "input": ["x", fits] })).status, 200);
+    let error = error(&client.embed(&json!({ "input": ["x", fits, too_long, "y"] })), 400);
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains("input 2: the text has 257 tokens") && message.contains("256"), "{message}");
+    assert!(message.contains(EMBEDDER.model().name()) && !message.contains("truncation"), "{message}");
+    assert_eq!((&error["param"], &error["code"]), (&json!("input"), &json!("context_length_exceeded")));
+    still_serves(&mut client);
+}
+
+#[test]
+fn routes_and_methods_that_are_not_there() {
+    let mut client = client();
+    for (method, path) in [("GET", "/"), ("POST", "/v1/chat/completions"), ("GET", "/v1/embeddings/")] {
+        let error = error(&client.send(method, path, ""), 404);
+        let message = error["message"].as_str().expect("a message");
+        assert!(
+            message.contains(&format!("{method} {path}")) && message.contains("/v1/embeddings"),
+            "{message}"
+        );
+        assert_eq!(error["code"], "unknown_url");
+    }
+    for (method, path, allowed) in [("GET", "/v1/embeddings", "POST"), ("POST", "/health", "GET,HEAD")] {
+        let answer = client.send(method, path, "{\"input\": \"x\"}");
+        let error = error(&answer, 405);
+        assert_eq!((&error["code"], answer.header("allow")), (&json!("method_not_allowed"), Some(allowed)));
+    }
+    still_serves(&mut client);
+}
+
+#[test]
+fn a_body_past_the_limit_is_refused() {
+    // White space, so that the length is all there is against it.
+    let body = |length: usize| {
+        let text = b"{\"input\": \"hello world\"}";
+        [text.as_slice(), &vec![b' '; length - text.len()]].concat()
+    };
+    let mut client = client();
+    let fits = client.send("POST", "/v1/embeddings", body(BODY_LIMIT));
+    assert_eq!(fits.vectors().len(), 1);
+    let refused = error(&client.send("POST", "/v1/embeddings", body(BODY_LIMIT + 1)), 413);
+    assert!(refused["message"].as_str().expect("a message").contains("16 MiB"), "{refused}");
+    still_serves(&mut client);
+    // Who asks before sending is refused before sending.
+    client.write(format!(
+        "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        BODY_LIMIT + 1
+    ));
+    error(&client.read(), 413);
+}
+
+#[test]
+fn a_body_past_the_limit_in_chunks_is_refused() {
+    let mut client = client();
+    client.write("POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = vec![b' '; 1 << 20];
+    for _ in 0..=BODY_LIMIT >> 20 {
+        client.write(format!("{:x}\r\n", chunk.len()));
+        client.write(&chunk);
+        client.write("\r\n");
+    }
+    client.write("0\r\n\r\n");
+    error(&client.read(), 413);
+    still_serves(&mut client);
+}
