@@ -57,6 +57,7 @@ fn measure(kernels: &Kernels) -> Vec<(&'static str, f64)> {
         (kernels.layer_norm_to)(black_box(&x), black_box(&weight), black_box(&bias), 1e-6, &mut y);
     });
     time!("softmax", (kernels.softmax)(&mut y));
+    time!("softmax of 256", y.chunks_mut(256).for_each(kernels.softmax));
     // Rows of 22 and 26 values: most sentences.
     time!(
         "softmax of 24",

@@ -28,7 +28,9 @@ pub(crate) fn softmax_body(x: &mut [f32]) {
     for chunk in chunks.iter_mut() {
         power(&mut sums, chunk, largest);
     }
-    power(&mut sums, &mut last, largest);
+    if !rest.is_empty() {
+        power(&mut sums, &mut last, largest);
+    }
     let scale = 1.0 / join(sums, |a, b| a + b);
 
     for value in chunks.as_flattened_mut() {
