@@ -48,8 +48,15 @@ macro_rules! compiled_with {
             quantize_weights = $crate::quantize::quantize_weights_body, (x: &[f32], q: &mut [i16], scales: &mut [f32]);
             layer_norm = $crate::norm::layer_norm_body, (x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32);
             rms_norm = $crate::norm::rms_norm_body, (x: &mut [f32], weight: &[f32], eps: f32);
+            layer_norm_to = $crate::norm::layer_norm_to_body,
+                (x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]);
+            rms_norm_to = $crate::norm::rms_norm_to_body,
+                (x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);
             softmax = $crate::softmax::softmax_body, (x: &mut [f32]);
             gelu_erf = $crate::activation::gelu_erf_body, (x: &mut [f32]);
+            silu = $crate::activation::silu_body, (x: &mut [f32]);
+            gated_gelu_erf = $crate::activation::gated_gelu_erf_body, (gate: &[f32], up: &mut [f32]);
+            gated_silu = $crate::activation::gated_silu_body, (gate: &[f32], up: &mut [f32]);
             gated_gelu_tanh = $crate::activation::gated_gelu_tanh_body, (gate: &[f32], up: &mut [f32]);
             rope = $crate::rope::rope_body, (head: &mut [f32], cos: &[f32], sin: &[f32]);
             add = $crate::table_scalar::add_body, (x: &mut [f32], y: &[f32]);

@@ -59,6 +59,8 @@ pub struct TileI16<'a> {
 /// Sums of a tile, a row each.
 pub type Sums = [[f32; PANEL]];
 
+type LayerNormTo = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
+
 /// One row of the table: the functions of a CPU level.
 ///
 /// A level lists what it improves and takes the rest from the level below. All functions assert their
@@ -85,12 +87,22 @@ pub struct Kernels {
     pub layer_norm: fn(&mut [f32], &[f32], &[f32], f32),
     /// `rms_norm(x, weight, eps)` on one row, in place.
     pub rms_norm: fn(&mut [f32], &[f32], f32),
+    /// `layer_norm_to(x, weight, bias, eps, out)`: the same bits as `layer_norm`, into another row.
+    pub layer_norm_to: LayerNormTo,
+    /// `rms_norm_to(x, weight, eps, out)`: the same bits as `rms_norm`, into another row.
+    pub rms_norm_to: fn(&[f32], &[f32], f32, &mut [f32]),
     /// Softmax of one row, in place.
     pub softmax: fn(&mut [f32]),
     /// Exact GELU, in place.
     pub gelu_erf: fn(&mut [f32]),
+    /// SiLU, in place.
+    pub silu: fn(&mut [f32]),
+    /// `up *= gelu_erf(gate)`.
+    pub gated_gelu_erf: fn(&[f32], &mut [f32]),
     /// `up *= gelu_tanh(gate)`.
     pub gated_gelu_tanh: fn(&[f32], &mut [f32]),
+    /// `up *= silu(gate)`.
+    pub gated_silu: fn(&[f32], &mut [f32]),
     /// `rope(head, cos, sin)`: turns one head, in place.
     pub rope: fn(&mut [f32], &[f32], &[f32]),
     /// `x += y`.

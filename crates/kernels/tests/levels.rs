@@ -441,11 +441,61 @@ fn not_a_number_stays_visible() {
         (kernels.gelu_erf)(&mut x);
         assert!(x[1].is_nan() && !x[0].is_nan(), "{} gelu", kernels.level);
         let mut x = [1.0, f32::NAN, 2.0];
+        (kernels.silu)(&mut x);
+        assert!(x[1].is_nan() && !x[0].is_nan(), "{} silu", kernels.level);
+        for gated in [kernels.gated_gelu_erf, kernels.gated_gelu_tanh, kernels.gated_silu] {
+            let mut up = [1.0; 3];
+            gated(&[1.0, f32::NAN, 2.0], &mut up);
+            assert!(up[1].is_nan() && !up[0].is_nan(), "{} gated", kernels.level);
+        }
+        let mut x = [1.0, f32::NAN, 2.0];
         (kernels.softmax)(&mut x);
         assert!(x.iter().any(|value| value.is_nan()), "{} softmax", kernels.level);
         let mut x = [1.0, f32::NAN, 2.0];
         (kernels.rms_norm)(&mut x, &[1.0; 3], 1e-6);
         assert!(x.iter().all(|value| value.is_nan()), "{} RMS norm", kernels.level);
+    }
+}
+
+/// Far out every activation is its argument or zero: nothing overflows on the way.
+#[test]
+fn activations_of_large_values_are_themselves_or_zero() {
+    let x = [0.0, -0.0, 100.0, -100.0, 1e20, -1e20, f32::MAX, f32::MIN];
+    let wanted = [0.0, -0.0, 100.0, -0.0, 1e20, -0.0, f32::MAX, -0.0].map(f32::to_bits);
+    for kernels in levels() {
+        for in_place in [kernels.gelu_erf, kernels.silu] {
+            let mut got = x;
+            in_place(&mut got);
+            // GELU reaches zero a little later than f32 ends.
+            got[3] = if got[3].abs() < 1e-35 { -0.0 } else { got[3] };
+            assert_eq!(got.map(f32::to_bits), wanted, "{}", kernels.level);
+        }
+        for gated in [kernels.gated_gelu_erf, kernels.gated_gelu_tanh, kernels.gated_silu] {
+            let mut got = [1.0; 8];
+            gated(&x, &mut got);
+            got[3] = if got[3].abs() < 1e-35 { -0.0 } else { got[3] };
+            assert_eq!(got.map(f32::to_bits), wanted, "{} gated", kernels.level);
+        }
+    }
+}
+
+#[test]
+fn norms_into_another_row_have_the_bits_of_those_in_place() {
+    let mut random = Random::seeded(10);
+    for kernels in levels() {
+        for n in [1, 15, 16, 333, 768] {
+            let (x, weight, bias) = (random.values(n, 4.0), random.values(n, 1.0), random.values(n, 1.0));
+            for bias in [&bias[..], &[]] {
+                let (mut wanted, mut got) = (x.clone(), vec![f32::NAN; n]);
+                (kernels.layer_norm)(&mut wanted, &weight, bias, 1e-5);
+                (kernels.layer_norm_to)(&x, &weight, bias, 1e-5, &mut got);
+                assert_eq!(got, wanted, "{} layer norm {n}", kernels.level);
+            }
+            let (mut wanted, mut got) = (x.clone(), vec![f32::NAN; n]);
+            (kernels.rms_norm)(&mut wanted, &weight, 1e-5);
+            (kernels.rms_norm_to)(&x, &weight, 1e-5, &mut got);
+            assert_eq!(got, wanted, "{} RMS norm {n}", kernels.level);
+        }
     }
 }
 
@@ -474,7 +524,7 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
     let table = RopeTable::new(322, 600, 10_000.0, 1.0);
     let run = |kernels: &Kernels| {
         let mut out = Vec::new();
-        for step in 0..7 {
+        for step in 0..12 {
             let mut row = x.clone();
             match step {
                 0 => (kernels.layer_norm)(&mut row, &weight, &y, 1e-5),
@@ -486,6 +536,11 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
                     let (cos, sin) = table.at(599);
                     (kernels.rope)(&mut row, cos, sin);
                 }
+                6 => (kernels.layer_norm_to)(&x, &weight, &y, 1e-5, &mut row),
+                7 => (kernels.rms_norm_to)(&x, &weight, 1e-5, &mut row),
+                8 => (kernels.silu)(&mut row),
+                9 => (kernels.gated_gelu_erf)(&y, &mut row),
+                10 => (kernels.gated_silu)(&y, &mut row),
                 _ => {
                     (kernels.add)(&mut row, &y);
                     (kernels.scale)(&mut row, 0.3);
