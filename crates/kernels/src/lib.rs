@@ -15,6 +15,11 @@
 //! machine lacks) is asked before.
 
 mod activation;
+#[cfg(target_arch = "x86_64")]
+#[allow(dead_code)] // until the table has a row for it
+mod amx;
+#[allow(dead_code)] // the same
+mod bf16;
 pub mod decode;
 mod lanes;
 mod level;
