@@ -2,6 +2,7 @@
 //! TDPBF16PS): what the instructions refuse panics, and so does a row past its slice.
 //!
 //! NaNs are NaNs here; which one a machine would make of two is not said.
+#![allow(unsafe_code)] // declares the unit's methods, which are safe here
 
 use super::tile::OUTPUTS;
 use super::unit::{A0, C0, C2, Config, TileUnit};

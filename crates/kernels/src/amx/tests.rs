@@ -1,13 +1,15 @@
 //! The driver over every unit there is: the emulation always, the machine's own where it has one.
+#![allow(unsafe_code)] // a fused multiply-add with MXCSR set otherwise
 
 use std::arch::asm;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::driver::accumulate;
 use super::emulated::{Emulated, fused};
 use super::tile::{INPUTS, OUTPUTS, STEP, TileBf16};
 use super::unit::TileUnit;
-use super::{accumulate, is_available, release, tile_bf16};
+use super::{is_available, release, tile_bf16};
 use testkit::oracle;
 use testkit::random::Random;
 
@@ -37,11 +39,14 @@ enum Kind {
     Tiny,
     /// Products of which sums stand at the very edge of the normal numbers.
     Edge,
+    /// Denormals and the smallest normal numbers, to be multiplied by `Huge` ones: what is a zero would show.
+    Denormal,
+    Huge,
     /// Infinities, NaNs, zeros of both signs and denormals among ordinary values.
     Special,
 }
 
-const KINDS: [Kind; 5] = [Kind::Ordinary, Kind::Wide, Kind::Tiny, Kind::Edge, Kind::Special];
+const KINDS: [Kind; 6] = [Kind::Ordinary, Kind::Wide, Kind::Tiny, Kind::Edge, Kind::Denormal, Kind::Special];
 
 impl Kind {
     fn value(self, random: &mut Random) -> u16 {
@@ -57,9 +62,16 @@ impl Kind {
             Kind::Edge => {
                 one_of(&[0x2000, 0xa000, 0x1f80, 0x9f80, 0x1a00, 0x9a00, 0x1980, 0x9980, 0x2001, 0])
             }
+            Kind::Denormal => with_exponent((bits >> 32) % 3),
+            Kind::Huge => with_exponent(245 + (bits >> 32) % 10),
             Kind::Special if bits >> 56 > 3 => ordinary,
             Kind::Special => one_of(&[0x7f80, 0xff80, 0x7fc0, 0xffff, 0, 0x8000, 1, 0x807f]),
         }
+    }
+
+    /// The kind of the weights, for activations of this one.
+    fn partner(self) -> Kind {
+        if let Kind::Denormal = self { Kind::Huge } else { self }
     }
 
     fn values(self, count: usize, random: &mut Random) -> Vec<u16> {
@@ -107,7 +119,7 @@ fn every_row_count_and_kind_has_the_oracles_bits() {
         {
             let stride = inputs + 32 * random.below(3);
             let x = kind.values(32 * stride, &mut random);
-            let weights = kind.values(OUTPUTS * inputs, &mut random);
+            let weights = kind.partner().values(OUTPUTS * inputs, &mut random);
             let panel = pack(&weights, inputs);
             let before = some_sums(32, &mut random);
             let compact: Vec<u16> = x.chunks_exact(stride).flat_map(|row| &row[..inputs]).copied().collect();
@@ -132,7 +144,7 @@ fn the_depths_of_real_models_have_the_oracles_bits() {
         let mut random = Random::seeded(52);
         for (inputs, kind) in [768, 1152].into_iter().flat_map(|inputs| KINDS.map(|kind| (inputs, kind))) {
             let x = kind.values(32 * inputs, &mut random);
-            let weights = kind.values(OUTPUTS * inputs, &mut random);
+            let weights = kind.partner().values(OUTPUTS * inputs, &mut random);
             let panel = pack(&weights, inputs);
             let mut wanted = vec![0.0; 32 * OUTPUTS];
             oracle::tile_bf16(&x, &weights, inputs, &mut wanted);
@@ -154,7 +166,7 @@ fn no_split_changes_a_bit() {
         let (rows, inputs) = (75, 416);
         for kind in KINDS {
             let x = kind.values(rows * inputs, &mut random);
-            let panel = pack(&kind.values(OUTPUTS * inputs, &mut random), inputs);
+            let panel = pack(&kind.partner().values(OUTPUTS * inputs, &mut random), inputs);
             let before = some_sums(rows, &mut random);
             let mut wanted = before.clone();
             for (x, sums) in x.chunks_exact(inputs).zip(wanted.chunks_mut(1)) {

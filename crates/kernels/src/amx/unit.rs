@@ -1,4 +1,5 @@
 //! What the driver needs of a tile unit, and how it uses the eight registers.
+#![allow(unsafe_code)] // a named room: what a unit's methods ask of their caller
 
 use super::tile::OUTPUTS;
 
