@@ -15,6 +15,7 @@ pub struct Activations {
     inputs: usize,
     pub(crate) f32s: Aligned<f32>,
     pub(crate) i16s: Aligned<i16>,
+    pub(crate) bf16s: Aligned<u16>,
     pub(crate) scales: Vec<f32>,
 }
 
@@ -26,6 +27,7 @@ impl Default for Activations {
             inputs: 0,
             f32s: Aligned::default(),
             i16s: Aligned::default(),
+            bf16s: Aligned::default(),
             scales: Vec::new(),
         }
     }
@@ -43,6 +45,7 @@ pub struct RowSlots<'a> {
 enum Slots<'a> {
     F32(&'a mut [f32]),
     I16(&'a mut [i16], &'a mut [f32]),
+    Bf16(&'a mut [u16]),
 }
 
 impl RowSlots<'_> {
@@ -55,6 +58,10 @@ impl RowSlots<'_> {
                 let padded = self.inputs.next_multiple_of(Layout::I16.step());
                 let row = &mut values[index * self.stride..][..padded];
                 (self.kernels.quantize)(x, row, &mut scales[index * self.blocks..][..self.blocks]);
+            }
+            Slots::Bf16(values) => {
+                let padded = self.inputs.next_multiple_of(Layout::Bf16.step());
+                (self.kernels.to_bf16)(x, &mut values[index * self.stride..][..padded]);
             }
         }
     }
@@ -79,10 +86,7 @@ impl Activations {
     /// Values from one row to the next. Rows a whole number of KiB apart would share few lines of the near
     /// cache, so these are moved apart.
     pub(crate) fn stride(&self) -> usize {
-        let size = match self.layout {
-            Layout::F32 => size_of::<f32>(),
-            Layout::I16 => size_of::<i16>(),
-        };
+        let size = self.layout.size();
         let padded = self.inputs.next_multiple_of(self.layout.step().max(64 / size));
         if (padded * size).is_multiple_of(1024) { padded + 64 / size } else { padded }
     }
@@ -113,6 +117,10 @@ impl Activations {
             Layout::F32 => {
                 self.f32s.resize(count * stride);
                 AllSlots::F32(Chunks::new(&mut self.f32s, (rows * stride).max(1)))
+            }
+            Layout::Bf16 => {
+                self.bf16s.resize(count * stride);
+                AllSlots::Bf16(Chunks::new(&mut self.bf16s, (rows * stride).max(1)))
             }
             Layout::I16 => {
                 self.i16s.resize(count * stride);
@@ -146,6 +154,7 @@ impl Activations {
 enum AllSlots<'a> {
     F32(Chunks<'a, f32>),
     I16(Chunks<'a, i16>, Chunks<'a, f32>),
+    Bf16(Chunks<'a, u16>),
 }
 
 // SAFETY: `Chunks` are disjoint, alone or side by side.
@@ -155,6 +164,7 @@ unsafe impl<'a> Pieces for AllSlots<'a> {
     fn count(&self) -> usize {
         match self {
             AllSlots::F32(values) => values.count(),
+            AllSlots::Bf16(values) => values.count(),
             AllSlots::I16(values, scales) => {
                 assert_eq!(values.count(), scales.count(), "as many pieces of scales as of values");
                 values.count()
@@ -167,6 +177,7 @@ unsafe impl<'a> Pieces for AllSlots<'a> {
         unsafe {
             match self {
                 AllSlots::F32(values) => Slots::F32(values.piece(index)),
+                AllSlots::Bf16(values) => Slots::Bf16(values.piece(index)),
                 AllSlots::I16(values, scales) => Slots::I16(values.piece(index), scales.piece(index)),
             }
         }

@@ -2,7 +2,7 @@
 
 use gguf::TensorType;
 
-use crate::table::Kernels;
+use crate::table::{DEPTH, Kernels};
 
 /// A form in which a product reads its weights and activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +12,8 @@ pub enum Layout {
     /// Weights of 13 bits with a scale an output and [`crate::DEPTH`] inputs, activations of 12 with a scale
     /// a row and as many inputs; i32 sums.
     I16,
+    /// bf16 on both sides, f32 sums: what tile registers multiply.
+    Bf16,
 }
 
 impl Layout {
@@ -27,6 +29,7 @@ impl Layout {
         match self {
             Layout::F32 => "f32",
             Layout::I16 => "i16",
+            Layout::Bf16 => "bf16",
         }
     }
 
@@ -35,6 +38,24 @@ impl Layout {
         match self {
             Layout::F32 => 1,
             Layout::I16 => 2,
+            Layout::Bf16 => crate::tile_bf16::STEP,
+        }
+    }
+
+    /// Inputs of a block: as many as a chain or a scale has; for bf16, whose order knows no blocks, as many as
+    /// keep a panel's block in the near cache (24 KiB).
+    pub(crate) fn depth(self) -> usize {
+        match self {
+            Layout::F32 | Layout::I16 => DEPTH,
+            Layout::Bf16 => 384,
+        }
+    }
+
+    /// Bytes of an activation.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Layout::F32 => size_of::<f32>(),
+            Layout::I16 | Layout::Bf16 => size_of::<i16>(),
         }
     }
 }

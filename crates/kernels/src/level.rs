@@ -15,11 +15,13 @@ pub enum Level {
     AvxVnni,
     /// AVX-512 (F, BW, DQ, VL) with VNNI (Cascade Lake 2019, Zen 4, and later).
     Avx512,
+    /// AVX-512 with AMX tiles of bf16 (Sapphire Rapids 2023, and later).
+    Amx,
 }
 
 impl Level {
     /// Every level this build knows, plainest first.
-    pub const ALL: &[Level] = &[Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512];
+    pub const ALL: &[Level] = &[Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512, Level::Amx];
 
     /// The name `CONNOTE_CPU` takes.
     pub fn name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Level {
             Level::Avx2 => "avx2",
             Level::AvxVnni => "avxvnni",
             Level::Avx512 => "avx512",
+            Level::Amx => "amx",
         }
     }
 
@@ -49,6 +52,8 @@ impl Level {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Level::Amx => crate::amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }

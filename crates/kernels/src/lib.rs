@@ -17,6 +17,9 @@
 mod activation;
 mod activations;
 mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod amx;
+mod bf16;
 pub mod decode;
 mod lanes;
 mod layout;
@@ -34,12 +37,15 @@ mod table;
 #[macro_use]
 mod compiled;
 #[cfg(target_arch = "x86_64")]
+mod table_amx;
+#[cfg(target_arch = "x86_64")]
 mod table_avx2;
 #[cfg(target_arch = "x86_64")]
 mod table_avx512;
 #[cfg(target_arch = "x86_64")]
 mod table_avx_vnni;
 mod table_scalar;
+mod tile_bf16;
 
 pub use activations::{Activations, RowSlots};
 pub use layout::Layout;
@@ -50,3 +56,4 @@ pub use product::{Ending, linear, linear_part, matmul};
 pub use rope::RopeTable;
 pub use rows::{Rows, RowsMut};
 pub use table::{DEPTH, Kernels, PANEL, Sums, TileF32, TileI16};
+pub use tile_bf16::TileBf16;

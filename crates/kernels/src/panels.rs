@@ -30,7 +30,7 @@ pub enum Order {
 /// A packed weight matrix, with its bias.
 ///
 /// A panel holds [`PANEL`] outputs; in it, the values of those outputs for input 0, then for input 1, and
-/// so on (f32), or two inputs at a time, an output's two values side by side (i16). The last panel is filled
+/// so on (f32), or two inputs at a time, an output's two values side by side (i16 and bf16). The last panel is filled
 /// up with zeros, and so are the inputs. A tile of the product reads one block of a panel from its first
 /// value to its last.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct Weights {
     outputs: usize,
     pub(crate) f32s: Aligned<f32>,
     pub(crate) i16s: Aligned<i16>,
+    /// Bits of bf16.
+    pub(crate) bf16s: Aligned<u16>,
     /// Of i16 panels: a panel's, block by block of inputs.
     pub(crate) scales: Vec<f32>,
     /// In the order of the panels' outputs; empty for none.
@@ -79,6 +81,7 @@ impl Weights {
             outputs,
             f32s: Aligned::default(),
             i16s: Aligned::default(),
+            bf16s: Aligned::default(),
             scales: Vec::new(),
             bias: place.bias(panels),
         };
@@ -100,6 +103,12 @@ impl Weights {
                 );
                 team.for_each(pieces, |index, (panel, scales)| {
                     place.fill_i16(kernels, index, inputs, panel, scales);
+                });
+            }
+            Layout::Bf16 => {
+                weights.bf16s = Aligned::zeros(panels * PANEL * padded);
+                team.for_each(Chunks::new(&mut weights.bf16s, panel_len), |index, panel| {
+                    place.fill_bf16(kernels, index, inputs, panel);
                 });
             }
         }
@@ -131,6 +140,7 @@ impl Weights {
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.f32s)
             + size_of_val(&*self.i16s)
+            + size_of_val(&*self.bf16s)
             + size_of_val(self.scales.as_slice())
             + size_of_val(self.bias.as_slice())
     }
@@ -210,14 +220,30 @@ impl<'a> Place<'a> {
             let Some((part, output)) = self.of(index, column) else { continue };
             (part.decode)(output, &mut row);
             (kernels.quantize_weights)(&row, &mut integers, &mut row_scales);
-            let pairs = panel.as_chunks_mut::<2>().0.as_chunks_mut::<PANEL>().0;
-            for (pairs, &pair) in pairs.iter_mut().zip(integers.as_chunks::<2>().0) {
-                pairs[column] = pair;
-            }
+            set_pairs(panel, column, &integers);
             for (values, &scale) in scales.as_chunks_mut::<PANEL>().0.iter_mut().zip(&row_scales) {
                 values[column] = scale;
             }
         }
+    }
+
+    fn fill_bf16(&self, kernels: &Kernels, index: usize, inputs: usize, panel: &mut [u16]) {
+        let mut row = vec![0.0; inputs];
+        let mut halves = vec![0; panel.len() / PANEL];
+        for column in 0..PANEL {
+            let Some((part, output)) = self.of(index, column) else { continue };
+            (part.decode)(output, &mut row);
+            (kernels.to_bf16)(&row, &mut halves);
+            set_pairs(panel, column, &halves);
+        }
+    }
+}
+
+/// Writes one output's values, in pairs, into its column of a panel.
+fn set_pairs<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
+    let pairs = panel.as_chunks_mut::<2>().0.as_chunks_mut::<PANEL>().0;
+    for (pairs, &pair) in pairs.iter_mut().zip(values.as_chunks::<2>().0) {
+        pairs[column] = pair;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::layout::Layout;
 use crate::panels::{Order, PanelsF32, Weights};
 use crate::rows::{Rows, RowsMut};
 use crate::table::{DEPTH, Kernels, PANEL, TileF32, TileI16};
+use crate::tile_bf16::TileBf16;
 
 /// Rows whose sums a part holds at a time: whole tiles at every level, and 12 KiB of sums.
 const BLOCK: usize = 96;
@@ -83,6 +84,7 @@ pub fn linear_part(
     let cells = out.cells();
     team.run(cut.parts(), &|part| {
         let (some_panels, rows) = cut.part(part);
+        let _release = Release(kernels);
         for panel in some_panels {
             let column = panel * each;
             let width = each.min(out_width(&outputs) - column);
@@ -101,6 +103,15 @@ pub fn linear_part(
     });
 }
 
+/// Gives a tile unit back when a thread's part is over, also by a panic.
+struct Release<'a>(&'a Kernels);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        (self.0.release)();
+    }
+}
+
 fn out_width(outputs: &Range<usize>) -> usize {
     outputs.len()
 }
@@ -117,15 +128,20 @@ fn sum_panel(
     let stride = x.stride();
     let padded = w.inputs.next_multiple_of(w.layout.step());
     let depth = panel * padded * PANEL;
-    for (block, inputs) in blocks(0..padded, DEPTH).enumerate() {
+    let most_rows = if w.layout == Layout::Bf16 { kernels.bf16_rows } else { kernels.tile_rows };
+    for (block, inputs) in blocks(0..padded, w.layout.depth()).enumerate() {
         let weights = depth + inputs.start * PANEL..depth + inputs.end * PANEL;
-        for tile in tiles(rows.len(), kernels.tile_rows) {
+        for tile in tiles(rows.len(), most_rows) {
             let first = rows.start + tile.start;
             let at = first * stride + inputs.start;
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
             match w.layout {
                 Layout::F32 => (kernels.tile_f32)(
                     &TileF32 { x: &x.f32s[at..], stride, rows, panel: &w.f32s[weights.clone()], inputs },
+                    sums,
+                ),
+                Layout::Bf16 => (kernels.tile_bf16)(
+                    &TileBf16 { x: &x.bf16s[at..], stride, rows, panel: &w.bf16s[weights.clone()], inputs },
                     sums,
                 ),
                 Layout::I16 => {

@@ -3,6 +3,7 @@
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
+use crate::tile_bf16::TileBf16;
 
 /// Outputs a weight panel holds.
 pub const PANEL: usize = 32;
@@ -65,7 +66,7 @@ type LayerNormTo = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 ///
 /// A level lists what it improves and takes the rest from the level below. All functions assert their
 /// shapes.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Kernels {
     /// The level this row belongs to.
     pub level: Level,
@@ -78,6 +79,15 @@ pub struct Kernels {
     /// A tile of the i16 product: the inputs' products are summed exactly in i32, scaled, and added to the
     /// sums. The same bits at every level.
     pub tile_i16: fn(&TileI16<'_>, &mut Sums),
+    /// Rows that a tile of the bf16 product takes at most.
+    pub bf16_rows: usize,
+    /// A tile of the bf16 product, in the order of [`TileBf16`]. The same bits at every level, but for
+    /// denormal values, which AMX takes for zero.
+    pub tile_bf16: fn(&TileBf16<'_>, &mut Sums),
+    /// What a thread calls after its part of a product: gives the tile unit back, where there is one.
+    pub release: fn(),
+    /// `to_bf16(x, out)`: rounded to nearest even; `out` may be longer and is zero there.
+    pub to_bf16: fn(&[f32], &mut [u16]),
     /// `quantize(x, q, scales)`: one row of activations to 12 bits, a scale every [`DEPTH`] inputs.
     /// `q` may be one longer than `x` (inputs come in pairs) and is filled with zero there.
     pub quantize: fn(&[f32], &mut [i16], &mut [f32]),
@@ -129,6 +139,8 @@ impl Kernels {
             Level::AvxVnni => &crate::table_avx_vnni::AVX_VNNI,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => &crate::table_avx512::AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Level::Amx => &crate::table_amx::AMX,
             #[cfg(not(target_arch = "x86_64"))]
             _ => return None,
         })
@@ -143,7 +155,7 @@ pub(crate) fn holds(len: usize, count: usize, stride: usize, width: Option<usize
 }
 
 /// Asserts what all tiles have in common: a number of rows that the level takes, a sum for each.
-fn check_rows(rows: usize, most: usize, sums: &Sums) {
+pub(crate) fn check_rows(rows: usize, most: usize, sums: &Sums) {
     assert!((1..=most).contains(&rows), "a tile of {rows} rows");
     assert!(rows <= sums.len(), "a tile of {rows} rows into {} sums", sums.len());
 }

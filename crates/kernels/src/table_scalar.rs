@@ -6,7 +6,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
 use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
-use crate::{activation, norm, quantize, rope, softmax};
+use crate::{activation, bf16, norm, quantize, rope, softmax, tile_bf16};
 
 /// The functions every machine has.
 pub(crate) const SCALAR: Kernels = Kernels {
@@ -15,6 +15,10 @@ pub(crate) const SCALAR: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     tile_f32,
     tile_i16,
+    bf16_rows: tile_bf16::ROWS,
+    tile_bf16: tile_bf16::tile_bf16_body,
+    release: || {},
+    to_bf16: bf16::to_bf16_body,
     quantize: quantize::quantize_body,
     quantize_weights: quantize::quantize_weights_body,
     layer_norm: norm::layer_norm_body,

@@ -29,8 +29,9 @@ fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
     }
 }
 
-fn pack_as(exact: bool, weights: &[f32], inputs: usize) -> Weights {
-    let layout = if exact { Layout::F32 } else { Layout::I16 };
+const LAYOUTS: [Layout; 3] = [Layout::F32, Layout::I16, Layout::Bf16];
+
+fn pack_as(layout: Layout, weights: &[f32], inputs: usize) -> Weights {
     pack_parts(layout, Order::Joined, inputs, &[(weights, &[])])
 }
 
@@ -49,7 +50,7 @@ fn pack_parts(layout: Layout, order: Order, inputs: usize, parts: &[(&[f32], &[f
 }
 
 fn pack(weights: &[f32], inputs: usize) -> Weights {
-    pack_as(true, weights, inputs)
+    pack_as(Layout::F32, weights, inputs)
 }
 
 fn activations(kernels: &Kernels, team: &Team, x: &[f32], w: &Weights) -> Activations {
@@ -130,7 +131,7 @@ fn integer_products_are_within_their_bits_and_equal_at_every_level() {
         if rows > 1 {
             x[inputs..2 * inputs].fill(0.0);
         }
-        let packed = pack_as(false, &w, inputs);
+        let packed = pack_as(Layout::I16, &w, inputs);
         let wanted = oracle::matmul(&x, &w, inputs);
         let scalar = product(levels()[0], &x, &packed);
         for (i, (&got, &wanted)) in scalar.iter().zip(&wanted).enumerate() {
@@ -154,6 +155,33 @@ fn integer_products_are_within_their_bits_and_equal_at_every_level() {
     }
 }
 
+/// In the order of AMX's tile unit, at every level, whatever multiplies there.
+#[test]
+fn bf16_products_have_the_bits_of_the_tile_units_order() {
+    let mut random = Random::seeded(15);
+    let halves = |x: &[f32], inputs: usize| -> Vec<u16> {
+        let padded = inputs.next_multiple_of(32);
+        let mut all = Vec::new();
+        for row in x.chunks_exact(inputs) {
+            let mut out = vec![0; padded];
+            (levels()[0].to_bf16)(row, &mut out);
+            all.extend(out);
+        }
+        all
+    };
+    for (rows, inputs, outputs) in [(1, 1, 1), (3, 31, 33), (33, 32, 16), (13, 420, 40), (97, 1152, 20)] {
+        let x = random.values(rows * inputs, 1.0);
+        let w = random.values(outputs * inputs, 0.1);
+        let padded = inputs.next_multiple_of(32);
+        let mut wanted = vec![0.0; rows * outputs];
+        oracle::tile_bf16(&halves(&x, inputs), &halves(&w, inputs), padded, &mut wanted);
+        let packed = pack_as(Layout::Bf16, &w, inputs);
+        for kernels in levels() {
+            assert_eq!(product(kernels, &x, &packed), wanted, "{} {rows}x{inputs}x{outputs}", kernels.level);
+        }
+    }
+}
+
 /// The largest integers everywhere: the sums reach what an i32 can hold and not more.
 #[test]
 fn integer_sums_never_overflow() {
@@ -161,7 +189,7 @@ fn integer_sums_never_overflow() {
     for sign in [1.0, -1.0] {
         let (x, w) = (vec![3.0f32; 7 * inputs], vec![sign * 2.0f32; outputs * inputs]);
         for kernels in levels() {
-            for got in product(kernels, &x, &pack_as(false, &w, inputs)) {
+            for got in product(kernels, &x, &pack_as(Layout::I16, &w, inputs)) {
                 assert!(
                     (f64::from(got) - f64::from(sign) * 6.0 * 512.0).abs() < 1e-3,
                     "{} {got}",
@@ -179,7 +207,7 @@ fn what_is_not_finite_stays_visible_in_integer_products() {
         let mut x = vec![1.0; 3 * 300];
         x[310] = bad;
         for kernels in levels() {
-            let got = product(kernels, &x, &pack_as(false, &[0.5; 20 * 300], 300));
+            let got = product(kernels, &x, &pack_as(Layout::I16, &[0.5; 20 * 300], 300));
             assert!(
                 got[..20].iter().chain(&got[40..]).all(|value| value.is_finite()),
                 "{} {bad}",
@@ -196,8 +224,8 @@ fn a_row_has_the_same_bits_among_any_others() {
     let (inputs, outputs) = (515, 101);
     let weights = random.values(outputs * inputs, 1.0);
     let x = random.values(29 * inputs, 1.0);
-    for (kernels, exact) in levels().into_iter().flat_map(|level| [(level, true), (level, false)]) {
-        let w = pack_as(exact, &weights, inputs);
+    for (kernels, layout) in levels().into_iter().flat_map(|level| LAYOUTS.map(|layout| (level, layout))) {
+        let w = pack_as(layout, &weights, inputs);
         let together = product(kernels, &x, &w);
         for first in 0..29 {
             for count in [1, 2, 5, 6, 7] {
@@ -271,7 +299,7 @@ fn endings_do_what_their_functions_do_alone() {
         let (a, b) = (random.values(outputs * inputs, 0.3), random.values(outputs * inputs, 0.3));
         let (bias_a, bias_b) = (random.values(outputs, 1.0), random.values(outputs, 1.0));
         for kernels in levels() {
-            for layout in [Layout::F32, Layout::I16] {
+            for layout in LAYOUTS {
                 let what = format!("{} {} {outputs}", kernels.level, layout.name());
                 let plain = |w: &[f32], bias: &[f32]| {
                     let mut out =
@@ -326,8 +354,8 @@ fn a_team_of_any_size_gives_the_same_bits() {
     for rows in [1, 11, 200] {
         let x = random.values(rows * inputs, 1.0);
         for kernels in levels() {
-            for exact in [true, false] {
-                let w = pack_as(exact, &w, inputs);
+            for layout in LAYOUTS {
+                let w = pack_as(layout, &w, inputs);
                 let alone = product_on(kernels, &teams[0], &x, &w, Ending::Write, f32::NAN);
                 for team in &teams[1..] {
                     let got = product_on(kernels, team, &x, &w, Ending::Write, f32::NAN);
@@ -345,8 +373,8 @@ fn some_outputs_have_the_bits_they_have_among_all() {
     let (x, w) = (random.values(rows * inputs, 1.0), random.values(outputs * inputs, 1.0));
     let team = Team::new(2);
     for kernels in levels() {
-        for exact in [true, false] {
-            let w = pack_as(exact, &w, inputs);
+        for layout in LAYOUTS {
+            let w = pack_as(layout, &w, inputs);
             let whole = product(kernels, &x, &w);
             let x = activations(kernels, &team, &x, &w);
             for some in [0..64, 32..150, 96..128, 128..150, 64..64] {
@@ -579,7 +607,7 @@ fn outputs_that_end_inside_a_panel_are_refused() {
 #[should_panic(expected = "layouts of activations and weights differ")]
 fn activations_of_another_layout_are_refused() {
     let x = activations(levels()[0], &Team::new(1), &[1.0; 2], &pack(&[1.0; 2], 2));
-    let w = pack_as(false, &[1.0; 2], 2);
+    let w = pack_as(Layout::I16, &[1.0; 2], 2);
     linear(levels()[0], &Team::new(1), &x, &w, Ending::Write, &mut RowsMut::new(&mut [0.0], 1));
 }
 

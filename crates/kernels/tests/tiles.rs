@@ -131,7 +131,7 @@ fn ragged_panels_and_tiles_give_the_bits_of_each_output_alone() {
         linear(kernels, &team, &activations, weights, Ending::Write, &mut rows_out);
         out
     };
-    for layout in [Layout::F32, Layout::I16] {
+    for layout in [Layout::F32, Layout::I16, Layout::Bf16] {
         let singles: Vec<Weights> = (0..most_outputs).map(|output| pack(layout, output, 1)).collect();
         for kernels in levels() {
             let alone: Vec<Vec<f32>> =

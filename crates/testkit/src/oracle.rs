@@ -19,6 +19,57 @@ pub fn matmul(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
     out
 }
 
+/// What a tile unit adds to `sums[r][o]` for rows `x` of bf16 and outputs `w` of bf16, in its order (Intel's
+/// pseudo-code of TDPBF16PS): every 32 inputs, the products of even inputs are chained with fused
+/// multiply-adds from zero, those of odd inputs likewise, and the two are added, then added to the sum.
+/// Denormals are zeros wherever they come in or go out.
+///
+/// Computed in f64, rounded to odd, so that rounding to f32's 24 bits rounds once, at an exponent that knows
+/// no denormals: that is how x86 judges what is tiny.
+pub fn tile_bf16(x: &[u16], w: &[u16], inputs: usize, sums: &mut [f32]) {
+    const STEP: usize = 32;
+    assert!(inputs.is_multiple_of(STEP), "inputs come by {STEP}");
+    assert_eq!(sums.len(), x.len() / inputs * (w.len() / inputs), "sums");
+    let cells =
+        x.chunks_exact(inputs).flat_map(|row| w.chunks_exact(inputs).map(move |output| (row, output)));
+    for ((row, output), sum) in cells.zip(sums) {
+        for (row, output) in row.chunks_exact(STEP).zip(output.chunks_exact(STEP)) {
+            let chain = |parity: usize| {
+                let terms = row.iter().zip(output).skip(parity).step_by(2);
+                terms.fold(0.0, |chain, (&x, &w)| flushing_fma(from_bf16(x), from_bf16(w), chain))
+            };
+            let step = flushing_fma(chain(0), 1.0, chain(1));
+            *sum = flushing_fma(step, 1.0, *sum);
+        }
+    }
+}
+
+fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// `a * b + c`, rounded once to nearest even; denormals are zeros, in and out.
+fn flushing_fma(a: f32, b: f32, c: f32) -> f32 {
+    let [a, b, c] = [a, b, c].map(|v| f64::from(v) * if v.is_subnormal() { 0.0 } else { 1.0 });
+    let product = a * b; // exact: 48 bits
+    let sum = product + c;
+    if !sum.is_finite() || sum == 0.0 {
+        return sum as f32;
+    }
+    // What the sum lost (Knuth's TwoSum). If anything, the odd one of its two neighbours stands for it.
+    let of_c = sum - product;
+    let lost = (product - (sum - of_c)) + (c - of_c);
+    let mut bits = sum.to_bits();
+    if lost != 0.0 && bits.is_multiple_of(2) {
+        bits = if (lost > 0.0) == (sum > 0.0) { bits + 1 } else { bits - 1 };
+    }
+    // 29 bits are too many.
+    let rounded = f64::from_bits((bits + 0x0fff_ffff + (bits >> 29 & 1)) & !0x1fff_ffff);
+    let magnitude = rounded.abs();
+    // Beyond f32 the conversion gives infinity by itself.
+    (if magnitude < f64::from(f32::MIN_POSITIVE) { rounded * 0.0 } else { rounded }) as f32
+}
+
 /// A block in steps of the scale that makes its largest magnitude `limit`: that scale, and the values, not
 /// rounded. All are zero if the block is.
 pub fn in_steps(block: &[f64], limit: f64) -> (f64, Vec<f64>) {
@@ -145,6 +196,55 @@ mod tests {
         {
             assert!((erfc(x) / y - 1.0).abs() < 1e-12, "erfc({x})");
         }
+    }
+
+    #[test]
+    fn flushing_fma_rounds_once() {
+        let mut random = crate::random::Random::seeded(1);
+        for _ in 0..100_000 {
+            // Exponents of which no result is denormal or infinite.
+            let mut value = |lowest: u64| {
+                let bits = random.bits();
+                f32::from_bits((bits & 0x807f_ffff) as u32 | ((lowest + (bits >> 32) % 60) << 23) as u32)
+            };
+            let (a, b, c) = (value(100), value(100), value(80));
+            assert_eq!(flushing_fma(a, b, c).to_bits(), a.mul_add(b, c).to_bits(), "{a:e} * {b:e} + {c:e}");
+        }
+    }
+
+    #[test]
+    fn flushing_fma_knows_no_denormals() {
+        let power = |n: i32| 2.0f64.powi(n) as f32;
+        let (least, denormal) = (f32::MIN_POSITIVE, f32::MIN_POSITIVE / 2.0);
+        let known = [
+            (denormal, 1.0, 0.0, 0.0),
+            (-denormal, power(100), -0.0, -0.0),
+            (1.0, 2.0, denormal, 2.0),
+            (power(-70), -power(-60), 0.0, -0.0),
+            // 2^-126 - 2^-150 fits 24 bits of a lower exponent; 2^-126 - 2^-152 does not and rounds up.
+            (power(-75), -power(-75), least, 0.0),
+            (power(-76), -power(-76), least, least),
+            (f32::MAX, 2.0, 0.0, f32::INFINITY),
+            (f32::MAX, 1.0, f32::MAX / 16_777_216.0, f32::INFINITY),
+            (f32::MAX, 1.0, f32::MAX / 67_108_864.0, f32::MAX),
+        ];
+        for (a, b, c, wanted) in known {
+            assert_eq!(flushing_fma(a, b, c).to_bits(), f32::to_bits(wanted), "{a:e} * {b:e} + {c:e}");
+        }
+        assert!(flushing_fma(f32::INFINITY, 0.0, 1.0).is_nan());
+        assert!(flushing_fma(f32::INFINITY, 1.0, f32::NEG_INFINITY).is_nan());
+        assert!(flushing_fma(f32::INFINITY, denormal, 1.0).is_nan());
+    }
+
+    #[test]
+    fn tile_bf16_takes_even_and_odd_inputs_apart() {
+        // 1 + 2^-24 (16 times) in one chain stays 1; the other chain reaches 2^-20 and is seen.
+        let bits = |v: f32| (v.to_bits() >> 16) as u16;
+        let mut x = [bits(2.0f32.powi(-24)); 64];
+        (x[0], x[32]) = (bits(1.0), bits(1.0));
+        let mut sums = [0.0];
+        tile_bf16(&x, &[bits(1.0); 64], 64, &mut sums);
+        assert_eq!(sums, [2.0 * (1.0 + 2.0f32.powi(-20))]);
     }
 
     #[test]
