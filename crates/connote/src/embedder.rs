@@ -10,15 +10,15 @@ use threads::{Budget, Team};
 use crate::embedding::{Embedding, finish};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::{self, Fingerprint};
+use crate::joint::Joint;
 use crate::model::Model;
-use crate::plan::{plan, token_budget};
-use crate::prepare::Prepared;
+use crate::plan::{MOST_TOKENS, plan};
 use crate::request::{Input, Options, Request};
 use crate::weight_hash;
 use crate::workers;
 
 /// Turns texts into vectors. `Send + Sync`: share one, by reference or in an `Arc`, between any number of
-/// threads; no call waits for another.
+/// threads. Calls of few tokens that come while another is computed are computed together.
 ///
 /// ```
 /// # #[cfg(feature = "builtin")] {
@@ -36,6 +36,7 @@ pub struct Embedder {
     team: Team,
     /// The calling thread alone, for a micro-batch beside which others run.
     alone: Team,
+    joint: Joint<Vec<u32>, Result<Vec<f32>, String>>,
     workspaces: Mutex<Vec<Workspace>>,
     cache: Option<PathBuf>,
     weights: OnceLock<fingerprint::Digest>,
@@ -119,6 +120,7 @@ impl Builder {
             pooling,
             team,
             alone: Team::new(1),
+            joint: Joint::default(),
             workspaces: Mutex::default(),
             cache: self.cache.or_else(weight_hash::default_cache),
             weights: OnceLock::new(),
@@ -190,52 +192,65 @@ impl Embedder {
         let dimensions = self.model.check_dimensions(options.dimensions)?;
         let prepared = workers::map(&inputs, &self.team, |input| self.model.prepare(input, &options));
 
-        let mut results: Vec<Option<Result<Embedding, Error>>> = Vec::with_capacity(inputs.len());
-        let mut jobs: Vec<(usize, Prepared)> = Vec::with_capacity(inputs.len());
-        for (index, one) in prepared.into_iter().enumerate() {
-            match one.unwrap_or_else(|panic| Err(internal(&panic))) {
-                Ok(text) => {
-                    jobs.push((index, text));
-                    results.push(None);
-                }
-                Err(error) => results.push(Some(Err(error))),
-            }
+        // What cannot be prepared has its error already; the others are computed.
+        let mut ids = Vec::with_capacity(prepared.len());
+        let mut texts: Vec<Result<(usize, bool), Error>> = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            texts.push(one.unwrap_or_else(|panic| Err(internal(&panic))).map(|text| {
+                let known = (text.ids.len(), text.truncated);
+                ids.push(text.ids);
+                known
+            }));
         }
-        let lengths: Vec<usize> = jobs.iter().map(|(_, text)| text.ids.len()).collect();
-        let workers = self.team.threads().min(jobs.len()).max(1);
-        let batches = plan(&lengths, token_budget(&lengths, workers));
+        let mut rows = self.compute(ids).into_iter();
+        let finished = texts.into_iter().map(|text| {
+            let (tokens, truncated) = text?;
+            let rows = rows.next().unwrap_or_else(|| Err("the text was not computed".to_owned()));
+            let rows = rows.map_err(|panic| internal(&panic))?;
+            let vector = finish(&rows, self.encoder.output_dim(), dimensions, &options)?;
+            Ok(Embedding { vector, dimensions, tokens, truncated })
+        });
+        Ok(finished.collect())
+    }
+
+    /// The pooled rows of token sequences, in their order; for one that failed, why. Small calls of several
+    /// threads are computed together.
+    fn compute(&self, sequences: Vec<Vec<u32>>) -> Vec<Result<Vec<f32>, String>> {
+        let count = sequences.len();
+        let tokens = sequences.iter().map(Vec::len).sum();
+        if tokens > MOST_TOKENS {
+            return self.compute_now(&sequences);
+        }
+        let joined = self.joint.run(sequences, tokens, MOST_TOKENS, |sequences| self.compute_now(sequences));
+        joined.unwrap_or_else(|| vec![Err("another call's failure".to_owned()); count])
+    }
+
+    fn compute_now(&self, sequences: &[Vec<u32>]) -> Vec<Result<Vec<f32>, String>> {
+        let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+        let batches = plan(&lengths, self.team.threads());
         // Texts side by side where there are enough for all threads, else all threads on each text.
         let side_by_side = batches.len() >= self.team.threads();
         let (outer, inner) = if side_by_side { (&self.team, &self.alone) } else { (&self.alone, &self.team) };
-        let run = |batch: &[usize]| self.run(inner, batch, &jobs, dimensions, &options);
-        for (job, result) in workers::settle(&batches, outer, run, |panic| Err(internal(panic))) {
-            results[jobs[job].0] = Some(result);
+        let run = |batch: &[usize]| self.run(inner, batch, sequences);
+        let mut results = vec![Err("the text was not computed".to_owned()); sequences.len()];
+        for (job, result) in workers::settle(&batches, outer, run, |panic| Err(panic.to_owned())) {
+            results[job] = result;
         }
-        let missing = || Err(Error::new(ErrorKind::Internal, "the text was not computed"));
-        Ok(results.into_iter().map(|one| one.unwrap_or_else(missing)).collect())
+        results
     }
 
-    /// One micro-batch through the network, on `team`.
-    fn run(
-        &self,
-        team: &Team,
-        batch: &[usize],
-        jobs: &[(usize, Prepared)],
-        dimensions: usize,
-        options: &Options,
-    ) -> Vec<Result<Embedding, Error>> {
+    /// One micro-batch through the network, on `team`: the rows of each of its sequences.
+    fn run(&self, team: &Team, batch: &[usize], sequences: &[Vec<u32>]) -> Vec<Result<Vec<f32>, String>> {
         let mut workspace = self.take_workspace();
-        let packed: Batch = batch.iter().map(|&job| jobs[job].1.ids.as_slice()).collect();
+        let packed: Batch = batch.iter().map(|&job| sequences[job].as_slice()).collect();
         let rows = self.encoder.forward(team, &packed, self.pooling, &mut workspace);
         self.keep_workspace(workspace);
-        let width = self.encoder.output_dim();
         let mut rest = rows.as_slice();
         let one = |&job: &usize| {
-            let text = &jobs[job].1;
-            let (own, others) = rest.split_at(self.pooling.rows(text.ids.len()) * width);
+            let width = self.pooling.rows(sequences[job].len()) * self.encoder.output_dim();
+            let (own, others) = rest.split_at(width);
             rest = others;
-            let vector = finish(own, width, dimensions, options)?;
-            Ok(Embedding { vector, dimensions, tokens: text.ids.len(), truncated: text.truncated })
+            Ok(own.to_vec())
         };
         batch.iter().map(one).collect()
     }

@@ -39,6 +39,7 @@ mod embedder;
 mod embedding;
 mod error;
 mod fingerprint;
+mod joint;
 mod known;
 mod model;
 mod plan;
@@ -63,4 +64,4 @@ pub use similarity::cosine_similarity;
 pub use task::Task;
 
 /// The rooms below, for those who need more than vectors.
-pub use {encoder, gguf, kernels, tokenizer};
+pub use {encoder, gguf, kernels, threads, tokenizer};

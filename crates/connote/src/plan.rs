@@ -1,38 +1,46 @@
 //! Which texts are computed together.
 
-/// Cuts jobs into micro-batches of about `budget` tokens: a pure function of their lengths.
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Tokens a micro-batch should have at most: enough rows to reuse a weight that was fetched, and as many as
+/// still fit the cache. A text that is longer is a micro-batch of its own.
+pub(crate) const MOST_TOKENS: usize = 512;
+
+/// Tokens below which a micro-batch is not split for the sake of another worker: its weights come from memory
+/// once for all its rows.
+const LEAST_TOKENS: usize = 64;
+
+/// Cuts jobs into micro-batches for `workers` workers: a pure function of their lengths.
 ///
-/// The result holds every index once. A job longer than the budget is a batch of its own. Long jobs come
-/// first, so that the workers that claim batches one by one finish close together. Nothing is padded, so
-/// mixing lengths costs nothing; and a text's bits do not depend on its batch.
-pub(crate) fn plan(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
+/// The result holds every index once, and no batch is empty. As many batches as the tokens ask for, rounded up
+/// to a multiple of the workers where there is work for all, and filled alike: the longest job that is left
+/// goes to the batch that has least. So workers that claim batches one by one finish close together. Nothing is
+/// padded, so mixing lengths costs nothing; and a text's bits do not depend on its batch.
+pub(crate) fn plan(lengths: &[usize], workers: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&job| std::cmp::Reverse(lengths[job]));
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut filled = usize::MAX;
+    order.sort_by_key(|&job| Reverse(lengths[job]));
+    let total: usize = lengths.iter().sum();
+    let wanted = total.div_ceil(MOST_TOKENS).next_multiple_of(workers.max(1));
+    let count = wanted.min(total / LEAST_TOKENS).clamp(1, lengths.len().max(1));
+    // The batch with least is on top; of equals the first.
+    let mut batches: BinaryHeap<Reverse<(usize, usize, Vec<usize>)>> =
+        (0..count).map(|at| Reverse((0, at, Vec::new()))).collect();
     for job in order {
-        let length = lengths[job];
-        match batches.last_mut() {
-            Some(batch) if filled + length <= budget => {
-                batch.push(job);
-                filled += length;
-            }
-            _ => {
-                batches.push(vec![job]);
-                filled = length;
-            }
+        let Some(mut least) = batches.peek_mut() else { break };
+        let Reverse((tokens, _, jobs)) = &mut *least;
+        if jobs.is_empty() || *tokens + lengths[job] <= MOST_TOKENS {
+            *tokens += lengths[job];
+            jobs.push(job);
+        } else {
+            // Only where lengths fit together badly: a batch more.
+            drop(least);
+            batches.push(Reverse((lengths[job], batches.len(), vec![job])));
         }
     }
-    batches
-}
-
-/// Tokens a micro-batch should have: enough rows to reuse a weight that was fetched, and at least two
-/// batches a worker where there is work for them.
-pub(crate) fn token_budget(lengths: &[usize], workers: usize) -> usize {
-    const LEAST: usize = 64;
-    const MOST: usize = 512;
-    let total: usize = lengths.iter().sum();
-    total.div_ceil(2 * workers.max(1)).clamp(LEAST, MOST)
+    let mut batches = batches.into_vec();
+    batches.sort_by_key(|Reverse((tokens, at, _))| (Reverse(*tokens), *at));
+    batches.into_iter().map(|Reverse((.., jobs))| jobs).filter(|jobs| !jobs.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -40,24 +48,52 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn tokens(lengths: &[usize], batch: &[usize]) -> usize {
+        batch.iter().map(|&job| lengths[job]).sum()
+    }
+
     proptest! {
         #[test]
-        fn every_job_once_and_the_budget_kept(lengths in prop::collection::vec(1usize..700, 0..200), budget in 1usize..600) {
-            let batches = plan(&lengths, budget);
+        fn every_job_once_and_the_budget_kept(
+            lengths in prop::collection::vec(1usize..700, 0..200),
+            workers in 1usize..20,
+        ) {
+            let batches = plan(&lengths, workers);
             let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
             for batch in &batches {
-                let tokens: usize = batch.iter().map(|&job| lengths[job]).sum();
-                prop_assert!(tokens <= budget || batch.len() == 1);
+                prop_assert!(!batch.is_empty());
+                prop_assert!(tokens(&lengths, batch) <= MOST_TOKENS || batch.len() == 1);
             }
+        }
+
+        #[test]
+        fn workers_have_about_the_same_to_do(
+            lengths in prop::collection::vec(1usize..60, 40..300),
+            workers in 2usize..6,
+        ) {
+            let batches = plan(&lengths, workers);
+            let total: usize = lengths.iter().sum();
+            // Batches are claimed in order, by whoever is free.
+            let mut busy = vec![0; workers];
+            for batch in &batches {
+                let first = busy.iter_mut().min().expect("a worker");
+                *first += tokens(&lengths, batch);
+            }
+            let most = busy.into_iter().max().expect("a worker");
+            prop_assert!(most <= total / workers + total / 20 + 64, "{} of {} on {} workers", most, total, workers);
         }
     }
 
     #[test]
-    fn workers_get_two_batches_each_within_bounds() {
-        assert_eq!(token_budget(&[10; 96], 2), 240);
-        assert_eq!(token_budget(&[10], 2), 64);
-        assert_eq!(token_budget(&[400; 1000], 2), 512);
+    fn small_calls_are_one_batch_and_large_ones_a_multiple_of_the_workers() {
+        assert_eq!(plan(&[11], 2), [[0]]);
+        assert_eq!(plan(&[11, 12], 2), [[1, 0]]);
+        assert_eq!(plan(&[12; 96], 2).len(), 4);
+        assert_eq!(plan(&[55; 96], 2).len(), 12);
+        assert_eq!(plan(&[412; 16], 2).len(), 16);
+        assert_eq!(plan(&[412], 8), [[0]]);
+        assert!(plan(&[], 2).is_empty());
     }
 }
