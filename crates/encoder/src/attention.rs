@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError, TryLockError};
 
-use kernels::{PANEL, PanelsF32, Rows, RowsMut, matmul, pack_columns, pack_rows};
+use kernels::{Activations, Layout, PANEL, PanelStore, Rows, RowsMut, first_input_step, matmul};
 use threads::Chunks;
 
 use crate::compute::Compute;
@@ -72,77 +72,58 @@ impl Runs {
     }
 }
 
-/// Keys and values of a batch as panels of the matrix product, and scores of whoever attends.
+/// Keys and values of a batch as panels of the matrix product, and scratch of whoever attends.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    keys: Vec<f32>,
-    values: Vec<f32>,
-    key_ends: Vec<usize>,
-    value_ends: Vec<usize>,
+    keys: PanelStore,
+    values: PanelStore,
     /// As many as threads may attend at once.
-    scores: Vec<Mutex<Vec<f32>>>,
+    seats: Vec<Mutex<Seat>>,
+}
+
+/// Scratch of one thread.
+#[derive(Debug, Default)]
+struct Seat {
+    scores: Vec<f32>,
+    /// Queries, then weights of the values.
+    activations: Activations,
 }
 
 impl Scratch {
-    /// Packs keys and values, a piece a sequence and key head. `qkv` is `tokens x (heads, kv_heads, kv_heads) x
+    /// Packs keys and values, a matrix a sequence and key head. `qkv` is `tokens x (heads, kv_heads, kv_heads) x
     /// head_dim`.
-    fn pack(&mut self, on: Compute<'_>, config: &Config, qkv: &[f32], runs: &Runs) {
+    fn pack(&mut self, on: Compute<'_>, config: &Config, layout: Layout, qkv: &[f32], runs: &Runs) {
         let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
         let stride = (heads + 2 * kv_heads) * head_dim;
-        let (mut keys, mut values) = (0, 0);
-        self.key_ends.clear();
-        self.value_ends.clear();
-        for sequence in &runs.sequences {
-            for _ in 0..kv_heads {
-                keys += PanelsF32::len(sequence.len(), head_dim);
-                values += PanelsF32::len(head_dim, sequence.len());
-                self.key_ends.push(keys);
-                self.value_ends.push(values);
-            }
-        }
-        self.keys.resize(keys, 0.0);
-        self.values.resize(values, 0.0);
-        let pieces = (
-            Chunks::ending_at(&mut self.keys, &self.key_ends),
-            Chunks::ending_at(&mut self.values, &self.value_ends),
-        );
-        on.team.for_each(pieces, |index, (keys, values)| {
+        let lengths = || {
+            let lengths = runs.sequences.iter().map(|sequence| sequence.len());
+            lengths.flat_map(|length| std::iter::repeat_n(length, kv_heads))
+        };
+        let rows = |index: usize, head: usize| {
             let sequence = &runs.sequences[index / kv_heads];
-            let tokens = sequence.len();
-            let keys_at = sequence.start * stride + (heads + index % kv_heads) * head_dim;
-            let values_at = keys_at + kv_heads * head_dim;
-            pack_rows(Rows::strided(&qkv[keys_at..], tokens, head_dim, stride), keys);
-            pack_columns(Rows::strided(&qkv[values_at..], tokens, head_dim, stride), values);
+            let at = sequence.start * stride + (head + index % kv_heads) * head_dim;
+            Rows::strided(&qkv[at..], sequence.len(), head_dim, stride)
+        };
+        let keys = lengths().map(|length| (length, head_dim));
+        self.keys.pack(on.kernels, on.team, layout, keys, |index, slots| slots.pack_rows(rows(index, heads)));
+        let values = lengths().map(|length| (head_dim, length));
+        self.values.pack(on.kernels, on.team, layout, values, |index, slots| {
+            slots.pack_columns(rows(index, heads + kv_heads));
         });
     }
 
-    fn panels(&self, of: Panels, index: usize, outputs: usize, inputs: usize) -> PanelsF32<'_> {
-        let (data, ends) = match of {
-            Panels::Keys => (&self.keys, &self.key_ends),
-            Panels::Values => (&self.values, &self.value_ends),
-        };
-        let start = index.checked_sub(1).map_or(0, |before| ends[before]);
-        PanelsF32 { outputs, inputs, data: &data[start..ends[index]] }
-    }
-
-    /// Lends scores that nobody uses.
-    fn with_scores<R>(&self, work: impl FnOnce(&mut Vec<f32>) -> R) -> R {
-        for scores in &self.scores {
-            match scores.try_lock() {
-                Ok(mut scores) => return work(&mut scores),
-                Err(TryLockError::Poisoned(scores)) => return work(&mut scores.into_inner()),
+    /// Lends a seat that nobody has.
+    fn with_seat<R>(&self, work: impl FnOnce(&mut Seat) -> R) -> R {
+        for seat in &self.seats {
+            match seat.try_lock() {
+                Ok(mut seat) => return work(&mut seat),
+                Err(TryLockError::Poisoned(seat)) => return work(&mut seat.into_inner()),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
         // There are as many as threads of the team, so this is never reached; it would be right, too.
-        work(&mut self.scores[0].lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.seats[0].lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-#[derive(Clone, Copy)]
-enum Panels {
-    Keys,
-    Values,
 }
 
 /// Queries as rows, scaled already: `data` begins at the first query's first head.
@@ -153,72 +134,74 @@ pub(crate) struct Queries<'a> {
     pub(crate) stride: usize,
 }
 
-/// `out = softmax(q k^T + mask) v` for every head of every run of queries.
-///
-/// `qkv` is `tokens x (heads, kv_heads, kv_heads) x head_dim`; `out` is `queries x heads x head_dim`. Keys and
-/// values serve as packed weights of the matrix product; a run of queries reads only the panels of keys that
-/// its mask can show, and the heads of a group share them.
-pub(crate) fn attend(
-    on: Compute<'_>,
-    config: &Config,
-    mask: Mask,
-    qkv: &[f32],
-    queries: Queries<'_>,
-    runs: &Runs,
-    scratch: &mut Scratch,
-    out: &mut [f32],
-) {
-    scratch.pack(on, config, qkv, runs);
-    scratch.scores.resize_with(on.team.threads().max(scratch.scores.len()), Mutex::default);
-    let width = config.heads * config.head_dim;
-    let ends: Vec<usize> = runs.runs.iter().map(|run| (run.row + run.count) * width).collect();
-    let scratch = &*scratch;
-    on.team.for_each(Chunks::ending_at(out, &ends), |index, out| {
-        let run = &runs.runs[index];
-        scratch.with_scores(|scores| attend_run(on, config, mask, queries, runs, run, scratch, scores, out));
-    });
+/// What attends: how, to what, and what of it is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Attention<'a> {
+    pub(crate) on: Compute<'a>,
+    pub(crate) config: &'a Config,
+    pub(crate) mask: Mask,
+    /// In which the products are computed: that of the weights around them.
+    pub(crate) layout: Layout,
+    pub(crate) runs: &'a Runs,
 }
 
-/// One run of queries; `out` is its rows.
-#[expect(clippy::too_many_arguments, reason = "the run and everything it reads")]
-fn attend_run(
-    on: Compute<'_>,
-    config: &Config,
-    mask: Mask,
-    queries: Queries<'_>,
-    runs: &Runs,
-    run: &QueryRun,
-    scratch: &Scratch,
-    scores: &mut Vec<f32>,
-    out: &mut [f32],
-) {
-    let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
-    let tokens = runs.sequences[run.sequence].len();
-    let positions = run.position..run.position + run.count;
-    let seen = seen_by(mask, positions.clone(), tokens);
-    // An odd number of cache lines from row to row, so that rows do not fall on each other in the near cache.
-    let stride = (seen.len().div_ceil(16) | 1) * 16;
-    scores.resize(scores.len().max(run.count * stride), 0.0);
-    let scores = &mut scores[..run.count * stride];
-    for head in 0..heads {
-        let panels = run.sequence * kv_heads + head / (heads / kv_heads);
-        let keys = scratch.panels(Panels::Keys, panels, tokens, head_dim);
-        let values = scratch.panels(Panels::Values, panels, head_dim, tokens);
-        let at = run.row * queries.stride + head * head_dim;
-        let query_rows = Rows::strided(&queries.data[at..], run.count, head_dim, queries.stride);
-        let mut score_rows = RowsMut::strided(scores, run.count, seen.len(), stride);
-        matmul(on.kernels, query_rows, keys, seen.start, 0..head_dim, &mut score_rows);
-        for (i, position) in positions.clone().enumerate() {
-            let visible = mask.visible(position, tokens);
-            let row = score_rows.row(i);
-            row[..visible.start - seen.start].fill(0.0);
-            row[visible.end - seen.start..].fill(0.0);
-            (on.kernels.softmax)(&mut row[visible.start - seen.start..visible.end - seen.start]);
+impl Attention<'_> {
+    /// `out = softmax(q k^T + mask) v` for every head of every run of queries.
+    ///
+    /// `qkv` is `tokens x (heads, kv_heads, kv_heads) x head_dim`; `out` is `queries x heads x head_dim`. Keys and
+    /// values serve as packed weights of the matrix product; a run of queries reads only the panels of keys that
+    /// its mask can show, and the heads of a group share them.
+    pub(crate) fn attend(&self, qkv: &[f32], queries: Queries<'_>, scratch: &mut Scratch, out: &mut [f32]) {
+        let Self { on, config, runs, .. } = *self;
+        scratch.pack(on, config, self.layout, qkv, runs);
+        scratch.seats.resize_with(on.team.threads().max(scratch.seats.len()), Mutex::default);
+        let width = config.heads * config.head_dim;
+        let ends: Vec<usize> = runs.runs.iter().map(|run| (run.row + run.count) * width).collect();
+        let scratch = &*scratch;
+        on.team.for_each(Chunks::ending_at(out, &ends), |index, out| {
+            scratch.with_seat(|seat| self.attend_run(&runs.runs[index], queries, scratch, seat, out));
+        });
+    }
+
+    /// One run of queries; `out` is its rows.
+    fn attend_run(
+        &self,
+        run: &QueryRun,
+        queries: Queries<'_>,
+        scratch: &Scratch,
+        seat: &mut Seat,
+        out: &mut [f32],
+    ) {
+        let Self { on, config, mask, layout, runs } = *self;
+        let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
+        let tokens = runs.sequences[run.sequence].len();
+        let positions = run.position..run.position + run.count;
+        let seen = seen_by(mask, positions.clone(), tokens);
+        // Weights of the values from where a block of them begins; those before what is seen are 0.
+        let first = seen.start - seen.start % first_input_step(layout);
+        let width = seen.end - first;
+        let Seat { scores, activations } = seat;
+        scores.resize(scores.len().max(run.count * width), 0.0);
+        let scores = &mut scores[..run.count * width];
+        for head in 0..heads {
+            let index = run.sequence * kv_heads + head / (heads / kv_heads);
+            let at = run.row * queries.stride + head * head_dim;
+            let rows = Rows::strided(&queries.data[at..], run.count, head_dim, queries.stride);
+            activations.set(on.kernels, layout, rows);
+            let hidden = seen.start - first;
+            let mut seen_scores = RowsMut::strided(&mut scores[hidden..], run.count, seen.len(), width);
+            matmul(on.kernels, activations, scratch.keys.get(index), seen.start, 0, &mut seen_scores);
+            for (row, position) in scores.chunks_exact_mut(width).zip(positions.clone()) {
+                let visible = mask.visible(position, tokens);
+                row[..visible.start - first].fill(0.0);
+                row[visible.end - first..].fill(0.0);
+                (on.kernels.softmax)(&mut row[visible.start - first..visible.end - first]);
+            }
+            activations.set(on.kernels, layout, Rows::new(scores, width));
+            let out = &mut out[head * head_dim..];
+            let mut out_rows = RowsMut::strided(out, run.count, head_dim, heads * head_dim);
+            matmul(on.kernels, activations, scratch.values.get(index), 0, first, &mut out_rows);
         }
-        let mixed = Rows::strided(scores, run.count, seen.len(), stride);
-        let mut out_rows =
-            RowsMut::strided(&mut out[head * head_dim..], run.count, head_dim, heads * head_dim);
-        matmul(on.kernels, mixed, values, 0, seen.clone(), &mut out_rows);
     }
 }
 

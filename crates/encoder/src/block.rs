@@ -5,7 +5,7 @@ use std::ops::Range;
 use kernels::{Ending, Layout, RopeTable, RowsMut, linear, linear_part};
 use threads::Chunks;
 
-use crate::attention::{Queries, Runs, attend};
+use crate::attention::{Attention, Queries, Runs};
 use crate::compute::Compute;
 use crate::config::{Activation, Config, LayerConfig, Positions, Rope};
 use crate::profile::Work;
@@ -137,7 +137,7 @@ impl Block<'_> {
         let qkv = &workspace.qkv[..rows * width];
         let attended = &mut workspace.attended[..rows * config.heads * config.head_dim];
         let queries = Queries { data: qkv, stride: width };
-        attend(on, config, self.layer.mask, qkv, queries, runs, &mut workspace.attention, attended);
+        self.scores(runs).attend(qkv, queries, &mut workspace.attention, attended);
         self.end_attention(rows, workspace);
     }
 
@@ -186,8 +186,13 @@ impl Block<'_> {
         let qkv = &workspace.qkv[..rows * width];
         let attended = &mut workspace.attended[..count * query_width];
         let queries = Queries { data: &workspace.picked, stride: padded };
-        attend(on, config, self.layer.mask, qkv, queries, runs, &mut workspace.attention, attended);
+        self.scores(runs).attend(qkv, queries, &mut workspace.attention, attended);
         self.end_attention(count, workspace);
+    }
+
+    fn scores<'a>(&'a self, runs: &'a Runs) -> Attention<'a> {
+        let Self { on, config, layer, weights } = *self;
+        Attention { on, config, mask: layer.mask, layout: weights.qkv.layout(), runs }
     }
 
     /// The product behind attention.

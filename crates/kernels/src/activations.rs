@@ -1,36 +1,18 @@
 //! Rows of activations in the form that a product reads: turned once, for all the weights they meet.
-#![allow(unsafe_code)] // a named room: an enum of `Pieces`, each of which is disjoint
 
 use threads::{Chunks, Pieces, Team};
 
-use crate::aligned::Aligned;
 use crate::layout::Layout;
+use crate::rows::Rows;
+use crate::store::{Slots, Store, Values};
 use crate::table::{DEPTH, Kernels};
 
 /// Rows of activations in a [`Layout`]. Grows to what it has held, and keeps its memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Activations {
-    layout: Layout,
+    store: Store,
     count: usize,
     inputs: usize,
-    pub(crate) f32s: Aligned<f32>,
-    pub(crate) i16s: Aligned<i16>,
-    pub(crate) bf16s: Aligned<u16>,
-    pub(crate) scales: Vec<f32>,
-}
-
-impl Default for Activations {
-    fn default() -> Self {
-        Self {
-            layout: Layout::F32,
-            count: 0,
-            inputs: 0,
-            f32s: Aligned::default(),
-            i16s: Aligned::default(),
-            bf16s: Aligned::default(),
-            scales: Vec::new(),
-        }
-    }
 }
 
 /// Where a row of activations goes; see [`Activations::fill`].
@@ -40,12 +22,6 @@ pub struct RowSlots<'a> {
     stride: usize,
     blocks: usize,
     slots: Slots<'a>,
-}
-
-enum Slots<'a> {
-    F32(&'a mut [f32]),
-    I16(&'a mut [i16], &'a mut [f32]),
-    Bf16(&'a mut [u16]),
 }
 
 impl RowSlots<'_> {
@@ -80,20 +56,24 @@ impl Activations {
 
     /// The form they are in.
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.store.layout()
+    }
+
+    pub(crate) fn values(&self) -> Values<'_> {
+        self.store.all()
     }
 
     /// Values from one row to the next. Rows a whole number of KiB apart would share few lines of the near
     /// cache, so these are moved apart.
     pub(crate) fn stride(&self) -> usize {
-        let size = self.layout.size();
-        let padded = self.inputs.next_multiple_of(self.layout.step().max(64 / size));
+        let size = self.layout().size();
+        let padded = self.inputs.next_multiple_of(self.layout().step().max(64 / size));
         if (padded * size).is_multiple_of(1024) { padded + 64 / size } else { padded }
     }
 
     /// Scales a row.
     pub(crate) fn blocks(&self) -> usize {
-        self.inputs.next_multiple_of(self.layout.step()).div_ceil(DEPTH)
+        self.inputs.next_multiple_of(self.layout().step()).div_ceil(DEPTH)
     }
 
     /// Sets `count` rows of `inputs` values in `layout`. `work(first, slots, extra)` is called on the team for
@@ -110,30 +90,30 @@ impl Activations {
         extra: P,
         work: impl Fn(usize, &mut RowSlots<'_>, P::Piece) + Sync,
     ) {
-        (self.layout, self.count, self.inputs) = (layout, count, inputs);
+        self.reset(layout, count, inputs);
         let rows = team.rows_a_part(count);
         let (stride, blocks) = (self.stride(), self.blocks());
-        let slots = match layout {
-            Layout::F32 => {
-                self.f32s.resize(count * stride);
-                AllSlots::F32(Chunks::new(&mut self.f32s, (rows * stride).max(1)))
-            }
-            Layout::Bf16 => {
-                self.bf16s.resize(count * stride);
-                AllSlots::Bf16(Chunks::new(&mut self.bf16s, (rows * stride).max(1)))
-            }
-            Layout::I16 => {
-                self.i16s.resize(count * stride);
-                self.scales.resize(count * blocks, 0.0);
-                AllSlots::I16(
-                    Chunks::new(&mut self.i16s, (rows * stride).max(1)),
-                    Chunks::new(&mut self.scales, (rows * blocks).max(1)),
-                )
-            }
-        };
+        let slots = self.store.every(rows * stride, rows * blocks);
         team.for_each((slots, extra), |part, (slots, extra)| {
             work(part * rows, &mut RowSlots { kernels, inputs, stride, blocks, slots }, extra);
         });
+    }
+
+    /// Sets rows that are there, on this thread.
+    pub fn set(&mut self, kernels: &Kernels, layout: Layout, rows: Rows<'_>) {
+        self.reset(layout, rows.count(), rows.width());
+        let (inputs, stride, blocks) = (self.inputs, self.stride(), self.blocks());
+        let mut slots = RowSlots { kernels, inputs, stride, blocks, slots: self.store.slots() };
+        for index in 0..rows.count() {
+            slots.set(index, rows.row(index));
+        }
+    }
+
+    fn reset(&mut self, layout: Layout, count: usize, inputs: usize) {
+        (self.count, self.inputs) = (count, inputs);
+        // The layout first: the stride depends on it.
+        self.store.reset(layout, 0, 0);
+        self.store.reset(layout, count * self.stride(), count * self.blocks());
     }
 
     /// As [`fill`](Self::fill), from rows that are there.
@@ -141,59 +121,13 @@ impl Activations {
         let count = x.len() / inputs;
         assert_eq!(x.len(), count * inputs, "activations are rows of {inputs}");
         let rows = team.rows_a_part(count);
-        let none = Nothing(count.div_ceil(rows));
-        self.fill(kernels, team, (layout, count, inputs), none, |first, slots, ()| {
+        // As many pieces of nothing as there are of rows.
+        let mut nothing = vec![(); count];
+        let none = Chunks::new(&mut nothing, rows);
+        self.fill(kernels, team, (layout, count, inputs), none, |first, slots, _| {
             for (index, row) in x[first * inputs..].chunks_exact(inputs).take(rows).enumerate() {
                 slots.set(index, row);
             }
         });
     }
-}
-
-/// Slots of all rows, cut by parts.
-enum AllSlots<'a> {
-    F32(Chunks<'a, f32>),
-    I16(Chunks<'a, i16>, Chunks<'a, f32>),
-    Bf16(Chunks<'a, u16>),
-}
-
-// SAFETY: `Chunks` are disjoint, alone or side by side.
-unsafe impl<'a> Pieces for AllSlots<'a> {
-    type Piece = Slots<'a>;
-
-    fn count(&self) -> usize {
-        match self {
-            AllSlots::F32(values) => values.count(),
-            AllSlots::Bf16(values) => values.count(),
-            AllSlots::I16(values, scales) => {
-                assert_eq!(values.count(), scales.count(), "as many pieces of scales as of values");
-                values.count()
-            }
-        }
-    }
-
-    unsafe fn piece(&self, index: usize) -> Slots<'a> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match self {
-                AllSlots::F32(values) => Slots::F32(values.piece(index)),
-                AllSlots::Bf16(values) => Slots::Bf16(values.piece(index)),
-                AllSlots::I16(values, scales) => Slots::I16(values.piece(index), scales.piece(index)),
-            }
-        }
-    }
-}
-
-/// Pieces of nothing, for work that writes activations alone.
-struct Nothing(usize);
-
-// SAFETY: there is nothing to overlap.
-unsafe impl Pieces for Nothing {
-    type Piece = ();
-
-    fn count(&self) -> usize {
-        self.0
-    }
-
-    unsafe fn piece(&self, _: usize) {}
 }

@@ -12,14 +12,7 @@ pub(crate) struct Aligned<T> {
 }
 
 impl<T: Copy + Default> Aligned<T> {
-    /// `len` zeros.
-    pub(crate) fn zeros(len: usize) -> Self {
-        let mut aligned = Self::default();
-        aligned.resize(len);
-        aligned
-    }
-
-    /// Sets the length; old values may stay.
+    /// Sets the length; old values may stay, new ones are zero.
     pub(crate) fn resize(&mut self, len: usize) {
         let spare = LINE / size_of::<T>();
         if self.data.len() < len + spare {
@@ -58,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_first_value_begins_a_line_whatever_the_length() {
-        let mut buffer = Aligned::<i16>::zeros(0);
+        let mut buffer = Aligned::<i16>::default();
         for len in [0, 1, 31, 32, 1000, 5, 100_000] {
             buffer.resize(len);
             assert_eq!(buffer.len(), len);

@@ -32,6 +32,7 @@ mod quantize;
 mod rope;
 mod rows;
 mod softmax;
+mod store;
 mod table;
 #[cfg(target_arch = "x86_64")]
 #[macro_use]
@@ -46,14 +47,16 @@ mod table_avx512;
 mod table_avx_vnni;
 mod table_scalar;
 mod tile_bf16;
+mod weights;
 
 pub use activations::{Activations, RowSlots};
 pub use layout::Layout;
 pub use level::{Level, LevelError};
-pub use panels::{Order, PanelsF32, Part, Weights, pack_columns, pack_rows};
+pub use panels::{PanelSlots, PanelStore, Panels};
 pub use peak::Peak;
-pub use product::{Ending, linear, linear_part, matmul};
+pub use product::{Ending, first_input_step, linear, linear_part, matmul};
 pub use rope::RopeTable;
 pub use rows::{Rows, RowsMut};
 pub use table::{DEPTH, Kernels, PANEL, Sums, TileF32, TileI16};
 pub use tile_bf16::TileBf16;
+pub use weights::{Order, Part, Weights};

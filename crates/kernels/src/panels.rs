@@ -1,123 +1,31 @@
-//! Weights as the matrix products read them.
+//! Panels: how the matrix products read what they multiply activations with.
 
-use threads::{Chunks, Team};
+use threads::Team;
 
-use crate::aligned::Aligned;
 use crate::layout::Layout;
 use crate::rows::Rows;
+use crate::store::{Slots, Store, Values};
 use crate::table::{DEPTH, Kernels, PANEL};
 
-/// Some of the outputs of a weight matrix, row by row as the file has them.
-pub struct Part<'a> {
-    /// How many.
-    pub outputs: usize,
-    /// `decode(o, row)` writes the weights of output `o`.
-    pub decode: &'a (dyn Fn(usize, &mut [f32]) + Sync),
-    /// Added to the outputs; empty for none.
-    pub bias: &'a [f32],
-}
-
-/// How the parts of a matrix are laid side by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// One after the other: Q, K and V.
-    Joined,
-    /// Two parts of equal size by turns, half a panel each: gate and up, so that a tile of the product has
-    /// both and can multiply them before it writes.
-    Alternating,
-}
-
-/// A packed weight matrix, with its bias.
-///
-/// A panel holds [`PANEL`] outputs; in it, the values of those outputs for input 0, then for input 1, and
-/// so on (f32), or two inputs at a time, an output's two values side by side (i16 and bf16). The last panel is filled
-/// up with zeros, and so are the inputs. A tile of the product reads one block of a panel from its first
-/// value to its last.
-#[derive(Debug)]
-pub struct Weights {
-    pub(crate) layout: Layout,
-    pub(crate) order: Order,
-    pub(crate) inputs: usize,
-    /// Values the product gives: with alternating parts, half of what the panels hold.
+/// A matrix in panels of [`PANEL`] outputs; see [`crate::Weights`] for what is in one.
+#[derive(Debug, Clone, Copy)]
+pub struct Panels<'a> {
     outputs: usize,
-    pub(crate) f32s: Aligned<f32>,
-    pub(crate) i16s: Aligned<i16>,
-    /// Bits of bf16.
-    pub(crate) bf16s: Aligned<u16>,
-    /// Of i16 panels: a panel's, block by block of inputs.
-    pub(crate) scales: Vec<f32>,
-    /// In the order of the panels' outputs; empty for none.
-    pub(crate) bias: Vec<f32>,
+    inputs: usize,
+    pub(crate) values: Values<'a>,
 }
 
-impl Weights {
-    /// Packs parts of `inputs` inputs each as one matrix, in parallel.
-    ///
-    /// # Panics
-    /// If there is no part, a bias has another length than its part, or alternating parts are not two equals.
-    pub fn pack(
-        kernels: &Kernels,
-        team: &Team,
-        layout: Layout,
-        order: Order,
-        inputs: usize,
-        parts: &[Part<'_>],
-    ) -> Self {
-        let total: usize = parts.iter().map(|part| part.outputs).sum();
-        let alternating = order == Order::Alternating;
-        assert!(!parts.is_empty(), "a matrix without parts");
-        assert!(
-            !alternating || parts.len() == 2 && parts[0].outputs == parts[1].outputs,
-            "alternating parts are two equals"
-        );
-        let outputs = if alternating { parts[0].outputs } else { total };
-        let panels = if alternating { outputs.div_ceil(PANEL / 2) } else { outputs.div_ceil(PANEL) };
-        let padded = inputs.next_multiple_of(layout.step());
-        let place = Place { order, parts };
-        let mut weights = Self {
-            layout,
-            order,
-            inputs,
-            outputs,
-            f32s: Aligned::default(),
-            i16s: Aligned::default(),
-            bf16s: Aligned::default(),
-            scales: Vec::new(),
-            bias: place.bias(panels),
+impl<'a> Panels<'a> {
+    pub(crate) fn new(outputs: usize, inputs: usize, values: Values<'a>) -> Self {
+        let panels = Self { outputs, inputs, values };
+        let (needed, scales) = Self::sizes(panels.layout(), outputs, inputs);
+        let fits = match values {
+            Values::F32(values) => values.len() == needed,
+            Values::I16(values, all) => values.len() == needed && all.len() == scales,
+            Values::Bf16(values) => values.len() == needed,
         };
-        let panel_len = (PANEL * padded).max(1);
-        match layout {
-            Layout::F32 => {
-                weights.f32s = Aligned::zeros(panels * PANEL * padded);
-                team.for_each(Chunks::new(&mut weights.f32s, panel_len), |index, panel| {
-                    place.fill_f32(index, inputs, panel);
-                });
-            }
-            Layout::I16 => {
-                let blocks = padded.div_ceil(DEPTH);
-                weights.i16s = Aligned::zeros(panels * PANEL * padded);
-                weights.scales = vec![0.0; panels * PANEL * blocks];
-                let pieces = (
-                    Chunks::new(&mut weights.i16s, panel_len),
-                    Chunks::new(&mut weights.scales, (PANEL * blocks).max(1)),
-                );
-                team.for_each(pieces, |index, (panel, scales)| {
-                    place.fill_i16(kernels, index, inputs, panel, scales);
-                });
-            }
-            Layout::Bf16 => {
-                weights.bf16s = Aligned::zeros(panels * PANEL * padded);
-                team.for_each(Chunks::new(&mut weights.bf16s, panel_len), |index, panel| {
-                    place.fill_bf16(kernels, index, inputs, panel);
-                });
-            }
-        }
-        weights
-    }
-
-    /// The layout of the activations that the product reads.
-    pub fn layout(&self) -> Layout {
-        self.layout
+        assert!(fits, "panels of {outputs} outputs and {inputs} inputs");
+        panels
     }
 
     /// Values the product gives.
@@ -130,170 +38,188 @@ impl Weights {
         self.inputs
     }
 
-    /// Multiply-adds for a row.
-    pub fn macs(&self) -> u64 {
-        let halves = if self.order == Order::Alternating { 2 } else { 1 };
-        halves * self.outputs as u64 * self.inputs as u64
+    /// The layout of the values.
+    pub fn layout(&self) -> Layout {
+        match self.values {
+            Values::F32(_) => Layout::F32,
+            Values::I16(..) => Layout::I16,
+            Values::Bf16(_) => Layout::Bf16,
+        }
     }
 
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&*self.f32s)
-            + size_of_val(&*self.i16s)
-            + size_of_val(&*self.bf16s)
-            + size_of_val(self.scales.as_slice())
-            + size_of_val(self.bias.as_slice())
-    }
-
-    /// Columns of the result that a panel gives.
-    pub(crate) fn panel_outputs(&self) -> usize {
-        if self.order == Order::Alternating { PANEL / 2 } else { PANEL }
+    /// Values and scales that a matrix takes; of one output, for `outputs` 1.
+    pub(crate) fn sizes(layout: Layout, outputs: usize, inputs: usize) -> (usize, usize) {
+        let outputs = if outputs == 1 { 1 } else { outputs.next_multiple_of(PANEL) };
+        let padded = inputs.next_multiple_of(layout.step());
+        let blocks = if layout == Layout::I16 { padded.div_ceil(DEPTH) } else { 0 };
+        (outputs * padded, outputs * blocks)
     }
 }
 
-/// Which output of which part stands in which column of which panel.
-struct Place<'a> {
-    order: Order,
-    parts: &'a [Part<'a>],
+/// Matrices that are weights for a moment, as keys and values of attention are. Keeps its memory.
+#[derive(Debug, Default)]
+pub struct PanelStore {
+    store: Store,
+    /// Outputs and inputs of each.
+    shapes: Vec<(usize, usize)>,
+    value_ends: Vec<usize>,
+    scale_ends: Vec<usize>,
 }
 
-impl<'a> Place<'a> {
-    fn of(&self, panel: usize, column: usize) -> Option<(&'a Part<'a>, usize)> {
-        match self.order {
-            Order::Alternating => {
-                let half = PANEL / 2;
-                let part = &self.parts[column / half];
-                let output = panel * half + column % half;
-                (output < part.outputs).then_some((part, output))
-            }
-            Order::Joined => {
-                let mut output = panel * PANEL + column;
-                for part in self.parts {
-                    if output < part.outputs {
-                        return Some((part, output));
-                    }
-                    output -= part.outputs;
-                }
-                None
-            }
-        }
-    }
+/// The panels of one matrix, to fill.
+pub struct PanelSlots<'a> {
+    kernels: &'a Kernels,
+    outputs: usize,
+    inputs: usize,
+    slots: Slots<'a>,
+}
 
-    fn bias(&self, panels: usize) -> Vec<f32> {
-        for part in self.parts {
-            assert!(part.bias.is_empty() || part.bias.len() == part.outputs, "a bias is as long as its part");
-        }
-        if self.parts.iter().all(|part| part.bias.is_empty()) {
-            return Vec::new();
-        }
-        let value = |at: usize| {
-            let (part, output) = self.of(at / PANEL, at % PANEL)?;
-            part.bias.get(output).copied()
-        };
-        (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
-    }
-
-    fn fill_f32(&self, index: usize, inputs: usize, panel: &mut [f32]) {
-        let mut row = vec![0.0; inputs];
-        for column in 0..PANEL {
-            let Some((part, output)) = self.of(index, column) else { continue };
-            (part.decode)(output, &mut row);
-            for (values, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(&row) {
-                values[column] = value;
-            }
-        }
-    }
-
-    fn fill_i16(
-        &self,
+impl PanelStore {
+    /// Packs matrices of these shapes (outputs, inputs), on the team: `fill` is called once for each and must
+    /// fill it by one of [`PanelSlots`]' functions.
+    pub fn pack(
+        &mut self,
         kernels: &Kernels,
-        index: usize,
-        inputs: usize,
-        panel: &mut [i16],
-        scales: &mut [f32],
+        team: &Team,
+        layout: Layout,
+        shapes: impl IntoIterator<Item = (usize, usize)>,
+        fill: impl Fn(usize, PanelSlots<'_>) + Sync,
     ) {
-        let padded = panel.len() / PANEL;
-        let mut row = vec![0.0; inputs];
-        let mut integers = vec![0; padded];
-        let mut row_scales = vec![0.0; scales.len() / PANEL];
-        for column in 0..PANEL {
-            let Some((part, output)) = self.of(index, column) else { continue };
-            (part.decode)(output, &mut row);
-            (kernels.quantize_weights)(&row, &mut integers, &mut row_scales);
-            set_pairs(panel, column, &integers);
-            for (values, &scale) in scales.as_chunks_mut::<PANEL>().0.iter_mut().zip(&row_scales) {
-                values[column] = scale;
+        let (mut values, mut scales) = (0, 0);
+        self.shapes.clear();
+        self.value_ends.clear();
+        self.scale_ends.clear();
+        for (outputs, inputs) in shapes {
+            let (more_values, more_scales) = Panels::sizes(layout, outputs.next_multiple_of(PANEL), inputs);
+            values += more_values;
+            scales += more_scales;
+            self.shapes.push((outputs, inputs));
+            self.value_ends.push(values);
+            self.scale_ends.push(scales);
+        }
+        self.store.reset(layout, values, scales);
+        let shapes = &self.shapes;
+        team.for_each(self.store.ending_at(&self.value_ends, &self.scale_ends), |index, slots| {
+            let (outputs, inputs) = shapes[index];
+            fill(index, PanelSlots { kernels, outputs, inputs, slots });
+        });
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> Panels<'_> {
+        let (outputs, inputs) = self.shapes[index];
+        let start = |ends: &[usize]| index.checked_sub(1).map_or(0, |before| ends[before]);
+        let values = start(&self.value_ends)..self.value_ends[index];
+        let scales = start(&self.scale_ends)..self.scale_ends[index];
+        Panels::new(outputs.next_multiple_of(PANEL), inputs, self.store.values(values, scales))
+    }
+}
+
+impl PanelSlots<'_> {
+    /// Rows that are the outputs (keys: the product gives queries times keys).
+    pub fn pack_rows(self, rows: Rows<'_>) {
+        assert_eq!((rows.count(), rows.width()), (self.outputs, self.inputs), "rows to pack");
+        let kernels = self.kernels;
+        let zeros = vec![0.0; self.inputs];
+        let padded = self.outputs.next_multiple_of(PANEL);
+        let (values, scales) = Panels::sizes(Layout::I16, 1, self.inputs);
+        let row = |output: usize| if output < self.outputs { rows.row(output) } else { &zeros };
+        match self.slots {
+            Slots::F32(panels) => {
+                for output in 0..padded {
+                    let panel = piece(panels, output / PANEL, padded / PANEL);
+                    set_values(panel, output % PANEL, row(output));
+                }
+            }
+            Slots::I16(panels, all_scales) => {
+                let (mut integers, mut row_scales) = (vec![0; values], vec![0.0; scales]);
+                for output in 0..padded {
+                    (kernels.quantize_weights)(row(output), &mut integers, &mut row_scales);
+                    set_pairs(piece(panels, output / PANEL, padded / PANEL), output % PANEL, &integers);
+                    set_values(
+                        piece(all_scales, output / PANEL, padded / PANEL),
+                        output % PANEL,
+                        &row_scales,
+                    );
+                }
+            }
+            Slots::Bf16(panels) => {
+                let mut halves = vec![0; Panels::sizes(Layout::Bf16, 1, self.inputs).0];
+                for output in 0..padded {
+                    (kernels.to_bf16)(row(output), &mut halves);
+                    set_pairs(piece(panels, output / PANEL, padded / PANEL), output % PANEL, &halves);
+                }
             }
         }
     }
 
-    fn fill_bf16(&self, kernels: &Kernels, index: usize, inputs: usize, panel: &mut [u16]) {
-        let mut row = vec![0.0; inputs];
-        let mut halves = vec![0; panel.len() / PANEL];
-        for column in 0..PANEL {
-            let Some((part, output)) = self.of(index, column) else { continue };
-            (part.decode)(output, &mut row);
-            (kernels.to_bf16)(&row, &mut halves);
-            set_pairs(panel, column, &halves);
+    /// Rows that are the inputs (values: the product gives weights times values).
+    pub fn pack_columns(self, rows: Rows<'_>) {
+        assert_eq!((rows.count(), rows.width()), (self.inputs, self.outputs), "columns to pack");
+        let count = self.outputs.div_ceil(PANEL);
+        let kernels = self.kernels;
+        match self.slots {
+            Slots::F32(panels) => {
+                for index in 0..count {
+                    let panel = piece(panels, index, count);
+                    for (input, values) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+                        *values = columns_of(rows, input, index);
+                    }
+                }
+            }
+            Slots::I16(panels, scales) => {
+                for index in 0..count {
+                    let (panel, scales) = (piece(panels, index, count), piece(scales, index, count));
+                    (kernels.quantize_columns)(rows, index * PANEL, panel, scales);
+                }
+            }
+            Slots::Bf16(panels) => {
+                let mut pair = [[0; PANEL]; 2];
+                for index in 0..count {
+                    let panel = piece(panels, index, count);
+                    for (at, pairs) in panel.as_chunks_mut::<{ 2 * PANEL }>().0.iter_mut().enumerate() {
+                        for (half, values) in pair.iter_mut().enumerate() {
+                            (kernels.to_bf16)(&columns_of(rows, 2 * at + half, index), values);
+                        }
+                        for (column, pair_out) in pairs.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                            *pair_out = [pair[0][column], pair[1][column]];
+                        }
+                    }
+                }
+            }
         }
     }
 }
 
-/// Writes one output's values, in pairs, into its column of a panel.
-fn set_pairs<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
+/// One of `count` equal pieces.
+fn piece<T>(all: &mut [T], index: usize, count: usize) -> &mut [T] {
+    let size = all.len() / count;
+    &mut all[index * size..][..size]
+}
+
+/// The columns of a panel in one row; zeros where there are none.
+#[inline(always)]
+pub(crate) fn columns_of(rows: Rows<'_>, row: usize, panel: usize) -> [f32; PANEL] {
+    let mut values = [0.0; PANEL];
+    if row < rows.count() {
+        let columns = &rows.row(row)[panel * PANEL..];
+        let width = PANEL.min(columns.len());
+        values[..width].copy_from_slice(&columns[..width]);
+    }
+    values
+}
+
+/// Writes one output's values into its column of a panel.
+pub(crate) fn set_values(panel: &mut [f32], column: usize, values: &[f32]) {
+    for (row, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(values) {
+        row[column] = value;
+    }
+}
+
+/// As [`set_values`], in pairs.
+pub(crate) fn set_pairs<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
     let pairs = panel.as_chunks_mut::<2>().0.as_chunks_mut::<PANEL>().0;
     for (pairs, &pair) in pairs.iter_mut().zip(values.as_chunks::<2>().0) {
         pairs[column] = pair;
-    }
-}
-
-/// f32 panels in borrowed memory: keys and values of attention, which are weights for a moment.
-#[derive(Debug, Clone, Copy)]
-pub struct PanelsF32<'a> {
-    /// Values the product gives.
-    pub outputs: usize,
-    /// Values the product reads.
-    pub inputs: usize,
-    /// [`PanelsF32::len`] values.
-    pub data: &'a [f32],
-}
-
-impl PanelsF32<'_> {
-    /// Values that panels of this size take.
-    pub fn len(outputs: usize, inputs: usize) -> usize {
-        outputs.next_multiple_of(PANEL) * inputs
-    }
-}
-
-/// Packs rows that are the outputs (keys: the product gives queries times keys) into f32 panels.
-pub fn pack_rows(rows: Rows<'_>, panels: &mut [f32]) {
-    let inputs = rows.width();
-    assert_eq!(panels.len(), PanelsF32::len(rows.count(), inputs), "room for rows as panels");
-    for (index, panel) in panels.chunks_exact_mut((PANEL * inputs).max(1)).enumerate() {
-        let first = index * PANEL;
-        let count = PANEL.min(rows.count() - first);
-        for values in panel.as_chunks_mut::<PANEL>().0 {
-            values[count..].fill(0.0);
-        }
-        for column in 0..count {
-            for (values, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(rows.row(first + column))
-            {
-                values[column] = value;
-            }
-        }
-    }
-}
-
-/// Packs rows that are the inputs (values: the product gives weights times values) into f32 panels.
-pub fn pack_columns(rows: Rows<'_>, panels: &mut [f32]) {
-    let (inputs, outputs) = (rows.count(), rows.width());
-    assert_eq!(panels.len(), PanelsF32::len(outputs, inputs), "room for columns as panels");
-    for (index, panel) in panels.chunks_exact_mut((PANEL * inputs).max(1)).enumerate() {
-        let first = index * PANEL;
-        let count = PANEL.min(outputs - first);
-        for (input, values) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
-            values[..count].copy_from_slice(&rows.row(input)[first..first + count]);
-            values[count..].fill(0.0);
-        }
     }
 }

@@ -11,10 +11,12 @@ use threads::Team;
 
 use crate::activations::Activations;
 use crate::layout::Layout;
-use crate::panels::{Order, PanelsF32, Weights};
-use crate::rows::{Rows, RowsMut};
+use crate::panels::Panels;
+use crate::rows::RowsMut;
+use crate::store::Values;
 use crate::table::{DEPTH, Kernels, PANEL, TileF32, TileI16};
 use crate::tile_bf16::TileBf16;
+use crate::weights::{Order, Weights};
 
 /// Rows whose sums a part holds at a time: whole tiles at every level, and 12 KiB of sums.
 const BLOCK: usize = 96;
@@ -81,17 +83,17 @@ pub fn linear_part(
     );
     let panels = outputs.start / each..outputs.end.div_ceil(each);
     let cut = Cut::of(team.threads(), panels.len(), x.count());
-    let cells = out.cells();
+    let (matrix, cells) = (w.panels(), out.cells());
     team.run(cut.parts(), &|part| {
         let (some_panels, rows) = cut.part(part);
         let _release = Release(kernels);
         for panel in some_panels {
             let column = panel * each;
-            let width = each.min(out_width(&outputs) - column);
+            let width = each.min(outputs.len() - column);
             for rows in blocks(rows.clone(), BLOCK) {
                 let mut sums = BlockSums([[0.0; PANEL]; BLOCK]);
                 let sums = &mut sums.0[..rows.len()];
-                sum_panel(kernels, x, w, panels.start + panel, rows.clone(), sums);
+                sum_panel(kernels, x, matrix, panels.start + panel, 0, rows.clone(), sums);
                 if !w.bias.is_empty() {
                     (kernels.add_to_rows)(sums, &w.bias[(panels.start + panel) * PANEL..][..PANEL]);
                 }
@@ -112,56 +114,51 @@ impl Drop for Release<'_> {
     }
 }
 
-fn out_width(outputs: &Range<usize>) -> usize {
-    outputs.len()
-}
-
-/// The sums of one panel and some rows, over all inputs.
+/// The sums of one panel and some rows, over the inputs from `first_input` on, as many as the rows have.
 fn sum_panel(
     kernels: &Kernels,
     x: &Activations,
-    w: &Weights,
+    w: Panels<'_>,
     panel: usize,
+    first_input: usize,
     rows: Range<usize>,
     sums: &mut [[f32; PANEL]],
 ) {
-    let stride = x.stride();
-    let padded = w.inputs.next_multiple_of(w.layout.step());
-    let depth = panel * padded * PANEL;
-    let most_rows = if w.layout == Layout::Bf16 { kernels.bf16_rows } else { kernels.tile_rows };
-    for (block, inputs) in blocks(0..padded, w.layout.depth()).enumerate() {
-        let weights = depth + inputs.start * PANEL..depth + inputs.end * PANEL;
+    let layout = w.layout();
+    let (stride, x_blocks) = (x.stride(), x.blocks());
+    let (panel_values, panel_scales) = Panels::sizes(layout, PANEL, w.inputs());
+    let first_scale = panel * panel_scales + first_input / DEPTH * PANEL;
+    let most_rows = if layout == Layout::Bf16 { kernels.bf16_rows } else { kernels.tile_rows };
+    let padded = x.inputs().next_multiple_of(layout.step());
+    for (block, inputs) in blocks(0..padded, layout.depth()).enumerate() {
+        let start = panel * panel_values + (first_input + inputs.start) * PANEL;
+        let weights = start..start + inputs.len() * PANEL;
         for tile in tiles(rows.len(), most_rows) {
             let first = rows.start + tile.start;
             let at = first * stride + inputs.start;
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
-            match w.layout {
-                Layout::F32 => (kernels.tile_f32)(
-                    &TileF32 { x: &x.f32s[at..], stride, rows, panel: &w.f32s[weights.clone()], inputs },
+            match (x.values(), w.values) {
+                (Values::F32(x), Values::F32(w)) => (kernels.tile_f32)(
+                    &TileF32 { x: &x[at..], stride, rows, panel: &w[weights.clone()], inputs },
                     sums,
                 ),
-                Layout::Bf16 => (kernels.tile_bf16)(
-                    &TileBf16 { x: &x.bf16s[at..], stride, rows, panel: &w.bf16s[weights.clone()], inputs },
+                (Values::Bf16(x), Values::Bf16(w)) => (kernels.tile_bf16)(
+                    &TileBf16 { x: &x[at..], stride, rows, panel: &w[weights.clone()], inputs },
                     sums,
                 ),
-                Layout::I16 => {
-                    let x_scales = &x.scales[first * x.blocks() + block..];
-                    let scales = &w.scales[(panel * x.blocks() + block) * PANEL..][..PANEL];
-                    let Some(scales) = scales.as_array() else { unreachable!("a panel's scales") };
+                (Values::I16(x, x_scales), Values::I16(w, scales)) => {
+                    let scales = scales[first_scale + block * PANEL..].first_chunk();
+                    let Some(scales) = scales else { unreachable!("a panel's scales") };
+                    let x_scales = &x_scales[first * x_blocks + block..];
+                    let panel = &w[weights.clone()];
+                    let x = &x[at..];
+                    let scale_stride = x_blocks;
                     (kernels.tile_i16)(
-                        &TileI16 {
-                            x: &x.i16s[at..],
-                            stride,
-                            x_scales,
-                            scale_stride: x.blocks(),
-                            rows,
-                            panel: &w.i16s[weights.clone()],
-                            scales,
-                            inputs,
-                        },
+                        &TileI16 { x, stride, x_scales, scale_stride, rows, panel, scales, inputs },
                         sums,
                     );
                 }
+                _ => unreachable!("layouts were compared"),
             }
         }
     }
@@ -210,51 +207,53 @@ fn finish<'a>(
     }
 }
 
-/// `out[r][o] = sum over i in inputs of x[r][i - inputs.start] * w[o][i]`, in f32 and on this thread, for the
-/// outputs that `out` is wide, beginning at `first_output`.
+/// `out[r][o] = sum over i of x[r][i] * w[o][first_input + i]`, on this thread, for the outputs that `out` is
+/// wide, beginning at `first_output`.
 ///
-/// `x` is as wide as `inputs`. `first_output` must be a multiple of [`PANEL`]. Attention uses the ranges to
-/// skip what its mask hides.
+/// `first_output` must be a multiple of [`PANEL`], `first_input` of [`first_input_step`]. Attention uses them
+/// to skip what its mask hides.
+///
+/// # Panics
+/// If shapes or layouts differ.
 pub fn matmul(
     kernels: &Kernels,
-    x: Rows<'_>,
-    w: PanelsF32<'_>,
+    x: &Activations,
+    w: Panels<'_>,
     first_output: usize,
-    inputs: Range<usize>,
+    first_input: usize,
     out: &mut RowsMut<'_>,
 ) {
-    assert!(inputs.end <= w.inputs, "matrix product: inputs {inputs:?} of {}", w.inputs);
-    assert_eq!(w.data.len(), PanelsF32::len(w.outputs, w.inputs), "matrix product: panels");
-    assert_eq!(x.width(), inputs.len(), "matrix product: activations and inputs differ");
+    let layout = w.layout();
+    assert_eq!(x.layout(), layout, "matrix product: layouts of activations and weights differ");
+    let inputs = first_input + x.inputs();
+    assert!(inputs <= w.inputs(), "matrix product: inputs up to {inputs} of {}", w.inputs());
+    assert!(
+        first_input.is_multiple_of(first_input_step(layout)),
+        "matrix product: input {first_input} starts no block"
+    );
     assert_eq!(x.count(), out.count(), "matrix product: rows in and out differ");
     assert!(first_output.is_multiple_of(PANEL), "matrix product: output {first_output} starts no panel");
-    assert!(first_output + out.width() <= w.outputs, "matrix product: more outputs than weights");
+    assert!(first_output + out.width() <= w.outputs(), "matrix product: more outputs than weights");
+    let _release = Release(kernels);
     let mut sums = BlockSums([[0.0; PANEL]; BLOCK]);
     for column in (0..out.width()).step_by(PANEL) {
-        let panel = &w.data[(first_output + column) * w.inputs..][..PANEL * w.inputs];
         let width = PANEL.min(out.width() - column);
         for rows in blocks(0..x.count(), BLOCK) {
             let sums = &mut sums.0[..rows.len()];
             sums.as_flattened_mut().fill(0.0);
-            for depth in blocks(inputs.clone(), DEPTH) {
-                for tile in tiles(rows.len(), kernels.tile_rows) {
-                    let (values, stride) = x.from(rows.start + tile.start);
-                    (kernels.tile_f32)(
-                        &TileF32 {
-                            x: &values[depth.start - inputs.start..],
-                            stride,
-                            rows: tile.len(),
-                            panel: &panel[depth.start * PANEL..depth.end * PANEL],
-                            inputs: depth.len(),
-                        },
-                        &mut sums[tile],
-                    );
-                }
-            }
+            sum_panel(kernels, x, w, (first_output + column) / PANEL, first_input, rows.clone(), sums);
             for (row, sums) in rows.zip(sums) {
                 out.row(row)[column..column + width].copy_from_slice(&sums[..width]);
             }
         }
+    }
+}
+
+/// What a product's first input must be a multiple of: i16 weights have a scale for each [`DEPTH`] inputs.
+pub fn first_input_step(layout: Layout) -> usize {
+    match layout {
+        Layout::I16 => DEPTH,
+        Layout::F32 | Layout::Bf16 => layout.step(),
     }
 }
 

@@ -58,11 +58,6 @@ impl<'a> Rows<'a> {
         assert!(index < self.count, "row {index} of {}", self.count);
         &self.data[index * self.stride..][..self.width]
     }
-
-    /// The values from row `first` on, with the stride: what a tile kernel reads.
-    pub(crate) fn from(&self, first: usize) -> (&'a [f32], usize) {
-        (&self.data[first * self.stride..], self.stride)
-    }
 }
 
 /// As [`Rows`], to write to.

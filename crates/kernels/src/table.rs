@@ -3,6 +3,7 @@
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
+use crate::rows::Rows;
 use crate::tile_bf16::TileBf16;
 
 /// Outputs a weight panel holds.
@@ -93,6 +94,9 @@ pub struct Kernels {
     pub quantize: fn(&[f32], &mut [i16], &mut [f32]),
     /// As `quantize`, one output's weights to 13 bits.
     pub quantize_weights: fn(&[f32], &mut [i16], &mut [f32]),
+    /// `quantize_columns(rows, first, panel, scales)`: [`PANEL`] columns of rows that are the inputs, as a panel
+    /// of i16 weights.
+    pub quantize_columns: fn(Rows<'_>, usize, &mut [i16], &mut [f32]),
     /// `layer_norm(x, weight, bias, eps)` on one row, in place; `bias` may be empty.
     pub layer_norm: fn(&mut [f32], &[f32], &[f32], f32),
     /// `rms_norm(x, weight, eps)` on one row, in place.

@@ -28,6 +28,7 @@ pub(crate) const AVX512: Kernels = Kernels {
     to_bf16,
     quantize,
     quantize_weights,
+    quantize_columns,
     layer_norm,
     rms_norm,
     layer_norm_to,

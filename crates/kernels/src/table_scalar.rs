@@ -21,6 +21,7 @@ pub(crate) const SCALAR: Kernels = Kernels {
     to_bf16: bf16::to_bf16_body,
     quantize: quantize::quantize_body,
     quantize_weights: quantize::quantize_weights_body,
+    quantize_columns: quantize::quantize_columns_body,
     layer_norm: norm::layer_norm_body,
     rms_norm: norm::rms_norm_body,
     layer_norm_to: norm::layer_norm_to_body,

@@ -1,8 +1,8 @@
 //! Every kernel of every level this machine has, against the f64 oracle: odd shapes, extreme values.
 
 use connote_kernels::{
-    Activations, Ending, Kernels, Layout, Level, Order, PANEL, PanelsF32, Part, RopeTable, Rows, RowsMut,
-    Weights, linear, linear_part, matmul, pack_columns, pack_rows,
+    Activations, Ending, Kernels, Layout, Level, Order, PANEL, PanelStore, Part, RopeTable, Rows, RowsMut,
+    Weights, first_input_step, linear, linear_part, matmul,
 };
 use testkit::oracle;
 use testkit::random::Random;
@@ -78,18 +78,45 @@ fn product_on(
     out
 }
 
-/// The f32 product with panels of the moment.
-fn panel_product(kernels: &Kernels, x: Rows<'_>, w: PanelsF32<'_>) -> Vec<f32> {
-    let mut out = vec![f32::NAN; x.count() * w.outputs];
-    matmul(kernels, x, w, 0, 0..x.width(), &mut RowsMut::new(&mut out, w.outputs));
-    out
+/// The product with panels of the moment, of which there are others before and after: `outputs x inputs`.
+fn panel_product(
+    kernels: &Kernels,
+    x: Rows<'_>,
+    w: &Momentary,
+    first_output: usize,
+    first_input: usize,
+    out: &mut RowsMut<'_>,
+) {
+    let mut activations = Activations::default();
+    activations.set(kernels, w.layout, x);
+    matmul(kernels, &activations, w.store.get(1), first_output, first_input, out);
 }
 
-fn rows_packed(w: Rows<'_>) -> Vec<f32> {
-    // What is left over from before must not show.
-    let mut panels = vec![f32::NAN; PanelsF32::len(w.count(), w.width())];
-    pack_rows(w, &mut panels);
-    panels
+struct Momentary {
+    layout: Layout,
+    store: PanelStore,
+}
+
+impl Momentary {
+    /// `w` is rows of outputs, or with `by_columns` rows of inputs.
+    fn pack(kernels: &Kernels, layout: Layout, w: Rows<'_>, by_columns: bool) -> Self {
+        let mut store = PanelStore::default();
+        let shape = if by_columns { (w.width(), w.count()) } else { (w.count(), w.width()) };
+        // What was there before must not show.
+        for noise in [true, false] {
+            let data = vec![if noise { 1e9 } else { 0.5 }; w.count().max(64) * w.width().max(64)];
+            let other = |(outputs, inputs): (usize, usize)| match by_columns {
+                true => Rows::new(&data[..outputs * inputs], outputs),
+                false => Rows::new(&data[..outputs * inputs], inputs),
+            };
+            let shapes = [(3, 64), shape, (40, 5)];
+            store.pack(kernels, &Team::new(2), layout, shapes, |index, slots| {
+                let rows = if index == 1 && !noise { w } else { other(shapes[index]) };
+                if by_columns { slots.pack_columns(rows) } else { slots.pack_rows(rows) }
+            });
+        }
+        Self { layout, store }
+    }
 }
 
 #[test]
@@ -245,46 +272,91 @@ fn a_row_has_the_same_bits_among_any_others() {
 #[test]
 fn ranges_and_strides_pick_their_part_of_the_product() {
     let mut random = Random::seeded(3);
-    let (rows, inputs, outputs, stride) = (9, 70, 64, 100);
+    let (rows, inputs, outputs, stride) = (9, 330, 70, 400);
     let w = random.values(outputs * inputs, 1.0);
-    let data = rows_packed(Rows::new(&w, inputs));
-    let panels = PanelsF32 { outputs, inputs, data: &data };
     let x = random.values(rows * stride, 1.0);
     for kernels in levels() {
-        // Inputs 16..50 of the weights, outputs 32..59, rows of 34 values every 100.
-        let mut out = vec![7.0; rows * 40];
-        let mut out_rows = RowsMut::strided(&mut out[5..], rows, 27, 40);
-        matmul(kernels, Rows::strided(&x[3..], rows, 34, stride), panels, 32, 16..50, &mut out_rows);
-        for r in 0..rows {
-            for o in 0..27 {
-                let wanted: f64 = (0..34)
-                    .map(|i| f64::from(x[3 + r * stride + i]) * f64::from(w[(32 + o) * inputs + 16 + i]))
-                    .sum();
-                let got = f64::from(out[5 + r * 40 + o]);
-                assert!((got - wanted).abs() < 1e-4, "{} row {r} output {o}: {got} {wanted}", kernels.level);
+        for layout in LAYOUTS {
+            let panels = Momentary::pack(kernels, layout, Rows::new(&w, inputs), false);
+            for (first_output, width, first_input, count) in
+                [(32, 27, first_input_step(layout), 35), (0, 70, 0, 330), (64, 6, 256, 74), (0, 1, 0, 1)]
+            {
+                let mut out = vec![7.0; rows * 80];
+                let mut out_rows = RowsMut::strided(&mut out[5..], rows, width, 80);
+                let x_rows = Rows::strided(&x[3..], rows, count, stride);
+                panel_product(kernels, x_rows, &panels, first_output, first_input, &mut out_rows);
+                let what = format!("{} {} from {first_input}", kernels.level, layout.name());
+                // Rounded to 12 and 13 bits, or to 8.
+                let bound = match layout {
+                    Layout::F32 => 1e-4,
+                    Layout::I16 => 1e-3 * (count as f64).sqrt(),
+                    Layout::Bf16 => 8e-3 * (count as f64).sqrt(),
+                };
+                for r in 0..rows {
+                    for o in 0..width {
+                        let weights = &w[(first_output + o) * inputs + first_input..];
+                        let wanted: f64 = (0..count)
+                            .map(|i| f64::from(x[3 + r * stride + i]) * f64::from(weights[i]))
+                            .sum();
+                        let got = f64::from(out[5 + r * 80 + o]);
+                        assert!((got - wanted).abs() < bound, "{what} row {r} output {o}: {got} {wanted}");
+                    }
+                    // What lies between the rows is not touched.
+                    let beside = &out[5 + r * 80 + width..];
+                    assert!(beside.iter().take(80 - width).all(|&value| value == 7.0), "{what}");
+                }
             }
-            // What lies between the rows is not touched.
-            assert!(out[5 + r * 40 + 27..].iter().take(13).all(|&value| value == 7.0), "{}", kernels.level);
         }
     }
 }
 
+/// Keys come as rows of outputs, values as rows of inputs: the same matrix gives the same product, with the
+/// bits of the model's own weights.
 #[test]
 fn rows_and_columns_pack_to_the_same_matrix() {
     let mut random = Random::seeded(4);
-    let (outputs, inputs) = (21, 13);
-    let w = random.values(outputs * inputs, 1.0);
-    let transposed: Vec<f32> =
-        (0..inputs).flat_map(|i| (0..outputs).map(move |o| (o, i))).map(|(o, i)| w[o * inputs + i]).collect();
-    let x = random.values(5 * inputs, 1.0);
-    let by_rows = rows_packed(Rows::new(&w, inputs));
-    let mut by_columns = vec![f32::NAN; PanelsF32::len(outputs, inputs)];
-    pack_columns(Rows::new(&transposed, outputs), &mut by_columns);
-    for kernels in levels() {
-        let wanted = product(kernels, &x, &pack(&w, inputs));
-        for data in [&by_rows, &by_columns] {
-            let panels = PanelsF32 { outputs, inputs, data };
-            assert_eq!(panel_product(kernels, Rows::new(&x, inputs), panels), wanted, "{}", kernels.level);
+    for (outputs, inputs) in [(21, 13), (32, 64), (70, 300), (33, 511), (1, 1)] {
+        let w = random.values(outputs * inputs, 1.0);
+        let transposed: Vec<f32> = (0..inputs)
+            .flat_map(|i| (0..outputs).map(move |o| (o, i)))
+            .map(|(o, i)| w[o * inputs + i])
+            .collect();
+        let x = random.values(5 * inputs, 1.0);
+        for kernels in levels() {
+            for layout in LAYOUTS {
+                let wanted = product(kernels, &x, &pack_as(layout, &w, inputs));
+                let by_rows = Momentary::pack(kernels, layout, Rows::new(&w, inputs), false);
+                let by_columns = Momentary::pack(kernels, layout, Rows::new(&transposed, outputs), true);
+                for (panels, how) in [(by_rows, "rows"), (by_columns, "columns")] {
+                    let mut out = vec![f32::NAN; 5 * outputs];
+                    let x = Rows::new(&x, inputs);
+                    panel_product(kernels, x, &panels, 0, 0, &mut RowsMut::new(&mut out, outputs));
+                    let what = format!("{} {} {outputs}x{inputs} by {how}", kernels.level, layout.name());
+                    assert_eq!(out, wanted, "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// A value that is not finite shows in its own output and leaves the others' integers alone.
+#[test]
+fn what_is_not_finite_stays_in_its_column() {
+    let (outputs, inputs) = (40, 300);
+    for bad in [f32::NAN, f32::INFINITY, f32::from_bits(0xffff_ffff)] {
+        let mut w = vec![0.5; inputs * outputs];
+        w[270 * outputs + 7] = bad;
+        for kernels in levels() {
+            for layout in LAYOUTS {
+                let panels = Momentary::pack(kernels, layout, Rows::new(&w, outputs), true);
+                let mut out = vec![0.0; outputs];
+                let x = vec![1.0; inputs];
+                let mut rows = RowsMut::new(&mut out, outputs);
+                panel_product(kernels, Rows::new(&x, inputs), &panels, 0, 0, &mut rows);
+                for (o, value) in out.into_iter().enumerate() {
+                    assert_eq!(value.is_finite(), o != 7, "{} {} {o}: {value}", kernels.level, layout.name());
+                }
+            }
         }
     }
 }
@@ -587,10 +659,19 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
 #[test]
 #[should_panic(expected = "starts no panel")]
 fn an_output_inside_a_panel_is_refused() {
-    let data = rows_packed(Rows::new(&[0.0; 64], 2));
-    let panels = PanelsF32 { outputs: 32, inputs: 2, data: &data };
-    let mut out = [0.0; 8];
-    matmul(levels()[0], Rows::new(&[0.0; 2], 2), panels, PANEL / 2, 0..2, &mut RowsMut::new(&mut out, 8));
+    let panels = Momentary::pack(levels()[0], Layout::F32, Rows::new(&[0.0; 64], 2), false);
+    let (x, mut out) = ([0.0; 2], [0.0; 8]);
+    let mut out = RowsMut::new(&mut out, 8);
+    panel_product(levels()[0], Rows::new(&x, 2), &panels, PANEL / 2, 0, &mut out);
+}
+
+#[test]
+#[should_panic(expected = "starts no block")]
+fn an_input_inside_a_block_of_scales_is_refused() {
+    let panels = Momentary::pack(levels()[0], Layout::I16, Rows::new(&[0.0; 640], 20), false);
+    let (x, mut out) = ([0.0; 2], [0.0; 8]);
+    let mut out = RowsMut::new(&mut out, 8);
+    panel_product(levels()[0], Rows::new(&x, 2), &panels, 0, 2, &mut out);
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! Values in a layout, and pieces of them that threads fill.
+#![allow(unsafe_code)] // a named room: an enum of `Pieces`, each of which is disjoint
+
+use std::ops::Range;
+
+use threads::{Chunks, Pieces};
+
+use crate::aligned::Aligned;
+use crate::layout::Layout;
+
+/// Values in a [`Layout`]. Grows to what it has held, and keeps its memory.
+#[derive(Debug)]
+pub(crate) struct Store {
+    layout: Layout,
+    f32s: Aligned<f32>,
+    i16s: Aligned<i16>,
+    /// Bits of bf16.
+    bf16s: Aligned<u16>,
+    /// Of the i16 values.
+    scales: Vec<f32>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            layout: Layout::F32,
+            f32s: Aligned::default(),
+            i16s: Aligned::default(),
+            bf16s: Aligned::default(),
+            scales: Vec::new(),
+        }
+    }
+}
+
+/// Some of a store's values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Values<'a> {
+    F32(&'a [f32]),
+    /// With their scales.
+    I16(&'a [i16], &'a [f32]),
+    Bf16(&'a [u16]),
+}
+
+/// Some of a store's values, to write.
+pub(crate) enum Slots<'a> {
+    F32(&'a mut [f32]),
+    I16(&'a mut [i16], &'a mut [f32]),
+    Bf16(&'a mut [u16]),
+}
+
+impl Store {
+    /// Sets the layout and how many values and scales there are (scales only count for i16). Old ones may stay;
+    /// new ones are zero.
+    pub(crate) fn reset(&mut self, layout: Layout, values: usize, scales: usize) {
+        self.layout = layout;
+        match layout {
+            Layout::F32 => self.f32s.resize(values),
+            Layout::Bf16 => self.bf16s.resize(values),
+            Layout::I16 => {
+                self.i16s.resize(values);
+                self.scales.resize(scales, 0.0);
+            }
+        }
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// These values and scales.
+    pub(crate) fn values(&self, values: Range<usize>, scales: Range<usize>) -> Values<'_> {
+        match self.layout {
+            Layout::F32 => Values::F32(&self.f32s[values]),
+            Layout::I16 => Values::I16(&self.i16s[values], &self.scales[scales]),
+            Layout::Bf16 => Values::Bf16(&self.bf16s[values]),
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Values<'_> {
+        match self.layout {
+            Layout::F32 => Values::F32(&self.f32s),
+            Layout::I16 => Values::I16(&self.i16s, &self.scales),
+            Layout::Bf16 => Values::Bf16(&self.bf16s),
+        }
+    }
+
+    /// All of them, to write.
+    pub(crate) fn slots(&mut self) -> Slots<'_> {
+        match self.layout {
+            Layout::F32 => Slots::F32(&mut self.f32s),
+            Layout::I16 => Slots::I16(&mut self.i16s, &mut self.scales),
+            Layout::Bf16 => Slots::Bf16(&mut self.bf16s),
+        }
+    }
+
+    /// Pieces of so many values and scales.
+    pub(crate) fn every(&mut self, values: usize, scales: usize) -> StorePieces<'_> {
+        // What there is none of is cut into no pieces, whatever their size.
+        let (values, scales) = (values.max(1), scales.max(1));
+        match self.slots() {
+            Slots::F32(all) => StorePieces::F32(Chunks::new(all, values)),
+            Slots::I16(all, all_scales) => {
+                StorePieces::I16(Chunks::new(all, values), Chunks::new(all_scales, scales))
+            }
+            Slots::Bf16(all) => StorePieces::Bf16(Chunks::new(all, values)),
+        }
+    }
+
+    /// Pieces that end there.
+    pub(crate) fn ending_at<'a>(&'a mut self, values: &'a [usize], scales: &'a [usize]) -> StorePieces<'a> {
+        match self.slots() {
+            Slots::F32(all) => StorePieces::F32(Chunks::ending_at(all, values)),
+            Slots::I16(all, all_scales) => {
+                StorePieces::I16(Chunks::ending_at(all, values), Chunks::ending_at(all_scales, scales))
+            }
+            Slots::Bf16(all) => StorePieces::Bf16(Chunks::ending_at(all, values)),
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.f32s)
+            + size_of_val(&*self.i16s)
+            + size_of_val(&*self.bf16s)
+            + size_of_val(self.scales.as_slice())
+    }
+}
+
+/// A store cut into pieces.
+pub(crate) enum StorePieces<'a> {
+    F32(Chunks<'a, f32>),
+    I16(Chunks<'a, i16>, Chunks<'a, f32>),
+    Bf16(Chunks<'a, u16>),
+}
+
+// SAFETY: `Chunks` are disjoint, alone or side by side.
+unsafe impl<'a> Pieces for StorePieces<'a> {
+    type Piece = Slots<'a>;
+
+    fn count(&self) -> usize {
+        match self {
+            StorePieces::F32(values) => values.count(),
+            StorePieces::Bf16(values) => values.count(),
+            StorePieces::I16(values, scales) => {
+                assert_eq!(values.count(), scales.count(), "as many pieces of scales as of values");
+                values.count()
+            }
+        }
+    }
+
+    unsafe fn piece(&self, index: usize) -> Slots<'a> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self {
+                StorePieces::F32(values) => Slots::F32(values.piece(index)),
+                StorePieces::Bf16(values) => Slots::Bf16(values.piece(index)),
+                StorePieces::I16(values, scales) => Slots::I16(values.piece(index), scales.piece(index)),
+            }
+        }
+    }
+}

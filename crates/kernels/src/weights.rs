@@ -1,0 +1,180 @@
+//! A model's weights as the matrix products read them.
+
+use threads::Team;
+
+use crate::layout::Layout;
+use crate::panels::{Panels, set_pairs, set_values};
+use crate::store::{Slots, Store};
+use crate::table::{Kernels, PANEL};
+
+/// Some of the outputs of a weight matrix, row by row as the file has them.
+pub struct Part<'a> {
+    /// How many.
+    pub outputs: usize,
+    /// `decode(o, row)` writes the weights of output `o`.
+    pub decode: &'a (dyn Fn(usize, &mut [f32]) + Sync),
+    /// Added to the outputs; empty for none.
+    pub bias: &'a [f32],
+}
+
+/// How the parts of a matrix are laid side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// One after the other: Q, K and V.
+    Joined,
+    /// Two parts of equal size by turns, half a panel each: gate and up, so that a tile of the product has
+    /// both and can multiply them before it writes.
+    Alternating,
+}
+
+/// A packed weight matrix, with its bias.
+///
+/// A panel holds [`PANEL`] outputs; in it, the values of those outputs for input 0, then for input 1, and
+/// so on (f32), or two inputs at a time, an output's two values side by side (i16 and bf16). The last panel is filled
+/// up with zeros, and so are the inputs. A tile of the product reads one block of a panel from its first
+/// value to its last.
+#[derive(Debug)]
+pub struct Weights {
+    pub(crate) order: Order,
+    inputs: usize,
+    /// Values the product gives: with alternating parts, half of what the panels hold.
+    outputs: usize,
+    store: Store,
+    /// In the order of the panels' outputs; empty for none.
+    pub(crate) bias: Vec<f32>,
+}
+
+impl Weights {
+    /// Packs parts of `inputs` inputs each as one matrix, in parallel.
+    ///
+    /// # Panics
+    /// If there is no part, a bias has another length than its part, or alternating parts are not two equals.
+    pub fn pack(
+        kernels: &Kernels,
+        team: &Team,
+        layout: Layout,
+        order: Order,
+        inputs: usize,
+        parts: &[Part<'_>],
+    ) -> Self {
+        let total: usize = parts.iter().map(|part| part.outputs).sum();
+        let alternating = order == Order::Alternating;
+        assert!(!parts.is_empty(), "a matrix without parts");
+        assert!(
+            !alternating || parts.len() == 2 && parts[0].outputs == parts[1].outputs,
+            "alternating parts are two equals"
+        );
+        let outputs = if alternating { parts[0].outputs } else { total };
+        let panels = if alternating { outputs.div_ceil(PANEL / 2) } else { outputs.div_ceil(PANEL) };
+        let place = Place { order, parts };
+        let mut store = Store::default();
+        let (values, scales) = Panels::sizes(layout, PANEL, inputs);
+        store.reset(layout, panels * values, panels * scales);
+        team.for_each(store.every(values, scales), |index, slots| place.fill(kernels, index, inputs, slots));
+        Self { order, inputs, outputs, store, bias: place.bias(panels) }
+    }
+
+    /// The layout of the activations that the product reads.
+    pub fn layout(&self) -> Layout {
+        self.store.layout()
+    }
+
+    /// Values the product gives.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Values the product reads.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Multiply-adds for a row.
+    pub fn macs(&self) -> u64 {
+        let halves = if self.order == Order::Alternating { 2 } else { 1 };
+        halves * self.outputs as u64 * self.inputs as u64
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.store.bytes() + size_of_val(self.bias.as_slice())
+    }
+
+    /// All panels.
+    pub(crate) fn panels(&self) -> Panels<'_> {
+        let outputs = self.outputs.div_ceil(self.panel_outputs()) * PANEL;
+        Panels::new(outputs, self.inputs, self.store.all())
+    }
+
+    /// Columns of the result that a panel gives.
+    pub(crate) fn panel_outputs(&self) -> usize {
+        if self.order == Order::Alternating { PANEL / 2 } else { PANEL }
+    }
+}
+
+/// Which output of which part stands in which column of which panel.
+struct Place<'a> {
+    order: Order,
+    parts: &'a [Part<'a>],
+}
+
+impl<'a> Place<'a> {
+    fn of(&self, panel: usize, column: usize) -> Option<(&'a Part<'a>, usize)> {
+        match self.order {
+            Order::Alternating => {
+                let half = PANEL / 2;
+                let part = &self.parts[column / half];
+                let output = panel * half + column % half;
+                (output < part.outputs).then_some((part, output))
+            }
+            Order::Joined => {
+                let mut output = panel * PANEL + column;
+                for part in self.parts {
+                    if output < part.outputs {
+                        return Some((part, output));
+                    }
+                    output -= part.outputs;
+                }
+                None
+            }
+        }
+    }
+
+    fn bias(&self, panels: usize) -> Vec<f32> {
+        for part in self.parts {
+            assert!(part.bias.is_empty() || part.bias.len() == part.outputs, "a bias is as long as its part");
+        }
+        if self.parts.iter().all(|part| part.bias.is_empty()) {
+            return Vec::new();
+        }
+        let value = |at: usize| {
+            let (part, output) = self.of(at / PANEL, at % PANEL)?;
+            part.bias.get(output).copied()
+        };
+        (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
+    }
+
+    /// Fills a panel; what no part has stays zero.
+    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, mut panel: Slots<'_>) {
+        let mut row = vec![0.0; inputs];
+        let (values, scales) = Panels::sizes(Layout::I16, 1, inputs);
+        let (mut integers, mut row_scales) = (vec![0; values], vec![0.0; scales]);
+        let mut halves = vec![0; Panels::sizes(Layout::Bf16, 1, inputs).0];
+        for column in 0..PANEL {
+            let Some((part, output)) = self.of(index, column) else { continue };
+            (part.decode)(output, &mut row);
+            match &mut panel {
+                Slots::F32(panel) => set_values(panel, column, &row),
+                Slots::I16(panel, scales) => {
+                    (kernels.quantize_weights)(&row, &mut integers, &mut row_scales);
+                    set_pairs(panel, column, &integers);
+                    set_values(scales, column, &row_scales);
+                }
+                Slots::Bf16(panel) => {
+                    (kernels.to_bf16)(&row, &mut halves);
+                    set_pairs(panel, column, &halves);
+                }
+            }
+        }
+    }
+}
