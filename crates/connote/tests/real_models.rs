@@ -111,8 +111,8 @@ fn main() {
     trials.push(trial(format!("naive pass of {causal}"), causal, naive_pass));
     for pooling in [Pooling::Mean, Pooling::Last] {
         let name = format!("arithmetic of {causal} in every layout, {pooling} pooling");
-        let ids = "embeddinggemma-nodense";
-        trials.push(trial(name, causal, move |path| arithmetic(path, ids, pooling, None)));
+        let texts = "embeddinggemma-nodense";
+        trials.push(trial(name, causal, move |path| arithmetic(path, texts, pooling, None)));
     }
     trials.push(trial(format!("no pooling in {causal}"), causal, no_pooling));
     let published = "embeddinggemma-300m-Q8_0.gguf";
@@ -164,20 +164,24 @@ fn golden_vectors(path: &Path, case: &Case, level: Level) -> Result<(), Failed> 
 /// What the integers and bf16 cost: each layout against exact products over the same decoded weights, and
 /// against the reference. bf16 is what AMX multiplies; where there is no AMX, its order of summation is
 /// computed by other instructions.
-fn arithmetic(path: &Path, ids: &str, pooling: Pooling, case: Option<&Case>) -> Result<(), Failed> {
+fn arithmetic(path: &Path, golden: &str, pooling: Pooling, case: Option<&Case>) -> Result<(), Failed> {
     let gguf = Gguf::open(path)?;
     let team = Team::new(0);
     let best = Level::available().last().and_then(Kernels::of).ok_or("every machine has a level")?;
-    let texts = golden::texts(ids);
+    let model = Model::open(path)?;
+    let texts = golden::texts(golden);
+    let prepared =
+        texts.iter().map(|text| Ok(model.prepare(&Input::new(text.input()), &Options::new())?.ids));
+    let ids: Vec<Vec<u32>> = prepared.collect::<Result<_, Failed>>()?;
     let vectors = |layout: Layout| -> Result<Vec<Vec<f32>>, Failed> {
         let kernels = Box::leak(Box::new(Kernels { quantised: layout, ..*best }));
         let encoder = Encoder::load(&gguf, kernels, &team)?;
         let mut workspace = Workspace::new();
-        let one = |text: &Golden| {
-            let batch: Batch = [text.ids.as_slice()].into_iter().collect();
+        let one = |ids: &Vec<u32>| {
+            let batch: Batch = [ids.as_slice()].into_iter().collect();
             encoder.forward(&team, &batch, pooling, &mut workspace)
         };
-        Ok(texts.iter().map(one).collect())
+        Ok(ids.iter().map(one).collect())
     };
     let exact = vectors(Layout::F32)?;
     for (layout, mean, minimum) in [(Layout::I16, 0.99998, 0.9998), (Layout::Bf16, 0.99995, 0.9995)] {

@@ -107,7 +107,7 @@ impl Scratch {
         let keys = lengths().map(|length| (length, head_dim));
         self.keys.pack(on.kernels, on.team, layout, keys, |index, slots| slots.pack_rows(rows(index, heads)));
         let values = lengths().map(|length| (head_dim, length));
-        self.values.pack(on.kernels, on.team, layout, values, |index, slots| {
+        self.values.pack(on.kernels, on.team, mix_layout(layout), values, |index, slots| {
             slots.pack_columns(rows(index, heads + kv_heads));
         });
     }
@@ -178,7 +178,7 @@ impl Attention<'_> {
         let positions = run.position..run.position + run.count;
         let seen = seen_by(mask, positions.clone(), tokens);
         // Weights of the values from where a block of them begins; those before what is seen are 0.
-        let first = seen.start - seen.start % first_input_step(layout);
+        let first = seen.start - seen.start % first_input_step(mix_layout(layout));
         let width = seen.end - first;
         let Seat { scores, activations } = seat;
         scores.resize(scores.len().max(run.count * width), 0.0);
@@ -197,7 +197,7 @@ impl Attention<'_> {
                 row[visible.end - first..].fill(0.0);
                 (on.kernels.softmax)(&mut row[visible.start - first..visible.end - first]);
             }
-            activations.set(on.kernels, layout, Rows::new(scores, width));
+            activations.set(on.kernels, mix_layout(layout), Rows::new(scores, width));
             let out = &mut out[head * head_dim..];
             let mut out_rows = RowsMut::strided(out, run.count, head_dim, heads * head_dim);
             matmul(on.kernels, activations, scratch.values.get(index), 0, first, &mut out_rows);
@@ -210,4 +210,13 @@ fn seen_by(mask: Mask, queries: Range<usize>, tokens: usize) -> Range<usize> {
     let start = mask.visible(queries.start, tokens).start;
     let end = mask.visible(queries.end - 1, tokens).end;
     start - start % PANEL..end
+}
+
+/// The layout in which values are mixed. Not integers: one scale for a row of weights would lose the small ones
+/// beside a large one, and what they add up to, where much attention rests on one token.
+fn mix_layout(layout: Layout) -> Layout {
+    match layout {
+        Layout::F32 | Layout::I16 => Layout::F32,
+        Layout::Bf16 => Layout::Bf16,
+    }
 }

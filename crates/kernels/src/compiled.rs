@@ -47,8 +47,6 @@ macro_rules! compiled_with {
             tile_bf16 = $crate::tile_bf16::tile_bf16_body, (tile: &$crate::tile_bf16::TileBf16<'_>, sums: &mut $crate::table::Sums);
             to_bf16 = $crate::bf16::to_bf16_body, (x: &[f32], out: &mut [u16]);
             quantize = $crate::quantize::quantize_body, (x: &[f32], q: &mut [i16], scales: &mut [f32]);
-            quantize_weights = $crate::quantize::quantize_weights_body, (x: &[f32], q: &mut [i16], scales: &mut [f32]);
-            quantize_columns = $crate::quantize::quantize_columns_body, (rows: $crate::rows::Rows<'_>, first: usize, panel: &mut [i16], scales: &mut [f32]);
             layer_norm = $crate::norm::layer_norm_body, (x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32);
             rms_norm = $crate::norm::rms_norm_body, (x: &mut [f32], weight: &[f32], eps: f32);
             layer_norm_to = $crate::norm::layer_norm_to_body,

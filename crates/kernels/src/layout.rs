@@ -9,8 +9,7 @@ use crate::table::{DEPTH, Kernels};
 pub enum Layout {
     /// f32 on both sides: exact, for files of floats.
     F32,
-    /// Weights of 13 bits with a scale an output and [`crate::DEPTH`] inputs, activations of 12 with a scale
-    /// a row and as many inputs; i32 sums.
+    /// 12 and a half bits on both sides, with a scale an output or row and [`crate::DEPTH`] inputs; i32 sums.
     I16,
     /// bf16 on both sides, f32 sums: what tile registers multiply.
     Bf16,

@@ -119,38 +119,7 @@ impl PanelSlots<'_> {
     /// Rows that are the outputs (keys: the product gives queries times keys).
     pub fn pack_rows(self, rows: Rows<'_>) {
         assert_eq!((rows.count(), rows.width()), (self.outputs, self.inputs), "rows to pack");
-        let kernels = self.kernels;
-        let zeros = vec![0.0; self.inputs];
-        let padded = self.outputs.next_multiple_of(PANEL);
-        let (values, scales) = Panels::sizes(Layout::I16, 1, self.inputs);
-        let row = |output: usize| if output < self.outputs { rows.row(output) } else { &zeros };
-        match self.slots {
-            Slots::F32(panels) => {
-                for output in 0..padded {
-                    let panel = piece(panels, output / PANEL, padded / PANEL);
-                    set_values(panel, output % PANEL, row(output));
-                }
-            }
-            Slots::I16(panels, all_scales) => {
-                let (mut integers, mut row_scales) = (vec![0; values], vec![0.0; scales]);
-                for output in 0..padded {
-                    (kernels.quantize_weights)(row(output), &mut integers, &mut row_scales);
-                    set_pairs(piece(panels, output / PANEL, padded / PANEL), output % PANEL, &integers);
-                    set_values(
-                        piece(all_scales, output / PANEL, padded / PANEL),
-                        output % PANEL,
-                        &row_scales,
-                    );
-                }
-            }
-            Slots::Bf16(panels) => {
-                let mut halves = vec![0; Panels::sizes(Layout::Bf16, 1, self.inputs).0];
-                for output in 0..padded {
-                    (kernels.to_bf16)(row(output), &mut halves);
-                    set_pairs(piece(panels, output / PANEL, padded / PANEL), output % PANEL, &halves);
-                }
-            }
-        }
+        self.pack(|output, values| values.copy_from_slice(rows.row(output)));
     }
 
     /// Rows that are the inputs (values: the product gives weights times values).
@@ -159,18 +128,13 @@ impl PanelSlots<'_> {
         let count = self.outputs.div_ceil(PANEL);
         let kernels = self.kernels;
         match self.slots {
+            // Row by row, as they lie.
             Slots::F32(panels) => {
                 for index in 0..count {
                     let panel = piece(panels, index, count);
                     for (input, values) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
                         *values = columns_of(rows, input, index);
                     }
-                }
-            }
-            Slots::I16(panels, scales) => {
-                for index in 0..count {
-                    let (panel, scales) = (piece(panels, index, count), piece(scales, index, count));
-                    (kernels.quantize_columns)(rows, index * PANEL, panel, scales);
                 }
             }
             Slots::Bf16(panels) => {
@@ -187,6 +151,44 @@ impl PanelSlots<'_> {
                     }
                 }
             }
+            // A scale needs the whole column.
+            Slots::I16(..) => self.pack(|output, values| {
+                for (input, value) in values.iter_mut().enumerate() {
+                    *value = rows.row(input)[output];
+                }
+            }),
+        }
+    }
+
+    /// `fill(o, values)` writes what output `o` multiplies the inputs with.
+    fn pack(self, fill: impl Fn(usize, &mut [f32])) {
+        let kernels = self.kernels;
+        let padded = self.outputs.next_multiple_of(PANEL);
+        let count = padded / PANEL;
+        let (integers, scales) = Panels::sizes(Layout::I16, 1, self.inputs);
+        let (mut integers, mut row_scales) = (vec![0; integers], vec![0.0; scales]);
+        let mut halves = vec![0; Panels::sizes(Layout::Bf16, 1, self.inputs).0];
+        let mut values = vec![0.0; self.inputs];
+        let mut slots = self.slots;
+        for output in 0..padded {
+            if output < self.outputs {
+                fill(output, &mut values);
+            } else {
+                values.fill(0.0);
+            }
+            let (index, column) = (output / PANEL, output % PANEL);
+            match &mut slots {
+                Slots::F32(panels) => set_values(piece(panels, index, count), column, &values),
+                Slots::I16(panels, scales) => {
+                    (kernels.quantize)(&values, &mut integers, &mut row_scales);
+                    set_pairs(piece(panels, index, count), column, &integers);
+                    set_values(piece(scales, index, count), column, &row_scales);
+                }
+                Slots::Bf16(panels) => {
+                    (kernels.to_bf16)(&values, &mut halves);
+                    set_pairs(piece(panels, index, count), column, &halves);
+                }
+            }
         }
     }
 }
@@ -198,8 +200,7 @@ fn piece<T>(all: &mut [T], index: usize, count: usize) -> &mut [T] {
 }
 
 /// The columns of a panel in one row; zeros where there are none.
-#[inline(always)]
-pub(crate) fn columns_of(rows: Rows<'_>, row: usize, panel: usize) -> [f32; PANEL] {
+fn columns_of(rows: Rows<'_>, row: usize, panel: usize) -> [f32; PANEL] {
     let mut values = [0.0; PANEL];
     if row < rows.count() {
         let columns = &rows.row(row)[panel * PANEL..];

@@ -3,7 +3,6 @@
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
-use crate::rows::Rows;
 use crate::tile_bf16::TileBf16;
 
 /// Outputs a weight panel holds.
@@ -89,14 +88,10 @@ pub struct Kernels {
     pub release: fn(),
     /// `to_bf16(x, out)`: rounded to nearest even; `out` may be longer and is zero there.
     pub to_bf16: fn(&[f32], &mut [u16]),
-    /// `quantize(x, q, scales)`: one row of activations to 12 bits, a scale every [`DEPTH`] inputs.
+    /// `quantize(x, q, scales)`: one row of activations, or one output's weights, to integers, a scale every
+    /// [`DEPTH`] inputs.
     /// `q` may be one longer than `x` (inputs come in pairs) and is filled with zero there.
     pub quantize: fn(&[f32], &mut [i16], &mut [f32]),
-    /// As `quantize`, one output's weights to 13 bits.
-    pub quantize_weights: fn(&[f32], &mut [i16], &mut [f32]),
-    /// `quantize_columns(rows, first, panel, scales)`: [`PANEL`] columns of rows that are the inputs, as a panel
-    /// of i16 weights.
-    pub quantize_columns: fn(Rows<'_>, usize, &mut [i16], &mut [f32]),
     /// `layer_norm(x, weight, bias, eps)` on one row, in place; `bias` may be empty.
     pub layer_norm: fn(&mut [f32], &[f32], &[f32], f32),
     /// `rms_norm(x, weight, eps)` on one row, in place.

@@ -28,8 +28,6 @@ pub(crate) const AVX2: Kernels = Kernels {
     release: || {},
     to_bf16,
     quantize,
-    quantize_weights,
-    quantize_columns,
     layer_norm,
     rms_norm,
     layer_norm_to,
@@ -151,10 +149,11 @@ macro_rules! tile_i16_256 {
                         // SAFETY: eight values are read and written, and every row has a scale.
                         unsafe {
                             let x_scale = _mm256_set1_ps(*tile.x_scales.as_ptr().add(r * tile.scale_stride));
-                            // Not fused: the same bits as every other level.
                             let scale = _mm256_mul_ps(x_scale, _mm256_loadu_ps(scales));
-                            let part = _mm256_mul_ps(_mm256_cvtepi32_ps(chain[r][w]), scale);
-                            _mm256_storeu_ps(values, _mm256_add_ps(_mm256_loadu_ps(values), part));
+                            let part = _mm256_cvtepi32_ps(chain[r][w]);
+                            // Fused, at every level: the same bits.
+                            let sum = _mm256_fmadd_ps(part, scale, _mm256_loadu_ps(values));
+                            _mm256_storeu_ps(values, sum);
                         }
                     }
                 }

@@ -27,8 +27,6 @@ pub(crate) const AVX512: Kernels = Kernels {
     release: || {},
     to_bf16,
     quantize,
-    quantize_weights,
-    quantize_columns,
     layer_norm,
     rms_norm,
     layer_norm_to,
@@ -155,10 +153,10 @@ unsafe fn i16_of<const R: usize, const W: usize>(tile: &TileI16<'_>, sums: &mut 
             // SAFETY: 16 values are read and written, and every row has a scale.
             unsafe {
                 let x_scale = _mm512_set1_ps(*tile.x_scales.as_ptr().add(r * tile.scale_stride));
-                // Not fused: the same bits as every other level.
                 let scale = _mm512_mul_ps(x_scale, _mm512_loadu_ps(scales));
-                let part = _mm512_mul_ps(_mm512_cvtepi32_ps(chain[r][w]), scale);
-                _mm512_storeu_ps(values, _mm512_add_ps(_mm512_loadu_ps(values), part));
+                let part = _mm512_cvtepi32_ps(chain[r][w]);
+                // Fused, at every level: the same bits.
+                _mm512_storeu_ps(values, _mm512_fmadd_ps(part, scale, _mm512_loadu_ps(values)));
             }
         }
     }

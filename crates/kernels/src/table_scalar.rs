@@ -20,8 +20,6 @@ pub(crate) const SCALAR: Kernels = Kernels {
     release: || {},
     to_bf16: bf16::to_bf16_body,
     quantize: quantize::quantize_body,
-    quantize_weights: quantize::quantize_weights_body,
-    quantize_columns: quantize::quantize_columns_body,
     layer_norm: norm::layer_norm_body,
     rms_norm: norm::rms_norm_body,
     layer_norm_to: norm::layer_norm_to_body,
@@ -75,7 +73,8 @@ fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
         }
         let x_scale = tile.x_scales[r * tile.scale_stride];
         for ((sum, part), scale) in sums.iter_mut().zip(chain).zip(tile.scales) {
-            *sum += part as f32 * (x_scale * scale);
+            // Fused, at every level: the same bits.
+            *sum = (part as f32).mul_add(x_scale * scale, *sum);
         }
     }
 }

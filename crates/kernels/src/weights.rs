@@ -166,7 +166,7 @@ impl<'a> Place<'a> {
             match &mut panel {
                 Slots::F32(panel) => set_values(panel, column, &row),
                 Slots::I16(panel, scales) => {
-                    (kernels.quantize_weights)(&row, &mut integers, &mut row_scales);
+                    (kernels.quantize)(&row, &mut integers, &mut row_scales);
                     set_pairs(panel, column, &integers);
                     set_values(scales, column, &row_scales);
                 }

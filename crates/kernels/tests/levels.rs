@@ -1,8 +1,8 @@
 //! Every kernel of every level this machine has, against the f64 oracle: odd shapes, extreme values.
 
 use connote_kernels::{
-    Activations, Ending, Kernels, Layout, Level, Order, PANEL, PanelStore, Part, RopeTable, Rows, RowsMut,
-    Weights, first_input_step, linear, linear_part, matmul,
+    Activations, DEPTH, Ending, Kernels, Layout, Level, Order, PANEL, PanelStore, Part, RopeTable, Rows,
+    RowsMut, Weights, first_input_step, linear, linear_part, matmul,
 };
 use testkit::oracle;
 use testkit::random::Random;
@@ -142,7 +142,7 @@ fn products_of_odd_shapes_agree_with_the_oracle() {
     }
 }
 
-/// Outliers, tiny values, zeros: each block of 256 has a scale of its own, so an error is bounded by its
+/// Outliers, tiny values, zeros: each block has a scale of its own, so an error is bounded by its
 /// block.
 #[test]
 fn integer_products_are_within_their_bits_and_equal_at_every_level() {
@@ -165,10 +165,10 @@ fn integer_products_are_within_their_bits_and_equal_at_every_level() {
             // Half a step of either factor, over all products of the row and the output.
             let (row, output) = (&x[i / outputs * inputs..][..inputs], &w[i % outputs * inputs..][..inputs]);
             let mut bound = 1e-30;
-            for (x, w) in row.chunks(256).zip(output.chunks(256)) {
+            for (x, w) in row.chunks(DEPTH).zip(output.chunks(DEPTH)) {
                 let most = |v: &[f32]| f64::from(v.iter().fold(0.0f32, |most, v| most.max(v.abs())));
                 let sum = |v: &[f32]| v.iter().map(|v| f64::from(v.abs())).sum::<f64>();
-                bound += sum(x) * most(w) * 0.5 / 4095.0 + sum(w) * most(x) * 0.5 / 2047.0;
+                bound += sum(x) * most(w) * 0.5 / 2895.0 + sum(w) * most(x) * 0.5 / 2895.0;
             }
             let error = (f64::from(got) - wanted).abs();
             assert!(
@@ -286,7 +286,7 @@ fn ranges_and_strides_pick_their_part_of_the_product() {
                 let x_rows = Rows::strided(&x[3..], rows, count, stride);
                 panel_product(kernels, x_rows, &panels, first_output, first_input, &mut out_rows);
                 let what = format!("{} {} from {first_input}", kernels.level, layout.name());
-                // Rounded to 12 and 13 bits, or to 8.
+                // Rounded to 12 and a half bits, or to 8.
                 let bound = match layout {
                     Layout::F32 => 1e-4,
                     Layout::I16 => 1e-3 * (count as f64).sqrt(),

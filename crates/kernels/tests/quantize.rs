@@ -6,8 +6,8 @@ use connote_kernels::{DEPTH, Kernels, Level};
 use testkit::oracle;
 use testkit::random::Random;
 
-/// The largest integer, as the design has it: 12 bits with the sign.
-const LIMIT: f64 = 2047.0;
+/// The largest integer: the most that 256 products of two can sum to.
+const LIMIT: f64 = 2895.0;
 
 fn levels() -> Vec<&'static Kernels> {
     Level::available().map(|level| Kernels::of(level).expect("an available level has a row")).collect()
@@ -30,7 +30,7 @@ fn check(kernels: &Kernels, what: &str, x: &[f32]) {
         let got = f64::from(scales[block]);
         assert!((got - scale).abs() <= 1.2e-7 * scale, "{what}: scale {block} is {got}, should be {scale}");
         for (i, (&q, step)) in q.iter().zip(steps).enumerate() {
-            // Half a step, and the roundings of two f32 products at 2047.
+            // Half a step, and the roundings of two f32 products at 2895.
             assert!(
                 (f64::from(q) - step).abs() <= 0.5 + 1e-3,
                 "{what}: value {i} of block {block}: {q} {step}"
@@ -55,9 +55,9 @@ fn integers_and_scales_agree_with_the_oracle() {
             check(kernels, "an outlier", &outlier);
         }
         // Every integer, and the halves between them.
-        let ramp: Vec<f32> = (-4094..=4094).map(|i| i as f32 / 2.0).collect();
+        let ramp: Vec<f32> = (-5790..=5790).map(|i| i as f32 / 2.0).collect();
         for block in ramp.chunks(DEPTH - 1) {
-            check(kernels, "a ramp", &[block, &[2047.0]].concat());
+            check(kernels, "a ramp", &[block, &[2895.0]].concat());
         }
         check(kernels, "the largest numbers", &[f32::MAX, f32::MIN, 1.0, f32::MAX / 2.0]);
     }
@@ -67,13 +67,13 @@ fn integers_and_scales_agree_with_the_oracle() {
 #[test]
 fn every_block_has_its_own_scale() {
     let mut x = vec![1.0f32; 3 * DEPTH];
-    x[0] = 2047.0;
+    x[0] = 2895.0;
     for kernels in levels() {
         let (q, scales) = quantized(kernels, &x);
-        assert_eq!(q[..2], [2047, 1], "{}", kernels.level);
-        assert!(q[DEPTH..].iter().all(|&q| q == 2047), "{}", kernels.level);
+        assert_eq!(q[..2], [2895, 1], "{}", kernels.level);
+        assert!(q[DEPTH..].iter().all(|&q| q == 2895), "{}", kernels.level);
         assert_eq!(scales[0], 1.0, "{}", kernels.level);
-        assert_eq!(scales[1..], [1.0 / 2047.0; 2], "{}", kernels.level);
+        assert_eq!(scales[1..], [1.0 / 2895.0; 2], "{}", kernels.level);
     }
 }
 
@@ -86,7 +86,7 @@ fn blocks_too_small_to_scale_are_zero() {
         }
         // Just large enough.
         check(kernels, "small", &[2e-30, -1e-30, 0.0]);
-        assert_eq!(quantized(kernels, &[2e-30, -2e-30]).0, [2047, -2047], "{}", kernels.level);
+        assert_eq!(quantized(kernels, &[2e-30, -2e-30]).0, [2895, -2895], "{}", kernels.level);
     }
 }
 

@@ -63,8 +63,8 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
             let mut integers = |count: usize, limit: f32| -> Vec<i16> {
                 random.values(count, limit).iter().map(|&value| value as i16).collect()
             };
-            let x = integers(kernels.tile_rows * stride, 2047.0);
-            let panel = integers(inputs * PANEL, 4095.0);
+            let x = integers(kernels.tile_rows * stride, 2895.0);
+            let panel = integers(inputs * PANEL, 2895.0);
             let x_scales = random.values(kernels.tile_rows * 3, 1e-3);
             let scales: [f32; PANEL] = random.values(PANEL, 1e-3).try_into().expect("as many");
             for rows in 1..=kernels.tile_rows {
