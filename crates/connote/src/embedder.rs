@@ -202,8 +202,7 @@ impl Embedder {
             }
         }
         let lengths: Vec<usize> = jobs.iter().map(|(_, text)| text.ids.len()).collect();
-        let workers = self.team.threads().min(jobs.len()).max(1);
-        let batches = plan(&lengths, token_budget(&lengths, workers));
+        let batches = self.micro_batches(&lengths);
         // Texts side by side where there are enough for all threads, else all threads on each text.
         let side_by_side = batches.len() >= self.team.threads();
         let (outer, inner) = if side_by_side { (&self.team, &self.alone) } else { (&self.alone, &self.team) };
@@ -256,6 +255,18 @@ impl Embedder {
     /// The model: its description and tokenizer.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The network, for those who measure it or run batches of ids themselves.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Which texts of a call are computed together: indices of texts that have these lengths in tokens, every one
+    /// once, those of a micro-batch side by side.
+    pub fn micro_batches(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
+        let workers = self.team.threads().min(lengths.len()).max(1);
+        plan(lengths, token_budget(lengths, workers))
     }
 
     /// Values of a whole vector.

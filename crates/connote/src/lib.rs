@@ -63,4 +63,4 @@ pub use similarity::cosine_similarity;
 pub use task::Task;
 
 /// The rooms below, for those who need more than vectors.
-pub use {encoder, gguf, kernels, tokenizer};
+pub use {encoder, gguf, kernels, threads, tokenizer};

@@ -113,7 +113,7 @@ impl Weights {
 }
 
 impl LayerWeights {
-    fn matrices(&self) -> [&kernels::Weights; 4] {
+    pub(crate) fn matrices(&self) -> [&kernels::Weights; 4] {
         [&self.qkv, &self.attention_output, &self.up, &self.down]
     }
 
