@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use connote::kernels::Level;
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, NetworkArgs};
 
 #[derive(Debug, Subcommand)]
 #[command(
@@ -42,9 +42,8 @@ pub(crate) struct KernelsArgs {
 pub(crate) struct ModelBenchArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Threads to work with; 0 is as many as this process may use
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) form: FormArgs,
 }

@@ -127,7 +127,7 @@ fn measure(kernels: &Kernels, team: &Team, extent: &Extent, steps: &Steps) -> Le
             steps.next(format!("{what}, packing weights"));
             let copies = Copies::pack(fastest, team, layout, matrix);
             for &rows in extent.rows {
-                steps.next(format!("{what}, {rows} rows"));
+                steps.next(format!("{what}, rows: {rows}"));
                 products.push(copies.measure(kernels, team, rows, bounds));
             }
         }

@@ -92,7 +92,7 @@ fn load() -> Option<f64> {
 }
 
 /// A time in RFC 3339, whole seconds, UTC. Days to dates as Howard Hinnant's `civil_from_days` has it
-/// (https://howardhinnant.github.io/date_algorithms.html), for the years after 1970.
+/// (<https://howardhinnant.github.io/date_algorithms.html>), for the years after 1970.
 fn date(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);

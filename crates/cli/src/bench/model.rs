@@ -132,7 +132,11 @@ pub(crate) fn run(args: &ModelBenchArgs) -> Result<Outcome, Failure> {
 /// The model, ready to run, and the seconds that took.
 fn open(args: &ModelBenchArgs) -> Result<(f64, Embedder), Failure> {
     let begin = Instant::now();
-    let embedder = Embedder::builder().threads(args.threads).load(model::open(&args.model)?)?;
+    let mut builder = Embedder::builder().threads(args.network.threads);
+    if let Some(pooling) = args.network.pooling {
+        builder = builder.pooling(pooling);
+    }
+    let embedder = builder.load(model::open(&args.model)?)?;
     Ok((begin.elapsed().as_secs_f64(), embedder))
 }
 

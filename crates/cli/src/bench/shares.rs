@@ -74,8 +74,7 @@ pub(crate) fn measure(
     let (team, mut workspace) = (Team::new(1), Workspace::new());
     let mut rounds = Vec::new();
     let mut best: Option<(f64, [f64; Work::ALL.len()], u64)> = None;
-    // The first one warms up.
-    for pass in 0..=passes {
+    for _ in 0..passes {
         workspace.profile().start();
         for batch in &batches {
             encoder.forward(&team, batch, embedder.pooling(), &mut workspace);
@@ -83,11 +82,9 @@ pub(crate) fn measure(
         let profile = workspace.profile();
         let spent = Work::ALL.map(|work| profile.spent(work).as_secs_f64());
         let total: f64 = spent.iter().sum();
-        if pass > 0 {
-            rounds.push(total);
-            if best.is_none_or(|(least, ..)| total < least) {
-                best = Some((total, spent, profile.macs()));
-            }
+        rounds.push(total);
+        if best.is_none_or(|(least, ..)| total < least) {
+            best = Some((total, spent, profile.macs()));
         }
     }
     peaks::keep_better(&mut peak_figures, peaks().collect());
