@@ -54,7 +54,7 @@ pub(crate) struct FormArgs {
     /// As one JSON document
     #[arg(long)]
     pub(crate) json: bool,
-    /// A look in seconds: fewer cells, fewer rounds, rougher figures
+    /// A quick look: fewer cells, fewer rounds, rougher figures
     #[arg(long)]
     pub(crate) quick: bool,
 }

@@ -3,7 +3,7 @@
 use super::kernels::{LevelReport, Report};
 use super::products::Product;
 use super::row_functions::ROW;
-use super::table::{figures, number, percent};
+use super::table::{facts, figures, number, percent};
 use super::timing::Figure;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -17,23 +17,19 @@ pub(crate) fn write(output: &mut Output, report: &Report) -> Result<(), Failure>
         if report.quick { " (quick: rough)" } else { "" },
         report.seconds
     );
-    output.line(&report.machine.report(&[("Measured", measured)]))?;
-    output.line("")?;
-    output
-        .line("GMAC/s are billions of multiply-adds a second, ns nanoseconds. \"best\" is the best round,")?;
-    output.line("\"median\" the median one; \"of peak\" is the best over the best of the register peak")?;
-    output.line(&if threads == 1 {
-        "of the layout.".to_owned()
-    } else {
-        format!("of the layout, times {threads}.")
-    })?;
+    let times = if threads == 1 { String::new() } else { format!(", times {threads}") };
+    let figures = format!(
+        "GMAC/s are billions of multiply-adds a second, ns nanoseconds. \"best\" is the best round, \"median\" the median \
+         one; \"of peak\" is the best over the best of the layout's register peak{times}"
+    );
+    output.line(&report.machine.report(&[("Measured", measured), ("Figures", figures)]))?;
     for level in &report.levels {
         write_level(output, level)?;
     }
-    output.line(&format!(
-        "\nROW FUNCTIONS, ns a value, best (median); 1 thread, rows of {ROW} values in the first cache,"
-    ))?;
-    output.line("the copy that restores them included")?;
+    output.line("\nROW FUNCTIONS: ns a value, best (median)")?;
+    let rows =
+        format!("1 thread, rows of {ROW} values in the first cache; the copy that restores them included");
+    output.line(&facts(&[("Rows", rows)]))?;
     output.line(&row_functions(&report.levels))
 }
 

@@ -88,14 +88,12 @@ fn write_workloads(output: &mut Output, workloads: &[Measured], max_tokens: usiz
 }
 
 fn write_shares(output: &mut Output, shares: &Shares, level: &str) -> Result<(), Failure> {
-    output.line(&format!(
-        "\nWHERE THE TIME GOES: {}, {} tokens in {} micro-batches, 1 thread, the best of {} pass{}",
-        shares.workload,
-        shares.tokens,
-        shares.micro_batches,
-        shares.passes,
-        if shares.passes == 1 { "" } else { "es" }
-    ))?;
+    let passes = if shares.passes == 1 {
+        "1 pass".to_owned()
+    } else {
+        format!("the best of {} passes", shares.passes)
+    };
+    output.line(&format!("\nWHERE THE TIME GOES: {}, 1 thread, {passes}", shares.workload))?;
     let head = ["", "ms", "share"].map(str::to_owned);
     let line = |name: &str, seconds: f64, share: f64| {
         vec![name.to_owned(), number(seconds * 1e3), format!("{:.1}%", share * 100.0)]
@@ -106,7 +104,10 @@ fn write_shares(output: &mut Output, shares: &Shares, level: &str) -> Result<(),
     rows.push(line("all", shares.seconds.best, 1.0));
     output.line(&figures(1, &head, &rows))?;
     let products = &shares.products;
-    let mut about = vec![("Products", format!("{} GMAC/s, endings included", number(products.gmacs)))];
+    let mut about = vec![
+        ("Computed", format!("{} tokens in {} micro-batches", shares.tokens, shares.micro_batches)),
+        ("Products", format!("{} GMAC/s, endings included", number(products.gmacs))),
+    ];
     for peak in &products.peaks {
         let peak =
             format!("{} GMAC/s ({level} {}, {})", number(peak.gmacs.best), peak.layout, peak.instruction);
