@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use connote::kernels::{Kernels, Level};
 use serde_json::Value;
+use testkit::tiny;
 
 use super::{connote, lines, run};
 
@@ -153,7 +154,10 @@ fn the_builtin_model() {
 
 #[test]
 fn people_get_tables_that_fit() {
-    let (stdout, stderr) = run(connote().args(["bench", "model", "--quick", "--threads", "1"]), 0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tiny.gguf");
+    std::fs::write(&path, tiny::bert(1)).expect("written");
+    let (stdout, stderr) = run(connote().args(["bench", "model", "--quick", "--model"]).arg(&path), 0);
     assert_eq!(stderr, "");
     let report = String::from_utf8(stdout).expect("UTF-8");
     for what in ["SPEED", "mixed64", "lost their end", "matrix products", "Register peak", "Fingerprint"] {
