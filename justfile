@@ -38,6 +38,10 @@ loom:
 sts model:
     cargo run --release -p connote --example sts -- {{model}}
 
-# Times and memory of one model file
+# Speed of one model file, where its time goes, and its memory
 speed model:
-    cargo run --release -p connote --example speed -- {{model}}
+    cargo run --release -p connote-cli -- bench model --model {{model}}
+
+# Each kernel at each CPU level, beside the machine's register peak
+kernels *options:
+    cargo run --release -p connote-cli -- bench kernels {{options}}

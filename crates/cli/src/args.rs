@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Pooling, SpecialTokens, Task, Truncation};
 
+use crate::bench::BenchCommand;
+
 #[cfg(not(feature = "builtin"))]
 const WITHOUT_MODEL: &str =
     "This connote was built without a model: name one with --model or $CONNOTE_MODEL.";
@@ -54,6 +56,9 @@ pub(crate) enum Command {
     Similar(SimilarArgs),
     /// Serve vectors over HTTP, as OpenAI's clients ask for them
     Serve(ServeArgs),
+    /// Measure this machine: kernels by themselves, or a model
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell

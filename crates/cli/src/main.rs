@@ -8,6 +8,7 @@
 
 mod args;
 mod aside;
+mod bench;
 mod embed;
 mod failure;
 mod identity;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Similar(args) => similar::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Bench(command) => bench::run(&command),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),
     };

@@ -227,7 +227,7 @@ impl Embedder {
 
     fn compute_now(&self, sequences: &[Vec<u32>]) -> Vec<Result<Vec<f32>, String>> {
         let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-        let batches = plan(&lengths, self.team.threads());
+        let batches = self.micro_batches(&lengths);
         // Texts side by side where there are enough for all threads, else all threads on each text.
         let side_by_side = batches.len() >= self.team.threads();
         let (outer, inner) = if side_by_side { (&self.team, &self.alone) } else { (&self.alone, &self.team) };
@@ -271,6 +271,17 @@ impl Embedder {
     /// The model: its description and tokenizer.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The network, for those who measure it or run batches of ids themselves.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Which texts of a call are computed together: indices of texts that have these lengths in tokens, every one
+    /// once, those of a micro-batch side by side.
+    pub fn micro_batches(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
+        plan(lengths, self.team.threads())
     }
 
     /// Values of a whole vector.

@@ -59,8 +59,7 @@ pub(crate) fn turn(
             match &entering.before {
                 None => slots.set(index, residual),
                 Some(norm) => {
-                    branch.copy_from_slice(residual);
-                    norm.apply(on.kernels, branch);
+                    norm.apply_to(on.kernels, residual, branch);
                     slots.set(index, branch);
                 }
             }

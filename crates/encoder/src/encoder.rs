@@ -1,7 +1,7 @@
 //! The encoder: a loaded model that turns batches into vectors.
 
 use gguf::Gguf;
-use kernels::{Ending, Kernels, RowsMut, linear};
+use kernels::{Ending, Kernels, Layout, RowsMut, linear};
 use threads::{Chunks, Team};
 
 use crate::arch;
@@ -78,6 +78,25 @@ impl Encoder {
     /// Multiply-adds of the layers' weights for one token; attention comes on top.
     pub fn macs_a_token(&self) -> u64 {
         self.weights.layers.iter().map(crate::weights::LayerWeights::macs).sum()
+    }
+
+    /// The layouts that the layers' weights are in, each with its share of [`macs_a_token`](Self::macs_a_token);
+    /// the largest first.
+    pub fn layouts(&self) -> Vec<(Layout, u64)> {
+        let mut layouts: Vec<(Layout, u64)> = Vec::new();
+        for matrix in self.weights.layers.iter().flat_map(crate::weights::LayerWeights::matrices) {
+            match layouts.iter_mut().find(|(layout, _)| *layout == matrix.layout()) {
+                Some((_, macs)) => *macs += matrix.macs(),
+                None => layouts.push((matrix.layout(), matrix.macs())),
+            }
+        }
+        layouts.sort_by_key(|&(_, macs)| std::cmp::Reverse(macs));
+        layouts
+    }
+
+    /// The functions that it computes with, and so the CPU level.
+    pub fn kernels(&self) -> &'static Kernels {
+        self.kernels
     }
 
     /// Runs a batch, on the team. The result has, sequence after sequence, `pooling.rows(tokens)` rows of

@@ -56,6 +56,14 @@ impl NormWeights {
         }
     }
 
+    /// Normalises one row into another.
+    pub(crate) fn apply_to(&self, kernels: &Kernels, row: &[f32], out: &mut [f32]) {
+        match self.norm {
+            Norm::Layer { eps } => (kernels.layer_norm_to)(row, &self.weight, &self.bias, eps, out),
+            Norm::Rms { eps } => (kernels.rms_norm_to)(row, &self.weight, eps, out),
+        }
+    }
+
     fn load(tensors: &Tensors<'_>, norm: Norm, stem: &str, dim: usize) -> Result<Self, Error> {
         let weight = tensors.vector(&format!("{stem}.weight"), dim)?;
         let bias = match norm {
@@ -113,7 +121,7 @@ impl Weights {
 }
 
 impl LayerWeights {
-    fn matrices(&self) -> [&kernels::Weights; 4] {
+    pub(crate) fn matrices(&self) -> [&kernels::Weights; 4] {
         [&self.qkv, &self.attention_output, &self.up, &self.down]
     }
 

@@ -1,5 +1,6 @@
 //! The command as its users run it.
 
+mod bench;
 mod endings;
 mod files;
 mod rows;
@@ -167,6 +168,9 @@ fn wrong_use_is_told_apart_from_what_cannot_be_done() {
         (&["tokenize", "x", "--title", "T", "--prompt", "p"], 2, "title"),
         (&["similar", "q", "x", "--title", "T", "--task", "query"], 2, "title"),
         (&["embed", "--input-format", "jsonl", "--title", "T", "--task", "none"], 2, "title"),
+        (&["bench"], 2, "kernels"),
+        (&["bench", "kernels", "--level", "sse9"], 2, "scalar"),
+        (&["bench", "model", "--model", "/no/such.gguf"], 1, "/no/such.gguf"),
         (&["nonsense"], 2, "nonsense"),
         (&[], 2, "Usage"),
     ] {

@@ -1,0 +1,154 @@
+//! Matrix products with a model's weights, as a forward pass runs them.
+
+use connote::kernels::{Activations, Ending, Kernels, Layout, Order, Part, RowsMut, Weights, linear};
+use connote::threads::Team;
+use serde::Serialize;
+
+use super::timing::{Bounds, Figure, seconds};
+
+/// A matrix of a real model. Its name says what it gives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix {
+    pub(crate) model: &'static str,
+    pub(crate) name: &'static str,
+    inputs: usize,
+    outputs: usize,
+    ends: Ends,
+}
+
+/// What the model does with the sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Write,
+    GeluErf,
+    GatedGeluTanh,
+}
+
+const GEMMA: &str = "EmbeddingGemma";
+const MINILM: &str = "MiniLM";
+
+const fn matrix(
+    model: &'static str,
+    name: &'static str,
+    inputs: usize,
+    outputs: usize,
+    ends: Ends,
+) -> Matrix {
+    Matrix { model, name, inputs, outputs, ends }
+}
+
+/// EmbeddingGemma-300M and all-MiniLM-L6-v2.
+pub(crate) const MATRICES: &[Matrix] = &[
+    matrix(GEMMA, "q,k,v", 768, 1280, Ends::Write),
+    matrix(GEMMA, "attention out", 768, 768, Ends::Write),
+    matrix(GEMMA, "gate|up", 768, 2304, Ends::GatedGeluTanh),
+    matrix(GEMMA, "down", 1152, 768, Ends::Write),
+    matrix(MINILM, "q,k,v", 384, 1152, Ends::Write),
+    matrix(MINILM, "up", 384, 1536, Ends::GeluErf),
+    matrix(MINILM, "down", 1536, 384, Ends::Write),
+];
+/// What a quick look takes: one plain product and one with an ending that computes.
+pub(crate) const QUICK_MATRICES: &[Matrix] = &[MATRICES[0], MATRICES[2]];
+
+/// Copies of a matrix at least: the layers of EmbeddingGemma.
+const LEAST_COPIES: usize = 24;
+/// Bytes that all copies take at least: more than the last cache of a core, so that weights come from memory as
+/// they do in a model.
+const LEAST_BYTES: usize = 128 << 20;
+
+/// Speed of one product.
+#[derive(Debug, Serialize)]
+pub(crate) struct Product {
+    pub(crate) layout: &'static str,
+    pub(crate) model: &'static str,
+    pub(crate) matrix: &'static str,
+    pub(crate) inputs: usize,
+    /// Of all parts: gate and up count both.
+    pub(crate) outputs: usize,
+    pub(crate) rows: usize,
+    /// Distinct copies of the weights that calls read by turns.
+    pub(crate) copies: usize,
+    /// Billions of multiply-adds a second.
+    pub(crate) gmacs: Figure,
+    /// Of the layout's register peak, times the threads; best by best. Set when all peaks are known.
+    pub(crate) fraction_of_peak: f64,
+}
+
+/// Copies of a matrix's weights, packed.
+pub(crate) struct Copies {
+    matrix: Matrix,
+    weights: Vec<Weights>,
+}
+
+impl Copies {
+    /// Made by `packing`: panels have the same bits at every level, and some pack faster.
+    pub(crate) fn pack(packing: &Kernels, team: &Team, layout: Layout, matrix: Matrix) -> Self {
+        let gated = matrix.ends == Ends::GatedGeluTanh;
+        let (order, parts) = if gated { (Order::Alternating, 2) } else { (Order::Joined, 1) };
+        let outputs = matrix.outputs / parts;
+        let mut weights: Vec<Weights> = Vec::new();
+        let enough = |weights: &[Weights]| {
+            weights.len() >= LEAST_COPIES && weights.iter().map(Weights::bytes).sum::<usize>() >= LEAST_BYTES
+        };
+        while !enough(&weights) {
+            let copy = weights.len();
+            let decode = |output: usize, row: &mut [f32]| fill(copy * matrix.outputs + output, row);
+            let part = || Part { outputs, decode: &decode, bias: &[] };
+            let parts: Vec<Part<'_>> = (0..parts).map(|_| part()).collect();
+            weights.push(Weights::pack(packing, team, layout, order, matrix.inputs, &parts));
+        }
+        Self { matrix, weights }
+    }
+
+    /// Times the product for `rows` rows, on the team; each call reads the next copy.
+    pub(crate) fn measure(&self, kernels: &Kernels, team: &Team, rows: usize, bounds: Bounds) -> Product {
+        let Matrix { model, name, inputs, outputs, ends } = self.matrix;
+        let first = &self.weights[0];
+        let mut x = vec![0.0; rows * inputs];
+        x.chunks_exact_mut(inputs).enumerate().for_each(|(index, row)| fill(index, row));
+        let mut activations = Activations::default();
+        activations.fill_from(kernels, team, first.layout(), &x, inputs);
+        let mut out = vec![0.0; rows * first.outputs()];
+        let ending = match ends {
+            Ends::Write => Ending::Write,
+            Ends::GeluErf => Ending::Activate(kernels.gelu_erf),
+            Ends::GatedGeluTanh => Ending::Gate(kernels.gated_gelu_tanh),
+        };
+        // As in a forward pass: members wait for the next product awake.
+        let _awake = (team.threads() > 1).then(|| team.pass());
+        let mut copies = self.weights.iter().cycle();
+        let time = seconds(bounds, || {
+            let weights = copies.next().unwrap_or(first);
+            linear(
+                kernels,
+                team,
+                &activations,
+                weights,
+                ending,
+                &mut RowsMut::new(&mut out, first.outputs()),
+            );
+        });
+        Product {
+            layout: first.layout().name(),
+            model,
+            matrix: name,
+            inputs,
+            outputs,
+            rows,
+            copies: self.weights.len(),
+            gmacs: time.giga_per_second(first.macs() * rows as u64),
+            fraction_of_peak: 0.0,
+        }
+    }
+}
+
+/// Values like those of weights, from a cheap generator (xorshift, Marsaglia 2003).
+fn fill(seed: usize, row: &mut [f32]) {
+    let mut state = (seed as u32).wrapping_mul(0x9E37_79B9) | 1;
+    for value in row {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        *value = state as i32 as f32 * (0.1 / i32::MAX as f32);
+    }
+}
