@@ -37,7 +37,7 @@ const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR o
     after_help = format!("{WITHOUT_MODEL}\n\
     stdout is data; progress and complaints go to stderr.\n\
     Exit codes: 0 all done, 1 nothing could be done, 2 wrong use, 3 some rows failed, 130 interrupted.\n\
-    CONNOTE_CPU=scalar|avx2|avxvnni|avx512 forces a CPU level that the machine has.")
+    CONNOTE_CPU=scalar|avx2|avxvnni|avx512|amx forces a CPU level that the machine has.")
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

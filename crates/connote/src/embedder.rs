@@ -10,6 +10,7 @@ use threads::{Budget, Team};
 use crate::embedding::{Embedding, finish};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::{self, Fingerprint};
+use crate::gate::Gate;
 use crate::joint::Joint;
 use crate::model::Model;
 use crate::plan::{MOST_TOKENS, plan};
@@ -37,6 +38,8 @@ pub struct Embedder {
     /// The calling thread alone, for a micro-batch beside which others run.
     alone: Team,
     joint: Joint<Vec<u32>, Result<Vec<f32>, String>>,
+    /// Calls too large to join others.
+    gate: Gate,
     workspaces: Mutex<Vec<Workspace>>,
     cache: Option<PathBuf>,
     weights: OnceLock<fingerprint::Digest>,
@@ -106,6 +109,7 @@ impl Builder {
             Budget::process().set_cpus(threads);
         }
         let team = Team::new(threads);
+        let gate = Gate::new(team.threads());
         let encoder = Encoder::load(model.gguf(), kernels, &team)?;
         let (words, rows) = (model.tokenizer().vocab_size(), encoder.vocabulary());
         if words > rows {
@@ -121,6 +125,7 @@ impl Builder {
             team,
             alone: Team::new(1),
             joint: Joint::default(),
+            gate,
             workspaces: Mutex::default(),
             cache: self.cache.or_else(weight_hash::default_cache),
             weights: OnceLock::new(),
@@ -219,6 +224,7 @@ impl Embedder {
         let count = sequences.len();
         let tokens = sequences.iter().map(Vec::len).sum();
         if tokens > MOST_TOKENS {
+            let _place = self.gate.enter();
             return self.compute_now(&sequences);
         }
         let joined = self.joint.run(sequences, tokens, MOST_TOKENS, |sequences| self.compute_now(sequences));
@@ -236,6 +242,8 @@ impl Embedder {
         for (job, result) in workers::settle(&batches, outer, run, |panic| Err(panic.to_owned())) {
             results[job] = result;
         }
+        // A larger call may be missing the threads that this one took.
+        self.team.invite();
         results
     }
 
@@ -260,10 +268,10 @@ impl Embedder {
         free.pop().unwrap_or_default()
     }
 
-    /// Keeps scratch for the next call, as much as one call can use.
+    /// Keeps scratch for the next call, as much as can be in use at once but for rare moments.
     fn keep_workspace(&self, workspace: Workspace) {
         let mut free = self.workspaces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if free.len() < self.team.threads() {
+        if free.len() <= self.team.threads() {
             free.push(workspace);
         }
     }

@@ -39,6 +39,7 @@ mod embedder;
 mod embedding;
 mod error;
 mod fingerprint;
+mod gate;
 mod joint;
 mod known;
 mod model;

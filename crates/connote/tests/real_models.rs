@@ -174,7 +174,7 @@ fn arithmetic(path: &Path, golden: &str, pooling: Pooling, case: Option<&Case>) 
         texts.iter().map(|text| Ok(model.prepare(&Input::new(text.input()), &Options::new())?.ids));
     let ids: Vec<Vec<u32>> = prepared.collect::<Result<_, Failed>>()?;
     let vectors = |layout: Layout| -> Result<Vec<Vec<f32>>, Failed> {
-        let kernels = Box::leak(Box::new(Kernels { quantised: layout, ..*best }));
+        let kernels = Box::leak(Box::new(best.quantised_as(layout)));
         let encoder = Encoder::load(&gguf, kernels, &team)?;
         let mut workspace = Workspace::new();
         let one = |ids: &Vec<u32>| {

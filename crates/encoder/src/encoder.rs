@@ -149,8 +149,8 @@ impl Encoder {
         let residual = &mut workspace.residual[..rows * dim];
         block::normalise(on, &self.weights.output_norm, residual, dim);
         let mut pooled = Vec::with_capacity(batch.len() * dim);
-        if rows == batch.len() {
-            // A row a sequence: any pooling takes that.
+        if pooling.only_row().is_some() && !layers.is_empty() {
+            // The rows that pooling takes are the only ones left.
             pooled.extend_from_slice(residual);
         } else {
             for sequence in batch.sequences() {

@@ -2,11 +2,13 @@
 
 use connote_encoder::{Batch, Encoder, Pooling, Workspace};
 use gguf::Gguf;
-use kernels::{Kernels, Level};
+use std::sync::OnceLock;
+
+use kernels::{Kernels, Layout, Level};
 use proptest::prelude::*;
 use testkit::edit::Edit;
 use testkit::random::Random;
-use testkit::tiny::{self, GemmaKind};
+use testkit::tiny::{self, GemmaKind, GemmaSize};
 use threads::Team;
 
 fn gemmas(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
@@ -14,6 +16,8 @@ fn gemmas(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
         ("embedding gemma with heads", tiny::gemma(seed, GemmaKind::WithHeads)),
         ("embedding gemma without heads", tiny::gemma(seed, GemmaKind::WithoutHeads)),
         ("causal gemma", tiny::gemma(seed, GemmaKind::Causal)),
+        ("quantised gemma", tiny::quantised(&tiny::gemma_of(seed, GemmaKind::WithHeads, WIDE))),
+        ("quantised causal gemma", tiny::quantised(&tiny::gemma_of(seed, GemmaKind::Causal, WIDE))),
     ]
 }
 
@@ -21,8 +25,17 @@ fn every_kind(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
     [vec![("bert", tiny::bert(seed))], gemmas(seed)].concat()
 }
 
+/// Wide enough for blocks of 32 weights.
+const WIDE: GemmaSize = GemmaSize { layers: 7, dim: 32, kv_heads: 2 };
+
+/// Every level, as it is and with quantised weights in bf16, as AMX has them.
 fn levels() -> impl Iterator<Item = &'static Kernels> {
-    Level::available().filter_map(Kernels::of)
+    static ROWS: OnceLock<Vec<Kernels>> = OnceLock::new();
+    let rows = || {
+        let rows = Level::available().filter_map(Kernels::of);
+        rows.flat_map(|row| [*row, row.quantised_as(Layout::Bf16)]).collect()
+    };
+    ROWS.get_or_init(rows).iter()
 }
 
 fn load(bytes: &[u8], kernels: &'static Kernels) -> Encoder {
@@ -34,9 +47,14 @@ fn ids(random: &mut Random, count: usize, vocabulary: usize) -> Vec<u32> {
     (0..count).map(|_| random.below(vocabulary) as u32).collect()
 }
 
-fn run(encoder: &Encoder, sequences: &[Vec<u32>], pooling: Pooling, workspace: &mut Workspace) -> Vec<f32> {
+/// The bits of all values: 0 and -0 are not the same.
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+fn run(encoder: &Encoder, sequences: &[Vec<u32>], pooling: Pooling, workspace: &mut Workspace) -> Vec<u32> {
     let batch: Batch = sequences.iter().map(Vec::as_slice).collect();
-    encoder.forward(&Team::new(1), &batch, pooling, workspace)
+    bits(&encoder.forward(&Team::new(1), &batch, pooling, workspace))
 }
 
 fn bits_do_not_depend_on_the_batch(
@@ -55,16 +73,35 @@ fn bits_do_not_depend_on_the_batch(
             let one = |sequence: &Vec<u32>| {
                 run(&encoder, std::slice::from_ref(sequence), pooling, &mut Workspace::new())
             };
-            let alone: Vec<Vec<f32>> = sequences.iter().map(one).collect();
+            let alone: Vec<Vec<u32>> = sequences.iter().map(one).collect();
             let mut workspace = Workspace::new();
             let together = run(&encoder, &sequences, pooling, &mut workspace);
             prop_assert_eq!(&together, &alone.concat(), "{}", what);
             let reversed: Vec<Vec<u32>> = sequences.iter().rev().cloned().collect();
-            let alone: Vec<f32> = alone.into_iter().rev().flatten().collect();
+            let alone: Vec<u32> = alone.into_iter().rev().flatten().collect();
             prop_assert_eq!(run(&encoder, &reversed, pooling, &mut workspace), alone, "{} reversed", what);
         }
     }
     Ok(())
+}
+
+/// A weight of zero makes zeros of either sign in the rows; a mean of one row is a sum of one all the same.
+#[test]
+fn zeros_have_the_same_sign_alone_and_in_a_batch() {
+    let edit = Edit::of(&tiny::gemma(3, GemmaKind::WithoutHeads));
+    let mut weights = edit.values("output_norm.weight");
+    weights[3] = 0.0;
+    let length = weights.len() as u64;
+    let encoder = load(
+        &edit.tensor("output_norm.weight", &[length], &weights).bytes(),
+        levels().next().expect("a level"),
+    );
+    let mut workspace = Workspace::new();
+    for id in 0..50 {
+        let alone = run(&encoder, &[vec![id]], Pooling::Mean, &mut workspace);
+        let among = run(&encoder, &[vec![id], vec![5, 6]], Pooling::Mean, &mut workspace);
+        assert_eq!(alone, among[..alone.len()], "{id}");
+    }
 }
 
 /// CLS and last pooling compute only the rows they need in the last layer: the bits are those of that row
@@ -79,7 +116,7 @@ fn the_one_row_that_pooling_takes_has_the_bits_it_has_among_all() {
                 [3, 1, 40, 7, 33].iter().map(|&n| ids(&mut random, n, encoder.vocabulary())).collect();
             let mut workspace = Workspace::new();
             let rows = run(&encoder, &sequences, Pooling::None, &mut workspace);
-            let rows: Vec<&[f32]> = rows.chunks_exact(encoder.output_dim()).collect();
+            let rows: Vec<&[u32]> = rows.chunks_exact(encoder.output_dim()).collect();
             let (mut first, mut last, mut start) = (Vec::new(), Vec::new(), 0);
             for sequence in &sequences {
                 first.extend_from_slice(rows[start]);
@@ -127,7 +164,7 @@ fn any_number_of_threads_gives_the_same_bits() {
                     let batch: Batch = sequences.iter().map(Vec::as_slice).collect();
                     let mut workspace = Workspace::new();
                     let got = encoder.forward(&Team::new(threads), &batch, pooling, &mut workspace);
-                    assert_eq!(got, alone, "{name} {} {threads} threads", kernels.level);
+                    assert_eq!(bits(&got), alone, "{name} {} {threads} threads", kernels.level);
                 }
             }
         }

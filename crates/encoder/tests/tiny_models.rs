@@ -2,10 +2,10 @@
 
 use connote_encoder::{Batch, Encoder, Mask, Pooling, Workspace};
 use gguf::Gguf;
-use kernels::{Kernels, Level};
+use kernels::{Kernels, Layout, Level};
 use testkit::edit::Edit;
 use testkit::random::Random;
-use testkit::tiny::{self, GemmaKind};
+use testkit::tiny::{self, GemmaKind, GemmaSize};
 use testkit::{naive, oracle};
 use threads::Team;
 
@@ -138,5 +138,39 @@ fn pooling_takes_the_rows_it_names() {
     for (i, value) in mean.iter().enumerate() {
         let wanted = (0..4).map(|row| f64::from(all[row * dim + i])).sum::<f64>() / 4.0;
         assert_eq!(*value, wanted as f32);
+    }
+}
+
+/// Quantised and float matrices in one model, in each layout that a level may want: as near the naive pass over
+/// the decoded weights as the layout's bits allow.
+#[test]
+fn quantised_models_agree_with_the_naive_forward_pass() {
+    let size = GemmaSize { layers: 7, dim: 32, kv_heads: 2 };
+    let team = Team::new(1);
+    let mut random = Random::seeded(17);
+    for kind in [GemmaKind::WithHeads, GemmaKind::Causal] {
+        let bytes = tiny::quantised(&tiny::gemma_of(2, kind, size));
+        let gguf = Gguf::from_bytes(bytes).expect("a valid file");
+        for row in levels() {
+            for (layout, least) in [(Layout::F32, 0.999_999_9), (Layout::I16, 0.999_9), (Layout::Bf16, 0.995)]
+            {
+                let kernels = Box::leak(Box::new(row.quantised_as(layout)));
+                let encoder = Encoder::load(&gguf, kernels, &team).expect("it loads");
+                let what = format!("{kind:?} {} {}", row.level, layout.name());
+                // The down projection's 36 inputs are no whole block, so it stays in floats.
+                let layouts: Vec<Layout> = encoder.layouts().into_iter().map(|(layout, _)| layout).collect();
+                let both = layouts.contains(&layout) && layouts.contains(&Layout::F32);
+                assert!(both, "{what}: {layouts:?}");
+                for length in [1, 7, 50, 130] {
+                    let sequence = ids(&mut random, length, encoder.vocabulary());
+                    let rows = naive::rows(&gguf, &sequence);
+                    let got = run(&encoder, &sequence, Pooling::None);
+                    for (got, wanted) in got.chunks(encoder.output_dim()).zip(rows) {
+                        let cosine = oracle::cosine(got, &naive::project(&gguf, wanted));
+                        assert!(cosine > least, "{what}, {length} tokens: {cosine}");
+                    }
+                }
+            }
+        }
     }
 }

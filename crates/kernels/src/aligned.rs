@@ -12,7 +12,7 @@ pub(crate) struct Aligned<T> {
 }
 
 impl<T: Copy + Default> Aligned<T> {
-    /// Sets the length; old values may stay, new ones are zero.
+    /// Sets the length. What was there before may show; a fresh buffer is all zeros.
     pub(crate) fn resize(&mut self, len: usize) {
         let spare = LINE / size_of::<T>();
         if self.data.len() < len + spare {

@@ -58,5 +58,4 @@ pub use product::{Ending, first_input_step, linear, linear_part, matmul};
 pub use rope::RopeTable;
 pub use rows::{Rows, RowsMut};
 pub use table::{DEPTH, Kernels, PANEL, Sums, TileF32, TileI16};
-pub use tile_bf16::TileBf16;
 pub use weights::{Order, Part, Weights};

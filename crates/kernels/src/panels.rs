@@ -101,7 +101,7 @@ impl PanelStore {
         let shapes = &self.shapes;
         team.for_each(self.store.ending_at(&self.value_ends, &self.scale_ends), |index, slots| {
             let (outputs, inputs) = shapes[index];
-            fill(index, PanelSlots { kernels, outputs, inputs, slots });
+            fill(index, PanelSlots::new(kernels, outputs, inputs, slots));
         });
     }
 
@@ -115,7 +115,11 @@ impl PanelStore {
     }
 }
 
-impl PanelSlots<'_> {
+impl<'a> PanelSlots<'a> {
+    pub(crate) fn new(kernels: &'a Kernels, outputs: usize, inputs: usize, slots: Slots<'a>) -> Self {
+        Self { kernels, outputs, inputs, slots }
+    }
+
     /// Rows that are the outputs (keys: the product gives queries times keys).
     pub fn pack_rows(self, rows: Rows<'_>) {
         assert_eq!((rows.count(), rows.width()), (self.outputs, self.inputs), "rows to pack");
@@ -161,7 +165,7 @@ impl PanelSlots<'_> {
     }
 
     /// `fill(o, values)` writes what output `o` multiplies the inputs with.
-    fn pack(self, fill: impl Fn(usize, &mut [f32])) {
+    pub(crate) fn pack(self, fill: impl Fn(usize, &mut [f32])) {
         let kernels = self.kernels;
         let padded = self.outputs.next_multiple_of(PANEL);
         let count = padded / PANEL;
@@ -211,14 +215,14 @@ fn columns_of(rows: Rows<'_>, row: usize, panel: usize) -> [f32; PANEL] {
 }
 
 /// Writes one output's values into its column of a panel.
-pub(crate) fn set_values(panel: &mut [f32], column: usize, values: &[f32]) {
+fn set_values(panel: &mut [f32], column: usize, values: &[f32]) {
     for (row, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(values) {
         row[column] = value;
     }
 }
 
 /// As [`set_values`], in pairs.
-pub(crate) fn set_pairs<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
+fn set_pairs<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
     let pairs = panel.as_chunks_mut::<2>().0.as_chunks_mut::<PANEL>().0;
     for (pairs, &pair) in pairs.iter_mut().zip(values.as_chunks::<2>().0) {
         pairs[column] = pair;

@@ -49,8 +49,8 @@ pub(crate) enum Slots<'a> {
 }
 
 impl Store {
-    /// Sets the layout and how many values and scales there are (scales only count for i16). Old ones may stay;
-    /// new ones are zero.
+    /// Sets the layout and how many values and scales there are (scales only count for i16). What
+    /// was there before may show: a fresh store is all zeros.
     pub(crate) fn reset(&mut self, layout: Layout, values: usize, scales: usize) {
         self.layout = layout;
         match layout {

@@ -80,12 +80,12 @@ pub struct Kernels {
     /// sums. The same bits at every level.
     pub tile_i16: fn(&TileI16<'_>, &mut Sums),
     /// Rows that a tile of the bf16 product takes at most.
-    pub bf16_rows: usize,
+    pub(crate) bf16_rows: usize,
     /// A tile of the bf16 product, in the order of [`TileBf16`]. The same bits at every level, but for
     /// denormal values, which AMX takes for zero.
-    pub tile_bf16: fn(&TileBf16<'_>, &mut Sums),
+    pub(crate) tile_bf16: fn(&TileBf16<'_>, &mut Sums),
     /// What a thread calls after its part of a product: gives the tile unit back, where there is one.
-    pub release: fn(),
+    pub(crate) release: fn(),
     /// `to_bf16(x, out)`: rounded to nearest even; `out` may be longer and is zero there.
     pub to_bf16: fn(&[f32], &mut [u16]),
     /// `quantize(x, q, scales)`: one row of activations, or one output's weights, to integers, a scale every
@@ -125,6 +125,13 @@ pub struct Kernels {
 }
 
 impl Kernels {
+    /// The same functions, but quantised weights in another layout: every level multiplies every layout, so that
+    /// what AMX's arithmetic gives can be seen without AMX.
+    #[must_use]
+    pub fn quantised_as(&self, layout: Layout) -> Self {
+        Self { quantised: layout, ..*self }
+    }
+
     /// The row of a level, or `None` if this machine lacks it.
     pub fn of(level: Level) -> Option<&'static Kernels> {
         if !level.is_available() {

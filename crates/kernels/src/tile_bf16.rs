@@ -11,17 +11,17 @@ pub(crate) const STEP: usize = 32;
 /// one chain of fused multiply-adds from zero, those of the odd ones another, and their sum is added to the
 /// sums. How the depth is cut into blocks does not matter.
 #[derive(Debug, Clone, Copy)]
-pub struct TileBf16<'a> {
+pub(crate) struct TileBf16<'a> {
     /// Bits of bf16, row after row, `stride` apart.
-    pub x: &'a [u16],
+    pub(crate) x: &'a [u16],
     /// See `x`.
-    pub stride: usize,
-    /// 1 to [`crate::Kernels::bf16_rows`].
-    pub rows: usize,
+    pub(crate) stride: usize,
+    /// 1 to the level's most.
+    pub(crate) rows: usize,
     /// Bits of bf16: for every pair of inputs, [`PANEL`] outputs of two values.
-    pub panel: &'a [u16],
+    pub(crate) panel: &'a [u16],
     /// Inputs to sum, a multiple of 32.
-    pub inputs: usize,
+    pub(crate) inputs: usize,
 }
 
 impl<'a> TileBf16<'a> {

@@ -3,7 +3,7 @@
 use threads::Team;
 
 use crate::layout::Layout;
-use crate::panels::{Panels, set_pairs, set_values};
+use crate::panels::{PanelSlots, Panels};
 use crate::store::{Slots, Store};
 use crate::table::{Kernels, PANEL};
 
@@ -154,27 +154,11 @@ impl<'a> Place<'a> {
         (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
     }
 
-    /// Fills a panel; what no part has stays zero.
-    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, mut panel: Slots<'_>) {
-        let mut row = vec![0.0; inputs];
-        let (values, scales) = Panels::sizes(Layout::I16, 1, inputs);
-        let (mut integers, mut row_scales) = (vec![0; values], vec![0.0; scales]);
-        let mut halves = vec![0; Panels::sizes(Layout::Bf16, 1, inputs).0];
-        for column in 0..PANEL {
-            let Some((part, output)) = self.of(index, column) else { continue };
-            (part.decode)(output, &mut row);
-            match &mut panel {
-                Slots::F32(panel) => set_values(panel, column, &row),
-                Slots::I16(panel, scales) => {
-                    (kernels.quantize)(&row, &mut integers, &mut row_scales);
-                    set_pairs(panel, column, &integers);
-                    set_values(scales, column, &row_scales);
-                }
-                Slots::Bf16(panel) => {
-                    (kernels.to_bf16)(&row, &mut halves);
-                    set_pairs(panel, column, &halves);
-                }
-            }
-        }
+    /// Fills a panel, with zeros where no part has an output.
+    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, panel: Slots<'_>) {
+        PanelSlots::new(kernels, PANEL, inputs, panel).pack(|column, row| match self.of(index, column) {
+            Some((part, output)) => (part.decode)(output, row),
+            None => row.fill(0.0),
+        });
     }
 }

@@ -129,11 +129,18 @@ impl Asked {
     }
 }
 
+/// Texts a request may have, as with OpenAI.
+const MOST_INPUTS: usize = 2048;
+
 fn texts(input: &str) -> Result<Vec<String>, Refusal> {
     if !input.starts_with('[') {
         return Ok(vec![text(0, input)?]);
     }
     let items: Vec<&RawValue> = serde_json::from_str(input).map_err(|error| bad_input(error.to_string()))?;
+    if items.len() > MOST_INPUTS {
+        let what = format!("`input` has {} texts; a request takes {MOST_INPUTS}, send several", items.len());
+        return Err(bad_input(what));
+    }
     if items.is_empty() {
         return Err(bad_input("`input` is an empty array; give one text at least".to_owned()));
     }

@@ -69,6 +69,37 @@ impl Edit {
         tensor.bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
     }
 
+    /// With an F32 tensor turned to Q8_0: blocks of 32 bytes under a half-precision scale.
+    ///
+    /// # Panics
+    /// If there is no such F32 tensor, its rows are no whole blocks, or a block's scale is no normal half.
+    #[must_use]
+    pub fn q8_0(mut self, name: &str) -> Self {
+        let values = self.values(name);
+        let mut bytes = Vec::new();
+        for block in values.chunks(32) {
+            let largest = block.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            // Cut to a half's 11 bits, so that the scale is what a reader will find.
+            let scale = f32::from_bits((largest / 127.0).to_bits() & 0xffff_e000);
+            assert!((6.2e-5..6e4).contains(&scale), "{name}: a scale of {scale}");
+            let half = (scale.to_bits() >> 13) - (112 << 10);
+            bytes.extend((half as u16).to_le_bytes());
+            bytes.extend(block.iter().map(|value| (value / scale).round().clamp(-127.0, 127.0) as i8 as u8));
+        }
+        let tensor = self.tensors.iter_mut().find(|tensor| tensor.name == name).expect("it has values");
+        assert!(tensor.dims[0].is_multiple_of(32), "{name}: rows of {}", tensor.dims[0]);
+        (tensor.ty, tensor.bytes) = (TensorType::Q8_0, bytes);
+        self
+    }
+
+    /// Names of the F32 matrices whose rows are whole blocks of 32.
+    pub fn quantisable(&self) -> Vec<String> {
+        let fits = |tensor: &&Part| {
+            tensor.ty == TensorType::F32 && tensor.dims.len() == 2 && tensor.dims[0].is_multiple_of(32)
+        };
+        self.tensors.iter().filter(fits).map(|tensor| tensor.name.clone()).collect()
+    }
+
     /// Without the key or the tensor of this name.
     ///
     /// # Panics

@@ -194,6 +194,15 @@ pub fn gemma_of(seed: u64, kind: GemmaKind, size: GemmaSize) -> Vec<u8> {
     model.bytes()
 }
 
+/// The model with every matrix in Q8_0 whose rows are whole blocks of 32; the others stay F32, so that a model
+/// of width 32 has both.
+pub fn quantised(bytes: &[u8]) -> Vec<u8> {
+    let edit = Edit::of(bytes);
+    let names = edit.quantisable();
+    assert!(!names.is_empty(), "nothing to quantise");
+    names.iter().fold(edit, |edit, name| edit.q8_0(name)).bytes()
+}
+
 /// The model with scores `factor` times as large: attention then rests on few keys, so that the vector
 /// depends on which of them the mask shows and how they are turned. (Random weights alone attend to all
 /// keys nearly alike, and what a window hides hardly matters.)

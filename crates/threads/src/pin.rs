@@ -18,6 +18,54 @@ pub fn pin_current_thread(cpus: &CpuSet) -> io::Result<()> {
     })
 }
 
+/// The CPU that the current thread runs on, where the system says.
+#[cfg(target_os = "linux")]
+pub(crate) fn current_cpu() -> Option<usize> {
+    // SAFETY: it takes nothing and gives a number, negative where it is not known.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn current_cpu() -> Option<usize> {
+    None
+}
+
+/// Moves the current thread off `cpu`, if that is where it runs and it may run elsewhere; it may come back later.
+/// Whether it moved.
+///
+/// The system likes to wake a thread on its waker's CPU. Where both then compute, they take turns on one CPU
+/// beside an idle one until it balances them, which can take longer than the work.
+pub(crate) fn step_aside(cpu: usize) -> bool {
+    if current_cpu() != Some(cpu) {
+        return false;
+    }
+    let Some(all) = affinity() else { return false };
+    let others: CpuSet = all.iter().filter(|&other| other != cpu).collect();
+    if others.is_empty() || set_affinity(&others).is_err() {
+        return false;
+    }
+    // What was allowed before is allowed again; if not, the thread stays where it may run.
+    let _ = set_affinity(&all);
+    true
+}
+
+#[cfg(target_os = "linux")]
+fn affinity() -> Option<CpuSet> {
+    let bits = libc::c_ulong::BITS as usize;
+    let mut mask: Vec<libc::c_ulong> = vec![0; crate::MAX_CPUS / bits];
+    // SAFETY: the pointer and the size in bytes are those of `mask`, which the call writes at most. Process id 0 is
+    // the calling thread.
+    let failed =
+        unsafe { libc::sched_getaffinity(0, size_of_val(mask.as_slice()), mask.as_mut_ptr().cast()) };
+    let set = |cpu: &usize| mask[cpu / bits] >> (cpu % bits) & 1 == 1;
+    (failed >= 0).then(|| (0..mask.len() * bits).filter(set).collect())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn affinity() -> Option<CpuSet> {
+    None
+}
+
 #[cfg(target_os = "linux")]
 fn set_affinity(cpus: &CpuSet) -> io::Result<()> {
     let bits = libc::c_ulong::BITS as usize;
@@ -58,6 +106,37 @@ mod tests {
             }
             pin_current_thread(&all).unwrap();
             assert_eq!(allowed(), all);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn who_steps_aside_is_elsewhere_and_may_come_back() {
+        let all = allowed();
+        std::thread::spawn(move || {
+            let here = current_cpu().unwrap();
+            // It may have been moved in between: then there is nothing to do.
+            if step_aside(here) {
+                assert!(all.len() > 1);
+            }
+            assert_eq!(allowed(), all);
+            assert!(!step_aside(crate::MAX_CPUS), "it does not run there");
+            // With nowhere else to go it stays.
+            let one: CpuSet = all.iter().take(1).collect();
+            pin_current_thread(&one).unwrap();
+            assert!(!step_aside(current_cpu().unwrap()));
+            assert_eq!(allowed(), one);
+            // Where there are two CPUs and it surely runs on one of them, it goes to the other.
+            if let Some(two) = all.iter().nth(1) {
+                let both: CpuSet = all.iter().take(2).collect();
+                let moved = (0..1000).any(|_| {
+                    pin_current_thread(&one).unwrap();
+                    pin_current_thread(&both).unwrap();
+                    step_aside(one.iter().next().unwrap()) && current_cpu() == Some(two)
+                });
+                assert!(moved);
+            }
         })
         .join()
         .unwrap();

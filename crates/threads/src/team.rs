@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::budget::{Budget, Seat};
 use crate::call::{Call, run_inline};
+use crate::pin::{current_cpu, step_aside};
 use crate::sleep::Sleepers;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, thread};
 use crate::{CpuSet, pin_current_thread};
@@ -42,6 +43,8 @@ struct Shared {
     budget: Arc<Budget>,
     /// Open passes.
     passes: AtomicUsize,
+    /// Where the last caller ran, for members that wake there.
+    caller_cpu: AtomicUsize,
     stop: AtomicBool,
 }
 
@@ -108,6 +111,7 @@ impl Team {
             sleepers: Sleepers::new(members),
             budget,
             passes: AtomicUsize::new(0),
+            caller_cpu: AtomicUsize::new(usize::MAX),
             stop: AtomicBool::new(false),
         });
         let mut team = Self { shared, members: Vec::with_capacity(members), process: std::process::id() };
@@ -162,12 +166,26 @@ impl Team {
     ///
     /// Claiming a part costs some 20 to 50 ns when threads contend for it; 4 to 16 parts a thread balance well.
     pub fn run(&self, parts: usize, part: &(dyn Fn(usize) + Sync)) {
-        let _seat = self.shared.budget.occupy();
+        let seat = self.shared.budget.occupy();
         let alone = parts < 2 || self.members.is_empty();
         // Whoever is awake now will see the parts by itself.
+        if !alone {
+            self.shared.note_caller();
+        }
         let invite = || self.shared.wake(|awake| (parts - 1).saturating_sub(awake));
         if alone || !self.shared.call.run(parts, part, invite) {
             run_inline(parts, part);
+        }
+        drop(seat);
+        self.invite();
+    }
+
+    /// Wakes members for the call that is open, if any, where CPUs of the budget have come free. A member gives way
+    /// when callers overdraw the budget; whoever ends such a call calls this, so that the member is not missed for
+    /// the rest of a longer one. [`Team::run`] and [`PassGuard`] do it by themselves.
+    pub fn invite(&self) {
+        if self.shared.call.unclaimed() > 0 {
+            self.shared.wake(|_| self.shared.call.unclaimed());
         }
     }
 
@@ -177,8 +195,9 @@ impl Team {
     pub fn pass(&self) -> PassGuard<'_> {
         let seat = self.shared.budget.occupy();
         self.shared.passes.fetch_add(1, Ordering::Relaxed);
+        self.shared.note_caller();
         self.shared.wake(|_| self.members.len());
-        PassGuard { team: self, _seat: seat }
+        PassGuard { team: self, seat: Some(seat) }
     }
 }
 
@@ -208,12 +227,14 @@ impl Drop for Team {
 #[must_use = "the team stays awake until the guard is dropped"]
 pub struct PassGuard<'a> {
     team: &'a Team,
-    _seat: Seat<'a>,
+    seat: Option<Seat<'a>>,
 }
 
 impl Drop for PassGuard<'_> {
     fn drop(&mut self) {
         self.team.shared.passes.fetch_sub(1, Ordering::Relaxed);
+        self.seat = None;
+        self.team.invite();
     }
 }
 
@@ -238,6 +259,13 @@ impl Shared {
         self.sleepers.wake(|awake| wanted(awake).min(self.budget.free()).min(WAKES));
     }
 
+    /// Remembers where the caller runs.
+    fn note_caller(&self) {
+        if cfg!(not(loom)) {
+            self.caller_cpu.store(current_cpu().unwrap_or(usize::MAX), Ordering::Relaxed);
+        }
+    }
+
     /// A member's life.
     fn serve(&self, index: usize) {
         loop {
@@ -248,6 +276,9 @@ impl Shared {
             }
             // Without a free CPU it sleeps again: the call does not need it, and its caller does not wait for it.
             let Some(mut seat) = self.budget.try_occupy() else { continue };
+            if cfg!(not(loom)) {
+                step_aside(self.caller_cpu.load(Ordering::Relaxed));
+            }
             // Those awake may all have parts, so they do not count; and one part is this member's.
             let passing = self.passing();
             self.wake(|_| if passing { MAX_THREADS } else { self.call.unclaimed().saturating_sub(1) });

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use connote_threads::{
     Budget, CpuSet, MAX_THREADS, Pinning, Team, TeamOptions, Topology, pin_current_thread,
@@ -369,5 +370,61 @@ fn pinning_is_where_it_was_asked_for() {
     {
         let error = Team::with(TeamOptions { pinning, ..options.clone() }).unwrap_err();
         assert!(error.to_string().contains("switch pinning off"), "{error}");
+    }
+}
+
+/// A member gives way while callers overdraw the budget, and is back at the open call's parts when they are done.
+#[test]
+fn a_member_that_gave_way_comes_back_to_the_open_call() {
+    let budget = Arc::new(Budget::new(2));
+    let options = TeamOptions { threads: 2, budget: Some(budget), ..TeamOptions::default() };
+    let team = Team::with(options).unwrap();
+    // Another caller of the same team, in a call of its own or in a pass.
+    for by_pass in [false, true] {
+        let owner = thread::current().id();
+        let (helped, overdrawn, back) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        let wait = |until: &dyn Fn() -> bool| {
+            while !until() {
+                thread::yield_now();
+            }
+        };
+        thread::scope(|scope| {
+            let (team, helped, overdrawn, back) = (&team, &helped, &overdrawn, &back);
+            scope.spawn(move || {
+                wait(&|| helped.load(Relaxed) > 0);
+                let pass = by_pass.then(|| team.pass());
+                team.run(4, &|_| {
+                    overdrawn.store(true, Relaxed);
+                    // Long enough for the member to end its part and see that it is one too many.
+                    thread::sleep(Duration::from_millis(20));
+                });
+                drop(pass);
+                back.store(true, Relaxed);
+            });
+            let after = AtomicUsize::new(0);
+            team.run(1_000_000, &|_| {
+                if after.load(Relaxed) > 0 {
+                    return;
+                }
+                if thread::current().id() == owner {
+                    // The caller's parts last until the member has been there, gone, and come back.
+                    if !back.load(Relaxed) {
+                        thread::sleep(Duration::from_millis(1));
+                    } else {
+                        let deadline = Instant::now() + Duration::from_secs(20);
+                        wait(&|| after.load(Relaxed) > 0 || Instant::now() > deadline);
+                        assert!(after.load(Relaxed) > 0, "the member stayed away (by pass: {by_pass})");
+                    }
+                } else {
+                    helped.fetch_add(1, Relaxed);
+                    if back.load(Relaxed) {
+                        after.fetch_add(1, Relaxed);
+                    } else {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            });
+            assert!(overdrawn.load(Relaxed));
+        });
     }
 }

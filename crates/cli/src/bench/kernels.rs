@@ -81,7 +81,10 @@ impl Extent {
 
 pub(crate) fn run(args: &KernelsArgs) -> Result<Outcome, Failure> {
     let rows_of = |level: Level| Kernels::of(level).ok_or(LevelError::Lacking(level));
-    let mut levels = if args.levels.is_empty() { Level::available().collect() } else { args.levels.clone() };
+    // CONNOTE_CPU is the highest, as everywhere.
+    let highest = Level::chosen().map_err(Failure::usage)?;
+    let up_to_it = || Level::available().filter(|&level| level <= highest).collect();
+    let mut levels = if args.levels.is_empty() { up_to_it() } else { args.levels.clone() };
     levels.sort_unstable();
     levels.dedup();
     let levels: Vec<&Kernels> =
