@@ -48,6 +48,8 @@ def resident(process):
     return {line.split(":")[0]: int(line.split()[1]) // 1000 for line in status if line.startswith(("VmRSS", "VmHWM"))}
 
 
+# Also when it is ended from outside: a stopped server would keep its port.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 running = {}
 try:
     for name, command in servers.items():
