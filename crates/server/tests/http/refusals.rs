@@ -27,6 +27,7 @@ fn still_serves(client: &mut Client) {
 #[test]
 fn a_bad_request_names_the_field_and_what_is_wrong() {
     let mut client = client();
+    let too_many = json!({ "input": vec!["x"; 2049] }).to_string();
     for (body, param, what) in [
         // Not JSON, or not an object.
         ("", None, "EOF"),
@@ -41,6 +42,7 @@ fn a_bad_request_names_the_field_and_what_is_wrong() {
         ("{}", Some("input"), "missing"),
         ("{\"input\": null}", Some("input"), "missing"),
         ("{\"input\": []}", Some("input"), "empty array"),
+        (too_many.as_str(), Some("input"), "2049 texts; a request takes 2048"),
         ("{\"input\": true}", Some("input"), "input 0: is a boolean"),
         ("{\"input\": {\"text\": \"x\"}}", Some("input"), "input 0: is an object"),
         ("{\"input\": [\"x\", null]}", Some("input"), "input 1: is null"),
