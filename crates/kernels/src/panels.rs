@@ -47,9 +47,8 @@ impl<'a> Panels<'a> {
         }
     }
 
-    /// Values and scales that a matrix takes; of one output, for `outputs` 1.
+    /// Values and scales that so many outputs take; whole panels have a multiple of [`PANEL`].
     pub(crate) fn sizes(layout: Layout, outputs: usize, inputs: usize) -> (usize, usize) {
-        let outputs = if outputs == 1 { 1 } else { outputs.next_multiple_of(PANEL) };
         let padded = inputs.next_multiple_of(layout.step());
         let blocks = if layout == Layout::I16 { padded.div_ceil(DEPTH) } else { 0 };
         (outputs * padded, outputs * blocks)

@@ -2,7 +2,7 @@
 //! oracle, at extremes, and bit by bit against the scalar level. Errors in ulp are in `ulp.rs`.
 
 use connote_kernels::{Kernels, Level, RopeTable};
-use testkit::oracle;
+use testkit::oracle::{self, assert_close};
 use testkit::random::Random;
 
 fn levels() -> Vec<&'static Kernels> {
@@ -11,19 +11,6 @@ fn levels() -> Vec<&'static Kernels> {
 
 fn f64s(x: &[f32]) -> Vec<f64> {
     x.iter().copied().map(f64::from).collect()
-}
-
-/// Asserts that every value is within `relative` of the reference's largest value.
-fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
-    assert_eq!(got.len(), wanted.len(), "{what}: length");
-    let scale = wanted.iter().fold(1e-30f64, |largest, value| largest.max(value.abs()));
-    for (i, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
-        let error = (f64::from(got) - wanted).abs() / scale;
-        assert!(
-            error <= relative,
-            "{what}: value {i} is {got}, should be {wanted} (error {error:.1e} of the largest)"
-        );
-    }
 }
 
 #[test]

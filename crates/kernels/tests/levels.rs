@@ -4,25 +4,12 @@ use connote_kernels::{
     Activations, DEPTH, Ending, Kernels, Layout, Level, Order, PANEL, PanelStore, Part, Rows, RowsMut,
     Weights, first_input_step, linear, linear_part, matmul,
 };
-use testkit::oracle;
+use testkit::oracle::{self, assert_close};
 use testkit::random::Random;
 use threads::Team;
 
 fn levels() -> Vec<&'static Kernels> {
     Level::available().map(|level| Kernels::of(level).expect("an available level has a row")).collect()
-}
-
-/// Asserts that every value is within `relative` of the reference's largest value.
-fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
-    assert_eq!(got.len(), wanted.len(), "{what}: length");
-    let scale = wanted.iter().fold(1e-30f64, |largest, value| largest.max(value.abs()));
-    for (i, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
-        let error = (f64::from(got) - wanted).abs() / scale;
-        assert!(
-            error <= relative,
-            "{what}: value {i} is {got}, should be {wanted} (error {error:.1e} of the largest)"
-        );
-    }
 }
 
 const LAYOUTS: [Layout; 3] = [Layout::F32, Layout::I16, Layout::Bf16];

@@ -8,6 +8,22 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     if norms == 0.0 { 0.0 } else { dot(a, b) / norms }
 }
 
+/// Asserts that every value is within `relative` of the reference's largest value.
+///
+/// # Panics
+/// If one is not.
+pub fn assert_close(what: &str, got: &[f32], wanted: &[f64], relative: f64) {
+    assert_eq!(got.len(), wanted.len(), "{what}: length");
+    let scale = wanted.iter().fold(1e-30f64, |largest, value| largest.max(value.abs()));
+    for (i, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
+        let error = (f64::from(got) - wanted).abs() / scale;
+        assert!(
+            error <= relative,
+            "{what}: value {i} is {got}, should be {wanted} (error {error:.1e} of the largest)"
+        );
+    }
+}
+
 /// `out[r][o] = sum_i x[r][i] w[o][i]`, rows back to back.
 pub fn matmul(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
     let mut out = Vec::new();

@@ -168,10 +168,10 @@ impl Team {
     pub fn run(&self, parts: usize, part: &(dyn Fn(usize) + Sync)) {
         let seat = self.shared.budget.occupy();
         let alone = parts < 2 || self.members.is_empty();
-        // Whoever is awake now will see the parts by itself.
         if !alone {
             self.shared.note_caller();
         }
+        // Whoever is awake now will see the parts by itself.
         let invite = || self.shared.wake(|awake| (parts - 1).saturating_sub(awake));
         if alone || !self.shared.call.run(parts, part, invite) {
             run_inline(parts, part);
