@@ -15,6 +15,7 @@ use crate::joint::Joint;
 use crate::model::Model;
 use crate::plan::{MOST_TOKENS, plan};
 use crate::request::{Input, Options, Request};
+use crate::tuning::Tuning;
 use crate::weight_hash;
 use crate::workers;
 
@@ -41,6 +42,7 @@ pub struct Embedder {
     /// Calls too large to join others.
     gate: Gate,
     workspaces: Mutex<Vec<Workspace>>,
+    tuning: Mutex<Tuning>,
     cache: Option<PathBuf>,
     weights: OnceLock<fingerprint::Digest>,
     tokenizer: OnceLock<fingerprint::Digest>,
@@ -56,6 +58,7 @@ pub struct Builder {
     pooling: Option<Pooling>,
     level: Option<Level>,
     cache: Option<PathBuf>,
+    tuning: Tuning,
 }
 
 impl Builder {
@@ -76,6 +79,12 @@ impl Builder {
     /// The CPU level, instead of what `CONNOTE_CPU` names or the fastest the machine has.
     pub fn level(mut self, level: Level) -> Self {
         self.level = Some(level);
+        self
+    }
+
+    /// How workers and threads are chosen. Default: by itself, from the work, the machine and what is observed.
+    pub fn tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
         self
     }
 
@@ -127,6 +136,7 @@ impl Builder {
             joint: Joint::default(),
             gate,
             workspaces: Mutex::default(),
+            tuning: Mutex::new(self.tuning),
             cache: self.cache.or_else(weight_hash::default_cache),
             weights: OnceLock::new(),
             tokenizer: OnceLock::new(),
@@ -192,7 +202,7 @@ impl Embedder {
     /// # Errors
     /// Only if the options make no sense for this model, whatever the texts.
     pub fn embed_each(&self, request: impl Into<Request>) -> Result<Vec<Result<Embedding, Error>>, Error> {
-        let Request { inputs, options } = request.into();
+        let Request { inputs, options, schedule: _ } = request.into();
         self.model.check_options(&options)?;
         let dimensions = self.model.check_dimensions(options.dimensions)?;
         let prepared = workers::map(&inputs, &self.team, |input| self.model.prepare(input, &options));
@@ -300,6 +310,16 @@ impl Embedder {
     /// How rows become a vector.
     pub fn pooling(&self) -> Pooling {
         self.pooling
+    }
+
+    /// How workers and threads are chosen.
+    pub fn tuning(&self) -> Tuning {
+        *self.tuning.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Changes how workers and threads are chosen, from the next call on. Vectors stay the same to the bit.
+    pub fn set_tuning(&self, tuning: Tuning) {
+        *self.tuning.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = tuning;
     }
 
     /// Threads that work on a call.

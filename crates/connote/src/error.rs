@@ -20,6 +20,10 @@ pub enum ErrorKind {
     NoTokens,
     /// The model gave a vector that is not finite or is zero; it was withheld.
     BadVector,
+    /// The call's [token](crate::CancellationToken) was cancelled before this text was computed.
+    Cancelled,
+    /// The call's deadline passed before this text was computed.
+    DeadlineExceeded,
     /// The engine failed on this text, which is a fault of connote. Other texts are not affected.
     Internal,
 }
@@ -35,6 +39,8 @@ impl ErrorKind {
             ErrorKind::TooLong => "too_long",
             ErrorKind::NoTokens => "no_tokens",
             ErrorKind::BadVector => "bad_vector",
+            ErrorKind::Cancelled => "cancelled",
+            ErrorKind::DeadlineExceeded => "deadline_exceeded",
             ErrorKind::Internal => "internal",
         }
     }

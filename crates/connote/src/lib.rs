@@ -46,8 +46,10 @@ mod model;
 mod plan;
 mod prepare;
 mod request;
+mod schedule;
 mod similarity;
 mod task;
+mod tuning;
 mod weight_hash;
 mod workers;
 
@@ -61,8 +63,10 @@ pub use known::{KNOWN_MODELS, KnownModel, PromptTemplate};
 pub use model::Model;
 pub use prepare::Prepared;
 pub use request::{Input, Options, Request, SpecialTokens, Truncation};
+pub use schedule::{CancellationToken, Priority};
 pub use similarity::cosine_similarity;
 pub use task::Task;
+pub use tuning::{Parallelism, Policy, Preset, Shape, Tuning};
 
 /// The rooms below, for those who need more than vectors.
 pub use {encoder, gguf, kernels, threads, tokenizer};

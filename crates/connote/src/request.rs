@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 pub use tokenizer::SpecialTokens;
 
+use std::time::{Duration, Instant};
+
+use crate::schedule::{CancellationToken, Priority, Schedule};
 use crate::task::Task;
 
 /// One text, with what belongs to it alone.
@@ -219,12 +222,13 @@ impl Options {
 pub struct Request {
     pub(crate) inputs: Vec<Input>,
     pub(crate) options: Options,
+    pub(crate) schedule: Schedule,
 }
 
 impl Request {
     /// A request for these texts.
     pub fn new<T: Into<Input>>(texts: impl IntoIterator<Item = T>) -> Self {
-        Self { inputs: texts.into_iter().map(Into::into).collect(), options: Options::default() }
+        Self { inputs: texts.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
     /// With these options.
@@ -242,6 +246,38 @@ impl Request {
     /// As [`Options::dimensions`].
     pub fn dimensions(mut self, dimensions: usize) -> Self {
         self.options = self.options.dimensions(dimensions);
+        self
+    }
+
+    /// Who goes first, where calls meet. Default: calls of few tokens (up to a micro-batch, 512) are interactive, larger
+    /// ones are batch work.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.schedule.priority = Some(priority);
+        self
+    }
+
+    /// When the answer is of no use any more: texts that are not computed by then fail with
+    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) and cost nothing further. Among calls of one
+    /// priority the earliest deadline goes first.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.schedule.deadline = Some(deadline);
+        self
+    }
+
+    /// As [`deadline`](Self::deadline), from now on.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        let now = Instant::now();
+        // A time past what the clock can say is no deadline.
+        match now.checked_add(timeout) {
+            Some(deadline) => self.deadline(deadline),
+            None => self,
+        }
+    }
+
+    /// What can end the call from another thread: texts that are not computed by then fail with
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    pub fn cancellation(mut self, token: &CancellationToken) -> Self {
+        self.schedule.cancellation = Some(token.clone());
         self
     }
 }

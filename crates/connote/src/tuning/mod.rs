@@ -1,0 +1,7 @@
+//! How many texts side by side, and how many threads inside each: the choice nobody makes for their users.
+
+mod settings;
+mod shape;
+
+pub use settings::{Parallelism, Policy, Preset, Tuning};
+pub use shape::Shape;
