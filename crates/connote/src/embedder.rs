@@ -1,23 +1,26 @@
 //! The embedder: a model with its weights packed, shared by all threads.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use encoder::{Batch, Encoder, Pooling, Workspace};
+use encoder::{Encoder, Pooling};
 use kernels::{Kernels, Level};
 use threads::{Budget, Team};
 
+use crate::call::{Answer, Call, Failure};
 use crate::embedding::{Embedding, finish};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::{self, Fingerprint};
-use crate::gate::Gate;
-use crate::joint::Joint;
 use crate::model::Model;
-use crate::plan::{MOST_TOKENS, plan};
+use crate::plan::plan;
+use crate::pool::Pool;
+use crate::prepare::Prepared;
 use crate::request::{Input, Options, Request};
-use crate::tuning::Tuning;
-use crate::weight_hash;
-use crate::workers;
+use crate::schedule::{CancellationToken, Priority, Schedule};
+use crate::tuning::{Chooser, CostModel, Tuning, Work};
+use crate::{each, weight_hash};
 
 /// Turns texts into vectors. `Send + Sync`: share one, by reference or in an `Arc`, between any number of
 /// threads. Calls of few tokens that come while another is computed are computed together.
@@ -32,17 +35,10 @@ use crate::workers;
 /// ```
 pub struct Embedder {
     model: Model,
-    encoder: Encoder,
-    pooling: Pooling,
-    /// All threads: they share the texts of a call, or the products of one text.
+    engine: Arc<Engine>,
+    pool: Arc<Pool>,
+    /// Threads that prepare the texts of a call, which is short work.
     team: Team,
-    /// The calling thread alone, for a micro-batch beside which others run.
-    alone: Team,
-    joint: Joint<Vec<u32>, Result<Vec<f32>, String>>,
-    /// Calls too large to join others.
-    gate: Gate,
-    workspaces: Mutex<Vec<Workspace>>,
-    tuning: Mutex<Tuning>,
     cache: Option<PathBuf>,
     weights: OnceLock<fingerprint::Digest>,
     tokenizer: OnceLock<fingerprint::Digest>,
@@ -118,7 +114,6 @@ impl Builder {
             Budget::process().set_cpus(threads);
         }
         let team = Team::new(threads);
-        let gate = Gate::new(team.threads());
         let encoder = Encoder::load(model.gguf(), kernels, &team)?;
         let (words, rows) = (model.tokenizer().vocab_size(), encoder.vocabulary());
         if words > rows {
@@ -127,16 +122,14 @@ impl Builder {
             );
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
+        let threads = team.threads();
+        let cost = CostModel::unmeasured(threads, encoder.macs_a_token());
+        let chooser = Chooser::new(threads, self.tuning, cost);
         Ok(Embedder {
             model,
-            encoder,
-            pooling,
+            engine: Arc::new(Engine::new(vec![encoder], pooling, chooser, threads)),
+            pool: Pool::process().clone(),
             team,
-            alone: Team::new(1),
-            joint: Joint::default(),
-            gate,
-            workspaces: Mutex::default(),
-            tuning: Mutex::new(self.tuning),
             cache: self.cache.or_else(weight_hash::default_cache),
             weights: OnceLock::new(),
             tokenizer: OnceLock::new(),
@@ -202,88 +195,46 @@ impl Embedder {
     /// # Errors
     /// Only if the options make no sense for this model, whatever the texts.
     pub fn embed_each(&self, request: impl Into<Request>) -> Result<Vec<Result<Embedding, Error>>, Error> {
-        let Request { inputs, options, schedule: _ } = request.into();
+        let Request { inputs, options, schedule } = request.into();
         self.model.check_options(&options)?;
         let dimensions = self.model.check_dimensions(options.dimensions)?;
-        let prepared = workers::map(&inputs, &self.team, |input| self.model.prepare(input, &options));
+        let prepare = |input: &Input| {
+            schedule.check()?;
+            self.model.prepare(input, &options)
+        };
+        let prepared = each::map(&inputs, &self.team, prepare);
 
         // What cannot be prepared has its error already; the others are computed.
         let mut ids = Vec::with_capacity(prepared.len());
         let mut texts: Vec<Result<(usize, bool), Error>> = Vec::with_capacity(prepared.len());
         for one in prepared {
-            texts.push(one.unwrap_or_else(|panic| Err(internal(&panic))).map(|text| {
-                let known = (text.ids.len(), text.truncated);
-                ids.push(text.ids);
-                known
-            }));
+            texts.push(one.unwrap_or_else(|panic| Err(internal(&panic))).map(
+                |Prepared { ids: own, truncated }| {
+                    let known = (own.len(), truncated);
+                    ids.push(own);
+                    known
+                },
+            ));
         }
-        let mut rows = self.compute(ids).into_iter();
+        let mut answers = self.compute(ids, &schedule).into_iter();
         let finished = texts.into_iter().map(|text| {
             let (tokens, truncated) = text?;
-            let rows = rows.next().unwrap_or_else(|| Err("the text was not computed".to_owned()));
-            let rows = rows.map_err(|panic| internal(&panic))?;
-            let vector = finish(&rows, self.encoder.output_dim(), dimensions, &options)?;
+            let answer = answers.next().unwrap_or_else(|| Err(Failure::Panicked("no answer".to_owned())));
+            let rows = answer.map_err(failed)?;
+            let vector = finish(&rows, self.dimensions(), dimensions, &options)?;
             Ok(Embedding { vector, dimensions, tokens, truncated })
         });
         Ok(finished.collect())
     }
 
-    /// The pooled rows of token sequences, in their order; for one that failed, why. Small calls of several
-    /// threads are computed together.
-    fn compute(&self, sequences: Vec<Vec<u32>>) -> Vec<Result<Vec<f32>, String>> {
-        let count = sequences.len();
-        let tokens = sequences.iter().map(Vec::len).sum();
-        if tokens > MOST_TOKENS {
-            let _place = self.gate.enter();
-            return self.compute_now(&sequences);
-        }
-        let joined = self.joint.run(sequences, tokens, MOST_TOKENS, |sequences| self.compute_now(sequences));
-        joined.unwrap_or_else(|| vec![Err("another call's failure".to_owned()); count])
-    }
-
-    fn compute_now(&self, sequences: &[Vec<u32>]) -> Vec<Result<Vec<f32>, String>> {
-        let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-        let batches = self.micro_batches(&lengths);
-        // Texts side by side where there are enough for all threads, else all threads on each text.
-        let side_by_side = batches.len() >= self.team.threads();
-        let (outer, inner) = if side_by_side { (&self.team, &self.alone) } else { (&self.alone, &self.team) };
-        let run = |batch: &[usize]| self.run(inner, batch, sequences);
-        let mut results = vec![Err("the text was not computed".to_owned()); sequences.len()];
-        for (job, result) in workers::settle(&batches, outer, run, |panic| Err(panic.to_owned())) {
-            results[job] = result;
-        }
-        // A larger call may be missing the threads that this one took.
-        self.team.invite();
-        results
-    }
-
-    /// One micro-batch through the network, on `team`: the rows of each of its sequences.
-    fn run(&self, team: &Team, batch: &[usize], sequences: &[Vec<u32>]) -> Vec<Result<Vec<f32>, String>> {
-        let mut workspace = self.take_workspace();
-        let packed: Batch = batch.iter().map(|&job| sequences[job].as_slice()).collect();
-        let rows = self.encoder.forward(team, &packed, self.pooling, &mut workspace);
-        self.keep_workspace(workspace);
-        let mut rest = rows.as_slice();
-        let one = |&job: &usize| {
-            let width = self.pooling.rows(sequences[job].len()) * self.encoder.output_dim();
-            let (own, others) = rest.split_at(width);
-            rest = others;
-            Ok(own.to_vec())
-        };
-        batch.iter().map(one).collect()
-    }
-
-    fn take_workspace(&self) -> Workspace {
-        let mut free = self.workspaces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        free.pop().unwrap_or_default()
-    }
-
-    /// Keeps scratch for the next call, as much as can be in use at once but for rare moments.
-    fn keep_workspace(&self, workspace: Workspace) {
-        let mut free = self.workspaces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if free.len() <= self.team.threads() {
-            free.push(workspace);
-        }
+    /// The pooled rows of token sequences, in their order; for one that failed, why.
+    fn compute(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
+        let tokens: usize = sequences.iter().map(Vec::len).sum();
+        let small = tokens <= self.engine.chooser.most_tokens();
+        let by_size = if small { Priority::Interactive } else { Priority::Batch };
+        let priority = schedule.priority.unwrap_or(by_size);
+        let Schedule { deadline, cancellation, .. } = schedule.clone();
+        self.pool.run(Call::new(self.engine.clone(), sequences, priority, deadline, cancellation))
     }
 
     /// The model: its description and tokenizer.
@@ -293,33 +244,34 @@ impl Embedder {
 
     /// The network, for those who measure it or run batches of ids themselves.
     pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+        self.engine.encoder()
     }
 
     /// Which texts of a call are computed together: indices of texts that have these lengths in tokens, every one
     /// once, those of a micro-batch side by side.
     pub fn micro_batches(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
-        plan(lengths, self.team.threads())
+        let chooser = &self.engine.chooser;
+        plan(lengths, chooser.choose(&Work::of(lengths)).shape.workers, chooser.most_tokens())
     }
 
     /// Values of a whole vector.
     pub fn dimensions(&self) -> usize {
-        self.encoder.output_dim()
+        self.engine.encoder().output_dim()
     }
 
     /// How rows become a vector.
     pub fn pooling(&self) -> Pooling {
-        self.pooling
+        self.engine.pooling
     }
 
     /// How workers and threads are chosen.
     pub fn tuning(&self) -> Tuning {
-        *self.tuning.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.engine.chooser.tuning()
     }
 
     /// Changes how workers and threads are chosen, from the next call on. Vectors stay the same to the bit.
     pub fn set_tuning(&self, tuning: Tuning) {
-        *self.tuning.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = tuning;
+        self.engine.chooser.set_tuning(tuning);
     }
 
     /// Threads that work on a call.
@@ -329,13 +281,13 @@ impl Embedder {
 
     /// Bytes of memory that the packed weights take.
     pub fn packed_bytes(&self) -> usize {
-        self.encoder.packed_bytes()
+        self.engine.encoder().packed_bytes()
     }
 
     /// What a user should hear before trusting the vectors.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.model.warnings();
-        let unread = self.encoder.unread_tensors();
+        let unread = self.engine.encoder().unread_tensors();
         if !unread.is_empty() {
             let shown = unread.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more = if unread.len() > 5 { ", ..." } else { "" };
@@ -366,7 +318,30 @@ impl Embedder {
             weight_hash::weights(self.model.gguf(), self.model.files(), self.cache.as_deref())
         });
         let tokenizer = *self.tokenizer.get_or_init(|| fingerprint::tokenizer(self.model.gguf().metadata()));
-        fingerprint::of(&self.model, self.pooling, weights, tokenizer, input, options)
+        fingerprint::of(&self.model, self.engine.pooling, weights, tokenizer, input, options)
+    }
+}
+
+impl Schedule {
+    /// Whether the call may go on.
+    fn check(&self) -> Result<(), Error> {
+        if self.cancellation.as_ref().is_some_and(CancellationToken::is_cancelled) {
+            return Err(failed(Failure::Cancelled));
+        }
+        match self.deadline {
+            Some(deadline) if deadline <= Instant::now() => Err(failed(Failure::Late)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failed(failure: Failure) -> Error {
+    match failure {
+        Failure::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
+        Failure::Late => {
+            Error::new(ErrorKind::DeadlineExceeded, "the deadline passed before the text was computed")
+        }
+        Failure::Panicked(panic) => internal(&panic),
     }
 }
 

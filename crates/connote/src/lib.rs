@@ -35,23 +35,29 @@
 //! - NUL and other control characters are text like any other: what they become is the tokenizer's matter.
 #![forbid(unsafe_code)]
 
+mod call;
+mod crews;
+mod each;
 mod embedder;
 mod embedding;
+mod engine;
 mod error;
 mod fingerprint;
-mod gate;
-mod joint;
+mod group;
 mod known;
 mod model;
+mod order;
 mod plan;
+mod pool;
 mod prepare;
+mod queue;
 mod request;
 mod schedule;
 mod similarity;
 mod task;
+mod task_run;
 mod tuning;
 mod weight_hash;
-mod workers;
 
 pub use embedder::{Builder, Embedder};
 pub use embedding::Embedding;

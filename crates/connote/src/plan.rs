@@ -3,25 +3,25 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Tokens a micro-batch should have at most: enough rows to reuse a weight that was fetched, and as many as
-/// still fit the cache. A text that is longer is a micro-batch of its own.
+/// Tokens a micro-batch should have at most unless a tuning says otherwise: enough rows to reuse a weight that was
+/// fetched, and as many as still fit the cache. A text that is longer is a micro-batch of its own.
 pub(crate) const MOST_TOKENS: usize = 512;
 
 /// Tokens below which a micro-batch is not split for the sake of another worker: its weights come from memory
 /// once for all its rows.
 const LEAST_TOKENS: usize = 64;
 
-/// Cuts jobs into micro-batches for `workers` workers: a pure function of their lengths.
+/// Cuts jobs into micro-batches of at most `most_tokens` for `workers` workers: a pure function of their lengths.
 ///
 /// The result holds every index once, and no batch is empty. As many batches as the tokens ask for, rounded up
 /// to a multiple of the workers where there is work for all, and filled alike: the longest job that is left
 /// goes to the batch that has least. So workers that claim batches one by one finish close together. Nothing is
 /// padded, so mixing lengths costs nothing; and a text's bits do not depend on its batch.
-pub(crate) fn plan(lengths: &[usize], workers: usize) -> Vec<Vec<usize>> {
+pub(crate) fn plan(lengths: &[usize], workers: usize, most_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&job| Reverse(lengths[job]));
     let total: usize = lengths.iter().sum();
-    let wanted = total.div_ceil(MOST_TOKENS).next_multiple_of(workers.max(1));
+    let wanted = total.div_ceil(most_tokens).next_multiple_of(workers.max(1));
     let count = wanted.min(total / LEAST_TOKENS).clamp(1, lengths.len().max(1));
     // The batch with least is on top; of equals the first.
     let mut batches: BinaryHeap<Reverse<(usize, usize, Vec<usize>)>> =
@@ -29,7 +29,7 @@ pub(crate) fn plan(lengths: &[usize], workers: usize) -> Vec<Vec<usize>> {
     for job in order {
         let Some(mut least) = batches.peek_mut() else { break };
         let Reverse((tokens, _, jobs)) = &mut *least;
-        if jobs.is_empty() || *tokens + lengths[job] <= MOST_TOKENS {
+        if jobs.is_empty() || *tokens + lengths[job] <= most_tokens {
             *tokens += lengths[job];
             jobs.push(job);
         } else {
@@ -58,7 +58,7 @@ mod tests {
             lengths in prop::collection::vec(1usize..700, 0..200),
             workers in 1usize..20,
         ) {
-            let batches = plan(&lengths, workers);
+            let batches = plan(&lengths, workers, MOST_TOKENS);
             let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
@@ -73,7 +73,7 @@ mod tests {
             lengths in prop::collection::vec(1usize..60, 40..300),
             workers in 2usize..6,
         ) {
-            let batches = plan(&lengths, workers);
+            let batches = plan(&lengths, workers, MOST_TOKENS);
             let total: usize = lengths.iter().sum();
             // Batches are claimed in order, by whoever is free.
             let mut busy = vec![0; workers];
@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn small_calls_are_one_batch_and_large_ones_a_multiple_of_the_workers() {
-        assert_eq!(plan(&[11], 2), [[0]]);
-        assert_eq!(plan(&[11, 12], 2), [[1, 0]]);
-        assert_eq!(plan(&[12; 96], 2).len(), 4);
-        assert_eq!(plan(&[55; 96], 2).len(), 12);
-        assert_eq!(plan(&[412; 16], 2).len(), 16);
-        assert_eq!(plan(&[412], 8), [[0]]);
-        assert!(plan(&[], 2).is_empty());
+        assert_eq!(plan(&[11], 2, MOST_TOKENS), [[0]]);
+        assert_eq!(plan(&[11, 12], 2, MOST_TOKENS), [[1, 0]]);
+        assert_eq!(plan(&[12; 96], 2, MOST_TOKENS).len(), 4);
+        assert_eq!(plan(&[55; 96], 2, MOST_TOKENS).len(), 12);
+        assert_eq!(plan(&[412; 16], 2, MOST_TOKENS).len(), 16);
+        assert_eq!(plan(&[412], 8, MOST_TOKENS), [[0]]);
+        assert!(plan(&[], 2, MOST_TOKENS).is_empty());
     }
 }

@@ -146,7 +146,9 @@ mod tests {
         let heard = Arc::new(AtomicUsize::new(0));
         let ear = |heard: &Arc<AtomicUsize>| {
             let heard = heard.clone();
-            move || drop(heard.fetch_add(1, Ordering::Relaxed))
+            move || {
+                heard.fetch_add(1, Ordering::Relaxed);
+            }
         };
         drop(token.listen(ear(&heard)));
         let _listening = token.listen(ear(&heard));

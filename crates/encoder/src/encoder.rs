@@ -111,6 +111,25 @@ impl Encoder {
         pooling: Pooling,
         workspace: &mut Workspace,
     ) -> Vec<f32> {
+        match self.forward_while(team, batch, pooling, workspace, &mut || true) {
+            Some(vectors) => vectors,
+            None => unreachable!("a pass ended that nobody ended"),
+        }
+    }
+
+    /// As [`forward`](Self::forward), asking before each half of a layer whether to go on; `None` once that says no.
+    /// The caller may take its time to answer: nothing runs meanwhile, and the team is free.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn forward_while(
+        &self,
+        team: &Team,
+        batch: &Batch,
+        pooling: Pooling,
+        workspace: &mut Workspace,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Option<Vec<f32>> {
         let _awake = (team.threads() > 1).then(|| team.pass());
         let on = Compute { kernels: self.kernels, team };
         let dim = self.config.dim;
@@ -128,12 +147,18 @@ impl Encoder {
         for (index, (layer, weights)) in self.config.layers.iter().zip(layers).enumerate() {
             let block = Block { on, config: &self.config, layer, weights };
             let next = layers.get(index + 1);
+            if !go_on() {
+                return None;
+            }
             match pooling.only_row().filter(|_| next.is_none()) {
                 None => block.attention(&runs, workspace),
                 Some(row) => {
                     block.attention_of_one_each(&Runs::one_each(batch.sequences(), row), workspace);
                     rows = batch.len();
                 }
+            }
+            if !go_on() {
+                return None;
             }
             block.feed_forward(rows, workspace);
             let leaving = &weights.feed_forward_norms;
@@ -159,7 +184,7 @@ impl Encoder {
         }
         let vectors = self.project(on, pooled, workspace);
         workspace.profile.lap(Work::Pooling);
-        vectors
+        Some(vectors)
     }
 
     /// Embedding rows: token, position, type, scale, norm.

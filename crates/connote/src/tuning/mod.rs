@@ -2,6 +2,8 @@
 
 mod settings;
 mod shape;
+mod stub;
 
 pub use settings::{Parallelism, Policy, Preset, Tuning};
 pub use shape::Shape;
+pub(crate) use stub::*;

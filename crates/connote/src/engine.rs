@@ -1,0 +1,88 @@
+//! A model ready to run, with scratch for each worker: no queue, no clock.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use encoder::{Batch, Encoder, Pooling, Workspace};
+use threads::Team;
+
+use crate::tuning::Chooser;
+
+/// The network, shared by all workers, and what each of them borrows.
+pub(crate) struct Engine {
+    /// One copy of the weights, or one a NUMA node.
+    encoders: Vec<Encoder>,
+    pub(crate) pooling: Pooling,
+    pub(crate) chooser: Chooser,
+    /// CPUs it may keep busy.
+    pub(crate) cpus: usize,
+    /// CPUs it keeps busy; the pool counts.
+    busy: AtomicUsize,
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+impl Engine {
+    /// `encoders` has at least one.
+    pub(crate) fn new(encoders: Vec<Encoder>, pooling: Pooling, chooser: Chooser, cpus: usize) -> Self {
+        assert!(!encoders.is_empty(), "an engine needs a network");
+        Self { encoders, pooling, chooser, cpus, busy: AtomicUsize::new(0), workspaces: Mutex::default() }
+    }
+
+    /// The network, for what does not compute on one node in particular.
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoders[0]
+    }
+
+    /// Copies of the weights.
+    pub(crate) fn copies(&self) -> usize {
+        self.encoders.len()
+    }
+
+    /// The rows of each sequence, computed on the team by the copy of `node`; `None` once `go_on` says no.
+    ///
+    /// # Panics
+    /// If the network does. Scratch is dropped then.
+    pub(crate) fn run<'a>(
+        &self,
+        node: usize,
+        team: &Team,
+        sequences: impl IntoIterator<Item = &'a [u32]>,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Option<Vec<Vec<f32>>> {
+        let batch: Batch = sequences.into_iter().collect();
+        let encoder = &self.encoders[node % self.encoders.len()];
+        let mut workspace = self.workspaces().pop().unwrap_or_default();
+        let rows = encoder.forward_while(team, &batch, self.pooling, &mut workspace, go_on);
+        let mut workspaces = self.workspaces();
+        // As many as can be in use at once but for rare moments: one a CPU, and one for work that overtakes.
+        if workspaces.len() <= self.cpus {
+            workspaces.push(workspace);
+        }
+        drop(workspaces);
+        let rows = rows?;
+        let mut rest = rows.as_slice();
+        let one = |sequence: std::ops::Range<usize>| {
+            let (own, others) = rest.split_at(self.pooling.rows(sequence.len()) * encoder.output_dim());
+            rest = others;
+            own.to_vec()
+        };
+        Some(batch.sequences().map(one).collect())
+    }
+
+    /// CPUs that the pool has given it.
+    pub(crate) fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn occupy(&self, cpus: usize) {
+        self.busy.fetch_add(cpus, Ordering::Relaxed);
+    }
+
+    pub(crate) fn release(&self, cpus: usize) {
+        self.busy.fetch_sub(cpus, Ordering::Relaxed);
+    }
+
+    fn workspaces(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,293 @@
+//! The pool: calls of all threads meet here, and workers take micro-batches from them.
+//!
+//! A worker is a thread that computes a micro-batch, alone or with a team. The caller of a call is one where it can be,
+//! so that a single text costs no change of threads; the pool's own threads do the rest, and sleep when there is none.
+//! Never more CPUs are kept busy than the budget of the process has, unless a shape asks for more by number.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Instant;
+
+use threads::{Budget, CpuSet, Topology, pin_current_thread};
+
+use crate::call::{Answer, Call};
+use crate::crews::Crews;
+use crate::group::Group;
+use crate::queue::{Queue, Task, Wanted};
+use crate::schedule::Priority;
+use crate::task_run;
+
+/// Tokens up to which the caller of a call that can end early computes it: half a layer of them takes a few
+/// milliseconds, which is when it looks whether it has ended.
+const CALLER_TOKENS: usize = 128;
+
+/// Workers over all calls of a process.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    /// After a fork(2) the child has the pool, but not its threads.
+    process: u32,
+}
+
+/// CPUs of a NUMA node, or of the whole machine.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    /// Where its workers run; `None` for wherever the system puts them.
+    pub(crate) cpus: Option<CpuSet>,
+    /// CPUs it keeps busy; `None` for as many as the budget has.
+    pub(crate) size: Option<usize>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) crews: Crews,
+    pub(crate) places: Vec<Place>,
+    state: Mutex<State>,
+    /// To join them at the end.
+    handles: Mutex<Vec<JoinHandle<()>>>,
+    /// Pieces of interactive work that could begin, for workers on batch work to look at without the lock.
+    overtakers: AtomicUsize,
+}
+
+struct State {
+    queue: Queue,
+    /// Threads that sleep, by place.
+    idle: Vec<Vec<Thread>>,
+    /// Threads there are, by place.
+    threads: Vec<usize>,
+    stop: bool,
+}
+
+impl Pool {
+    /// The pool of this process.
+    pub(crate) fn process() -> &'static Arc<Self> {
+        static PROCESS: OnceLock<Arc<Pool>> = OnceLock::new();
+        PROCESS.get_or_init(|| Arc::new(Self::new(Budget::process(), places(&Topology::detect()))))
+    }
+
+    /// A pool of its own. At least one place.
+    pub(crate) fn new(budget: Arc<Budget>, places: Vec<Place>) -> Self {
+        let state = State {
+            queue: Queue::new(places.len()),
+            idle: vec![Vec::new(); places.len()],
+            threads: vec![0; places.len()],
+            stop: false,
+        };
+        let shared = Shared {
+            budget,
+            crews: Crews::default(),
+            places,
+            state: Mutex::new(state),
+            handles: Mutex::default(),
+            overtakers: AtomicUsize::new(0),
+        };
+        Self { shared: Arc::new(shared), process: std::process::id() }
+    }
+
+    /// Where workers run.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.shared.places
+    }
+
+    /// The answers of a call, in the order of its sequences. Returns early where the call ends early.
+    pub(crate) fn run(&self, call: Call) -> Vec<Answer> {
+        if call.sequences.is_empty() {
+            return Vec::new();
+        }
+        let call = Arc::new(call);
+        if self.process != std::process::id() {
+            task_run::alone(&call);
+            return call.wait();
+        }
+        let tokens = call.tokens();
+        let small = tokens <= call.engine.chooser.most_tokens();
+        // Outside the lock: a large call takes a while to plan.
+        let group = if small { None } else { Group::new(vec![call.clone()]) };
+        let mut state = self.shared.state();
+        match group {
+            Some((group, batches)) => state.queue.push_group(group, batches),
+            None => state.queue.push_small(call.clone()),
+        }
+        // It must not be at other calls' work, or in the middle of its own, when its call ends.
+        let quick = call.priority == Priority::Interactive && tokens <= CALLER_TOKENS;
+        if self.shared.places.len() == 1 && (quick || !call.can_end_early()) {
+            while let Some(task) = state.queue.pick(&self.shared, 0, Wanted::Of(&call)) {
+                self.shared.call_up(&mut state);
+                drop(state);
+                self.shared.perform(&task);
+                state = self.shared.state();
+                state.queue.finish(&task);
+            }
+        }
+        let helped = self.shared.call_up(&mut state);
+        drop(state);
+        if !helped {
+            self.wait_without_threads(&call);
+        }
+        call.wait()
+    }
+
+    /// Where the system starts no thread, a caller does what there is to do until its call is answered.
+    fn wait_without_threads(&self, call: &Arc<Call>) {
+        while !call.is_answered() && !call.is_over() {
+            let mut state = self.shared.state();
+            match state.queue.pick(&self.shared, 0, Wanted::Any) {
+                Some(task) => {
+                    drop(state);
+                    self.shared.perform(&task);
+                    self.shared.state().queue.finish(&task);
+                }
+                None => {
+                    drop(state);
+                    thread::sleep(std::time::Duration::from_millis(1));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let threads =
+            std::mem::take(&mut *self.shared.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.process != std::process::id() {
+            // A forked child: there is nobody to join.
+            threads.into_iter().for_each(std::mem::forget);
+            return;
+        }
+        let mut state = self.shared.state();
+        state.stop = true;
+        state.idle.iter_mut().flat_map(std::mem::take).for_each(|thread| thread.unpark());
+        drop(state);
+        for thread in threads {
+            // A worker catches what its work throws; it has nothing to say here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// CPUs that a place keeps busy.
+    pub(crate) fn size(&self, place: usize) -> usize {
+        self.places[place].size.unwrap_or_else(|| self.budget.cpus())
+    }
+
+    /// Wakes or starts threads for what could begin now. Whether there are any threads that will come.
+    fn call_up(self: &Arc<Self>, state: &mut State) -> bool {
+        self.note(state);
+        for place in 0..self.places.len() {
+            let wanted = state.queue.could_begin(self, place);
+            for _ in 0..wanted {
+                match state.idle[place].pop() {
+                    Some(thread) => thread.unpark(),
+                    None if state.threads[place] < self.most_threads(place, &state.queue) => {
+                        if !self.start(state, place) {
+                            break;
+                        }
+                    }
+                    None => break,
+                }
+            }
+        }
+        // Without any work left nobody needs to come.
+        state.threads.iter().any(|&threads| threads > 0) || state.queue.is_empty()
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, place: usize) -> bool {
+        let shared = self.clone();
+        let name = format!("connote-w{}", state.threads.iter().sum::<usize>() + 1);
+        match thread::Builder::new().name(name).spawn(move || shared.serve(place)) {
+            Ok(thread) => {
+                state.threads[place] += 1;
+                self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn most_threads(&self, place: usize, queue: &Queue) -> usize {
+        self.size(place).max(queue.most_workers().div_ceil(self.places.len())).min(threads::MAX_THREADS)
+    }
+
+    /// Interactive work that could begin overtakes: what workers on batch work ask for between half layers.
+    pub(crate) fn has_overtakers(&self) -> bool {
+        self.overtakers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Runs interactive work that waits, on the thread and the team of batch work that pauses meanwhile; at most for the
+    /// time given, and as long as there is any.
+    pub(crate) fn overtake(&self, place: usize, team: &threads::Team, until: Instant) {
+        while Instant::now() < until {
+            let mut state = self.state();
+            let task = state.queue.pick(self, place, Wanted::Overtaking(team.threads()));
+            self.note(&state);
+            drop(state);
+            let Some(task) = task else { return };
+            task_run::run(self, &task, team);
+            let mut state = self.state();
+            state.queue.finish(&task);
+            self.note(&state);
+        }
+    }
+
+    /// A task from beginning to end, on this thread.
+    fn perform(&self, task: &Task) {
+        let _seat = self.budget.occupy();
+        let cpus = self.places[task.place].cpus.as_ref();
+        let crew = self.crews.lend(task.place, cpus, task.threads, &self.budget);
+        task_run::run(self, task, &crew);
+    }
+
+    /// A thread's life.
+    fn serve(self: &Arc<Self>, place: usize) {
+        if let Some(cpus) = &self.places[place].cpus {
+            // Where the system does not pin, it runs where it may.
+            let _ = pin_current_thread(cpus);
+        }
+        let mut state = self.state();
+        while !state.stop {
+            match state.queue.pick(self, place, Wanted::Any) {
+                Some(task) => {
+                    // There may be more than one can do.
+                    self.call_up(&mut state);
+                    drop(state);
+                    self.perform(&task);
+                    state = self.state();
+                    state.queue.finish(&task);
+                }
+                None => {
+                    self.note(&state);
+                    let me = thread::current();
+                    state.idle[place].push(me.clone());
+                    // Whoever wakes it takes it from the list.
+                    while !state.stop && state.idle[place].iter().any(|idle| idle.id() == me.id()) {
+                        drop(state);
+                        thread::park();
+                        state = self.state();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells workers on batch work what waits.
+    fn note(&self, state: &State) {
+        self.overtakers.store(state.queue.overtakers(), Ordering::Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where workers run on a machine: a place a NUMA node, each with its cores; one place without pinning where there is but
+/// one node, or where CONNOTE_NUMA is `off`.
+pub(crate) fn places(topology: &Topology) -> Vec<Place> {
+    let off = std::env::var("CONNOTE_NUMA").is_ok_and(|value| value.eq_ignore_ascii_case("off"));
+    if off || topology.nodes().len() < 2 {
+        return vec![Place { cpus: None, size: None }];
+    }
+    let place = |node: &threads::Node| Place { cpus: Some(node.cpus.clone()), size: Some(node.cores) };
+    topology.nodes().iter().map(place).collect()
+}

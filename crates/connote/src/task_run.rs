@@ -1,0 +1,81 @@
+//! A micro-batch at work: between half layers it gives way or ends, and a panic costs one sequence.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use threads::Team;
+
+use crate::call::{Call, Failure};
+use crate::group::Group;
+use crate::order::AGES_AFTER;
+use crate::pool::Shared;
+use crate::queue::Task;
+use crate::schedule::Priority;
+
+/// Runs a task on the team, and answers its jobs; those that nobody wants any more stay unanswered.
+pub(crate) fn run(shared: &Shared, task: &Task, team: &Team) {
+    let group = &*task.group;
+    let overtakable = group.priority() == Priority::Batch && !task.overtakes;
+    let mut overtaken = Duration::ZERO;
+    settle(group, &task.batch, task.place, team, &mut |jobs| {
+        if !jobs.iter().any(|&job| group.is_wanted(job)) {
+            return false;
+        }
+        // What was overtaken for long is not overtaken further.
+        if overtakable && shared.has_overtakers() && overtaken < AGES_AFTER {
+            let begin = Instant::now();
+            shared.overtake(task.place, team, begin + (AGES_AFTER - overtaken));
+            overtaken += begin.elapsed();
+        }
+        true
+    });
+}
+
+/// Answers a call on this thread, without the pool.
+pub(crate) fn alone(call: &Arc<Call>) {
+    let Some((group, batches)) = Group::new(vec![call.clone()]) else { return };
+    let team = Team::new(1);
+    for batch in batches {
+        settle(&group, &batch, 0, &team, &mut |jobs| jobs.iter().any(|&job| group.is_wanted(job)));
+    }
+}
+
+/// Computes and answers jobs together; if that panics, one by one, so that only the job at fault is answered with the panic.
+/// `go_on`, asked with the jobs at hand, ends them.
+fn settle(group: &Group, jobs: &[usize], node: usize, team: &Team, go_on: &mut dyn FnMut(&[usize]) -> bool) {
+    let Err(panic) = attempt(group, jobs, node, team, go_on) else { return };
+    if let &[job] = jobs {
+        group.answer(job, Err(Failure::Panicked(panic)));
+        return;
+    }
+    for &job in jobs {
+        if let Err(panic) = attempt(group, &[job], node, team, go_on) {
+            group.answer(job, Err(Failure::Panicked(panic)));
+        }
+    }
+}
+
+/// Computes jobs together and answers them; or the message of the panic that came of it.
+fn attempt(
+    group: &Group,
+    jobs: &[usize],
+    node: usize,
+    team: &Team,
+    go_on: &mut dyn FnMut(&[usize]) -> bool,
+) -> Result<(), String> {
+    let ids = jobs.iter().map(|&job| group.ids(job));
+    // Nothing the work touches outlives a panic half-written: its scratch is dropped with it.
+    let work = AssertUnwindSafe(|| group.engine().run(node, team, ids, &mut || go_on(jobs)));
+    let rows = catch_unwind(work).map_err(|panic| message(&*panic))?;
+    for (&job, rows) in jobs.iter().zip(rows.into_iter().flatten()) {
+        group.answer(job, Ok(rows));
+    }
+    Ok(())
+}
+
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
+}
