@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use threads::Team;
 
-use crate::task_run::message;
+use crate::pool::message;
 
 /// `work` on every item, by the team's threads, which claim items in order. The results are in the items'
 /// order; an item whose work panicked gives the panic's message.

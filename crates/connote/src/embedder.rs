@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use encoder::{Encoder, Pooling};
 use kernels::{Kernels, Level};
-use threads::{Budget, Team};
+use threads::{Budget, Pinning, Team, TeamOptions};
 
-use crate::call::{Answer, Call, Failure};
 use crate::embedding::{Embedding, finish};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::explain::Explanation;
 use crate::fingerprint::{self, Fingerprint};
 use crate::model::Model;
 use crate::plan::plan;
-use crate::pool::Pool;
+use crate::pool::{Answer, Call, Failure, Place, Pool};
 use crate::prepare::Prepared;
 use crate::request::{Input, Options, Request};
 use crate::schedule::{CancellationToken, Priority, Schedule};
@@ -55,6 +55,7 @@ pub struct Builder {
     level: Option<Level>,
     cache: Option<PathBuf>,
     tuning: Tuning,
+    weights_per_node: bool,
 }
 
 impl Builder {
@@ -81,6 +82,13 @@ impl Builder {
     /// How workers and threads are chosen. Default: by itself, from the work, the machine and what is observed.
     pub fn tuning(mut self, tuning: Tuning) -> Self {
         self.tuning = tuning;
+        self
+    }
+
+    /// On a machine of several NUMA nodes: a copy of the weights on each, read by its own workers, instead of one that all
+    /// nodes share. Costs its memory once a node. Nothing changes where there is one node.
+    pub fn weights_per_node(mut self, each: bool) -> Self {
+        self.weights_per_node = each;
         self
     }
 
@@ -114,7 +122,10 @@ impl Builder {
             Budget::process().set_cpus(threads);
         }
         let team = Team::new(threads);
-        let encoder = Encoder::load(model.gguf(), kernels, &team)?;
+        let pool = Pool::process().clone();
+        let nodes = if self.weights_per_node { pool.places() } else { &pool.places()[..1] };
+        let encoders = load_on(nodes, model.gguf(), kernels, &team)?;
+        let encoder = &encoders[0];
         let (words, rows) = (model.tokenizer().vocab_size(), encoder.vocabulary());
         if words > rows {
             let message = format!(
@@ -127,14 +138,40 @@ impl Builder {
         let chooser = Chooser::new(threads, self.tuning, cost);
         Ok(Embedder {
             model,
-            engine: Arc::new(Engine::new(vec![encoder], pooling, chooser, threads)),
-            pool: Pool::process().clone(),
+            engine: Arc::new(Engine::new(encoders, pooling, chooser, threads)),
+            pool,
             team,
             cache: self.cache.or_else(weight_hash::default_cache),
             weights: OnceLock::new(),
             tokenizer: OnceLock::new(),
         })
     }
+}
+
+/// A copy of the weights for each place; memory is placed where the thread runs that writes it first.
+fn load_on(
+    places: &[Place],
+    gguf: &gguf::Gguf,
+    kernels: &'static Kernels,
+    team: &Team,
+) -> Result<Vec<Encoder>, encoder::Error> {
+    let load = |place: &Place| {
+        let Some(cpus) = place.cpus.as_ref().filter(|_| places.len() > 1) else {
+            return Encoder::load(gguf, kernels, team);
+        };
+        let here = TeamOptions { threads: cpus.len(), budget: None, pinning: Pinning::Within(cpus.clone()) };
+        let load = || {
+            // Where the system does not pin, the copy lies anywhere, and is right.
+            let _ = threads::pin_current_thread(cpus);
+            let team = Team::with(here).unwrap_or_else(|_| Team::new(1));
+            Encoder::load(gguf, kernels, &team)
+        };
+        std::thread::scope(|scope| {
+            // A thread of its own, so that this one's affinity stays.
+            scope.spawn(load).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    };
+    places.iter().map(load).collect()
 }
 
 impl Embedder {
@@ -264,6 +301,11 @@ impl Embedder {
         self.engine.pooling
     }
 
+    /// How a call of texts with these lengths in tokens would be computed, and why.
+    pub fn explain(&self, lengths: &[usize]) -> Explanation {
+        Explanation::of(&self.engine, &self.pool, lengths)
+    }
+
     /// How workers and threads are chosen.
     pub fn tuning(&self) -> Tuning {
         self.engine.chooser.tuning()
@@ -281,7 +323,7 @@ impl Embedder {
 
     /// Bytes of memory that the packed weights take.
     pub fn packed_bytes(&self) -> usize {
-        self.engine.encoder().packed_bytes()
+        self.engine.encoder().packed_bytes() * self.engine.copies()
     }
 
     /// What a user should hear before trusting the vectors.

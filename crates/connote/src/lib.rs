@@ -35,27 +35,22 @@
 //! - NUL and other control characters are text like any other: what they become is the tokenizer's matter.
 #![forbid(unsafe_code)]
 
-mod call;
-mod crews;
 mod each;
 mod embedder;
 mod embedding;
 mod engine;
 mod error;
+mod explain;
 mod fingerprint;
-mod group;
 mod known;
 mod model;
-mod order;
 mod plan;
 mod pool;
 mod prepare;
-mod queue;
 mod request;
 mod schedule;
 mod similarity;
 mod task;
-mod task_run;
 mod tuning;
 mod weight_hash;
 
@@ -63,6 +58,7 @@ pub use embedder::{Builder, Embedder};
 pub use embedding::Embedding;
 pub use encoder::Pooling;
 pub use error::{Error, ErrorKind};
+pub use explain::Explanation;
 pub use fingerprint::Fingerprint;
 pub use kernels::Level;
 pub use known::{KNOWN_MODELS, KnownModel, PromptTemplate};

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::call::Call;
-use crate::group::Group;
-use crate::order::{self, Waiting};
-use crate::pool::Shared;
+use super::Shared;
+use super::call::Call;
+use super::group::Group;
+use super::order::{self, Waiting};
 use crate::schedule::Priority;
 use crate::tuning::Preset;
 

@@ -4,6 +4,15 @@
 //! so that a single text costs no change of threads; the pool's own threads do the rest, and sleep when there is none.
 //! Never more CPUs are kept busy than the budget of the process has, unless a shape asks for more by number.
 
+mod call;
+mod crews;
+mod group;
+mod order;
+mod queue;
+mod run;
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
@@ -11,12 +20,13 @@ use std::time::Instant;
 
 use threads::{Budget, CpuSet, Topology, pin_current_thread};
 
-use crate::call::{Answer, Call};
-use crate::crews::Crews;
-use crate::group::Group;
-use crate::queue::{Queue, Task, Wanted};
+use self::crews::Crews;
+use self::group::Group;
+use self::queue::{Queue, Task, Wanted};
 use crate::schedule::Priority;
-use crate::task_run;
+
+pub(crate) use self::call::{Answer, Call, Failure};
+pub(crate) use self::run::message;
 
 /// Tokens up to which the caller of a call that can end early computes it: half a layer of them takes a few
 /// milliseconds, which is when it looks whether it has ended.
@@ -96,7 +106,7 @@ impl Pool {
         }
         let call = Arc::new(call);
         if self.process != std::process::id() {
-            task_run::alone(&call);
+            run::alone(&call);
             return call.wait();
         }
         let tokens = call.tokens();
@@ -224,7 +234,7 @@ impl Shared {
             self.note(&state);
             drop(state);
             let Some(task) = task else { return };
-            task_run::run(self, &task, team);
+            run::run(self, &task, team);
             let mut state = self.state();
             state.queue.finish(&task);
             self.note(&state);
@@ -236,7 +246,7 @@ impl Shared {
         let _seat = self.budget.occupy();
         let cpus = self.places[task.place].cpus.as_ref();
         let crew = self.crews.lend(task.place, cpus, task.threads, &self.budget);
-        task_run::run(self, task, &crew);
+        run::run(self, task, &crew);
     }
 
     /// A thread's life.

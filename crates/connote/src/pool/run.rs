@@ -7,19 +7,25 @@ use std::time::{Duration, Instant};
 
 use threads::Team;
 
-use crate::call::{Call, Failure};
-use crate::group::Group;
-use crate::order::AGES_AFTER;
-use crate::pool::Shared;
-use crate::queue::Task;
+use super::Shared;
+use super::call::{Call, Failure};
+use super::group::Group;
+use super::order::AGES_AFTER;
+use super::queue::Task;
 use crate::schedule::Priority;
 
 /// Runs a task on the team, and answers its jobs; those that nobody wants any more stay unanswered.
 pub(crate) fn run(shared: &Shared, task: &Task, team: &Team) {
+    run_asking(shared, task, team, &mut |_| {});
+}
+
+/// As [`run`], telling `looks` of every look between half layers.
+pub(crate) fn run_asking(shared: &Shared, task: &Task, team: &Team, looks: &mut dyn FnMut(&[usize])) {
     let group = &*task.group;
     let overtakable = group.priority() == Priority::Batch && !task.overtakes;
     let mut overtaken = Duration::ZERO;
     settle(group, &task.batch, task.place, team, &mut |jobs| {
+        looks(jobs);
         if !jobs.iter().any(|&job| group.is_wanted(job)) {
             return false;
         }

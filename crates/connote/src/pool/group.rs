@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::call::{Answer, Call};
+use super::call::{Answer, Call};
 use crate::engine::Engine;
 use crate::plan::plan;
 use crate::schedule::Priority;
