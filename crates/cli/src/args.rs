@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use connote::{Options, Pooling, SpecialTokens, Task, Truncation};
+use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task, Truncation, Tuning};
 
 use crate::bench::BenchCommand;
 
@@ -202,9 +202,33 @@ pub(crate) struct NetworkArgs {
     /// How token rows become a vector: mean, cls, last or none (a vector a token) [default: the model's]
     #[arg(long, value_name = "POOLING")]
     pub(crate) pooling: Option<Pooling>,
-    /// Threads to work with; 0 is as many as this process may use
+    /// CPUs to keep busy; 0 is as many as this process may use
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) tuning: TuningArgs,
+}
+
+/// How workers and threads are chosen.
+#[derive(Debug, Args)]
+pub(crate) struct TuningArgs {
+    /// Who chooses how many texts run side by side and how many threads work on each: adaptive, cost-model, table, or
+    /// WORKERSxTHREADS as in 4x2
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub(crate) policy: Policy,
+    /// The ways to choose among: auto, texts (side by side, a thread each) or matmul (one after another, all threads inside)
+    #[arg(long, value_name = "WAY", default_value_t)]
+    pub(crate) parallelism: Parallelism,
+    /// What the choice is for: balanced, latency (small micro-batches, which give way sooner) or throughput (calls that meet
+    /// run side by side)
+    #[arg(long, value_name = "PRESET", default_value_t)]
+    pub(crate) preset: Preset,
+}
+
+impl TuningArgs {
+    pub(crate) fn tuning(&self) -> Tuning {
+        Tuning::new().policy(self.policy).parallelism(self.parallelism).preset(self.preset)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -229,6 +253,9 @@ pub(crate) struct EmbedArgs {
     /// No progress and no summary on stderr
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Say on stderr what machine was seen, and how the first texts are computed and why
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// How results are written.
@@ -319,6 +346,9 @@ pub(crate) struct ServeArgs {
     /// The port to listen at; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+    /// Say on stderr what machine was seen, and how calls of a few sizes are computed and why
+    #[arg(long)]
+    pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 }

@@ -12,6 +12,7 @@ use crate::input::{Row, RowError, Rows};
 use crate::model;
 use crate::output::{Output, excerpt};
 use crate::progress::Progress;
+use crate::say::say;
 use crate::spaces::Spaces;
 
 /// A line of output. The form is fixed: scripts rely on it.
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
     let mut progress = Progress::new(start.elapsed(), args.text.texts.is_empty(), output.is_terminal());
     // Now, while the model's file is surely there: hashing it later could meet another.
     let mut spaces = if args.quiet { None } else { Some(Spaces::new(&embedder, &options)?) };
-    let mut failed = 0;
+    let (mut failed, mut explain) = (0, args.explain);
     loop {
         let chunk = rows.next_chunk()?;
         if chunk.is_empty() {
@@ -54,6 +55,13 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
         }
         progress.begin();
         let chunk = with_title(chunk, title);
+        if std::mem::take(&mut explain) {
+            let inputs = chunk.iter().filter_map(|row| row.input.as_ref().ok());
+            // One that cannot be prepared is not computed either.
+            let lengths =
+                inputs.filter_map(|input| Some(embedder.model().prepare(input, &options).ok()?.ids.len()));
+            say(format_args!("{}", embedder.explain(&lengths.collect::<Vec<_>>())));
+        }
         let results = embed_rows(&embedder, &options, &chunk)?;
         let mut tokens = 0;
         for (row, result) in chunk.iter().zip(&results) {

@@ -18,7 +18,7 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Model, Failure> {
 
 /// Opens the model and packs its weights; says on stderr what its user should know.
 pub(crate) fn load(args: &ModelArgs, network: &NetworkArgs) -> Result<Embedder, Failure> {
-    let mut builder = Embedder::builder().threads(network.threads);
+    let mut builder = Embedder::builder().threads(network.threads).tuning(network.tuning.tuning());
     if let Some(pooling) = network.pooling {
         builder = builder.pooling(pooling);
     }

@@ -14,6 +14,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     // Now, while the model's file is surely there: hashing it later could meet another.
     let fingerprint = embedder.fingerprint(&Options::new())?;
     let dimensions = embedder.dimensions();
+    if args.explain {
+        // A query, a paragraph, a page, and a request of many.
+        for lengths in [&[12][..], &[64], &[400], &[64; 64]] {
+            say(format_args!("{}\n", embedder.explain(lengths)));
+        }
+    }
     let config = Config { embedder, host: args.host.clone(), port: args.port };
     server::run(config, |event| match event {
         Event::Listening(address) => {

@@ -211,11 +211,14 @@ impl Embedder {
     /// If the options make no sense for this model, or for the first text that fails, with its index.
     /// [`embed_each`](Self::embed_each) keeps the others.
     pub fn embed(&self, request: impl Into<Request>) -> Result<Vec<Embedding>, Error> {
-        self.embed_each(request)?
-            .into_iter()
-            .enumerate()
-            .map(|(index, one)| one.map_err(|e| e.at(index)))
-            .collect()
+        let request = request.into();
+        let prepared = self.prepare(&request)?;
+        // Nothing is computed for a call that cannot succeed.
+        if let Some((index, Err(error))) = prepared.iter().enumerate().find(|(_, one)| one.is_err()) {
+            return Err(error.clone().at(index));
+        }
+        let results = self.finish(&request, prepared)?;
+        results.into_iter().enumerate().map(|(index, one)| one.map_err(|error| error.at(index))).collect()
     }
 
     /// The vector of one text.
@@ -232,33 +235,47 @@ impl Embedder {
     /// # Errors
     /// Only if the options make no sense for this model, whatever the texts.
     pub fn embed_each(&self, request: impl Into<Request>) -> Result<Vec<Result<Embedding, Error>>, Error> {
-        let Request { inputs, options, schedule } = request.into();
-        self.model.check_options(&options)?;
-        let dimensions = self.model.check_dimensions(options.dimensions)?;
+        let request = request.into();
+        let prepared = self.prepare(&request)?;
+        self.finish(&request, prepared)
+    }
+
+    /// The token ids of every text, or why it has none.
+    fn prepare(&self, request: &Request) -> Result<Vec<Result<Prepared, Error>>, Error> {
+        let Request { inputs, options, schedule } = request;
+        self.model.check_options(options)?;
+        self.model.check_dimensions(options.dimensions)?;
         let prepare = |input: &Input| {
             schedule.check()?;
-            self.model.prepare(input, &options)
+            self.model.prepare(input, options)
         };
-        let prepared = each::map(&inputs, &self.team, prepare);
+        let prepared = each::map(inputs, &self.team, prepare).into_iter();
+        Ok(prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic)))).collect())
+    }
 
-        // What cannot be prepared has its error already; the others are computed.
+    /// The embeddings of prepared texts; those that could not be prepared keep their error.
+    fn finish(
+        &self,
+        request: &Request,
+        prepared: Vec<Result<Prepared, Error>>,
+    ) -> Result<Vec<Result<Embedding, Error>>, Error> {
+        let Request { options, schedule, .. } = request;
+        let dimensions = self.model.check_dimensions(options.dimensions)?;
         let mut ids = Vec::with_capacity(prepared.len());
         let mut texts: Vec<Result<(usize, bool), Error>> = Vec::with_capacity(prepared.len());
         for one in prepared {
-            texts.push(one.unwrap_or_else(|panic| Err(internal(&panic))).map(
-                |Prepared { ids: own, truncated }| {
-                    let known = (own.len(), truncated);
-                    ids.push(own);
-                    known
-                },
-            ));
+            texts.push(one.map(|Prepared { ids: own, truncated }| {
+                let known = (own.len(), truncated);
+                ids.push(own);
+                known
+            }));
         }
-        let mut answers = self.compute(ids, &schedule).into_iter();
+        let mut answers = self.compute(ids, schedule).into_iter();
         let finished = texts.into_iter().map(|text| {
             let (tokens, truncated) = text?;
             let answer = answers.next().unwrap_or_else(|| Err(Failure::Panicked("no answer".to_owned())));
             let rows = answer.map_err(failed)?;
-            let vector = finish(&rows, self.dimensions(), dimensions, &options)?;
+            let vector = finish(&rows, self.dimensions(), dimensions, options)?;
             Ok(Embedding { vector, dimensions, tokens, truncated })
         });
         Ok(finished.collect())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connote::{Embedder, Embedding, ErrorKind, Input, Options, Request, Truncation};
+use connote::{CancellationToken, Embedder, Embedding, ErrorKind, Input, Options, Request, Truncation};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -54,7 +54,11 @@ struct Usage {
 }
 
 /// From the body of a request to the body of its answer. Takes as long as the engine does.
-pub(crate) fn embeddings(embedder: &Embedder, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn embeddings(
+    embedder: &Embedder,
+    body: &[u8],
+    token: &CancellationToken,
+) -> Result<Vec<u8>, Refusal> {
     let Asked { texts, encoding, dimensions } = Asked::read(body)?;
     let model = embedder.model();
     // A client of this protocol does not hear that a text was cut, so none is.
@@ -63,7 +67,7 @@ pub(crate) fn embeddings(embedder: &Embedder, body: &[u8]) -> Result<Vec<u8>, Re
         model.check_dimensions(Some(dimensions)).map_err(|error| Refusal::of(&error, "dimensions"))?;
         options = options.dimensions(dimensions);
     }
-    let request = Request::new(&texts).with(options.clone());
+    let request = Request::new(&texts).with(options.clone()).cancellation(token);
     let embeddings = embedder.embed(request).map_err(|error| refused(embedder, &texts, &options, &error))?;
 
     let tokens = embeddings.iter().map(|embedding| embedding.tokens).sum();

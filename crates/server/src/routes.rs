@@ -6,6 +6,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use connote::CancellationToken;
+
 use crate::refusal::Refusal;
 use crate::{Service, body, openai};
 
@@ -31,11 +33,24 @@ async fn health() -> Response {
 
 async fn embeddings(State(service): State<Service>, request: Request) -> Result<Response, Refusal> {
     let body = body::read(request, BODY_LIMIT).await?;
+    // Dropped when the answer is there, or when the client has gone: then nobody needs it.
+    let token = CancellationToken::new();
+    let _waits = CancelOnDrop(token.clone());
     // Reading and writing JSON, too, takes long for many texts; sockets must not wait for it.
-    let answer = tokio::task::spawn_blocking(move || openai::embeddings(&service.embedder, &body)).await;
+    let answer =
+        tokio::task::spawn_blocking(move || openai::embeddings(&service.embedder, &body, &token)).await;
     answer
         .unwrap_or_else(|_| Err(Refusal::fault("the engine failed on this request (please report it)")))
         .map(json)
+}
+
+/// Ends the work of a request that nobody waits for.
+struct CancelOnDrop(CancellationToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 async fn unknown_route(request: Request) -> Refusal {
