@@ -68,7 +68,7 @@ pub use request::{Input, Options, Request, SpecialTokens, Truncation};
 pub use schedule::{CancellationToken, Priority};
 pub use similarity::cosine_similarity;
 pub use task::Task;
-pub use tuning::{Parallelism, Policy, Preset, Shape, Tuning};
+pub use tuning::{Choice, CostModel, Parallelism, Policy, Preset, Shape, Tuning};
 
 /// The rooms below, for those who need more than vectors.
 pub use {encoder, gguf, kernels, threads, tokenizer};

@@ -9,7 +9,7 @@ pub(crate) const MOST_TOKENS: usize = 512;
 
 /// Tokens below which a micro-batch is not split for the sake of another worker: its weights come from memory
 /// once for all its rows.
-const LEAST_TOKENS: usize = 64;
+pub(crate) const LEAST_TOKENS: usize = 64;
 
 /// Cuts jobs into micro-batches of at most `most_tokens` for `workers` workers: a pure function of their lengths.
 ///

@@ -142,7 +142,7 @@ fn read_digest(path: &Path) -> Option<Digest> {
 }
 
 /// Writes a file under another name first, so that a reader never sees half of it.
-fn write_aside(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_aside(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -1,9 +1,27 @@
 //! How many texts side by side, and how many threads inside each: the choice nobody makes for their users.
+#![allow(dead_code, unused_imports)] // until the embedder calls it
 
+mod adaptive;
+pub(crate) mod cache;
+mod calibrate;
+mod candidates;
+mod cell;
+mod choice;
+mod cost;
+mod micro_batches;
 mod settings;
 mod shape;
-mod stub;
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod simulation;
+mod table;
+mod work;
 
+pub(crate) use calibrate::calibrate;
+pub use choice::Choice;
+pub(crate) use choice::Chooser;
+pub use cost::CostModel;
 pub use settings::{Parallelism, Policy, Preset, Tuning};
 pub use shape::Shape;
-pub(crate) use stub::*;
+pub(crate) use work::Work;

@@ -1,0 +1,286 @@
+//! Measuring a machine and model: single passes, on each number of threads and beside each other.
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use encoder::{Batch, Encoder, Pooling, Workspace};
+use threads::Team;
+
+use super::CostModel;
+use super::cost::TOKENS;
+
+/// Rounds over all measurements, if the time suffices: the least of each counts, since what disturbs a pass only ever
+/// makes it longer.
+const ROUNDS: usize = 4;
+
+/// A measurement shorter than this is repeated within its round.
+const ENOUGH: Duration = Duration::from_millis(4);
+
+/// Tokens of a text in most measurements; attention is measured on longer ones.
+const USUAL: usize = 64;
+
+/// Tokens of the texts that tell what attention costs.
+const LONG: usize = 256;
+
+/// Passes to time: on each of `workers` workers one, of `texts` texts of `length` tokens, on `threads` threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub(crate) workers: usize,
+    pub(crate) threads: usize,
+    pub(crate) texts: usize,
+    pub(crate) length: usize,
+}
+
+/// Where in the cost model a measurement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Alone(usize, usize),
+    Beside(usize, usize),
+    Short,
+    Long,
+}
+
+/// Measures forward passes of the encoder for at most `time`, and calls `progress` with the share of the work that is
+/// done. What there was no time for is scaled from what is usual.
+pub(crate) fn calibrate(
+    encoder: &Encoder,
+    pooling: Pooling,
+    cpus: usize,
+    time: Duration,
+    progress: &mut dyn FnMut(f64),
+) -> CostModel {
+    let (begin, cpus) = (Instant::now(), cpus.max(1));
+    let mut bench = Bench { encoder, pooling, teams: Vec::new(), workspace: Workspace::new() };
+    let usual = CostModel::unmeasured(cpus, encoder.macs_a_token());
+    let model = measure(usual, encoder.config().context_length, &mut |probe, share| {
+        progress(share);
+        let left = time.checked_sub(begin.elapsed())?;
+        bench.seconds(probe, left)
+    });
+    progress(1.0);
+    model
+}
+
+/// Fills a cost model with what `probe` measures: seconds of the passes, or `None` when there is no time for more.
+/// It is told the share of the work that is done.
+pub(crate) fn measure(
+    mut model: CostModel,
+    context: usize,
+    probe: &mut dyn FnMut(Probe, f64) -> Option<f64>,
+) -> CostModel {
+    let usual = USUAL.min(context.max(1));
+    let mut probes = probes(&model.counts, usual, LONG.min(context.max(1)));
+    // The quick ones first: they are the most, and the least is lost if there is no time for the others.
+    probes.sort_by_key(|(_, probe)| probe.texts * probe.length);
+    let mut least: Vec<Option<f64>> = vec![None; probes.len()];
+    let all = (ROUNDS * probes.len()) as f64;
+    'rounds: for round in 0..ROUNDS {
+        for (at, &(_, wanted)) in probes.iter().enumerate() {
+            let Some(seconds) = probe(wanted, (round * probes.len() + at) as f64 / all) else {
+                break 'rounds;
+            };
+            if seconds.is_finite() && seconds > 0.0 {
+                least[at] = Some(least[at].map_or(seconds, |least| least.min(seconds)));
+            }
+        }
+    }
+    let found = |place: Place| {
+        probes.iter().zip(&least).find(|((own, _), _)| *own == place).and_then(|(_, least)| *least)
+    };
+    fill(&mut model, &found);
+    model.length = usual;
+    if let (Some(short), Some(long)) = (found(Place::Short), found(Place::Long)) {
+        let [(few, _), (many, _)] = [
+            attention(usual, LONG.min(context.max(1)), true),
+            attention(usual, LONG.min(context.max(1)), false),
+        ];
+        let pairs =
+            (few.texts * few.length * few.length) as f64 - (many.texts * many.length * many.length) as f64;
+        if pairs > 0.0 {
+            model.pair = ((long - short) / pairs).max(0.0);
+        }
+    }
+    model.measured = least.iter().any(Option::is_some);
+    model
+}
+
+/// Everything to measure on these numbers of threads.
+fn probes(counts: &[usize], usual: usize, long: usize) -> Vec<(Place, Probe)> {
+    let mut probes = Vec::new();
+    for (row, &count) in counts.iter().enumerate() {
+        for (column, tokens) in TOKENS.into_iter().enumerate() {
+            let length = usual.min(tokens);
+            let of = |workers, threads| Probe { workers, threads, texts: tokens / length, length };
+            probes.push((Place::Alone(row, column), of(1, count)));
+            if count > 1 {
+                probes.push((Place::Beside(row, column), of(count, 1)));
+            }
+        }
+    }
+    if long > usual {
+        for is_long in [false, true] {
+            let (probe, place) = attention(usual, long, is_long);
+            probes.push((place, probe));
+        }
+    }
+    probes
+}
+
+/// As many tokens in one long text, or in usual ones: the difference is attention's.
+fn attention(usual: usize, long: usize, is_long: bool) -> (Probe, Place) {
+    let of = |texts, length| Probe { workers: 1, threads: 1, texts, length };
+    let texts = (long / usual).max(1);
+    if is_long { (of(1, texts * usual), Place::Long) } else { (of(texts, usual), Place::Short) }
+}
+
+/// Puts measurements into the grid. Where one is missing, what is usual is scaled as the measurement before it.
+fn fill(model: &mut CostModel, found: &dyn Fn(Place) -> Option<f64>) {
+    let mut first = 1.0;
+    for row in 0..model.counts.len() {
+        let (mut alone, mut beside) = (first, 1.0);
+        for column in 0..TOKENS.len() {
+            let usual = model.alone[row][column];
+            alone = found(Place::Alone(row, column)).map_or(alone, |seconds| seconds / usual);
+            model.alone[row][column] = usual * alone;
+            if row == 0 && column == 0 {
+                first = alone;
+            }
+            if row > 0 {
+                let single = model.alone[0][column];
+                let usual = model.beside[row][column];
+                beside = found(Place::Beside(row, column))
+                    .map_or(beside, |seconds| (seconds / single).max(1.0) / usual);
+                model.beside[row][column] = (usual * beside).max(1.0);
+            }
+        }
+    }
+}
+
+/// The real thing: an encoder, and teams to run it on.
+struct Bench<'a> {
+    encoder: &'a Encoder,
+    pooling: Pooling,
+    teams: Vec<Team>,
+    workspace: Workspace,
+}
+
+impl Bench<'_> {
+    /// Seconds of a pass; `None` if not even one ends in `left`, as far as can be known before.
+    fn seconds(&mut self, probe: Probe, left: Duration) -> Option<f64> {
+        let batch = self.batch(probe);
+        if probe.workers > 1 {
+            self.beside(probe.workers, &batch, left)
+        } else {
+            self.alone(probe.threads, &batch, left)
+        }
+    }
+
+    fn batch(&self, probe: Probe) -> Batch {
+        // Different tokens, as in a text, among the first of the vocabulary.
+        let ids: Vec<u32> =
+            (0..probe.length).map(|at| (at * 37 % self.encoder.vocabulary().clamp(1, 1000)) as u32).collect();
+        (0..probe.texts).map(|_| ids.as_slice()).collect()
+    }
+
+    fn alone(&mut self, threads: usize, batch: &Batch, left: Duration) -> Option<f64> {
+        if !self.teams.iter().any(|team| team.threads() == threads) {
+            self.teams.push(Team::new(threads));
+        }
+        // If the system refuses so many threads, the largest team there is.
+        let team = self.teams.iter().find(|team| team.threads() == threads).or(self.teams.last())?;
+        let begin = Instant::now();
+        let mut least = f64::INFINITY;
+        // The first pass of a round wakes the team, and is not counted if there is time for another.
+        let mut passes = 0;
+        while passes < 2 || begin.elapsed() < ENOUGH {
+            if passes > 0 && begin.elapsed() > left {
+                break;
+            }
+            let pass = Instant::now();
+            self.encoder.forward(team, batch, self.pooling, &mut self.workspace);
+            let seconds = pass.elapsed().as_secs_f64();
+            least = least.min(seconds);
+            passes += 1;
+        }
+        Some(least)
+    }
+
+    /// Workers with a thread each, all at once.
+    fn beside(&self, workers: usize, batch: &Batch, left: Duration) -> Option<f64> {
+        let start = Barrier::new(workers);
+        let work = || {
+            let (team, mut workspace) = (Team::new(1), Workspace::new());
+            let mut pass = || {
+                let begin = Instant::now();
+                self.encoder.forward(&team, batch, self.pooling, &mut workspace);
+                begin.elapsed()
+            };
+            // Makes the workspace; and tells how many passes are enough.
+            let once = pass();
+            let passes = (ENOUGH.as_secs_f64() / once.as_secs_f64().max(1e-9)).ceil().clamp(1.0, 50.0) as u32;
+            start.wait();
+            let mut all = once;
+            if once < left {
+                all = (0..passes).map(|_| pass()).sum::<Duration>() / passes;
+            }
+            all.as_secs_f64()
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let times = others.into_iter().map(|other| other.join().ok()).collect::<Option<Vec<f64>>>()?;
+            Some((own + times.iter().sum::<f64>()) / workers as f64)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::tiny;
+
+    fn usual(cpus: usize) -> CostModel {
+        CostModel::unmeasured(cpus, 10_600_000)
+    }
+
+    #[test]
+    fn a_tiny_model_is_measured_and_ids_and_positions_stay_in_bounds() {
+        for bytes in [tiny::bert(1), tiny::gemma(1, tiny::GemmaKind::WithHeads)] {
+            let gguf = gguf::Gguf::from_bytes(bytes).expect("a valid file");
+            let kernels = kernels::Kernels::of(kernels::Level::Scalar).expect("always there");
+            let encoder = Encoder::load(&gguf, kernels, &Team::new(1)).expect("an encoder");
+            let mut last = 0.0;
+            let model = calibrate(&encoder, Pooling::Mean, 2, Duration::from_secs(1), &mut |share| {
+                assert!((last..=1.0).contains(&share));
+                last = share;
+            });
+            assert_eq!(last, 1.0);
+            assert!(model.is_measured() && model.is_sound(), "{model:?}");
+        }
+    }
+
+    #[test]
+    fn without_time_there_is_what_is_usual() {
+        let model = measure(usual(4), 512, &mut |_, _| None);
+        assert_eq!(model, usual(4));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_scaled() {
+        // A machine that takes three times as long, with time for passes of up to 64 tokens.
+        let model = measure(usual(4), 512, &mut |probe, _| {
+            let usual = usual(4);
+            let column = TOKENS.iter().position(|&tokens| tokens == probe.texts * probe.length)?;
+            let row = |count| usual.counts.iter().position(|&own| own == count);
+            let beside = usual.beside[row(probe.workers)?][column];
+            let alone = usual.alone[row(probe.threads)?][column];
+            (column < 3).then_some(3.0 * alone * beside)
+        });
+        for (own, usual) in model.alone.iter().flatten().zip(usual(4).alone.iter().flatten()) {
+            assert!((own / usual - 3.0).abs() < 1e-9);
+        }
+        for (own, usual) in model.beside.iter().flatten().zip(usual(4).beside.iter().flatten()) {
+            assert!((own / usual - 1.0).abs() < 1e-9);
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! What was observed of one kind of work, and which shape to give it next.
+//!
+//! A run is judged by its ratio: the seconds it took over those that the cost model predicts. So runs of works that
+//! differ a little compare. A shape's estimate for the work at hand is its prediction times its usual ratio.
+
+use std::collections::VecDeque;
+
+use super::Shape;
+use super::candidates::are_neighbours;
+
+/// How far behind the best estimate a shape may be to be tried again, after one and two runs: they scatter by 5 to 10%.
+const WITHIN: [f64; 2] = [1.15, 1.1];
+
+/// Shapes tried at first.
+const FIRST: usize = 4;
+
+/// Shapes remembered: the first ones, and neighbours of the best one.
+const MOST: usize = 12;
+
+/// Runs remembered of a shape, and those of them that its estimate rests on.
+const RUNS: usize = 12;
+const RECENT: usize = 8;
+
+/// A settled choice tries a rival again after at least so many calls; and so rarely that all rivals together cost at
+/// most one call in so many.
+const PAUSE: f64 = 24.0;
+const COST: f64 = 100.0;
+
+/// Calls between two looks for a rival whose turn it is.
+const LOOKS: u64 = 8;
+
+/// A change of the chosen shape's speed by this much is the machine's, not noise: all shapes are tried again.
+const CHANGE: f64 = 0.25;
+
+/// Runs of a shape that may be under way unobserved: what runs beside others is never observed.
+const UNDER_WAY: u64 = 2;
+
+/// After so many calls, what was under way is given up.
+const LOST: u64 = 64;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cell {
+    runs: Vec<Runs>,
+    calls: u64,
+    /// The call at which the trying ended; `None` while it lasts.
+    settled: Option<u64>,
+    /// The call at which the trying began.
+    began: u64,
+    best: Option<Shape>,
+    /// The least ratio of any shape at its best: what a shape without runs may have that a slower machine spares.
+    calm: Option<f64>,
+}
+
+/// The runs of one shape.
+#[derive(Debug, Clone)]
+struct Runs {
+    shape: Shape,
+    /// The latest last.
+    ratios: VecDeque<f64>,
+    /// Whether they are a guess only, that the first run replaces.
+    guessed: bool,
+    /// The least that the ratio was when a choice was settled.
+    calm: Option<f64>,
+    /// Observed since the trying began.
+    observed: usize,
+    under_way: u64,
+    /// The call that had it last.
+    last: u64,
+}
+
+/// What a cell says, and why.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pick {
+    pub(crate) shape: Shape,
+    /// Seconds that it is expected to take.
+    pub(crate) seconds: f64,
+    pub(crate) why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Why {
+    /// Nothing was observed yet: by prediction.
+    Predicted,
+    /// To learn how fast it is.
+    Tried,
+    /// The fastest of so many shapes, by so many runs of it.
+    Best { of: usize, runs: usize },
+}
+
+impl Cell {
+    /// A cell that starts from what a like one observed: believed until there is something of its own.
+    pub(crate) fn like(other: &Self) -> Self {
+        let mut cell = other.clone();
+        cell.calls = 0;
+        cell.best = None;
+        cell.runs.iter_mut().for_each(|runs| runs.last = 0);
+        cell.learn_again(&[]);
+        cell
+    }
+
+    /// The shape for the next call, of `shapes`. `predict` gives the seconds of each of some shapes; those within `doubt`
+    /// times the best may be better than it.
+    pub(crate) fn choose(
+        &mut self,
+        shapes: &[Shape],
+        doubt: f64,
+        predict: impl Fn(&[Shape]) -> Vec<f64>,
+    ) -> Pick {
+        self.calls += 1;
+        let pick = if self.settled.is_none() {
+            self.learn(shapes, doubt, &predict(shapes))
+        } else {
+            self.use_best(shapes, doubt, predict)
+        };
+        let call = self.calls;
+        if let Some(runs) = self.runs_of(pick.shape) {
+            runs.under_way += 1;
+            runs.last = call;
+        }
+        pick
+    }
+
+    /// A run took `ratio` times the predicted seconds.
+    pub(crate) fn observe(&mut self, shape: Shape, ratio: f64) {
+        let (best, grown) = (self.best, self.calls - self.began > LOST);
+        let Some(runs) = self.runs_of(shape) else { return };
+        runs.under_way = runs.under_way.saturating_sub(1);
+        runs.observed += 1;
+        // Noise makes runs slower, seldom faster: a fast one of a rival tells that the machine is another.
+        let faster = best != Some(shape) && runs.ratio().is_some_and(|usual| ratio * (1.0 + CHANGE) < usual);
+        if std::mem::take(&mut runs.guessed) || faster {
+            runs.ratios.clear();
+        }
+        runs.ratios.push_back(ratio);
+        if runs.ratios.len() > RUNS {
+            runs.ratios.pop_front();
+        }
+        let changed = if best == Some(shape) { runs.has_changed() } else { faster };
+        if let Some(best) = best.filter(|_| changed && grown) {
+            self.learn_again(&[shape, best]);
+        }
+    }
+
+    /// While shapes are tried: of those that may still be the best the one with the fewest runs.
+    fn learn(&mut self, shapes: &[Shape], doubt: f64, predicted: &[f64]) -> Pick {
+        let estimates = self.estimates(shapes, predicted);
+        let observed = |cell: &Self, at: usize| cell.find(shapes[at]).is_some_and(|runs| runs.observed > 0);
+        let least = |some: &mut dyn Iterator<Item = usize>| {
+            some.min_by(|&a, &b| estimates[a].total_cmp(&estimates[b]))
+        };
+        let all = || 0..shapes.len();
+        let seen = least(&mut all().filter(|&at| observed(self, at)));
+        let Some(best) = seen.or_else(|| least(&mut all())) else {
+            return Pick { shape: Shape::new(1, 1), seconds: 0.0, why: Why::Predicted };
+        };
+        // What is believed from elsewhere may be better still.
+        let bound = least(&mut all()).map_or(estimates[best], |at| estimates[at]).max(0.8 * estimates[best]);
+        let started = self.runs.iter().filter(|runs| runs.observed > 0 || runs.under_way > 0).count();
+        let mut waiting = false;
+        let mut next: Option<(bool, usize, f64, usize)> = None;
+        for at in all() {
+            let (tries, under_way) = self.tries(shapes[at]);
+            let within = if tries == 0 { doubt } else { *WITHIN.get(tries - 1).unwrap_or(&0.0) };
+            if estimates[at] > bound * within {
+                continue;
+            }
+            let fresh = tries == 0 && under_way == 0;
+            let grows = fresh && started >= FIRST;
+            if grows && (started >= MOST || !are_neighbours(shapes[at], shapes[best])) {
+                continue;
+            }
+            if under_way >= UNDER_WAY {
+                waiting = true;
+                continue;
+            }
+            let turn = (grows, tries + under_way as usize, estimates[at], at);
+            if next.is_none_or(|next| {
+                (turn.0, turn.1).cmp(&(next.0, next.1)).then(turn.2.total_cmp(&next.2)).is_lt()
+            }) {
+                next = Some(turn);
+            }
+        }
+        if let Some((.., at)) = next {
+            self.start(shapes[at]);
+            return Pick { shape: shapes[at], seconds: estimates[at], why: Why::Tried };
+        }
+        if !waiting {
+            self.settle();
+        }
+        let why = if seen.is_some() { self.why(shapes[best]) } else { Why::Predicted };
+        self.best = Some(shapes[best]);
+        Pick { shape: shapes[best], seconds: estimates[best], why }
+    }
+
+    /// The best shape; now and then a rival, in case the machine or the estimate was wrong.
+    fn use_best(&mut self, shapes: &[Shape], doubt: f64, predict: impl Fn(&[Shape]) -> Vec<f64>) -> Pick {
+        let looks = self.calls.is_multiple_of(LOOKS);
+        let known: Vec<Shape> = shapes
+            .iter()
+            .copied()
+            .filter(|&shape| looks || self.find(shape).is_some_and(|runs| !runs.ratios.is_empty()))
+            .collect();
+        let estimates = self.estimates(&known, &predict(&known));
+        let observed = |at: &usize| self.find(known[*at]).is_some_and(|runs| !runs.ratios.is_empty());
+        let best = (0..known.len()).filter(observed).min_by(|&a, &b| estimates[a].total_cmp(&estimates[b]));
+        let Some(best) = best else {
+            // Other shapes are allowed now than were tried.
+            self.settled = None;
+            return self.learn(shapes, doubt, &predict(shapes));
+        };
+        if let Some(rival) = self.due(&known, &estimates, best).filter(|_| looks) {
+            self.start(known[rival]);
+            return Pick { shape: known[rival], seconds: estimates[rival], why: Why::Tried };
+        }
+        self.best = Some(known[best]);
+        Pick { shape: known[best], seconds: estimates[best], why: self.why(known[best]) }
+    }
+
+    /// A rival whose turn it is: the more it is behind, the longer its turn takes to come. The one that would be first if
+    /// each shape were as fast as it ever was has its turn sooner: when a busy machine is free again, it tells.
+    fn due(&self, known: &[Shape], estimates: &[f64], best: usize) -> Option<usize> {
+        let rivals = self.runs.len().max(1) as f64;
+        let may_be = |at: &usize| {
+            *at != best && (self.find(known[*at]).is_some() || are_neighbours(known[*at], known[best]))
+        };
+        let once = |at: usize| {
+            let runs = self.find(known[at]);
+            let calm = runs.and_then(|runs| Some(runs.calm? / runs.ratio()?));
+            estimates[at] * calm.unwrap_or(1.0).min(1.0)
+        };
+        let favourite = (0..known.len()).filter(may_be).min_by(|&a, &b| once(a).total_cmp(&once(b)));
+        (0..known.len()).filter(may_be).find(|&at| {
+            let runs = self.find(known[at]);
+            let since = self.calls - runs.map_or(self.settled.unwrap_or(0), |runs| runs.last);
+            let behind = (estimates[at] / estimates[best] - 1.0).max(if runs.is_none() { 0.1 } else { 0.0 });
+            let rarely = if favourite == Some(at) { 1.0 } else { 2.0 * rivals };
+            since as f64 >= PAUSE + COST * behind * rarely
+        })
+    }
+
+    /// Predictions, each times the shape's own ratio. Shapes without runs get the benefit of the doubt: the least ratio
+    /// seen, and if they take fewer CPUs than the best, the least ever seen, as what made that one slow may spare them.
+    fn estimates(&self, shapes: &[Shape], predicted: &[f64]) -> Vec<f64> {
+        let least = self.runs.iter().filter_map(Runs::ratio).min_by(f64::total_cmp).unwrap_or(1.0);
+        let calm = self.calm.map_or(least, |calm| calm.min(least));
+        let best = self.best.map_or(0, Shape::cpus);
+        let each = shapes.iter().zip(predicted).map(|(&shape, seconds)| {
+            let own = self.find(shape).and_then(Runs::ratio);
+            seconds * own.unwrap_or(if shape.cpus() < best { calm } else { least })
+        });
+        each.collect()
+    }
+
+    /// Ends the trying.
+    fn settle(&mut self) {
+        self.settled = Some(self.calls);
+        for runs in &mut self.runs {
+            let ratio = runs.ratio().filter(|_| !runs.guessed);
+            runs.calm = [runs.calm, ratio].into_iter().flatten().min_by(f64::total_cmp);
+        }
+        self.calm = self.runs.iter().filter_map(|runs| runs.calm).min_by(f64::total_cmp);
+    }
+
+    /// Tries all shapes again, each supposed to be as fast as it ever was; of those in `fresh` the last runs count.
+    fn learn_again(&mut self, fresh: &[Shape]) {
+        for runs in &mut self.runs {
+            runs.under_way = 0;
+            if fresh.contains(&runs.shape) {
+                let old = runs.ratios.len().saturating_sub(RUNS - RECENT);
+                runs.ratios.drain(..old);
+                runs.observed = runs.ratios.len();
+            } else {
+                runs.ratios = runs.calm.or(runs.ratio()).into_iter().collect();
+                runs.guessed = true;
+                runs.observed = 0;
+            }
+        }
+        self.settled = None;
+        self.began = self.calls;
+    }
+
+    fn why(&self, best: Shape) -> Why {
+        Why::Best { of: self.runs.len(), runs: self.find(best).map_or(0, |runs| runs.ratios.len()) }
+    }
+
+    fn start(&mut self, shape: Shape) {
+        if self.find(shape).is_some() {
+            return;
+        }
+        if self.runs.len() >= MOST {
+            let rivals = self.runs.iter().enumerate().filter(|(_, runs)| self.best != Some(runs.shape));
+            if let Some((oldest, _)) = rivals.min_by_key(|(_, runs)| runs.last) {
+                self.runs.swap_remove(oldest);
+            }
+        }
+        let (ratios, last) = (VecDeque::new(), self.calls);
+        self.runs.push(Runs { shape, ratios, guessed: false, calm: None, observed: 0, under_way: 0, last });
+    }
+
+    /// Runs observed since the trying began, and those under way.
+    fn tries(&self, shape: Shape) -> (usize, u64) {
+        self.find(shape).map_or((0, 0), |runs| {
+            let lost = self.calls - runs.last > LOST;
+            (runs.observed, if lost { 0 } else { runs.under_way })
+        })
+    }
+
+    fn find(&self, shape: Shape) -> Option<&Runs> {
+        self.runs.iter().find(|runs| runs.shape == shape)
+    }
+
+    fn runs_of(&mut self, shape: Shape) -> Option<&mut Runs> {
+        self.runs.iter_mut().find(|runs| runs.shape == shape)
+    }
+}
+
+impl Runs {
+    /// The mean of the middle half of the recent ratios.
+    fn ratio(&self) -> Option<f64> {
+        let recent: Vec<f64> = self.ratios.iter().rev().take(RECENT).copied().collect();
+        middle(recent)
+    }
+
+    /// Whether the last few runs differ from those before by more than noise.
+    fn has_changed(&self) -> bool {
+        let cut = self.ratios.len().saturating_sub(RUNS - RECENT);
+        let before = middle(self.ratios.iter().take(cut).copied().collect());
+        let now = middle(self.ratios.iter().skip(cut).copied().collect());
+        let factor = before.zip(now).map_or(1.0, |(before, now)| now / before);
+        cut >= RUNS - RECENT && !(1.0 / (1.0 + CHANGE)..=1.0 + CHANGE).contains(&factor)
+    }
+}
+
+/// The mean of the middle half: outliers do not move it.
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let cut = values.len() / 4;
+    let kept = &values[cut..values.len() - cut];
+    (!kept.is_empty()).then(|| kept.iter().sum::<f64>() / kept.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPES: [Shape; 4] = [
+        Shape { workers: 1, threads: 4 },
+        Shape { workers: 2, threads: 2 },
+        Shape { workers: 4, threads: 1 },
+        Shape { workers: 1, threads: 1 },
+    ];
+
+    /// Calls whose shapes take these times, all predicted to take a second: how often each was chosen.
+    fn run(cell: &mut Cell, times: [f64; 4], calls: usize) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for _ in 0..calls {
+            let pick = cell.choose(&SHAPES, 1.3, |some| vec![1.0; some.len()]);
+            let at = SHAPES.iter().position(|&shape| shape == pick.shape).expect("one of them");
+            counts[at] += 1;
+            cell.observe(pick.shape, times[at]);
+        }
+        counts
+    }
+
+    #[test]
+    fn all_are_tried_then_the_best_is_used_and_rivals_cost_less_than_two_percent() {
+        let mut cell = Cell::default();
+        let times = [1.2, 1.0, 1.05, 2.0];
+        let tried = run(&mut cell, times, 12);
+        assert!(tried.iter().all(|&count| (1..=9).contains(&count)), "{tried:?}");
+        assert_eq!(tried[3], 1, "one run tells that it is far behind");
+        let counts = run(&mut cell, times, 5000);
+        assert!(counts.iter().all(|&count| count > 0), "{counts:?}");
+        let spent: f64 = counts.iter().zip(times).map(|(&count, time)| count as f64 * time).sum();
+        assert!(spent < 5000.0 * 1.02, "{counts:?}");
+    }
+
+    #[test]
+    fn a_slow_run_now_and_then_changes_nothing() {
+        let mut cell = Cell::default();
+        for call in 0..2000 {
+            let pick = cell.choose(&SHAPES, 1.3, |some| vec![1.0; some.len()]);
+            let time = if pick.shape == SHAPES[1] { 1.0 } else { 1.3 };
+            assert!(call < 20 || pick.shape == SHAPES[1] || pick.why == Why::Tried, "{call}: {pick:?}");
+            cell.observe(pick.shape, if call % 17 == 0 { 5.0 * time } else { time });
+        }
+    }
+
+    #[test]
+    fn other_shapes_may_be_allowed_from_call_to_call() {
+        let mut cell = Cell::default();
+        for call in 0..500 {
+            let allowed = &SHAPES[call % 3..];
+            let pick = cell.choose(allowed, 1.3, |some| vec![1.0; some.len()]);
+            assert!(allowed.contains(&pick.shape));
+            cell.observe(pick.shape, 1.0);
+        }
+        assert_eq!(cell.choose(&[], 1.3, |some| vec![1.0; some.len()]).shape, Shape::new(1, 1));
+    }
+}

@@ -1,0 +1,337 @@
+//! The choice itself: tuning, cost model and what was observed, behind one lock a call takes twice.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::adaptive::Learned;
+use super::candidates::candidates;
+use super::cell::Why;
+use super::{CostModel, Parallelism, Policy, Preset, Shape, Tuning, Work, table};
+use crate::plan::{LEAST_TOKENS, MOST_TOKENS};
+
+/// Tokens of a micro-batch under [`Preset::Latency`]: enough to hide the fetching of weights behind computing, and a
+/// quarter of the wait until it ends.
+const LATENCY_TOKENS: usize = 128;
+
+/// What was chosen for a call, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Workers and threads.
+    pub shape: Shape,
+    /// One line for people.
+    pub reason: String,
+}
+
+/// Chooses shapes, one an embedder.
+#[derive(Debug)]
+pub(crate) struct Chooser {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    cpus: usize,
+    tuning: Tuning,
+    cost: CostModel,
+    shapes: Vec<Shape>,
+    learned: Learned,
+}
+
+impl Chooser {
+    pub(crate) fn new(cpus: usize, tuning: Tuning, cost: CostModel) -> Self {
+        let mut state =
+            State { cpus: cpus.max(1), tuning, cost, shapes: Vec::new(), learned: Learned::default() };
+        state.begin();
+        Self { state: Mutex::new(state) }
+    }
+
+    /// The shape for a call of this work.
+    pub(crate) fn choose(&self, work: &Work) -> Choice {
+        let mut state = self.state();
+        match state.tuning.policy {
+            Policy::Fixed(shape) => fixed(shape, work),
+            Policy::Table => state.by_table(work),
+            Policy::CostModel => state.by_cost(work),
+            Policy::Adaptive => state.by_observation(work),
+        }
+    }
+
+    /// What a call of this work took in this shape, alone on the machine.
+    pub(crate) fn observe(&self, work: &Work, shape: Shape, seconds: f64) {
+        let state = &mut *self.state();
+        // Fixed shapes may be anything.
+        if state.shapes.contains(&shape) {
+            state.learned.observe(work, shape, seconds, &state.cost);
+        }
+    }
+
+    pub(crate) fn tuning(&self) -> Tuning {
+        self.state().tuning
+    }
+
+    /// What was observed stays, if it means the same under both.
+    pub(crate) fn set_tuning(&self, tuning: Tuning) {
+        let mut state = self.state();
+        let before = std::mem::replace(&mut state.tuning, tuning);
+        if (before.parallelism, before.preset) != (tuning.parallelism, tuning.preset) {
+            state.begin();
+        }
+    }
+
+    pub(crate) fn cost(&self) -> CostModel {
+        self.state().cost.clone()
+    }
+
+    pub(crate) fn set_cost(&self, cost: CostModel) {
+        let mut state = self.state();
+        state.cost = cost;
+        state.begin();
+    }
+
+    pub(crate) fn set_cpus(&self, cpus: usize) {
+        let mut state = self.state();
+        state.cpus = cpus.max(1);
+        state.begin();
+    }
+
+    /// Tokens that a micro-batch has at most. A longer text is one by itself.
+    pub(crate) fn most_tokens(&self) -> usize {
+        match self.state().tuning.preset {
+            Preset::Latency => LATENCY_TOKENS,
+            Preset::Balanced | Preset::Throughput => MOST_TOKENS,
+        }
+    }
+
+    /// No change under the lock can be left half-made by a panic.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Starts anew, with nothing observed.
+    fn begin(&mut self) {
+        self.shapes = candidates(self.cpus, self.ways());
+        self.learned = Learned::default();
+    }
+
+    /// The ways to choose among. For throughput calls run side by side, and a thread inside a product would be missing
+    /// elsewhere.
+    fn ways(&self) -> Parallelism {
+        match (self.tuning.parallelism, self.tuning.preset) {
+            (Parallelism::Auto, Preset::Throughput) => Parallelism::Texts,
+            (parallelism, _) => parallelism,
+        }
+    }
+
+    fn by_table(&self, work: &Work) -> Choice {
+        let Work { texts, .. } = *work;
+        let (workers, threads) = match self.ways() {
+            Parallelism::Auto => {
+                let workers = table::workers(texts, self.cpus);
+                (workers, self.cpus / workers)
+            }
+            Parallelism::Texts => (table::workers(texts, self.cpus), 1),
+            Parallelism::Matmul => (1, self.cpus),
+        };
+        let shape = Shape::new(workers, threads);
+        Choice {
+            shape,
+            reason: format!("{shape} by the table, for {} on {} CPUs", count(texts, "text"), self.cpus),
+        }
+    }
+
+    fn by_cost(&self, work: &Work) -> Choice {
+        let shapes = self.usable(work);
+        let seconds = self.cost.seconds_of_each(work, &shapes);
+        let best = shapes.iter().zip(seconds).min_by(|a, b| a.1.total_cmp(&b.1));
+        let (shape, seconds) = best.map_or((Shape::new(1, 1), 0.0), |(&shape, seconds)| (shape, seconds));
+        let reason = format!("{shape} for {}: {} {}", describe(work), time(seconds), self.source());
+        Choice { shape, reason }
+    }
+
+    fn by_observation(&mut self, work: &Work) -> Choice {
+        let shapes = self.usable(work);
+        if let [shape] = shapes[..] {
+            return Choice {
+                shape,
+                reason: format!("{shape} for {}: nothing to choose among", describe(work)),
+            };
+        }
+        let pick = self.learned.choose(work, &shapes, &self.cost);
+        let why = match pick.why {
+            Why::Predicted => self.source().to_owned(),
+            Why::Tried => "expected; a trial, to learn".to_owned(),
+            Why::Best { of, runs } => {
+                format!("by {}, the fastest of {}", count(runs, "run"), count(of, "shape"))
+            }
+        };
+        let reason = format!("{} for {}: {} {why}", pick.shape, describe(work), time(pick.seconds));
+        Choice { shape: pick.shape, reason }
+    }
+
+    /// Shapes whose workers all have something to do: never more workers than texts, nor than micro-batches.
+    fn usable(&self, work: &Work) -> Vec<Shape> {
+        let most = work.texts.min(work.tokens / LEAST_TOKENS).max(1);
+        self.shapes.iter().copied().filter(|shape| shape.workers <= most).collect()
+    }
+
+    fn source(&self) -> &'static str {
+        if self.cost.is_measured() {
+            "predicted from what was measured here"
+        } else {
+            "predicted, nothing measured yet"
+        }
+    }
+}
+
+fn fixed(shape: Shape, work: &Work) -> Choice {
+    // A shape can be written without `Shape::new`.
+    let shape = Shape::new(shape.workers.min(work.texts), shape.threads);
+    Choice { shape, reason: format!("{shape} as set, for {}", count(work.texts, "text")) }
+}
+
+fn describe(work: &Work) -> String {
+    format!("{} of {}", count(work.texts, "text"), count(work.tokens, "token"))
+}
+
+fn count(number: usize, name: &str) -> String {
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.2} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINILM: u64 = 10_600_000;
+
+    fn chooser(cpus: usize, tuning: Tuning) -> Chooser {
+        Chooser::new(cpus, tuning, CostModel::unmeasured(cpus, MINILM))
+    }
+
+    fn shape(cpus: usize, tuning: Tuning, lengths: &[usize]) -> String {
+        chooser(cpus, tuning).choose(&Work::of(lengths)).shape.to_string()
+    }
+
+    #[test]
+    fn explicit_count_overrides_the_choice() {
+        for parallelism in [Parallelism::Auto, Parallelism::Texts, Parallelism::Matmul] {
+            let tuning = |shape| Tuning::new().policy(Policy::Fixed(shape)).parallelism(parallelism);
+            assert_eq!(shape(2, tuning(Shape::new(8, 4)), &[9; 100]), "8x4", "also beyond the CPUs");
+            assert_eq!(shape(64, tuning(Shape::new(1, 1)), &[9; 100]), "1x1");
+            assert_eq!(shape(64, tuning(Shape::new(8, 2)), &[9; 3]), "3x2", "never more workers than texts");
+            assert_eq!(shape(64, tuning(Shape { workers: 0, threads: 0 }), &[9; 3]), "1x1");
+        }
+    }
+
+    #[test]
+    fn the_table_gives_each_worker_its_share_of_the_threads() {
+        let table = Tuning::new().policy(Policy::Table);
+        for (cpus, texts, expected) in [
+            (8, 1, "1x8"),
+            (8, 8, "2x4"),
+            (8, 20, "4x2"),
+            (8, 64, "8x1"),
+            (12, 8, "3x4"),
+            (192, 33, "33x5"),
+            (1, 64, "1x1"),
+        ] {
+            assert_eq!(shape(cpus, table, &vec![64; texts]), expected, "{texts} texts on {cpus}");
+        }
+        assert_eq!(shape(8, table.parallelism(Parallelism::Texts), &[64; 8]), "2x1");
+        assert_eq!(shape(8, table.parallelism(Parallelism::Matmul), &[64; 64]), "1x8");
+    }
+
+    #[test]
+    fn few_tokens_want_threads_and_many_want_workers() {
+        for policy in [Policy::CostModel, Policy::Adaptive] {
+            let tuning = Tuning::new().policy(policy);
+            assert_eq!(shape(2, tuning, &[256]), "1x2");
+            assert_eq!(shape(2, tuning, &[64; 64]), "2x1");
+            assert_eq!(shape(8, tuning, &[256; 128]), "8x1");
+            assert_eq!(shape(8, tuning.parallelism(Parallelism::Matmul), &[256; 128]), "1x8");
+            assert_eq!(shape(8, tuning.parallelism(Parallelism::Texts), &[256]), "1x1");
+            assert_eq!(shape(1, tuning, &[256; 128]), "1x1");
+        }
+        assert_eq!(shape(8, Tuning::new().preset(Preset::Throughput), &[256]), "1x1");
+    }
+
+    #[test]
+    fn reasons_are_for_people() {
+        let reason = |policy| chooser(2, Tuning::new().policy(policy)).choose(&Work::of(&[7])).reason;
+        assert_eq!(reason(Policy::Table), "1x2 by the table, for 1 text on 2 CPUs");
+        assert_eq!(reason(Policy::Fixed(Shape::new(1, 2))), "1x2 as set, for 1 text");
+        let cost = reason(Policy::CostModel);
+        assert!(
+            cost.contains("for 1 text of 7 tokens: ") && cost.ends_with("predicted, nothing measured yet"),
+            "{cost}"
+        );
+        let chooser = chooser(2, Tuning::new());
+        let work = Work::of(&[64; 64]);
+        let mut last = String::new();
+        for _ in 0..40 {
+            let choice = chooser.choose(&work);
+            chooser.observe(&work, choice.shape, if choice.shape.workers == 2 { 0.01 } else { 0.02 });
+            last = choice.reason;
+        }
+        assert!(last.starts_with("2x1 for 64 texts of 4096 tokens: 10.00 ms by "), "{last}");
+    }
+
+    #[test]
+    fn settings_change_what_comes_next() {
+        let chooser = chooser(4, Tuning::new());
+        assert_eq!(chooser.most_tokens(), MOST_TOKENS);
+        chooser.set_tuning(Tuning::new().preset(Preset::Latency));
+        assert_eq!((chooser.most_tokens(), chooser.tuning().preset), (LATENCY_TOKENS, Preset::Latency));
+        chooser.set_cost(CostModel::unmeasured(1, 5));
+        assert_eq!(chooser.cost(), CostModel::unmeasured(1, 5));
+        chooser.set_cpus(1);
+        assert_eq!(chooser.choose(&Work::of(&[64; 64])).shape, Shape::new(1, 1));
+    }
+
+    #[test]
+    fn a_call_that_is_never_observed_is_answered_all_the_same() {
+        let chooser = chooser(8, Tuning::new());
+        let work = Work::of(&[64; 64]);
+        for _ in 0..1000 {
+            assert!(chooser.choose(&work).shape.cpus() <= 8);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_policy_uses_more_workers_than_texts(
+            lengths in prop::collection::vec(1usize..600, 0..300),
+            cpus in 0usize..260,
+            policy in prop::sample::select(vec![
+                Policy::Table, Policy::CostModel, Policy::Adaptive, Policy::Fixed(Shape::new(9, 3)),
+            ]),
+            parallelism in prop::sample::select(vec![Parallelism::Auto, Parallelism::Texts, Parallelism::Matmul]),
+            preset in prop::sample::select(vec![Preset::Balanced, Preset::Latency, Preset::Throughput]),
+            known in 0usize..20,
+        ) {
+            let tuning = Tuning::new().policy(policy).parallelism(parallelism).preset(preset);
+            // The model may be of a machine with more CPUs, or fewer.
+            let chooser = Chooser::new(cpus, tuning, CostModel::unmeasured(known, MINILM));
+            let work = Work::of(&lengths);
+            for call in 0..12 {
+                let Choice { shape, reason } = chooser.choose(&work);
+                prop_assert!(shape.workers >= 1 && shape.threads >= 1);
+                prop_assert!(shape.workers <= lengths.len().max(1), "{reason}");
+                if !matches!(policy, Policy::Fixed(_)) {
+                    prop_assert!(shape.cpus() <= cpus.max(1), "{reason}");
+                    let one = [shape.threads, shape.workers];
+                    prop_assert!(parallelism != Parallelism::Texts || one[0] == 1);
+                    prop_assert!(parallelism != Parallelism::Matmul || one[1] == 1);
+                }
+                prop_assert!(!reason.contains('\n') && !reason.is_empty());
+                chooser.observe(&work, shape, 0.01 + call as f64 * 1e-3);
+            }
+        }
+    }
+}
