@@ -105,7 +105,11 @@ impl Machine {
             let each = || batch.iter().map(|&job| lengths[job] as f64);
             (each().sum::<f64>(), each().map(|length| length * length).sum::<f64>())
         };
-        let mut waiting = plan(lengths, shape.workers).into_iter().map(sums).collect::<Vec<_>>().into_iter();
+        let mut waiting = plan(lengths, shape.workers, crate::plan::MOST_TOKENS)
+            .into_iter()
+            .map(sums)
+            .collect::<Vec<_>>()
+            .into_iter();
         // Tokens, squares, and how much of the pass is left.
         let mut running: Vec<(f64, f64, f64)> = Vec::new();
         let mut now = 3e-6 * (shape.workers as f64).log2();
