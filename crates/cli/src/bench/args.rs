@@ -1,5 +1,8 @@
 //! What the command line says to `connote bench`.
 
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use connote::kernels::Level;
 
@@ -15,6 +18,18 @@ pub(crate) enum BenchCommand {
     Kernels(KernelsArgs),
     /// Tokens a second of a model, where its time goes, and its memory
     Model(ModelBenchArgs),
+    /// Throughput by workers, texts a call and tokens a text, and where more workers stop helping
+    Workers(MatrixBenchArgs),
+    /// Throughput beside the latency of a text, for growing calls and workers
+    Tradeoff(MatrixBenchArgs),
+    /// The automatic choice of workers and threads against every fixed one and the other policies
+    Strategies(MatrixBenchArgs),
+    /// Speed-up and efficiency of all cores over one
+    SerialVsParallel(MatrixBenchArgs),
+    /// What a cancellation token costs, and how soon a cancelled call returns and its work stops
+    Cancellation(PoolArgs),
+    /// How long a short query waits beside a bulk job, and what that costs the job
+    Priority(PriorityArgs),
 }
 
 #[derive(Debug, Args)]
@@ -57,4 +72,64 @@ pub(crate) struct FormArgs {
     /// A quick look: fewer cells, fewer rounds, rougher figures
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+/// What the benchmarks of the worker pool share.
+#[derive(Debug, Args)]
+pub(crate) struct PoolArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    /// Rounds that figures are the medians of, all contenders in turn in each [default: 9; with --quick 3;
+    /// of `priority` 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<NonZeroUsize>,
+    /// Draw the figures into this file as well; it appears when it is complete
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) chart: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: FormArgs,
+}
+
+/// The benchmarks that run over the matrix.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The whole matrix is 1, N/2, N and 2N workers (N: --threads, or what this process may use), 8 to 128 texts a call, \
+    and 4, 64 and 256 tokens a text, no two texts of a call the same. With a large model it takes an hour: narrow it with --batches and \
+    --lengths. `tradeoff` and `serial-vs-parallel` use 64 tokens unless told.\n\nExamples:\n  connote bench strategies --quick\n  \
+    connote bench workers --model embeddinggemma-300m-Q8_0.gguf --batches 8,32 --lengths 64 --chart workers.svg"
+)]
+pub(crate) struct MatrixBenchArgs {
+    #[command(flatten)]
+    pub(crate) pool: PoolArgs,
+    #[command(flatten)]
+    pub(crate) matrix: MatrixArgs,
+}
+
+/// Which part of the matrix.
+#[derive(Debug, Args)]
+pub(crate) struct MatrixArgs {
+    /// Texts a call [default: 8,16,32,64,128; with --quick 8,32; `tradeoff` adds 1]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub(crate) batches: Vec<NonZeroUsize>,
+    /// Tokens a text, special tokens included [default: 4,64,256; with --quick 4,64]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub(crate) lengths: Vec<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A job of texts of 24 tokens runs alone, then with a query of 8 tokens an interval beside it; before that as many \
+    queries run alone.\n\nExample:\n  connote bench priority --model embeddinggemma-300m-Q8_0.gguf --chart priority.svg"
+)]
+pub(crate) struct PriorityArgs {
+    #[command(flatten)]
+    pub(crate) pool: PoolArgs,
+    /// Texts of the bulk job [default: 10000; with --quick 300]
+    #[arg(long, value_name = "N")]
+    pub(crate) texts: Option<NonZeroUsize>,
+    /// Milliseconds from one query to the next [default: 1000; with --quick 40]
+    #[arg(long, value_name = "MS")]
+    pub(crate) interval_ms: Option<NonZeroU64>,
 }

@@ -62,6 +62,19 @@ impl Machine {
         }
     }
 
+    /// The CPU's name and how many of its cores there are.
+    pub(crate) fn name(&self) -> String {
+        let cores = self.topology.cores;
+        format!("{}, {cores} core{}", self.cpu, if cores == 1 { "" } else { "s" })
+    }
+
+    /// This program's version and commit, and the day.
+    pub(crate) fn origin(&self) -> String {
+        let commit = self.commit.map(|commit| format!(" {commit}")).unwrap_or_default();
+        let day = self.date.split('T').next().unwrap_or_default();
+        format!("connote {}{commit} · {day}", self.connote)
+    }
+
     /// For people, with what else there is to know before the figures.
     pub(crate) fn report(&self, more: &[(&str, String)]) -> String {
         let commit = self.commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use connote::{Embedder, Options};
+use connote::Embedder;
 use serde::Serialize;
 
 use super::args::ModelBenchArgs;
 use super::machine::Machine;
+use super::model_facts::{self, ModelFacts};
 use super::progress::Steps;
 use super::shares::{self, Shares};
 use super::timing::Bounds;
@@ -34,27 +35,6 @@ pub(crate) struct Report {
     pub(crate) memory: Memory,
     /// Seconds the whole run took.
     pub(crate) seconds: f64,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct ModelFacts {
-    pub(crate) name: String,
-    /// `None` for the built-in one.
-    pub(crate) path: Option<String>,
-    /// Of whole vectors without a prompt.
-    pub(crate) fingerprint: String,
-    pub(crate) dimensions: usize,
-    pub(crate) max_tokens: usize,
-    /// Of the layers' weights.
-    pub(crate) macs_a_token: u64,
-    /// What they run in, the most multiply-adds first.
-    pub(crate) layouts: Vec<LayoutShare>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct LayoutShare {
-    pub(crate) layout: &'static str,
-    pub(crate) macs_a_token: u64,
 }
 
 /// Seconds to open the file and pack its weights.
@@ -105,7 +85,7 @@ pub(crate) fn run(args: &ModelBenchArgs) -> Result<Outcome, Failure> {
     let long = workloads.iter().find(|workload| workload.name == TAKEN_APART).unwrap_or(&workloads[0]);
     let (passes, peak_bounds) = if quick { (1, Bounds::new(30, 3)) } else { (3, Bounds::new(250, 3)) };
     let shares = shares::measure(&embedder, long, passes, peak_bounds)?;
-    let model = describe(&embedder)?;
+    let model = model_facts::describe(&embedder)?;
     drop(steps);
     let report = Report {
         bench: "model",
@@ -138,20 +118,4 @@ fn open(args: &ModelBenchArgs) -> Result<(f64, Embedder), Failure> {
     }
     let embedder = builder.load(model::open(&args.model)?)?;
     Ok((begin.elapsed().as_secs_f64(), embedder))
-}
-
-fn describe(embedder: &Embedder) -> Result<ModelFacts, Failure> {
-    let (model, encoder) = (embedder.model(), embedder.encoder());
-    let layouts = encoder.layouts().into_iter();
-    Ok(ModelFacts {
-        name: model.name().to_owned(),
-        path: model.path().map(|path| path.display().to_string()),
-        fingerprint: embedder.fingerprint(&Options::new())?.to_string(),
-        dimensions: embedder.dimensions(),
-        max_tokens: model.max_tokens(),
-        macs_a_token: encoder.macs_a_token(),
-        layouts: layouts
-            .map(|(layout, macs_a_token)| LayoutShare { layout: layout.name(), macs_a_token })
-            .collect(),
-    })
 }

@@ -1,0 +1,352 @@
+//! The panels of a chart: lines over two axes, and rows of bars or dots with their intervals.
+
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::chart::{Area, Drawn, FAINT, INK, LETTER, colour, style};
+
+/// What an axis stands for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Axis {
+    label: String,
+    scale: Scale,
+    /// Where a linear one begins.
+    from: f64,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Scale {
+    #[default]
+    Linear,
+    /// Equal ratios are equal lengths.
+    Log,
+    /// The whole numbers from 0 on have these names.
+    Named(Vec<String>),
+}
+
+impl Axis {
+    pub(crate) fn linear(label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..Self::default() }
+    }
+
+    pub(crate) fn log(label: impl Into<String>) -> Self {
+        Self { scale: Scale::Log, ..Self::linear(label) }
+    }
+
+    pub(crate) fn named(label: impl Into<String>, names: impl IntoIterator<Item = impl ToString>) -> Self {
+        let names = names.into_iter().map(|name| name.to_string()).collect();
+        Self { scale: Scale::Named(names), ..Self::linear(label) }
+    }
+
+    /// Begins at `from` instead of 0, or before it where a value does.
+    pub(crate) fn from(self, from: f64) -> Self {
+        Self { from, ..self }
+    }
+
+    /// Where a value lies.
+    fn place(&self, value: f64) -> f64 {
+        if matches!(self.scale, Scale::Log) { value.max(1e-9).log10() } else { value }
+    }
+
+    /// First and last place, and the places of its ticks, for these values.
+    fn extent(&self, values: impl Iterator<Item = f64>) -> (f64, f64, Vec<f64>) {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.filter(|value| value.is_finite()) {
+            (low, high) = (low.min(self.place(value)), high.max(self.place(value)));
+        }
+        if low > high {
+            (low, high) = (self.place(1.0), self.place(1.0));
+        }
+        match &self.scale {
+            Scale::Named(names) => {
+                let count = names.len().max(1);
+                (-0.4, count as f64 - 0.6, (0..count).map(|index| index as f64).collect())
+            }
+            Scale::Linear => {
+                let low = low.min(self.from);
+                let span = (high - low).max(1e-9);
+                let ticks = linear_ticks(low, high + 0.06 * span);
+                (low, high + 0.06 * span, ticks)
+            }
+            Scale::Log => {
+                let (low, high) = (low - 0.08, high + 0.12);
+                (low, high, log_ticks(low, high))
+            }
+        }
+    }
+
+    fn tick(&self, place: f64) -> String {
+        match &self.scale {
+            Scale::Named(names) => names.get(place.round() as usize).cloned().unwrap_or_default(),
+            Scale::Log => plain(10_f64.powf(place)),
+            Scale::Linear => plain(place),
+        }
+    }
+}
+
+/// Places between two ends, with ticks where [`Axis`] wants them.
+struct Places {
+    ends: Range<f64>,
+    ticks: Vec<f64>,
+}
+
+impl Ranged for Places {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, pixels: (i32, i32)) -> i32 {
+        let share = (value - self.ends.start) / (self.ends.end - self.ends.start);
+        pixels.0 + (share * f64::from(pixels.1 - pixels.0)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.ends.clone()
+    }
+}
+
+/// About six round places.
+fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
+    let rough = (high - low) / 6.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|&step| step >= rough)
+        .unwrap_or(rough);
+    let first = (low / step - 1e-9).ceil() as i64;
+    (first..first + 20).map(|index| index as f64 * step).take_while(|&tick| tick <= high).collect()
+}
+
+/// Powers of ten, with their double and fivefold where there are few.
+fn log_ticks(low: f64, high: f64) -> Vec<f64> {
+    let between: &[f64] = if high - low < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let powers = low.floor() as i32..=high.ceil() as i32;
+    let ticks = powers.flat_map(|power| between.iter().map(move |step| f64::from(power) + step.log10()));
+    ticks.filter(|&tick| tick >= low && tick <= high).collect()
+}
+
+/// A tick's value, without digits that say nothing.
+fn plain(value: f64) -> String {
+    let digits = format!("{value:.3}");
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    if digits == "-0" { "0".to_owned() } else { digits.to_owned() }
+}
+
+/// Lines over two axes.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// Of this panel.
+    pub(crate) title: String,
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
+    pub(crate) series: Vec<Series>,
+    /// Heights that a reader should compare with, and what they are.
+    pub(crate) marks: Vec<(f64, String)>,
+}
+
+/// One line.
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    pub(crate) points: Vec<(f64, f64)>,
+    /// Beside the points; there may be fewer, or none.
+    pub(crate) labels: Vec<String>,
+    /// Without the line between them.
+    pub(crate) scattered: bool,
+}
+
+pub(crate) fn draw_lines(area: &Area<'_>, lines: &Lines) -> Drawn {
+    let (x, y) = (&lines.x, &lines.y);
+    let points = || lines.series.iter().flat_map(|series| series.points.iter().copied());
+    let (left, right, x_ticks) = x.extent(points().map(|point| point.0));
+    let heights = points().map(|point| point.1).chain(lines.marks.iter().map(|mark| mark.0));
+    let (bottom, top, y_ticks) = y.extent(heights);
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .margin_right(18)
+        .caption(&lines.title, style(15, INK))
+        .x_label_area_size(44)
+        .y_label_area_size(62)
+        .build_cartesian_2d(
+            Places { ends: left..right, ticks: x_ticks },
+            Places { ends: bottom..top, ticks: y_ticks },
+        )?;
+    let (x_tick, y_tick) = (|place: &f64| x.tick(*place), |place: &f64| y.tick(*place));
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc(x.label.clone())
+        .y_desc(y.label.clone())
+        .x_label_formatter(&x_tick)
+        .y_label_formatter(&y_tick)
+        .label_style(style(12, INK))
+        .axis_desc_style(style(13, INK))
+        .axis_style(FAINT)
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.13));
+    if matches!(x.scale, Scale::Named(_)) {
+        mesh.disable_x_mesh();
+    }
+    mesh.draw()?;
+    for (height, name) in &lines.marks {
+        let height = y.place(*height);
+        chart.draw_series(DashedLineSeries::new(
+            [(left, height), (right, height)],
+            6,
+            4,
+            INK.stroke_width(1),
+        ))?;
+        let above = style(12, INK).pos(Pos::new(HPos::Left, VPos::Bottom));
+        chart.draw_series([Text::new(name.clone(), (left + 0.02 * (right - left), height), above)])?;
+    }
+    for (index, series) in lines.series.iter().enumerate() {
+        let colour = colour(index);
+        let finite = series.points.iter().filter(|point| point.0.is_finite() && point.1.is_finite());
+        let places: Vec<(f64, f64)> = finite.map(|point| (x.place(point.0), y.place(point.1))).collect();
+        if !series.scattered {
+            chart.draw_series(LineSeries::new(places.clone(), colour.stroke_width(2)))?;
+        }
+        chart.draw_series(places.iter().map(|&place| Circle::new(place, 3, colour.filled())))?;
+        let beside = style(11, colour);
+        chart.draw_series(places.iter().zip(&series.labels).map(|(&place, label)| {
+            EmptyElement::at(place) + Text::new(label.clone(), (6, 3), beside.clone())
+        }))?;
+    }
+    Ok(())
+}
+
+/// Rows of bars or dots, a row a category.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) x: Axis,
+    /// From the top.
+    pub(crate) categories: Vec<String>,
+    /// Of each series a value a category, where there is one.
+    pub(crate) series: Vec<Vec<Option<Bar>>>,
+    pub(crate) ends: Ends,
+    /// Values that a reader should compare with, and what they are.
+    pub(crate) marks: Vec<(f64, String)>,
+}
+
+/// What stands in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Bars from 0.
+    Bars,
+    /// Dots, with their intervals.
+    Dots,
+}
+
+/// A value and its interval.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bar {
+    pub(crate) value: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Rows {
+    /// Pixels that they need.
+    pub(crate) fn height(&self) -> u32 {
+        let a_row = (16 * self.series.len().max(1) + 14) as u32;
+        110 + a_row * self.categories.len().max(1) as u32
+    }
+}
+
+pub(crate) fn draw_rows(area: &Area<'_>, rows: &Rows) -> Drawn {
+    let count = rows.categories.len().max(1);
+    let bars = || rows.series.iter().flatten().flatten();
+    let ends = bars().flat_map(|bar| [bar.value, bar.low, bar.high]);
+    let (left, right, ticks) = rows.x.extent(ends.chain(rows.marks.iter().map(|mark| mark.0)));
+    let longest = rows.categories.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    // The first row is the topmost.
+    let height = |row: usize| (count - 1 - row) as f64;
+    let name = |place: f64| {
+        let row = count - 1 - (place.round().max(0.0) as usize).min(count - 1);
+        rows.categories.get(row).cloned().unwrap_or_default()
+    };
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .margin_top(22)
+        .margin_right(24)
+        .x_label_area_size(44)
+        .y_label_area_size((longest as f64 * LETTER) as u32 + 16)
+        .build_cartesian_2d(
+            Places { ends: left..right, ticks },
+            Places { ends: -0.5..count as f64 - 0.5, ticks: (0..count).map(|row| row as f64).collect() },
+        )?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .x_desc(rows.x.label.clone())
+        .x_label_formatter(&|place| rows.x.tick(*place))
+        .y_label_formatter(&|place| name(*place))
+        .label_style(style(12, INK))
+        .axis_desc_style(style(13, INK))
+        .axis_style(FAINT)
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.13))
+        .draw()?;
+    let lane = 0.8 / rows.series.len().max(1) as f64;
+    for (index, series) in rows.series.iter().enumerate() {
+        let colour = colour(index);
+        for (row, bar) in series.iter().enumerate() {
+            let Some(bar) = bar.filter(|bar| bar.value.is_finite()) else { continue };
+            let y = height(row) + 0.4 - (index as f64 + 0.5) * lane;
+            let interval =
+                |colour: RGBColor| PathElement::new([(bar.low, y), (bar.high, y)], colour.stroke_width(2));
+            match rows.ends {
+                Ends::Bars => {
+                    let corners = [(left, y - 0.42 * lane), (bar.value, y + 0.42 * lane)];
+                    chart.draw_series([Rectangle::new(corners, colour.mix(0.75).filled())])?;
+                    chart.draw_series([interval(INK)])?;
+                }
+                Ends::Dots => {
+                    chart.draw_series([interval(colour)])?;
+                    chart.draw_series([Circle::new((bar.value, y), 4, colour.filled())])?;
+                }
+            }
+        }
+    }
+    for (place, name) in &rows.marks {
+        let line = [(*place, -0.5), (*place, count as f64 - 0.5)];
+        chart.draw_series(DashedLineSeries::new(line, 6, 4, INK.stroke_width(1)))?;
+        let above = style(12, INK).pos(Pos::new(HPos::Center, VPos::Bottom));
+        let label = Text::new(name.clone(), (0, -4), above);
+        chart.draw_series([EmptyElement::at((*place, count as f64 - 0.5)) + label])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_within() {
+        assert_eq!(linear_ticks(0.0, 10.0), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(linear_ticks(0.0, 437.0), [0.0, 100.0, 200.0, 300.0, 400.0]);
+        let names = |low: f64, high: f64| {
+            log_ticks(low, high).iter().map(|&tick| plain(10_f64.powf(tick))).collect::<Vec<_>>()
+        };
+        assert_eq!(names(-1.1, 1.1), ["0.1", "0.2", "0.5", "1", "2", "5", "10"]);
+        assert_eq!(names(0.0, 4.0), ["1", "10", "100", "1000", "10000"]);
+        assert_eq!((plain(-0.0), plain(0.95), plain(1200.0)), ("0".into(), "0.95".into(), "1200".into()));
+    }
+
+    #[test]
+    fn axes_hold_what_they_show() {
+        let (low, high, _) = Axis::linear("").from(0.8).extent([0.7, 1.1].into_iter());
+        assert!(low == 0.7 && high > 1.1);
+        let (low, high, _) = Axis::log("").extent([1.0, 100.0].into_iter());
+        assert!(low < 0.0 && high > 2.0);
+        let (low, high, ticks) = Axis::named("", ["a", "b", "c"]).extent([0.0].into_iter());
+        assert_eq!((ticks.len(), low < 0.0, high > 2.0), (3, true, true));
+        let (low, high, _) = Axis::linear("").extent([f64::NAN].into_iter());
+        assert!(low < high, "without values there is still an axis");
+    }
+}
