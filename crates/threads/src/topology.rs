@@ -153,10 +153,14 @@ impl Topology {
         &self.limits
     }
 
-    /// Threads worth running: the cores, not more than the quota rounded up, not more than the environment
+    /// Threads worth running: the cores, not more than the whole CPUs of the quota, not more than the environment
     /// allows; at least 1.
+    ///
+    /// A quota of 3.5 CPUs is 3: of four threads the kernel would stop each for an eighth of every period (100 ms as
+    /// a rule), one here and one there, and those that share the parts of a text would wait for whichever is
+    /// stopped. The rest of the quota is for the threads that read and answer requests.
     pub fn workers(&self) -> usize {
-        let quota = self.quota.map_or(usize::MAX, |quota| quota.ceil() as usize);
+        let quota = self.quota.map_or(usize::MAX, |quota| quota as usize);
         let limit = self.limits.iter().filter_map(|limit| limit.threads).min().unwrap_or(usize::MAX);
         self.cores.min(quota).min(limit).max(1)
     }
