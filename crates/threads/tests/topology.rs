@@ -122,6 +122,40 @@ fn hybrid_cores_with_and_without_siblings() {
     let topology = Tree::new().affinity("0-7").machine(8, siblings, &["0-7"]).topology();
     assert_eq!((topology.cpus().len(), topology.cores()), (8, 6));
     assert_eq!(topology.core_cpus(), set("0,2,4-7"));
+    assert_eq!(topology.workers(), 6, "slower cores count");
+}
+
+#[test]
+fn caches_and_kinds_of_cores_that_are_nonsense_are_left_out() {
+    let cpu = |cpu: usize, file: &str| format!("sys/devices/system/cpu/cpu{cpu}/{file}");
+    let tree = Tree::new()
+        .affinity("0-3")
+        .machine(4, alone, &["0-1", "2-3"])
+        .file(cpu(0, "cache/index3/shared_cpu_list"), "banana\n")
+        // Without itself, and across nodes.
+        .file(cpu(1, "cache/index3/shared_cpu_list"), "0\n")
+        .file(cpu(2, "cache/index3/shared_cpu_list"), "0-3\n")
+        .file(cpu(3, "cache/index3/shared_cpu_list"), "3\n")
+        .file(cpu(0, "cpu_capacity"), "1024\n")
+        .file(cpu(1, "cpu_capacity"), "-5\n")
+        .file(cpu(2, "cpu_capacity"), "767\n")
+        .file(cpu(3, "cpu_capacity"), "768\n");
+    let cpus = |tree: &Tree| -> Vec<(usize, bool)> {
+        tree.topology().cpus().iter().map(|cpu| (cpu.l3, cpu.efficient)).collect()
+    };
+    assert_eq!(cpus(&tree), [(0, false), (0, false), (1, true), (1, false)]);
+    // Intel's list comes first, but for one that shares nothing with the mask.
+    let tree = tree.file("sys/devices/cpu_core/cpus", "7-9\n");
+    assert_eq!(cpus(&tree)[2], (1, true));
+    let tree = tree.file("sys/devices/cpu_core/cpus", "2\n");
+    assert_eq!(cpus(&tree).iter().map(|cpu| cpu.1).collect::<Vec<_>>(), [true, true, false, true]);
+    // 1 and 2 are of one core and of two nodes at once.
+    let tree = tree.file(cpu(1, "topology/core_cpus_list"), "1-2\n");
+    let placement = connote_threads::Placement::of(&tree.topology(), 4, 1);
+    let places: Vec<_> =
+        placement.workers().iter().map(|place| (place.node, place.cpus.to_string())).collect();
+    let places: Vec<_> = places.iter().map(|(node, cpus)| (*node, cpus.as_str())).collect();
+    assert_eq!(places, [(0, "0"), (1, "2"), (0, "1"), (1, "3")]);
 }
 
 #[test]
