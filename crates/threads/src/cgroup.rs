@@ -4,11 +4,10 @@
 //! that `/proc/self/cgroup` gives may be the host's, while what is mounted begins at the container's own group;
 //! `/proc/self/mountinfo` tells where.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use crate::CpuSet;
+use crate::sysfs::read;
 
 /// What all groups together allow.
 #[derive(Debug, Default, PartialEq)]
@@ -36,13 +35,6 @@ pub(crate) fn limits(root: &Path) -> Limits {
         }
     }
     limits
-}
-
-/// Reads a small text file; at most 1 MiB of it.
-pub(crate) fn read(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
-    Some(text)
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/docker/1f2e`, or `0::/user.slice` for version 2.

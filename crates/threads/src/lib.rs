@@ -6,6 +6,7 @@
 //! - [`Budget`]: the CPUs that this process may use, shared by all teams and workers, so that nested and
 //!   concurrent use never runs more threads than there are CPUs.
 //! - [`Topology`]: cores, SMT siblings, NUMA nodes, affinity, cgroup limits, as facts a person can read.
+//! - [`Placement`]: which workers go to which NUMA node, on machines that have several.
 //! - [`CpuSet`] and [`pin_current_thread`]: pinning, which is off unless asked for.
 //!
 //! ```
@@ -27,8 +28,10 @@ mod chunks;
 mod cpu_set;
 mod limits;
 mod pin;
+mod placement;
 mod sleep;
 mod sync;
+mod sysfs;
 mod team;
 mod topology;
 
@@ -37,5 +40,6 @@ pub use chunks::{Chunks, Pieces};
 pub use cpu_set::{CpuSet, MAX_CPUS};
 pub use limits::Limit;
 pub use pin::pin_current_thread;
+pub use placement::{Place, Placement};
 pub use team::{MAX_THREADS, PassGuard, Pinning, Team, TeamOptions};
 pub use topology::{Cpu, Node, Topology};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::cgroup::{self, read};
+use crate::cgroup;
 use crate::limits::{self, Limit};
+use crate::sysfs::{self, read};
 use crate::{CpuSet, MAX_CPUS};
 
 /// The machine as this process may use it: CPUs outside its affinity mask or cpuset do not appear.
@@ -27,6 +28,12 @@ pub struct Cpu {
     pub core: usize,
     /// Index of its node in [`Topology::nodes`].
     pub node: usize,
+    /// The group of CPUs of its node that share an L3 cache, numbered from 0 through all nodes. An AMD processor
+    /// has several a node; where sub-NUMA clusters share one, each has a group. CPUs without, or with one that
+    /// the system does not show, are a group a node.
+    pub l3: usize,
+    /// Whether its core is one of the slower kind of a hybrid machine (an E-core). False where all are alike.
+    pub efficient: bool,
 }
 
 /// A NUMA node with at least one CPU that this process may use.
@@ -55,8 +62,9 @@ impl Topology {
 
     /// As [`Topology::detect`], but from a copy of `/proc` and `/sys` under `root`, and without the environment.
     /// Files read: `proc/self/{status,cgroup,mountinfo}`, `sys/devices/system/cpu/online`,
-    /// `sys/devices/system/cpu/cpu*/topology/{core_cpus_list,thread_siblings_list}`,
-    /// `sys/devices/system/node/node*/cpulist` and the cgroup file systems where mountinfo has them.
+    /// `sys/devices/system/cpu/cpu*/{topology/{core_cpus_list,thread_siblings_list},cache/index3/shared_cpu_list,
+    /// cpu_capacity}`, `sys/devices/cpu_core/cpus`, `sys/devices/system/node/node*/cpulist` and the cgroup file
+    /// systems where mountinfo has them.
     /// What is missing limits nothing; without any list of CPUs there is one.
     pub fn from_root(root: &Path) -> Self {
         Self::read(root, 1)
@@ -75,7 +83,7 @@ impl Topology {
         let system = root.join("sys/devices/system");
         let online = read(&system.join("cpu/online")).and_then(|list| CpuSet::parse(&list));
         // A mask may hold CPUs that are not there (the kernel's default is all it could have).
-        let masks = [affinity(root), online, groups.cpus];
+        let masks = [sysfs::affinity(root), online, groups.cpus];
         let allowed = masks.into_iter().flatten().reduce(|all, mask| {
             let both = all.intersection(&mask);
             // Lists that contradict each other were written for different name spaces: believe the first.
@@ -85,20 +93,9 @@ impl Topology {
             return Self::flat(unknown, groups.quota);
         };
 
-        let node_of = nodes(&system, &allowed);
-        let mut core_of: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut cores = 0;
-        for id in allowed.iter() {
-            if core_of.contains_key(&id) {
-                continue;
-            }
-            for sibling in siblings(&system, id).intersection(&allowed).iter() {
-                core_of.entry(sibling).or_insert(cores);
-            }
-            core_of.insert(id, cores);
-            cores += 1;
-        }
-
+        let node_of = sysfs::nodes(&system, &allowed);
+        let core_of = number(&allowed, |id| sysfs::siblings(&system, id));
+        let efficient = sysfs::efficient(root, &allowed);
         let mut ids: Vec<usize> = allowed.iter().map(|id| node_of.get(&id).copied().unwrap_or(0)).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -106,15 +103,27 @@ impl Topology {
             let id = node_of.get(&cpu).copied().unwrap_or(0);
             ids.binary_search(&id).unwrap_or(0)
         };
-        let cpus: Vec<Cpu> =
-            allowed.iter().map(|id| Cpu { id, core: core_of[&id], node: node(id) }).collect();
+        let l3_of = number(&allowed, |id| {
+            let all = sysfs::l3(&system, id).unwrap_or_else(|| allowed.clone());
+            all.iter().filter(|&other| allowed.contains(other) && node(other) == node(id)).collect()
+        });
+        let cpu = |id| Cpu {
+            id,
+            core: core_of[&id],
+            node: node(id),
+            l3: l3_of[&id],
+            efficient: efficient.contains(id),
+        };
+        let cpus: Vec<Cpu> = allowed.iter().map(cpu).collect();
+        let cores = cpus.iter().map(|cpu| cpu.core + 1).max().unwrap_or(1);
         Self { nodes: gather(&ids, &cpus), cpus, cores, quota: groups.quota, limits: Vec::new() }
     }
 
     /// A machine of which only a number of CPUs is known.
     fn flat(cpus: usize, quota: Option<f64>) -> Self {
         let count = cpus.clamp(1, MAX_CPUS);
-        let cpus: Vec<Cpu> = (0..count).map(|id| Cpu { id, core: id, node: 0 }).collect();
+        let cpus: Vec<Cpu> =
+            (0..count).map(|id| Cpu { id, core: id, node: 0, l3: 0, efficient: false }).collect();
         Self { nodes: gather(&[0], &cpus), cpus, cores: count, quota, limits: Vec::new() }
     }
 
@@ -153,49 +162,38 @@ impl Topology {
         &self.limits
     }
 
-    /// Threads worth running: the cores, not more than the quota rounded up, not more than the environment
+    /// Threads worth running: the cores, not more than the whole CPUs of the quota, not more than the environment
     /// allows; at least 1.
+    ///
+    /// A quota of 3.5 CPUs is 3: of four threads the kernel would stop each for an eighth of every period (100 ms as
+    /// a rule), one here and one there, and those that share the parts of a text would wait for whichever is
+    /// stopped. The rest of the quota is for the threads that read and answer requests.
+    ///
+    /// The slower cores of a hybrid machine count: threads take the next part or batch when they are done with the
+    /// last, so a slow core does fewer and holds up nobody for longer than one of them.
     pub fn workers(&self) -> usize {
-        let quota = self.quota.map_or(usize::MAX, |quota| quota.ceil() as usize);
+        let quota = self.quota.map_or(usize::MAX, |quota| quota as usize);
         let limit = self.limits.iter().filter_map(|limit| limit.threads).min().unwrap_or(usize::MAX);
         self.cores.min(quota).min(limit).max(1)
     }
 }
 
-/// The mask of the process: `Cpus_allowed_list` of its status.
-fn affinity(root: &Path) -> Option<CpuSet> {
-    let status = read(&root.join("proc/self/status"))?;
-    CpuSet::parse(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
-}
-
-/// The logical CPUs of the core that `id` is one of, itself at least.
-fn siblings(system: &Path, id: usize) -> CpuSet {
-    let folder = system.join(format!("cpu/cpu{id}/topology"));
-    // The second is the name that kernels before 5.3 know.
-    ["core_cpus_list", "thread_siblings_list"]
-        .into_iter()
-        .find_map(|file| CpuSet::parse(&read(&folder.join(file))?))
-        .filter(|cpus| cpus.contains(id))
-        .unwrap_or_else(|| [id].into_iter().collect())
-}
-
-/// The node of each allowed CPU; empty where the kernel knows no nodes.
-fn nodes(system: &Path, allowed: &CpuSet) -> BTreeMap<usize, usize> {
-    let mut node_of = BTreeMap::new();
-    let Ok(entries) = std::fs::read_dir(system.join("node")) else { return node_of };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.strip_prefix("node")?.parse::<usize>().ok()) else {
+/// Numbers the groups that `members` gives of each CPU, by the lowest CPU in them. A CPU is in one group: where
+/// lists contradict each other, the first has it.
+fn number(cpus: &CpuSet, members: impl Fn(usize) -> CpuSet) -> BTreeMap<usize, usize> {
+    let mut group_of = BTreeMap::new();
+    let mut groups = 0;
+    for id in cpus.iter() {
+        if group_of.contains_key(&id) {
             continue;
-        };
-        let cpus =
-            read(&entry.path().join("cpulist")).and_then(|list| CpuSet::parse(&list)).unwrap_or_default();
-        for cpu in cpus.intersection(allowed).iter() {
-            // The order of a folder is nobody's: where two nodes claim a CPU the lower one has it.
-            node_of.entry(cpu).and_modify(|node: &mut usize| *node = id.min(*node)).or_insert(id);
         }
+        for member in members(id).intersection(cpus).iter() {
+            group_of.entry(member).or_insert(groups);
+        }
+        group_of.insert(id, groups);
+        groups += 1;
     }
-    node_of
+    group_of
 }
 
 fn gather(ids: &[usize], cpus: &[Cpu]) -> Vec<Node> {
@@ -216,6 +214,14 @@ impl fmt::Display for Topology {
             |number: usize, name: &str| format!("{number} {name}{}", if number == 1 { "" } else { "s" });
         let allowed: CpuSet = self.cpus.iter().map(|cpu| cpu.id).collect();
         write!(f, "{}, {} ({allowed})", count(self.cores, "core"), count(allowed.len(), "logical CPU"))?;
+        let efficient: CpuSet = self.cpus.iter().filter(|cpu| cpu.efficient).map(|cpu| cpu.id).collect();
+        if !efficient.is_empty() {
+            write!(f, "\nefficiency cores: CPUs {efficient}")?;
+        }
+        let caches = self.cpus.iter().map(|cpu| cpu.l3 + 1).max().unwrap_or(1);
+        if caches > self.nodes.len() {
+            write!(f, "\n{caches} groups of CPUs by L3 cache")?;
+        }
         write!(f, "\n{}", count(self.nodes.len(), "NUMA node"))?;
         if self.nodes.len() > 1 {
             for node in &self.nodes {

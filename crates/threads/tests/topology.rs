@@ -122,6 +122,40 @@ fn hybrid_cores_with_and_without_siblings() {
     let topology = Tree::new().affinity("0-7").machine(8, siblings, &["0-7"]).topology();
     assert_eq!((topology.cpus().len(), topology.cores()), (8, 6));
     assert_eq!(topology.core_cpus(), set("0,2,4-7"));
+    assert_eq!(topology.workers(), 6, "slower cores count");
+}
+
+#[test]
+fn caches_and_kinds_of_cores_that_are_nonsense_are_left_out() {
+    let cpu = |cpu: usize, file: &str| format!("sys/devices/system/cpu/cpu{cpu}/{file}");
+    let tree = Tree::new()
+        .affinity("0-3")
+        .machine(4, alone, &["0-1", "2-3"])
+        .file(cpu(0, "cache/index3/shared_cpu_list"), "banana\n")
+        // Without itself, and across nodes.
+        .file(cpu(1, "cache/index3/shared_cpu_list"), "0\n")
+        .file(cpu(2, "cache/index3/shared_cpu_list"), "0-3\n")
+        .file(cpu(3, "cache/index3/shared_cpu_list"), "3\n")
+        .file(cpu(0, "cpu_capacity"), "1024\n")
+        .file(cpu(1, "cpu_capacity"), "-5\n")
+        .file(cpu(2, "cpu_capacity"), "767\n")
+        .file(cpu(3, "cpu_capacity"), "768\n");
+    let cpus = |tree: &Tree| -> Vec<(usize, bool)> {
+        tree.topology().cpus().iter().map(|cpu| (cpu.l3, cpu.efficient)).collect()
+    };
+    assert_eq!(cpus(&tree), [(0, false), (0, false), (1, true), (1, false)]);
+    // Intel's list comes first, but for one that shares nothing with the mask.
+    let tree = tree.file("sys/devices/cpu_core/cpus", "7-9\n");
+    assert_eq!(cpus(&tree)[2], (1, true));
+    let tree = tree.file("sys/devices/cpu_core/cpus", "2\n");
+    assert_eq!(cpus(&tree).iter().map(|cpu| cpu.1).collect::<Vec<_>>(), [true, true, false, true]);
+    // 1 and 2 are of one core and of two nodes at once.
+    let tree = tree.file(cpu(1, "topology/core_cpus_list"), "1-2\n");
+    let placement = connote_threads::Placement::of(&tree.topology(), 4, 1);
+    let places: Vec<_> =
+        placement.workers().iter().map(|place| (place.node, place.cpus.to_string())).collect();
+    let places: Vec<_> = places.iter().map(|(node, cpus)| (*node, cpus.as_str())).collect();
+    assert_eq!(places, [(0, "0"), (1, "2"), (0, "1"), (1, "3")]);
 }
 
 #[test]
@@ -151,8 +185,8 @@ fn quotas_of_version_1_at_every_level() {
     // The host's view: the smallest of the group and those above it.
     let host =
         quota(quota(quota(tree("/a/b", "/"), "", "-1\n"), "/a", "250000\n"), "/a/b", "600000\n").topology();
-    assert_eq!((host.quota(), host.workers()), (Some(2.5), 3));
-    assert!(host.to_string().contains("\ncgroup quota 2.5 CPUs\n3 workers"), "{host}");
+    assert_eq!((host.quota(), host.workers()), (Some(2.5), 2));
+    assert!(host.to_string().contains("\ncgroup quota 2.5 CPUs\n2 workers"), "{host}");
     // A container that sees the host's path, but only its own group mounted.
     for (group, mounted) in [("/docker/1f", "/docker/1f"), ("/docker/1f", "/elsewhere"), ("/../../x", "/")] {
         let inside = quota(tree(group, mounted), "", "50000\n").topology();
@@ -168,7 +202,16 @@ fn quotas_of_version_2_at_every_level() {
     let tree_with =
         |text: &str| tree("/kube/pod", "/").file("sys/fs/cgroup/kube/pod/cpu.max", text).topology();
     assert_eq!(tree_with("350000 100000\n").quota(), Some(3.5));
-    assert_eq!(tree_with("350000 100000\n").workers(), 4);
+    // Whole CPUs of it, and one at least; not more than the cores.
+    for (quota, workers) in
+        [(350, 3), (399, 3), (400, 4), (199, 1), (150, 1), (100, 1), (99, 1), (1, 1), (790, 7), (6400, 8)]
+    {
+        let topology = tree_with(&format!("{quota}000 100000\n"));
+        assert_eq!(topology.workers(), workers, "a quota of {quota} hundredths");
+    }
+    // Exact in any period that the kernel allows.
+    assert_eq!(tree_with("99999 33333\n").workers(), 3);
+    assert_eq!(tree_with("4900000 700000\n").workers(), 7);
     assert_eq!(tree_with("max 100000\n").quota(), None);
     assert_eq!(tree_with("200000\n").quota(), Some(2.0));
     for nonsense in ["", "0 100000", "-5 100000", "100000 0", "1e400 1", "a b", "99999999999999999999 1"] {
@@ -249,7 +292,7 @@ fn this_machine() {
     assert!(topology.workers() >= 1 && topology.cores() <= topology.cpus().len());
     assert_eq!(topology.nodes().iter().map(|node| node.cpus.len()).sum::<usize>(), topology.cpus().len());
     assert_eq!(topology.core_cpus().len(), topology.cores());
-    // std knows the mask and the quota too, but not siblings; it rounds a quota down.
+    // std knows the mask and the quota too, but not siblings.
     let std = std::thread::available_parallelism().unwrap().get();
-    assert!(topology.workers() <= std + 1, "{topology}\nstd: {std}");
+    assert!(topology.workers() <= std, "{topology}\nstd: {std}");
 }
