@@ -296,7 +296,7 @@ fn rules_hold_under_any_mask() {
         })
         .collect();
     let masks = (0..machines.len(), prop::collection::vec(any::<bool>(), 256), 0usize..6);
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(80));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(1000));
     let tried = runner.run(&(masks, 1usize..40, 1usize..40), |((which, kept, every), workers, threads)| {
         let (machine, all) = &machines[which];
         let ids = all.cpus().iter().map(|cpu| cpu.id);
