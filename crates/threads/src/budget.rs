@@ -91,7 +91,8 @@ fn clamp(cpus: usize) -> usize {
     cpus.clamp(1, crate::MAX_CPUS)
 }
 
-/// A thread's place in a [`Budget`]. It stays on its thread.
+/// A thread's place in a [`Budget`]. It stays on its thread. Seats of a thread end in the reverse of the order in which
+/// they were taken, as scopes do: one that outlives the first no longer counts the thread.
 #[must_use = "the thread is counted until the seat is dropped"]
 pub struct Seat<'a> {
     /// `None` where the thread was counted already, or has given way.

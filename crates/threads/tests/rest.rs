@@ -16,15 +16,27 @@ fn team(threads: usize) -> Team {
     Team::with(TeamOptions { threads, budget, ..TeamOptions::default() }).unwrap()
 }
 
-/// Nanoseconds that each member has run, by the scheduler's own account.
-fn members() -> BTreeMap<String, u64> {
-    let member = |task: std::fs::DirEntry| {
+/// Nanoseconds that each thread of this process has run, by its id, with its name; by the scheduler's own account.
+fn threads() -> BTreeMap<String, (String, u64)> {
+    let thread = |task: std::fs::DirEntry| {
         let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
         let account = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         let ran = account.split_whitespace().next()?.parse().ok()?;
-        name.starts_with("connote-").then(|| (task.file_name().to_string_lossy().into_owned(), ran))
+        Some((task.file_name().to_string_lossy().into_owned(), (name, ran)))
     };
-    std::fs::read_dir("/proc/self/task").unwrap().flatten().filter_map(member).collect()
+    std::fs::read_dir("/proc/self/task").unwrap().flatten().filter_map(thread).collect()
+}
+
+/// The same of members.
+fn members() -> BTreeMap<String, u64> {
+    let member =
+        |(id, (name, ran)): (String, (String, u64))| name.starts_with("connote-").then_some((id, ran));
+    threads().into_iter().filter_map(member).collect()
+}
+
+/// The same of all threads together.
+fn process() -> Duration {
+    Duration::from_nanos(threads().values().map(|(_, ran)| ran).sum())
 }
 
 /// Waits until both members have not run for a fifth of a second: not a nanosecond, since only callers wake sleepers.
@@ -75,6 +87,13 @@ fn no_cpu_at_rest_and_no_harm_from_busy_neighbours() {
     }
     calls(&team, 1000);
     assert!(comes_to_rest(), "members keep running at rest");
+
+    // Ten seconds after work: under 0.1% of a CPU for the whole process, which is this thread and the test runner's.
+    let (before, ran) = (members(), process());
+    thread::sleep(Duration::from_secs(10));
+    let used = process().saturating_sub(ran);
+    assert_eq!(members(), before, "a member woke with nobody calling");
+    assert!(used < Duration::from_millis(10), "{used:?} of CPU time in 10 s at rest");
 
     let busy = Busy::on_every_core();
     calls(&team, 20_000);

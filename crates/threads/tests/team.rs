@@ -236,6 +236,64 @@ fn never_more_threads_than_cpus() {
     });
 }
 
+/// A team whose parts call another team whose parts call a third: they share the CPUs of one budget.
+#[test]
+fn nested_teams_share_one_budget() {
+    let budget = Arc::new(Budget::new(3));
+    let with = |threads| {
+        let options = TeamOptions { threads, budget: Some(budget.clone()), ..TeamOptions::default() };
+        Team::with(options).expect("a team")
+    };
+    let (outer, middle, inner) = (with(2), with(4), with(8));
+    let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    for _ in 0..200 {
+        outer.run(4, &|_| {
+            middle.run(4, &|_| {
+                inner.run(8, &|_| {
+                    most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
+                    (0..100).for_each(|_| std::hint::spin_loop());
+                    now.fetch_sub(1, Relaxed);
+                });
+            });
+        });
+    }
+    assert!((1..=3).contains(&most.into_inner()));
+    assert_eq!(awake(&inner), 0, "a seat was lost");
+}
+
+/// As many callers as CPUs, or more, each with a team of its own: no member works beside them.
+#[test]
+fn concurrent_callers_of_many_teams_get_no_helpers() {
+    for callers in [2, 5] {
+        let budget = Arc::new(Budget::new(2));
+        let (seated, over) = (Barrier::new(callers), Barrier::new(callers));
+        let (own, helped) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..callers {
+                scope.spawn(|| {
+                    let options =
+                        TeamOptions { threads: 3, budget: Some(budget.clone()), ..TeamOptions::default() };
+                    let team = Team::with(options).expect("a team");
+                    let caller = thread::current().id();
+                    let _seat = team.budget().occupy();
+                    // All have their seat, and none has called yet: there is no helper to leave.
+                    seated.wait();
+                    for _ in 0..300 {
+                        team.run(16, &|_| {
+                            let count = if thread::current().id() == caller { &own } else { &helped };
+                            count.fetch_add(1, Relaxed);
+                            (0..100).for_each(|_| std::hint::spin_loop());
+                        });
+                    }
+                    over.wait();
+                });
+            }
+        });
+        assert_eq!((own.into_inner(), helped.into_inner()), (callers * 300 * 16, 0));
+        assert_eq!(budget.free(), budget.cpus(), "a seat was lost");
+    }
+}
+
 #[test]
 fn helpers_give_way_to_workers() {
     thread_local!(static MET: Cell<bool> = const { Cell::new(false) });
@@ -364,6 +422,23 @@ fn pinning_is_where_it_was_asked_for() {
             });
         });
     });
+    // Off is hands off: members may run where the thread that made the team may, so a worker that is pinned to its
+    // place has its team there.
+    for mine in [allowed(), last.clone()] {
+        let options = TeamOptions { pinning: Pinning::Off, ..options.clone() };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                pin_current_thread(&mine).unwrap();
+                let team = Team::with(options).unwrap();
+                let (both, seen) = (Barrier::new(2), Mutex::new(Vec::new()));
+                team.run(2, &|_| {
+                    both.wait();
+                    seen.lock().unwrap().push(allowed());
+                });
+                assert_eq!(seen.into_inner().unwrap(), [mine.clone(), mine.clone()]);
+            });
+        });
+    }
     let nowhere: CpuSet = [connote_threads::MAX_CPUS - 1].into_iter().collect();
     for pinning in
         [Pinning::Within(nowhere.clone()), Pinning::Each(nowhere), Pinning::Each(CpuSet::default())]
