@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use encoder::{Encoder, Pooling};
 use kernels::{Kernels, Level};
-use threads::{Budget, Pinning, Team, TeamOptions};
+use threads::{Budget, Pinning, Team, TeamOptions, Topology};
 
 use crate::embedding::{Embedding, finish};
 use crate::engine::Engine;
@@ -19,7 +19,7 @@ use crate::pool::{Answer, Call, Failure, Place, Pool};
 use crate::prepare::Prepared;
 use crate::request::{Input, Options, Request};
 use crate::schedule::{CancellationToken, Priority, Schedule};
-use crate::tuning::{Chooser, CostModel, Tuning, Work};
+use crate::tuning::{Chooser, CostModel, Tuning, Work, cache};
 use crate::{each, weight_hash};
 
 /// Turns texts into vectors. `Send + Sync`: share one, by reference or in an `Arc`, between any number of
@@ -35,11 +35,13 @@ use crate::{each, weight_hash};
 /// ```
 pub struct Embedder {
     model: Model,
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     pool: Arc<Pool>,
     /// Threads that prepare the texts of a call, which is short work.
     team: Team,
-    cache: Option<PathBuf>,
+    pub(crate) cache: Option<PathBuf>,
+    /// Under which what is measured of this machine and model is kept.
+    pub(crate) tuning_key: cache::Key,
     weights: OnceLock<fingerprint::Digest>,
     tokenizer: OnceLock<fingerprint::Digest>,
 }
@@ -92,7 +94,7 @@ impl Builder {
         self
     }
 
-    /// A folder to keep hashes of model files in, for fingerprints. Default: `$CONNOTE_CACHE_DIR`, else
+    /// A folder to keep hashes of model files in, for fingerprints, and what was measured for tuning. Default: `$CONNOTE_CACHE_DIR`, else
     /// `connote` in the user's cache folder.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
@@ -133,15 +135,19 @@ impl Builder {
             );
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
+        let cache = self.cache.or_else(weight_hash::default_cache);
+        let key = cache::Key::new(encoder, level, &Topology::detect(), self.threads);
         let threads = team.threads();
-        let cost = CostModel::unmeasured(threads, encoder.macs_a_token());
+        let cost = cache::load(cache.as_deref(), &key)
+            .unwrap_or_else(|| CostModel::unmeasured(threads, encoder.macs_a_token()));
         let chooser = Chooser::new(threads, self.tuning, cost);
         Ok(Embedder {
             model,
             engine: Arc::new(Engine::new(encoders, pooling, chooser, threads)),
             pool,
             team,
-            cache: self.cache.or_else(weight_hash::default_cache),
+            cache,
+            tuning_key: key,
             weights: OnceLock::new(),
             tokenizer: OnceLock::new(),
         })
@@ -282,13 +288,12 @@ impl Embedder {
     }
 
     /// The pooled rows of token sequences, in their order; for one that failed, why.
-    fn compute(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
+    pub(crate) fn compute(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
         let tokens: usize = sequences.iter().map(Vec::len).sum();
         let small = tokens <= self.engine.chooser.most_tokens();
         let by_size = if small { Priority::Interactive } else { Priority::Batch };
         let priority = schedule.priority.unwrap_or(by_size);
-        let Schedule { deadline, cancellation, .. } = schedule.clone();
-        self.pool.run(Call::new(self.engine.clone(), sequences, priority, deadline, cancellation))
+        self.pool.run(Call::new(self.engine.clone(), sequences, priority, schedule))
     }
 
     /// The model: its description and tokenizer.

@@ -51,6 +51,7 @@ mod request;
 mod schedule;
 mod similarity;
 mod task;
+mod tune;
 mod tuning;
 mod weight_hash;
 
@@ -68,6 +69,7 @@ pub use request::{Input, Options, Request, SpecialTokens, Truncation};
 pub use schedule::{CancellationToken, Priority};
 pub use similarity::cosine_similarity;
 pub use task::Task;
+pub use tune::{Tuned, TunedCall};
 pub use tuning::{Choice, CostModel, Parallelism, Policy, Preset, Shape, Tuning};
 
 /// The rooms below, for those who need more than vectors.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::tuning::Shape;
+
 /// Who goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
@@ -43,6 +45,8 @@ pub(crate) struct Schedule {
     pub(crate) priority: Option<Priority>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancellation: Option<CancellationToken>,
+    /// Instead of the tuning's choice.
+    pub(crate) shape: Option<Shape>,
 }
 
 /// Ends the calls that carry it, from any thread: they return within milliseconds, and their work stops within half a

@@ -5,7 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::engine::Engine;
-use crate::schedule::{CancellationToken, Priority};
+use crate::schedule::{CancellationToken, Priority, Schedule};
+use crate::tuning::Shape;
 
 /// The pooled rows of a sequence, or why there are none.
 pub(crate) type Answer = Result<Vec<f32>, Failure>;
@@ -27,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) sequences: Vec<Vec<u32>>,
     pub(crate) priority: Priority,
     pub(crate) deadline: Option<Instant>,
+    /// Instead of the choice.
+    pub(crate) shape: Option<Shape>,
     token: Option<CancellationToken>,
     /// Its caller has gone.
     abandoned: AtomicBool,
@@ -40,20 +43,21 @@ struct Answers {
 }
 
 impl Call {
+    /// A call of this priority; what its schedule says of priority is not looked at.
     pub(crate) fn new(
         engine: Arc<Engine>,
         sequences: Vec<Vec<u32>>,
         priority: Priority,
-        deadline: Option<Instant>,
-        token: Option<CancellationToken>,
+        schedule: &Schedule,
     ) -> Self {
         let answers = Answers { each: vec![None; sequences.len()], missing: sequences.len() };
         Self {
             engine,
             sequences,
             priority,
-            deadline,
-            token,
+            deadline: schedule.deadline,
+            shape: schedule.shape,
+            token: schedule.cancellation.clone(),
             abandoned: AtomicBool::new(false),
             answers: Mutex::new(answers),
             changed: Condvar::new(),

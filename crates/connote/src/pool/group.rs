@@ -39,7 +39,7 @@ impl Group {
         let lengths: Vec<usize> = jobs.iter().map(|job| calls[job[0].0].sequences[job[0].1].len()).collect();
         let work = Work::of(&lengths);
         let chooser = &first.engine.chooser;
-        let shape = chooser.choose(&work).shape;
+        let shape = first.shape.unwrap_or_else(|| chooser.choose(&work).shape);
         let batches = plan(&lengths, shape.workers, chooser.most_tokens()).into();
         Some((Self { calls, jobs, shape, work }, batches))
     }

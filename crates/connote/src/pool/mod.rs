@@ -13,12 +13,13 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
 
-use threads::{Budget, CpuSet, Topology, pin_current_thread};
+use threads::{Budget, CpuSet, Placement, Topology, pin_current_thread};
 
 use self::crews::Crews;
 use self::group::Group;
@@ -291,13 +292,19 @@ impl Shared {
     }
 }
 
-/// Where workers run on a machine: a place a NUMA node, each with its cores; one place without pinning where there is but
-/// one node, or where CONNOTE_NUMA is `off`.
+/// Where workers run on a machine: a place a NUMA node, each with the workers that belong there; one place without pinning
+/// where there is but one node, or where CONNOTE_NUMA is `off`.
 pub(crate) fn places(topology: &Topology) -> Vec<Place> {
     let off = std::env::var("CONNOTE_NUMA").is_ok_and(|value| value.eq_ignore_ascii_case("off"));
-    if off || topology.nodes().len() < 2 {
+    let placement = Placement::of(topology, topology.workers(), 1);
+    if off || placement.is_trivial() {
         return vec![Place { cpus: None, size: None }];
     }
-    let place = |node: &threads::Node| Place { cpus: Some(node.cpus.clone()), size: Some(node.cores) };
-    topology.nodes().iter().map(place).collect()
+    let mut nodes: BTreeMap<usize, Place> = BTreeMap::new();
+    for worker in placement.workers() {
+        let place =
+            nodes.entry(worker.node).or_insert(Place { cpus: Some(worker.reach.clone()), size: Some(0) });
+        place.size = place.size.map(|size| size + 1);
+    }
+    nodes.into_values().collect()
 }

@@ -198,7 +198,9 @@ impl Queue {
     fn join(&mut self, index: usize) -> Option<usize> {
         let (first, since) = self.small.remove(index);
         let engine = first.engine.clone();
-        let alike = |call: &Call| Arc::ptr_eq(&call.engine, &engine) && call.priority == first.priority;
+        let alike = |call: &Call| {
+            Arc::ptr_eq(&call.engine, &engine) && (call.priority, call.shape) == (first.priority, first.shape)
+        };
         let most = match engine.chooser.tuning().preset {
             Preset::Balanced | Preset::Latency => engine.chooser.most_tokens(),
             Preset::Throughput => {

@@ -14,7 +14,7 @@ use threads::{Budget, CpuSet, Team, Topology};
 use super::queue::{Queue, Wanted};
 use super::{Answer, Call, Failure, Place, Pool, places};
 use crate::engine::Engine;
-use crate::schedule::{CancellationToken, Priority};
+use crate::schedule::{CancellationToken, Priority, Schedule};
 use crate::tuning::{Chooser, CostModel, Policy, Preset, Shape, Tuning};
 
 fn network(bytes: Vec<u8>) -> Encoder {
@@ -58,7 +58,11 @@ fn check(engine: &Engine, sequences: &[Vec<u32>], answers: Vec<Answer>) {
 }
 
 fn call(engine: &Arc<Engine>, sequences: Vec<Vec<u32>>, priority: Priority) -> Call {
-    Call::new(engine.clone(), sequences, priority, None, None)
+    Call::new(engine.clone(), sequences, priority, &Schedule::default())
+}
+
+fn with_token(token: &CancellationToken) -> Schedule {
+    Schedule { cancellation: Some(token.clone()), ..Schedule::default() }
 }
 
 #[test]
@@ -127,7 +131,8 @@ fn an_ended_call_says_why_and_its_work_stops() {
     let sequences = texts(3, 5000, 40);
     let token = CancellationToken::new();
     let with = |token: Option<&CancellationToken>, deadline| {
-        Call::new(engine.clone(), sequences.clone(), Priority::Batch, deadline, token.cloned())
+        let schedule = Schedule { deadline, cancellation: token.cloned(), ..Schedule::default() };
+        Call::new(engine.clone(), sequences.clone(), Priority::Batch, &schedule)
     };
     // Before it begins.
     token.cancel();
@@ -162,8 +167,7 @@ fn an_ended_call_says_why_and_its_work_stops() {
 fn others_of_a_joined_call_do_not_suffer_when_one_is_cancelled() {
     let engine = engine(1, Tuning::new());
     let token = CancellationToken::new();
-    let gone =
-        Call::new(engine.clone(), vec![vec![5], vec![6]], Priority::Interactive, None, Some(token.clone()));
+    let gone = Call::new(engine.clone(), vec![vec![5], vec![6]], Priority::Interactive, &with_token(&token));
     let (gone, stays) =
         (Arc::new(gone), Arc::new(call(&engine, vec![vec![6], vec![7]], Priority::Interactive)));
     let (group, batches) = super::Group::new(vec![gone.clone(), stays.clone()]).expect("wanted");
@@ -367,7 +371,8 @@ fn one_call(engine: &Arc<Engine>, pool: &Pool, random: &mut Random) {
     let token = (random.below(4) == 0).then(CancellationToken::new);
     let deadline =
         (random.below(8) == 0).then(|| Instant::now() + Duration::from_micros(random.below(3000) as u64));
-    let call = Call::new(engine.clone(), sequences.clone(), priority, deadline, token.clone());
+    let schedule = Schedule { deadline, cancellation: token.clone(), ..Schedule::default() };
+    let call = Call::new(engine.clone(), sequences.clone(), priority, &schedule);
     let canceller = token.clone().filter(|_| random.below(2) == 0).map(|token| {
         let wait = Duration::from_micros(random.below(2000) as u64);
         thread::spawn(move || {

@@ -73,13 +73,12 @@ pub(crate) fn load(cache: Option<&Path>, key: &Key) -> Option<CostModel> {
     (entry.of == key.0 && entry.cost.is_sound()).then_some(entry.cost)
 }
 
-/// Keeps it, where that is possible: it only saves time.
-pub(crate) fn store(cache: Option<&Path>, key: &Key, cost: &CostModel) {
-    let Some(cache) = cache else { return };
+/// Keeps it, where that is possible, and whether it was: it only saves time.
+pub(crate) fn store(cache: Option<&Path>, key: &Key, cost: &CostModel) -> bool {
+    let Some(cache) = cache else { return false };
     let entry = Entry { of: key.0.clone(), cost: cost.clone() };
-    if let Ok(text) = serde_json::to_string_pretty(&entry) {
-        let _ = write_aside(&cache.join(FOLDER).join(key.file()), &text);
-    }
+    let text = serde_json::to_string_pretty(&entry);
+    text.is_ok_and(|text| write_aside(&cache.join(FOLDER).join(key.file()), &text).is_ok())
 }
 
 #[cfg(test)]
@@ -115,7 +114,7 @@ mod tests {
         let cache = Some(folder.path());
         let cost = CostModel::unmeasured(6, 12_345_678);
         assert_eq!(load(cache, &key(1, 0)), None);
-        store(cache, &key(1, 0), &cost);
+        assert!(store(cache, &key(1, 0), &cost));
         assert_kept(load(cache, &key(1, 0)), &cost);
         // Other weights of the same shape are as fast.
         assert_kept(load(cache, &key(2, 0)), &cost);
@@ -130,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (cache, key) = (Some(folder.path()), key(1, 0));
         let cost = CostModel::unmeasured(6, 12_345_678);
-        store(cache, &key, &cost);
+        assert!(store(cache, &key, &cost));
         let file = folder.path().join(FOLDER).join(key.file());
         let good = fs::read_to_string(&file).expect("kept");
         let damaged = [
@@ -146,10 +145,10 @@ mod tests {
             fs::write(&file, &text).expect("written");
             assert_eq!(load(cache, &key), None, "{text}");
         }
-        store(cache, &key, &cost);
+        assert!(store(cache, &key, &cost));
         assert_kept(load(cache, &key), &cost);
         // A file where the folder should be.
-        store(Some(&file), &key, &cost);
+        assert!(!store(Some(&file), &key, &cost));
         assert_eq!(load(Some(&file), &key), None);
     }
 }

@@ -1,5 +1,4 @@
 //! How many texts side by side, and how many threads inside each: the choice nobody makes for their users.
-#![allow(dead_code, unused_imports)] // until the embedder calls it
 
 mod adaptive;
 pub(crate) mod cache;
@@ -19,6 +18,7 @@ mod table;
 mod work;
 
 pub(crate) use calibrate::calibrate;
+pub(crate) use candidates::candidates;
 pub use choice::Choice;
 pub(crate) use choice::Chooser;
 pub use cost::CostModel;
