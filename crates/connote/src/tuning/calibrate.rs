@@ -1,6 +1,6 @@
 //! Measuring a machine and model: single passes, on each number of threads and beside each other.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 use encoder::{Batch, Encoder, Pooling, Workspace};
@@ -15,6 +15,9 @@ const ROUNDS: usize = 4;
 
 /// A measurement shorter than this is repeated within its round.
 const ENOUGH: Duration = Duration::from_millis(4);
+
+/// A pass longer than this needs no other before it to warm up.
+const LONG_ENOUGH: Duration = Duration::from_millis(40);
 
 /// Tokens of a text in most measurements; attention is measured on longer ones.
 const USUAL: usize = 64;
@@ -53,7 +56,8 @@ pub(crate) fn calibrate(
     let mut bench = Bench { encoder, pooling, teams: Vec::new(), workspace: Workspace::new() };
     let usual = CostModel::unmeasured(cpus, encoder.macs_a_token());
     let model = measure(usual, encoder.config().context_length, &mut |probe, share| {
-        progress(share);
+        let passed = begin.elapsed().as_secs_f64() / time.as_secs_f64().max(1e-9);
+        progress(share.max(passed).min(1.0));
         let left = time.checked_sub(begin.elapsed())?;
         bench.seconds(probe, left)
     });
@@ -68,8 +72,8 @@ pub(crate) fn measure(
     context: usize,
     probe: &mut dyn FnMut(Probe, f64) -> Option<f64>,
 ) -> CostModel {
-    let usual = USUAL.min(context.max(1));
-    let mut probes = probes(&model.counts, usual, LONG.min(context.max(1)));
+    let (usual, long) = (USUAL.min(context.max(1)), LONG.min(context.max(1)));
+    let mut probes = probes(&model.counts, usual, long);
     // The quick ones first: they are the most, and the least is lost if there is no time for the others.
     probes.sort_by_key(|(_, probe)| probe.texts * probe.length);
     let mut least: Vec<Option<f64>> = vec![None; probes.len()];
@@ -84,24 +88,40 @@ pub(crate) fn measure(
             }
         }
     }
+    calm(&probes, &mut least);
     let found = |place: Place| {
         probes.iter().zip(&least).find(|((own, _), _)| *own == place).and_then(|(_, least)| *least)
     };
     fill(&mut model, &found);
     model.length = usual;
-    if let (Some(short), Some(long)) = (found(Place::Short), found(Place::Long)) {
-        let [(few, _), (many, _)] = [
-            attention(usual, LONG.min(context.max(1)), true),
-            attention(usual, LONG.min(context.max(1)), false),
-        ];
-        let pairs =
-            (few.texts * few.length * few.length) as f64 - (many.texts * many.length * many.length) as f64;
-        if pairs > 0.0 {
-            model.pair = ((long - short) / pairs).max(0.0);
-        }
+    let pairs = |is_long| {
+        let (probe, place) = attention(usual, long, is_long);
+        Some(((probe.texts * probe.length * probe.length) as f64, found(place)?))
+    };
+    if let (Some((few, short)), Some((many, long))) = (pairs(false), pairs(true)) {
+        model.pair = ((long - short) / (many - few)).max(0.0);
     }
     model.measured = least.iter().any(Option::is_some);
     model
+}
+
+/// Fewer tokens do not take longer: where they seem to, something disturbed the measurement.
+fn calm(probes: &[(Place, Probe)], least: &mut [Option<f64>]) {
+    for at in 0..probes.len() {
+        let own = probes[at].1;
+        let more = |probe: &Probe| {
+            (probe.workers, probe.threads) == (own.workers, own.threads)
+                && probe.texts * probe.length >= own.texts * own.length
+                && probe.length >= own.length
+        };
+        let bound = probes
+            .iter()
+            .zip(least.iter())
+            .filter(|((_, probe), _)| more(probe))
+            .filter_map(|(_, least)| *least);
+        let bound = bound.fold(f64::INFINITY, f64::min);
+        least[at] = least[at].map(|seconds| seconds.min(bound));
+    }
 }
 
 /// Everything to measure on these numbers of threads.
@@ -190,16 +210,15 @@ impl Bench<'_> {
         let team = self.teams.iter().find(|team| team.threads() == threads).or(self.teams.last())?;
         let begin = Instant::now();
         let mut least = f64::INFINITY;
-        // The first pass of a round wakes the team, and is not counted if there is time for another.
+        // The first pass wakes the team and fills the caches: it should not be the only one, if it is short.
         let mut passes = 0;
         while passes < 2 || begin.elapsed() < ENOUGH {
-            if passes > 0 && begin.elapsed() > left {
+            if passes > 0 && begin.elapsed() > left.min(LONG_ENOUGH) {
                 break;
             }
             let pass = Instant::now();
             self.encoder.forward(team, batch, self.pooling, &mut self.workspace);
-            let seconds = pass.elapsed().as_secs_f64();
-            least = least.min(seconds);
+            least = least.min(pass.elapsed().as_secs_f64());
             passes += 1;
         }
         Some(least)
@@ -207,7 +226,8 @@ impl Bench<'_> {
 
     /// Workers with a thread each, all at once.
     fn beside(&self, workers: usize, batch: &Batch, left: Duration) -> Option<f64> {
-        let start = Barrier::new(workers);
+        // Made when it is known how many threads there are: the system may refuse some.
+        let start: OnceLock<Barrier> = OnceLock::new();
         let work = || {
             let (team, mut workspace) = (Team::new(1), Workspace::new());
             let mut pass = || {
@@ -215,21 +235,25 @@ impl Bench<'_> {
                 self.encoder.forward(&team, batch, self.pooling, &mut workspace);
                 begin.elapsed()
             };
-            // Makes the workspace; and tells how many passes are enough.
+            start.wait().wait();
+            // Makes the workspace, if it is short; and tells how many passes are enough.
             let once = pass();
+            start.wait().wait();
             let passes = (ENOUGH.as_secs_f64() / once.as_secs_f64().max(1e-9)).ceil().clamp(1.0, 50.0) as u32;
-            start.wait();
             let mut all = once;
-            if once < left {
+            if once < left.min(LONG_ENOUGH) {
                 all = (0..passes).map(|_| pass()).sum::<Duration>() / passes;
             }
             all.as_secs_f64()
         };
         std::thread::scope(|scope| {
-            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let others: Vec<_> = (1..workers).map_while(spawn).collect();
+            let count = others.len() + 1;
+            let _ = start.set(Barrier::new(count));
             let own = work();
             let times = others.into_iter().map(|other| other.join().ok()).collect::<Option<Vec<f64>>>()?;
-            Some((own + times.iter().sum::<f64>()) / workers as f64)
+            Some((own + times.iter().sum::<f64>()) / count as f64)
         })
     }
 }
@@ -263,6 +287,16 @@ mod tests {
     fn without_time_there_is_what_is_usual() {
         let model = measure(usual(4), 512, &mut |_, _| None);
         assert_eq!(model, usual(4));
+    }
+
+    #[test]
+    fn a_disturbed_measurement_is_not_believed() {
+        let disturbed = measure(usual(2), 512, &mut |probe, _| {
+            let tokens = probe.texts * probe.length;
+            Some(if tokens == 64 { 5.0 } else { tokens as f64 / 1000.0 })
+        });
+        assert_eq!(disturbed.alone[0], [0.008, 0.032, 0.128, 0.128, 0.512]);
+        assert_eq!(disturbed.beside[1], [1.0; 5]);
     }
 
     #[test]

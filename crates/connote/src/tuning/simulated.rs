@@ -56,6 +56,7 @@ impl Machine {
             Self { fork: 12e-6, ..of("8 cores, slow barriers", 8, 60e9) },
             Self { quota: 3.5, ..of("4 cores, quota 3.5", 4, 30e9) },
             Self { rate: 250e9, cache: 40e6, ..of("8 fast cores", 8, 50e9) },
+            Self { rate: 1.2e12, clock_drop: 0.2, ..of("8 cores with matrix units", 8, 40e9) },
             of("12 cores", 12, 60e9),
             Self { cache: 64e6, ..of("16 cores, bandwidth-bound", 16, 32e9) },
             Self { clock_drop: 0.35, ..of("32 cores", 32, 150e9) },
