@@ -110,10 +110,10 @@ pub(crate) struct MatrixBenchArgs {
 /// Which part of the matrix.
 #[derive(Debug, Args)]
 pub(crate) struct MatrixArgs {
-    /// Texts a call [default: 8,16,32,64,128; with --quick 8,32; `tradeoff` adds 1]
+    /// Texts a call [default: 8,16,32,64,128; with --quick 4,16; `tradeoff` adds 1]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub(crate) batches: Vec<NonZeroUsize>,
-    /// Tokens a text, special tokens included [default: 4,64,256; with --quick 4,64]
+    /// Tokens a text, special tokens included [default: 4,64,256; with --quick 4,32]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub(crate) lengths: Vec<NonZeroUsize>,
 }

@@ -20,6 +20,7 @@ use crate::failure::{Failure, Outcome};
 /// The long texts of the shared benchmark client: 54 tokens, 96 of them.
 const TOKENS: usize = 54;
 const TEXTS: usize = 96;
+const QUICK_TEXTS: usize = 24;
 /// Pairs a round: a cost of under 1% needs many.
 const PAIRS: usize = 4;
 /// Cancelled calls a round.
@@ -82,7 +83,9 @@ pub(crate) struct Call {
     pub(crate) cancelled_after_ms: f64,
     /// Milliseconds from cancelling to its return; `None` where it had returned before.
     pub(crate) return_ms: Option<f64>,
+    /// Milliseconds from cancelling until CPU time no longer rises.
     pub(crate) stop_ms: Option<f64>,
+    /// CPU milliseconds taken after cancelling.
     pub(crate) cpu_after_ms: Option<f64>,
     /// Whether it ended with the error `cancelled`.
     pub(crate) cancelled: bool,
@@ -93,7 +96,8 @@ pub(crate) fn run(args: &PoolArgs) -> Result<Outcome, Failure> {
     subject.embedder.set_tuning(Tuning::new());
     let model = subject.embedder.model();
     let length = TOKENS.min(model.max_tokens());
-    let many = texts::of_length(model, TEXTS, length)?;
+    let texts = subject.unless_quick(TEXTS, QUICK_TEXTS);
+    let many = texts::of_length(model, texts, length)?;
     let one = texts::of_length(model, 1, length)?;
     let (single_pairs, batch_pairs) = (subject.rounds * PAIRS, subject.rounds);
     let cancelled = subject.rounds * subject.unless_quick(CANCELLED, 2);
@@ -124,7 +128,7 @@ pub(crate) fn run(args: &PoolArgs) -> Result<Outcome, Failure> {
         median([subject.time_of(1, request)?, subject.time_of(1, request)?, subject.time_of(1, request)?]);
     let mut calls = Vec::with_capacity(cancelled);
     for index in 0..cancelled {
-        steps.next(format!("{TEXTS} texts, cancelled: {index}"));
+        steps.next(format!("{texts} texts, cancelled: {index}"));
         // The golden ratio spreads any number of moments evenly, in an order that is none.
         let moment = 0.02 + 0.9 * (index as f64 * 0.618_034).fract();
         calls.push(cancel(&subject.embedder, request(), Duration::from_secs_f64(whole * moment))?);
@@ -133,7 +137,7 @@ pub(crate) fn run(args: &PoolArgs) -> Result<Outcome, Failure> {
     let of = |value: &dyn Fn(&Call) -> Option<f64>| Percentiles::of(calls.iter().filter_map(value).collect());
     let ended_cancelled = calls.iter().filter(|call| call.cancelled).count();
     let cancelled = Cancelled {
-        texts: TEXTS,
+        texts,
         tokens: many.tokens,
         whole_call_ms: whole * 1e3,
         ended_cancelled,
@@ -205,9 +209,12 @@ fn cancel(embedder: &Embedder, request: Request, after: Duration) -> Result<Call
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         let last = looks.last().map(|&(_, taken)| taken);
         let stop = last.and_then(|last| stopped(&looks, last));
+        // Where the answer came first there was nothing to cancel.
+        let in_time = end >= cancelled;
+        let stop = stop.filter(|_| in_time);
         Ok(Call {
             cancelled_after_ms: milliseconds(cancelled - begin),
-            return_ms: (end >= cancelled).then(|| milliseconds(end - cancelled)),
+            return_ms: in_time.then(|| milliseconds(end - cancelled)),
             stop_ms: stop.map(|stop| milliseconds(stop - cancelled)),
             cpu_after_ms: last.zip(before).map(|(last, before)| milliseconds(last.saturating_sub(before))),
             cancelled: cancelled_error,

@@ -83,14 +83,7 @@ impl Findings for Report {
 
     fn chart(&self) -> Chart {
         let shares = |value: &dyn Fn(&Call) -> Option<f64>| {
-            let mut values: Vec<f64> = self.cancelled.calls.iter().filter_map(value).collect();
-            values.sort_by(f64::total_cmp);
-            let count = values.len() as f64;
-            let points = values.into_iter().enumerate();
-            Series {
-                points: points.map(|(index, value)| (value, (index + 1) as f64 / count * 100.0)).collect(),
-                ..Series::default()
-            }
+            Series::shares(self.cancelled.calls.iter().filter_map(value).collect())
         };
         Chart {
             title: format!("After cancelling a call of {} texts", self.cancelled.texts),

@@ -66,10 +66,11 @@ impl Axis {
                 (-0.4, count as f64 - 0.6, (0..count).map(|index| index as f64).collect())
             }
             Scale::Linear => {
-                let low = low.min(self.from);
-                let span = (high - low).max(1e-9);
-                let ticks = linear_ticks(low, high + 0.06 * span);
-                (low, high + 0.06 * span, ticks)
+                let begin = low.min(self.from);
+                let room = 0.06 * (high - begin).max(1e-9);
+                // A value before the beginning gets room as well; the beginning itself is an edge.
+                let begin = if low < self.from { begin - room } else { begin };
+                (begin, high + room, linear_ticks(begin, high + room))
             }
             Scale::Log => {
                 let (low, high) = (low - 0.08, high + 0.12);
@@ -157,8 +158,27 @@ pub(crate) struct Series {
     pub(crate) points: Vec<(f64, f64)>,
     /// Beside the points; there may be fewer, or none.
     pub(crate) labels: Vec<String>,
-    /// Without the line between them.
-    pub(crate) scattered: bool,
+    pub(crate) join: Join,
+}
+
+/// How points are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Join {
+    #[default]
+    Straight,
+    /// A value holds until the next one.
+    Steps,
+    Apart,
+}
+
+impl Series {
+    /// How many percent of the values are at most as large, for each value.
+    pub(crate) fn shares(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let percent = |rank: usize| rank as f64 / values.len() as f64 * 100.0;
+        let points = values.iter().enumerate().map(|(index, &value)| (value, percent(index + 1)));
+        Self { points: points.collect(), join: Join::Steps, ..Self::default() }
+    }
 }
 
 pub(crate) fn draw_lines(area: &Area<'_>, lines: &Lines) -> Drawn {
@@ -207,9 +227,12 @@ pub(crate) fn draw_lines(area: &Area<'_>, lines: &Lines) -> Drawn {
         let colour = colour(index);
         let finite = series.points.iter().filter(|point| point.0.is_finite() && point.1.is_finite());
         let places: Vec<(f64, f64)> = finite.map(|point| (x.place(point.0), y.place(point.1))).collect();
-        if !series.scattered {
-            chart.draw_series(LineSeries::new(places.clone(), colour.stroke_width(2)))?;
-        }
+        let line = match series.join {
+            Join::Straight => places.clone(),
+            Join::Steps => steps(&places),
+            Join::Apart => Vec::new(),
+        };
+        chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
         chart.draw_series(places.iter().map(|&place| Circle::new(place, 3, colour.filled())))?;
         let beside = style(11, colour);
         chart.draw_series(places.iter().zip(&series.labels).map(|(&place, label)| {
@@ -217,6 +240,16 @@ pub(crate) fn draw_lines(area: &Area<'_>, lines: &Lines) -> Drawn {
         }))?;
     }
     Ok(())
+}
+
+/// Corners of a line on which a value holds until the next one.
+fn steps(places: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut corners: Vec<(f64, f64)> = Vec::with_capacity(2 * places.len());
+    for &(x, y) in places {
+        corners.extend(corners.last().map(|&(_, before)| (x, before)));
+        corners.push((x, y));
+    }
+    corners
 }
 
 /// Rows of bars or dots, a row a category.
@@ -312,11 +345,21 @@ pub(crate) fn draw_rows(area: &Area<'_>, rows: &Rows) -> Drawn {
             }
         }
     }
-    for (place, name) in &rows.marks {
+    for (index, (place, name)) in rows.marks.iter().enumerate() {
         let line = [(*place, -0.5), (*place, count as f64 - 0.5)];
         chart.draw_series(DashedLineSeries::new(line, 6, 4, INK.stroke_width(1)))?;
-        let above = style(12, INK).pos(Pos::new(HPos::Center, VPos::Bottom));
-        let label = Text::new(name.clone(), (0, -4), above);
+        // Names of marks that are close go apart.
+        let close = |other: Option<usize>| {
+            let other = other.and_then(|other| rows.marks.get(other));
+            other.is_some_and(|(other, _)| (other - place).abs() < 0.15 * (right - left))
+        };
+        let (side, shift) = match (close(index.checked_sub(1)), close(Some(index + 1))) {
+            (false, true) => (HPos::Right, 4),
+            (true, false) => (HPos::Left, -4),
+            _ => (HPos::Center, 0),
+        };
+        let above = style(12, INK).pos(Pos::new(side, VPos::Bottom));
+        let label = Text::new(name.clone(), (shift, -4), above);
         chart.draw_series([EmptyElement::at((*place, count as f64 - 0.5)) + label])?;
     }
     Ok(())
@@ -339,9 +382,18 @@ mod tests {
     }
 
     #[test]
+    fn shares_climb_in_steps() {
+        let series = Series::shares(vec![3.0, 1.0]);
+        assert_eq!(series.points, [(1.0, 50.0), (3.0, 100.0)]);
+        assert_eq!(steps(&series.points), [(1.0, 50.0), (3.0, 50.0), (3.0, 100.0)]);
+        assert_eq!(Series::shares(Vec::new()).points, []);
+    }
+
+    #[test]
     fn axes_hold_what_they_show() {
         let (low, high, _) = Axis::linear("").from(0.8).extent([0.7, 1.1].into_iter());
-        assert!(low == 0.7 && high > 1.1);
+        assert!(low < 0.7 && high > 1.1);
+        assert_eq!(Axis::linear("").extent([0.7].into_iter()).0, 0.0);
         let (low, high, _) = Axis::log("").extent([1.0, 100.0].into_iter());
         assert!(low < 0.0 && high > 2.0);
         let (low, high, ticks) = Axis::named("", ["a", "b", "c"]).extent([0.0].into_iter());

@@ -11,8 +11,8 @@ use crate::failure::Failure;
 
 const BATCHES: &[usize] = &[8, 16, 32, 64, 128];
 const LENGTHS: &[usize] = &[4, 64, 256];
-const QUICK_BATCHES: &[usize] = &[8, 32];
-const QUICK_LENGTHS: &[usize] = &[4, 64];
+const QUICK_BATCHES: &[usize] = &[4, 16];
+const QUICK_LENGTHS: &[usize] = &[4, 32];
 /// More texts than this in a call, and building them takes longer than embedding.
 const MOST_TEXTS: usize = 65_536;
 

@@ -1,7 +1,7 @@
 //! The tables and the chart of `connote bench priority`.
 
 use super::chart::{Chart, Panels};
-use super::chart_panels::{Axis, Lines, Series};
+use super::chart_panels::{Axis, Join, Lines, Series};
 use super::priority::Report;
 use super::statistics::Percentiles;
 use super::subject::{Findings, Setting, section};
@@ -52,18 +52,11 @@ impl Findings for Report {
 
     fn chart(&self) -> Chart {
         let share = |queries: &[(f64, f64)]| {
-            let mut values: Vec<f64> = queries.iter().map(|(_, milliseconds)| *milliseconds).collect();
-            values.sort_by(f64::total_cmp);
-            let count = values.len() as f64;
-            let points = values.into_iter().enumerate();
-            Series {
-                points: points.map(|(index, value)| (value, (index + 1) as f64 / count * 100.0)).collect(),
-                ..Series::default()
-            }
+            Series::shares(queries.iter().map(|(_, milliseconds)| *milliseconds).collect())
         };
         let over_time = |queries: &[(f64, f64)]| Series {
             points: queries.to_vec(),
-            scattered: true,
+            join: Join::Apart,
             ..Series::default()
         };
         let bound = self.idle_p99_and_two_layers_ms;

@@ -20,6 +20,7 @@ use crate::output::Output;
 
 /// Texts of the two workloads that the project's goals name.
 const TEXTS: usize = 64;
+const QUICK_TEXTS: usize = 16;
 const LENGTH: usize = 64;
 /// The longest of the mixed ones, and the single text's.
 const LONG: usize = 256;
@@ -115,7 +116,7 @@ fn workloads(subject: &Subject, args: &MatrixBenchArgs) -> Result<Vec<Workload>,
     if args.matrix.lengths.is_empty() {
         matrix.lengths = vec![LENGTH.min(most)];
     }
-    let (count, length, long) = (TEXTS, LENGTH.min(most), LONG.min(most));
+    let (count, length, long) = (subject.unless_quick(TEXTS, QUICK_TEXTS), LENGTH.min(most), LONG.min(most));
     let mut workloads = vec![
         Workload {
             name: format!("{count} texts of {length} tokens"),
@@ -192,7 +193,10 @@ impl Findings for Report {
             legend: ways
                 .iter()
                 .map(|way| match way.split_once('x') {
-                    Some((workers, threads)) => format!("{workers} workers x {threads} threads"),
+                    Some((workers, threads)) => {
+                        let plural = |count: &str| if count == "1" { "" } else { "s" };
+                        format!("{workers} worker{} x {threads} thread{}", plural(workers), plural(threads))
+                    }
                     None => format!("{way} (automatic)"),
                 })
                 .collect(),

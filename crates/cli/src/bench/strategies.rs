@@ -38,9 +38,9 @@ pub(crate) struct Compared {
     pub(crate) cell: Cell,
     /// The automatic choice first, then the other policies, then fixed shapes.
     pub(crate) ways: Vec<Contender>,
-    /// The fixed shape with the best median.
+    /// The fixed shape with the best median, among those that ran all rounds.
     pub(crate) best_fixed: String,
-    /// The fixed shape that the automatic choice looks worst beside, which may be another.
+    /// The one of them that the automatic choice looks worst beside, which may be another.
     pub(crate) worst_beside: String,
     /// Throughput of the automatic choice over that of `worst_beside`, pair by pair.
     pub(crate) automatic_over_it: Median,
@@ -145,7 +145,9 @@ fn compare(
             subject.time(&ways[way], &texts.texts, calls)
         },
     )?;
-    let fixed = || (0..ways.len()).filter(|&way| ways[way].shape.is_some());
+    // Those that left were far behind when they did, and have too few rounds to be compared with.
+    let stayed = |way: &usize| ways[*way].shape.is_some() && race.seconds(*way).len() == subject.rounds;
+    let fixed = || (0..ways.len()).filter(stayed);
     let by_median = |a: &usize, b: &usize| race.figure(*a).median.total_cmp(&race.figure(*b).median);
     let Some(best) = fixed().min_by(by_median) else { return Ok(None) };
     let worst = fixed().filter_map(|way| Some((way, race.speed_over(0, way)?)));

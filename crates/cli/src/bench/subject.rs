@@ -152,8 +152,12 @@ impl Setting {
             (
                 "Measured",
                 format!(
-                    "N = {} threads, level {}, {} rounds{rough}, {:.0} s in all",
-                    self.threads, self.level, self.rounds, self.seconds
+                    "N = {} threads, level {}, {} round{}{rough}, {:.0} s in all",
+                    self.threads,
+                    self.level,
+                    self.rounds,
+                    if self.rounds == 1 { "" } else { "s" },
+                    self.seconds
                 ),
             ),
         ])

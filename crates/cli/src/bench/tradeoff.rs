@@ -126,7 +126,7 @@ impl Findings for Report {
             Series {
                 points: of_line.iter().map(|one| (one.texts_a_second, one.latency_ms.p95)).collect(),
                 labels: of_line.iter().map(|one| one.cell.batch.to_string()).collect(),
-                scattered: false,
+                ..Series::default()
             }
         };
         let panels = self.settings.chunk_by(|a, b| a.cell.length == b.cell.length).map(|of_length| {

@@ -9,7 +9,7 @@ use testkit::tiny;
 use super::{connote, lines, run};
 
 /// The one document that a benchmark prints.
-fn document(arguments: &[&str]) -> Value {
+pub(super) fn document(arguments: &[&str]) -> Value {
     let (stdout, stderr) = run(connote().arg("bench").args(arguments).arg("--json"), 0);
     assert_eq!(stderr, "", "progress is for terminals");
     let mut documents = lines(&stdout);
@@ -17,27 +17,27 @@ fn document(arguments: &[&str]) -> Value {
     documents.remove(0)
 }
 
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key].as_array().unwrap_or_else(|| panic!("no list `{key}` in {value}"))
 }
 
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
 /// Asserts a figure of which `best` is at least as good as `median`, more being better.
-fn assert_rate(figure: &Value) {
+pub(super) fn assert_rate(figure: &Value) {
     let (best, median) = (number(&figure["best"]), number(&figure["median"]));
     assert!(median > 0.0 && best >= median && best.is_finite(), "{figure}");
 }
 
 /// The same of a time.
-fn assert_time(figure: &Value) {
+pub(super) fn assert_time(figure: &Value) {
     let (best, median) = (number(&figure["best"]), number(&figure["median"]));
     assert!(best > 0.0 && median >= best && median.is_finite(), "{figure}");
 }
 
-fn assert_machine(report: &Value) {
+pub(super) fn assert_machine(report: &Value) {
     let machine = &report["machine"];
     assert!(machine["cpu"].as_str().is_some_and(|cpu| !cpu.is_empty()), "{machine}");
     assert!(machine["topology"]["cores"].as_u64() >= Some(1), "{machine}");

@@ -1,6 +1,7 @@
 //! The command as its users run it.
 
 mod bench;
+mod bench_pool;
 mod endings;
 mod files;
 mod rows;
