@@ -59,6 +59,8 @@ pub(crate) enum Command {
     /// Measure this machine: kernels by themselves, or a model
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Measure how this machine runs a model best, and keep it for later runs
+    Tune(TuneArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -351,4 +353,28 @@ pub(crate) struct ServeArgs {
     pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without it, the choice of workers and threads starts from what is usual and learns while it runs; with it, it starts \
+    from facts. What was measured holds for this model, CPU, CPU level, limits and version of connote, and is kept in $CONNOTE_CACHE_DIR, \
+    else `connote` in the user's cache folder. Nothing else should run meanwhile.\n\nExample:\n  connote tune --model embeddinggemma-300m-Q8_0.gguf"
+)]
+pub(crate) struct TuneArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    /// Seconds to measure for, from 0.1 to 20
+    #[arg(long, value_name = "N", default_value_t = 15.0, value_parser = tune_seconds)]
+    pub(crate) seconds: f64,
+    /// As one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn tune_seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if (0.1..=20.0).contains(&seconds) { Ok(seconds) } else { Err("not from 0.1 to 20".to_owned()) }
 }

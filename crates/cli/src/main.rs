@@ -25,6 +25,7 @@ mod serve;
 mod similar;
 mod spaces;
 mod tokenize;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Similar(args) => similar::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Bench(command) => bench::run(&command),
+        Command::Tune(args) => tune::run(&args),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),
     };

@@ -1,8 +1,8 @@
 //! `connote bench`: what this machine does, beside what it could do.
 //!
 //! Figures are of a machine that others may use at the same time, so each is given twice: the best of many rounds
-//! is what the hardware can do, the median what it did. Fractions of a peak divide a best by a best. Benchmarks of the worker pool compare: their contenders
-//! take turns, and ratios are medians over the turns, with their intervals.
+//! is what the hardware can do, the median what it did. Fractions of a peak divide a best by a best. Benchmarks of
+//! the worker pool compare: their contenders take turns, and ratios are medians over the turns, with their intervals.
 
 mod args;
 mod attention;
@@ -41,6 +41,9 @@ mod workers;
 mod workloads;
 
 pub(crate) use args::BenchCommand;
+pub(crate) use machine::Machine;
+pub(crate) use model_facts::ModelFacts;
+pub(crate) use table::{figures, number};
 
 use crate::failure::{Failure, Outcome};
 

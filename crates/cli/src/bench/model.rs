@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::ModelBenchArgs;
 use super::machine::Machine;
-use super::model_facts::{self, ModelFacts};
+use super::model_facts::ModelFacts;
 use super::progress::Steps;
 use super::shares::{self, Shares};
 use super::timing::Bounds;
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &ModelBenchArgs) -> Result<Outcome, Failure> {
     let long = workloads.iter().find(|workload| workload.name == TAKEN_APART).unwrap_or(&workloads[0]);
     let (passes, peak_bounds) = if quick { (1, Bounds::new(30, 3)) } else { (3, Bounds::new(250, 3)) };
     let shares = shares::measure(&embedder, long, passes, peak_bounds)?;
-    let model = model_facts::describe(&embedder)?;
+    let model = ModelFacts::of(&embedder)?;
     drop(steps);
     let report = Report {
         bench: "model",

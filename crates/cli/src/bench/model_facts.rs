@@ -27,19 +27,21 @@ pub(crate) struct LayoutShare {
     pub(crate) macs_a_token: u64,
 }
 
-/// Reads the whole file for its fingerprint, unless that is cached.
-pub(crate) fn describe(embedder: &Embedder) -> Result<ModelFacts, Failure> {
-    let (model, encoder) = (embedder.model(), embedder.encoder());
-    let layouts = encoder.layouts().into_iter();
-    Ok(ModelFacts {
-        name: model.name().to_owned(),
-        path: model.path().map(|path| path.display().to_string()),
-        fingerprint: embedder.fingerprint(&Options::new())?.to_string(),
-        dimensions: embedder.dimensions(),
-        max_tokens: model.max_tokens(),
-        macs_a_token: encoder.macs_a_token(),
-        layouts: layouts
-            .map(|(layout, macs_a_token)| LayoutShare { layout: layout.name(), macs_a_token })
-            .collect(),
-    })
+impl ModelFacts {
+    /// Reads the whole file for its fingerprint, unless that is cached.
+    pub(crate) fn of(embedder: &Embedder) -> Result<Self, Failure> {
+        let (model, encoder) = (embedder.model(), embedder.encoder());
+        let layouts = encoder.layouts().into_iter();
+        Ok(Self {
+            name: model.name().to_owned(),
+            path: model.path().map(|path| path.display().to_string()),
+            fingerprint: embedder.fingerprint(&Options::new())?.to_string(),
+            dimensions: embedder.dimensions(),
+            max_tokens: model.max_tokens(),
+            macs_a_token: encoder.macs_a_token(),
+            layouts: layouts
+                .map(|(layout, macs_a_token)| LayoutShare { layout: layout.name(), macs_a_token })
+                .collect(),
+        })
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::PoolArgs;
 use super::chart::{Chart, ChartFile};
 use super::machine::Machine;
-use super::model_facts::{self, ModelFacts};
+use super::model_facts::ModelFacts;
 use super::table::facts;
 use super::ways::Way;
 use crate::args::OutputFormat;
@@ -116,7 +116,7 @@ impl Subject {
             rounds: self.rounds,
             threads: self.embedder.threads(),
             level: self.embedder.encoder().kernels().level.name(),
-            model: model_facts::describe(&self.embedder)?,
+            model: ModelFacts::of(&self.embedder)?,
             seconds: self.begin.elapsed().as_secs_f64(),
         });
         // The chart first: whoever reads the figures may go away.
