@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use encoder::{Batch, Encoder, Pooling, Workspace};
 use threads::Team;
 
+use crate::plan::MOST_TOKENS;
 use crate::tuning::Chooser;
 
 /// The network, shared by all workers, and what each of them borrows.
@@ -51,7 +52,8 @@ impl Engine {
     ) -> Option<Vec<Vec<f32>>> {
         let batch: Batch = sequences.into_iter().collect();
         let encoder = &self.encoders[node % self.encoders.len()];
-        let mut workspace = self.workspaces().pop().unwrap_or_default();
+        let kept = self.workspaces().pop();
+        let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
         let rows = encoder.forward_while(team, &batch, self.pooling, &mut workspace, go_on);
         let mut workspaces = self.workspaces();
         // As many as can be in use at once but for rare moments: one a CPU, and one for work that overtakes.

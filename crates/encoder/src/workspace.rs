@@ -12,7 +12,8 @@ pub(crate) const ROW_BLOCK: usize = 512;
 /// Queries that attend at a time: bounds the scores. Whole tiles of 12 and of 6 rows.
 pub(crate) const QUERY_BLOCK: usize = 48;
 
-/// Scratch for forward passes, one a worker. It grows to the largest batch it has seen and stays.
+/// Scratch for forward passes, one a worker. It has room for the batches it was made for, grows where one is larger (a
+/// text longer than the token budget), and stays.
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// `tokens x dim`: what passes from layer to layer.
@@ -44,6 +45,29 @@ impl Workspace {
         Self::default()
     }
 
+    /// A workspace with room for batches of so many tokens, so that it is sized once. Memory that is not written to yet
+    /// costs nothing.
+    pub fn with_room(config: &Config, tokens: usize) -> Self {
+        let mut workspace = Self::default();
+        for (buffer, width) in workspace.rows_of(config) {
+            buffer.reserve_exact(tokens * width);
+        }
+        workspace.inner.reserve_exact(tokens.min(ROW_BLOCK) * config.feed_forward.dim);
+        workspace.positions.reserve_exact(tokens);
+        workspace
+    }
+
+    /// Buffers with rows for the tokens of a batch, and the width of those.
+    fn rows_of(&mut self, config: &Config) -> [(&mut Vec<f32>, usize); 4] {
+        let queries = config.heads * config.head_dim;
+        [
+            (&mut self.residual, config.dim),
+            (&mut self.branch, config.dim),
+            (&mut self.qkv, queries + 2 * config.kv_heads * config.head_dim),
+            (&mut self.attended, queries),
+        ]
+    }
+
     /// Where the time goes, once it is [started](Profile::start).
     pub fn profile(&mut self) -> &mut Profile {
         &mut self.profile
@@ -55,11 +79,9 @@ impl Workspace {
         self.positions.clear();
         self.positions.extend(batch.sequences().flat_map(|sequence| 0..sequence.len()));
         let longest = self.positions.iter().max().map_or(0, |last| last + 1);
-        let queries = config.heads * config.head_dim;
-        resize(&mut self.residual, tokens * config.dim);
-        resize(&mut self.branch, tokens * config.dim);
-        resize(&mut self.qkv, tokens * (queries + 2 * config.kv_heads * config.head_dim));
-        resize(&mut self.attended, tokens * queries);
+        for (buffer, width) in self.rows_of(config) {
+            resize(buffer, tokens * width);
+        }
         resize(&mut self.inner, tokens.min(ROW_BLOCK) * config.feed_forward.dim);
         if let Positions::Rope(ropes) = &config.positions {
             // A workspace may serve one encoder after another: a table is kept only for the rotation it has.
