@@ -53,7 +53,7 @@ pub(crate) fn calibrate(
     progress: &mut dyn FnMut(f64),
 ) -> CostModel {
     let (begin, cpus) = (Instant::now(), cpus.max(1));
-    let mut bench = Bench { encoder, pooling, teams: Vec::new(), workspace: Workspace::new() };
+    let mut bench = Bench { encoder, pooling, teams: Vec::new(), workspace: Workspace::new(), pace: 0.0 };
     let usual = CostModel::unmeasured(cpus, encoder.macs_a_token());
     let model = measure(usual, encoder.config().context_length, &mut |probe, share| {
         let passed = begin.elapsed().as_secs_f64() / time.as_secs_f64().max(1e-9);
@@ -182,17 +182,25 @@ struct Bench<'a> {
     pooling: Pooling,
     teams: Vec<Team>,
     workspace: Workspace,
+    /// Seconds a token in the last measurement; those that follow have as many tokens, or more.
+    pace: f64,
 }
 
 impl Bench<'_> {
-    /// Seconds of a pass; `None` if not even one ends in `left`, as far as can be known before.
+    /// Seconds of a pass; `None` if it would not end in `left`.
     fn seconds(&mut self, probe: Probe, left: Duration) -> Option<f64> {
+        let tokens = (probe.texts * probe.length) as f64;
+        if tokens * self.pace > left.as_secs_f64() {
+            return None;
+        }
         let batch = self.batch(probe);
-        if probe.workers > 1 {
+        let seconds = if probe.workers > 1 {
             self.beside(probe.workers, &batch, left)
         } else {
             self.alone(probe.threads, &batch, left)
-        }
+        }?;
+        self.pace = seconds / tokens;
+        Some(seconds)
     }
 
     fn batch(&self, probe: Probe) -> Batch {

@@ -14,8 +14,8 @@ const WITHIN: [f64; 2] = [1.15, 1.1];
 /// Shapes tried at first.
 const FIRST: usize = 4;
 
-/// Shapes remembered: the first ones, and neighbours of the best one.
-const MOST: usize = 12;
+/// Shapes remembered: the first ones, neighbours of the best one, and other splits of as many CPUs.
+const MOST: usize = 16;
 
 /// Runs remembered of a shape, and those of them that its estimate rests on.
 const RUNS: usize = 12;
@@ -208,7 +208,7 @@ impl Cell {
             self.settled = None;
             return self.learn(shapes, doubt, &predict(shapes));
         };
-        if let Some(rival) = self.due(&known, &estimates, best).filter(|_| looks) {
+        if let Some(rival) = looks.then(|| self.due(&known, &estimates, best)).flatten() {
             self.start(known[rival]);
             return Pick { shape: known[rival], seconds: estimates[rival], why: Why::Tried };
         }
@@ -221,7 +221,9 @@ impl Cell {
     fn due(&self, known: &[Shape], estimates: &[f64], best: usize) -> Option<usize> {
         let rivals = self.runs.len().max(1) as f64;
         let may_be = |at: &usize| {
-            *at != best && (self.find(known[*at]).is_some() || are_neighbours(known[*at], known[best]))
+            let (shape, best_shape) = (known[*at], known[best]);
+            let near = are_neighbours(shape, best_shape) || shape.cpus() == best_shape.cpus();
+            *at != best && (near || self.find(shape).is_some())
         };
         let once = |at: usize| {
             let runs = self.find(known[at]);

@@ -147,7 +147,8 @@ fn once(policy: Policy, cost: CostModel, runner: &Runner<'_>, report: &mut Repor
     report.add(runner, shape.to_string(), runner.seconds(shape));
 }
 
-/// The calls after the first second, what is tried among them included.
+/// The mean of 200 calls, what is tried among them included, after the first second; after 16 calls where those take
+/// longer.
 fn settled(seed: u64, noise: f64, cost: CostModel, runner: &Runner<'_>, report: &mut Report) {
     let chooser = Chooser::new(runner.machine.cpus, Tuning::new(), cost);
     let mut noise = Noise::new(seed, noise);
@@ -203,9 +204,9 @@ fn adaptive_follows_a_machine_that_changes() {
         let chooser = Chooser::new(runner.machine.cpus, Tuning::new(), calibrated(seed, runner));
         let mut noise = Noise::new(seed, 0.05);
         runner.run(&chooser, &mut noise, 1.0, 64);
-        // Another process comes and keeps half of the cores busy; for a while; then it ends.
-        let stolen = Machine { stolen: runner.machine.cpus as f64 / 2.0, ..runner.machine };
-        for machine in [stolen, runner.machine] {
+        // Other processes come, keep one core busy, then half of them, and go. Two seconds each, or 200 calls.
+        let stolen = |cores| Machine { stolen: cores, ..runner.machine };
+        for machine in [stolen(1.0), stolen(runner.machine.cpus as f64 / 2.0), runner.machine] {
             let changed = Runner::new(machine, runner.net, runner.call);
             changed.run(&chooser, &mut noise, 2.0, 200);
             let mean = changed.run(&chooser, &mut noise, 0.0, 200);
