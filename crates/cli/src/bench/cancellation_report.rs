@@ -2,7 +2,8 @@
 
 use super::cancellation::{Call, Report};
 use super::chart::{Chart, Panels};
-use super::chart_panels::{Axis, Lines, Series};
+use super::chart_axis::Axis;
+use super::chart_panels::{Lines, Series};
 use super::statistics::Percentiles;
 use super::subject::{Findings, Setting, section};
 use super::table::{facts, figures, number};

@@ -142,7 +142,8 @@ impl Chart {
 
 #[cfg(test)]
 mod tests {
-    use super::super::chart_panels::{Axis, Bar, Ends, Series};
+    use super::super::chart_axis::Axis;
+    use super::super::chart_panels::{Bar, Ends, Series};
     use super::*;
 
     /// Checks that elements close in the order they opened, and that nothing is left unescaped; how many elements.

@@ -1,144 +1,10 @@
 //! The panels of a chart: lines over two axes, and rows of bars or dots with their intervals.
 
-use std::ops::Range;
-
-use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::chart::{Area, Drawn, FAINT, INK, LETTER, colour, style};
-
-/// What an axis stands for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Axis {
-    label: String,
-    scale: Scale,
-    /// Where a linear one begins.
-    from: f64,
-}
-
-#[derive(Debug, Clone, Default)]
-enum Scale {
-    #[default]
-    Linear,
-    /// Equal ratios are equal lengths.
-    Log,
-    /// The whole numbers from 0 on have these names.
-    Named(Vec<String>),
-}
-
-impl Axis {
-    pub(crate) fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), ..Self::default() }
-    }
-
-    pub(crate) fn log(label: impl Into<String>) -> Self {
-        Self { scale: Scale::Log, ..Self::linear(label) }
-    }
-
-    pub(crate) fn named(label: impl Into<String>, names: impl IntoIterator<Item = impl ToString>) -> Self {
-        let names = names.into_iter().map(|name| name.to_string()).collect();
-        Self { scale: Scale::Named(names), ..Self::linear(label) }
-    }
-
-    /// Begins at `from` instead of 0, or before it where a value does.
-    pub(crate) fn from(self, from: f64) -> Self {
-        Self { from, ..self }
-    }
-
-    /// Where a value lies.
-    fn place(&self, value: f64) -> f64 {
-        if matches!(self.scale, Scale::Log) { value.max(1e-9).log10() } else { value }
-    }
-
-    /// First and last place, and the places of its ticks, for these values.
-    fn extent(&self, values: impl Iterator<Item = f64>) -> (f64, f64, Vec<f64>) {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in values.filter(|value| value.is_finite()) {
-            (low, high) = (low.min(self.place(value)), high.max(self.place(value)));
-        }
-        if low > high {
-            (low, high) = (self.place(1.0), self.place(1.0));
-        }
-        match &self.scale {
-            Scale::Named(names) => {
-                let count = names.len().max(1);
-                (-0.4, count as f64 - 0.6, (0..count).map(|index| index as f64).collect())
-            }
-            Scale::Linear => {
-                let begin = low.min(self.from);
-                let room = 0.06 * (high - begin).max(1e-9);
-                // A value before the beginning gets room as well; the beginning itself is an edge.
-                let begin = if low < self.from { begin - room } else { begin };
-                (begin, high + room, linear_ticks(begin, high + room))
-            }
-            Scale::Log => {
-                let (low, high) = (low - 0.08, high + 0.12);
-                (low, high, log_ticks(low, high))
-            }
-        }
-    }
-
-    fn tick(&self, place: f64) -> String {
-        match &self.scale {
-            Scale::Named(names) => names.get(place.round() as usize).cloned().unwrap_or_default(),
-            Scale::Log => plain(10_f64.powf(place)),
-            Scale::Linear => plain(place),
-        }
-    }
-}
-
-/// Places between two ends, with ticks where [`Axis`] wants them.
-struct Places {
-    ends: Range<f64>,
-    ticks: Vec<f64>,
-}
-
-impl Ranged for Places {
-    type FormatOption = DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, pixels: (i32, i32)) -> i32 {
-        let share = (value - self.ends.start) / (self.ends.end - self.ends.start);
-        pixels.0 + (share * f64::from(pixels.1 - pixels.0)).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
-    }
-
-    fn range(&self) -> Range<f64> {
-        self.ends.clone()
-    }
-}
-
-/// About six round places.
-fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
-    let rough = (high - low) / 6.0;
-    let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .map(|step| step * power)
-        .find(|&step| step >= rough)
-        .unwrap_or(rough);
-    let first = (low / step - 1e-9).ceil() as i64;
-    (first..first + 20).map(|index| index as f64 * step).take_while(|&tick| tick <= high).collect()
-}
-
-/// Powers of ten, with their double and fivefold where there are few.
-fn log_ticks(low: f64, high: f64) -> Vec<f64> {
-    let between: &[f64] = if high - low < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-    let powers = low.floor() as i32..=high.ceil() as i32;
-    let ticks = powers.flat_map(|power| between.iter().map(move |step| f64::from(power) + step.log10()));
-    ticks.filter(|&tick| tick >= low && tick <= high).collect()
-}
-
-/// A tick's value, without digits that say nothing.
-fn plain(value: f64) -> String {
-    let digits = format!("{value:.3}");
-    let digits = digits.trim_end_matches('0').trim_end_matches('.');
-    if digits == "-0" { "0".to_owned() } else { digits.to_owned() }
-}
+use super::chart_axis::{Axis, Places};
 
 /// Lines over two axes.
 #[derive(Debug, Default)]
@@ -208,7 +74,7 @@ pub(crate) fn draw_lines(area: &Area<'_>, lines: &Lines) -> Drawn {
         .axis_style(FAINT)
         .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.13));
-    if matches!(x.scale, Scale::Named(_)) {
+    if x.is_named() {
         mesh.disable_x_mesh();
     }
     mesh.draw()?;
@@ -221,8 +87,10 @@ pub(crate) fn draw_lines(area: &Area<'_>, lines: &Lines) -> Drawn {
             INK.stroke_width(1),
         ))?;
         let above = style(12, INK).pos(Pos::new(HPos::Left, VPos::Bottom));
-        chart.draw_series([Text::new(name.clone(), (left + 0.02 * (right - left), height), above)])?;
+        let label = Text::new(name.clone(), (6, -4), above);
+        chart.draw_series([EmptyElement::at((left, height)) + label])?;
     }
+    let mut labelled: Vec<(f64, f64)> = Vec::new();
     for (index, series) in lines.series.iter().enumerate() {
         let colour = colour(index);
         let finite = series.points.iter().filter(|point| point.0.is_finite() && point.1.is_finite());
@@ -232,12 +100,23 @@ pub(crate) fn draw_lines(area: &Area<'_>, lines: &Lines) -> Drawn {
             Join::Steps => steps(&places),
             Join::Apart => Vec::new(),
         };
-        chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
+        // A broad line shows beside a later one that covers it: distributions are often alike.
+        let broad = series.join == Join::Steps && index == 0;
+        let line_style = if broad { colour.mix(0.45).stroke_width(7) } else { colour.stroke_width(2) };
+        chart.draw_series(LineSeries::new(line, line_style))?;
         chart.draw_series(places.iter().map(|&place| Circle::new(place, 3, colour.filled())))?;
         let beside = style(11, colour);
-        chart.draw_series(places.iter().zip(&series.labels).map(|(&place, label)| {
-            EmptyElement::at(place) + Text::new(label.clone(), (6, 3), beside.clone())
-        }))?;
+        for (&place, label) in places.iter().zip(&series.labels) {
+            let share = ((place.0 - left) / (right - left), (place.1 - bottom) / (top - bottom));
+            // Where points of several lines meet, the first one's label speaks for all.
+            let near =
+                |other: &(f64, f64)| (other.0 - share.0).abs() < 0.035 && (other.1 - share.1).abs() < 0.04;
+            if !labelled.iter().any(near) {
+                labelled.push(share);
+                let label = Text::new(label.clone(), (6, 3), beside.clone());
+                chart.draw_series([EmptyElement::at(place) + label])?;
+            }
+        }
     }
     Ok(())
 }
@@ -370,35 +249,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_within() {
-        assert_eq!(linear_ticks(0.0, 10.0), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(linear_ticks(0.0, 437.0), [0.0, 100.0, 200.0, 300.0, 400.0]);
-        let names = |low: f64, high: f64| {
-            log_ticks(low, high).iter().map(|&tick| plain(10_f64.powf(tick))).collect::<Vec<_>>()
-        };
-        assert_eq!(names(-1.1, 1.1), ["0.1", "0.2", "0.5", "1", "2", "5", "10"]);
-        assert_eq!(names(0.0, 4.0), ["1", "10", "100", "1000", "10000"]);
-        assert_eq!((plain(-0.0), plain(0.95), plain(1200.0)), ("0".into(), "0.95".into(), "1200".into()));
-    }
-
-    #[test]
     fn shares_climb_in_steps() {
         let series = Series::shares(vec![3.0, 1.0]);
         assert_eq!(series.points, [(1.0, 50.0), (3.0, 100.0)]);
         assert_eq!(steps(&series.points), [(1.0, 50.0), (3.0, 50.0), (3.0, 100.0)]);
         assert_eq!(Series::shares(Vec::new()).points, []);
-    }
-
-    #[test]
-    fn axes_hold_what_they_show() {
-        let (low, high, _) = Axis::linear("").from(0.8).extent([0.7, 1.1].into_iter());
-        assert!(low < 0.7 && high > 1.1);
-        assert_eq!(Axis::linear("").extent([0.7].into_iter()).0, 0.0);
-        let (low, high, _) = Axis::log("").extent([1.0, 100.0].into_iter());
-        assert!(low < 0.0 && high > 2.0);
-        let (low, high, ticks) = Axis::named("", ["a", "b", "c"]).extent([0.0].into_iter());
-        assert_eq!((ticks.len(), low < 0.0, high > 2.0), (3, true, true));
-        let (low, high, _) = Axis::linear("").extent([f64::NAN].into_iter());
-        assert!(low < high, "without values there is still an axis");
     }
 }

@@ -9,6 +9,7 @@ mod attention;
 mod cancellation;
 mod cancellation_report;
 mod chart;
+mod chart_axis;
 mod chart_panels;
 mod cpu_time;
 mod kernels;

@@ -1,7 +1,8 @@
 //! The tables and the chart of `connote bench priority`.
 
 use super::chart::{Chart, Panels};
-use super::chart_panels::{Axis, Join, Lines, Series};
+use super::chart_axis::Axis;
+use super::chart_panels::{Join, Lines, Series};
 use super::priority::Report;
 use super::statistics::Percentiles;
 use super::subject::{Findings, Setting, section};

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::args::MatrixBenchArgs;
 use super::chart::{Chart, Panels};
-use super::chart_panels::{Axis, Bar, Ends, Rows};
+use super::chart_axis::Axis;
+use super::chart_panels::{Bar, Ends, Rows};
 use super::matrix::Matrix;
 use super::progress::Steps;
 use super::race::{Race, calls_a_turn};

@@ -1,7 +1,8 @@
 //! The tables and the chart of `connote bench strategies`.
 
 use super::chart::{Chart, Panels};
-use super::chart_panels::{Axis, Bar, Ends, Rows};
+use super::chart_axis::Axis;
+use super::chart_panels::{Bar, Ends, Rows};
 use super::statistics::Median;
 use super::strategies::{Compared, Contender, Report, Verdict, WITHIN};
 use super::subject::{Findings, Setting, section};

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::args::MatrixBenchArgs;
 use super::chart::{Chart, Panels};
-use super::chart_panels::{Axis, Lines, Series};
+use super::chart_axis::Axis;
+use super::chart_panels::{Lines, Series};
 use super::matrix::{Cell, Matrix};
 use super::progress::Steps;
 use super::race::{Race, calls_a_turn};
