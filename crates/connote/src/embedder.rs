@@ -140,7 +140,7 @@ impl Builder {
         let threads = team.threads();
         let cost = cache::load(cache.as_deref(), &key)
             .unwrap_or_else(|| CostModel::unmeasured(threads, encoder.macs_a_token()));
-        let chooser = Chooser::new(threads, self.tuning, cost);
+        let chooser = Chooser::new(threads, self.tuning, cost).most_threads(pool.most_threads_a_worker());
         Ok(Embedder {
             model,
             engine: Arc::new(Engine::new(encoders, pooling, chooser, threads)),
@@ -310,7 +310,8 @@ impl Embedder {
     /// once, those of a micro-batch side by side.
     pub fn micro_batches(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
         let chooser = &self.engine.chooser;
-        plan(lengths, chooser.choose(&Work::of(lengths)).shape.workers, chooser.most_tokens())
+        let most = chooser.most_tokens();
+        plan(lengths, chooser.choose(&Work::of(lengths).within(most)).shape.workers, most)
     }
 
     /// Values of a whole vector.

@@ -7,22 +7,19 @@ use std::collections::BinaryHeap;
 /// fetched, and as many as still fit the cache. A text that is longer is a micro-batch of its own.
 pub(crate) const MOST_TOKENS: usize = 512;
 
-/// Tokens below which a micro-batch is not split for the sake of another worker: its weights come from memory
-/// once for all its rows.
-pub(crate) const LEAST_TOKENS: usize = 64;
-
 /// Cuts jobs into micro-batches of at most `most_tokens` for `workers` workers: a pure function of their lengths.
 ///
 /// The result holds every index once, and no batch is empty. As many batches as the tokens ask for, rounded up
-/// to a multiple of the workers where there is work for all, and filled alike: the longest job that is left
+/// to a multiple of the workers, as far as there are jobs, and filled alike: the longest job that is left
 /// goes to the batch that has least. So workers that claim batches one by one finish close together. Nothing is
-/// padded, so mixing lengths costs nothing; and a text's bits do not depend on its batch.
+/// padded, so mixing lengths costs nothing; and a text's bits do not depend on its batch. Whether so many workers are worth
+/// it, each of which fetches all the weights, was decided before.
 pub(crate) fn plan(lengths: &[usize], workers: usize, most_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&job| Reverse(lengths[job]));
     let total: usize = lengths.iter().sum();
     let wanted = total.div_ceil(most_tokens).next_multiple_of(workers.max(1));
-    let count = wanted.min(total / LEAST_TOKENS).clamp(1, lengths.len().max(1));
+    let count = wanted.clamp(1, lengths.len().max(1));
     // The batch with least is on top; of equals the first.
     let mut batches: BinaryHeap<Reverse<(usize, usize, Vec<usize>)>> =
         (0..count).map(|at| Reverse((0, at, Vec::new()))).collect();
@@ -87,9 +84,10 @@ mod tests {
     }
 
     #[test]
-    fn small_calls_are_one_batch_and_large_ones_a_multiple_of_the_workers() {
+    fn batches_are_a_multiple_of_the_workers_as_far_as_there_are_texts() {
         assert_eq!(plan(&[11], 2, MOST_TOKENS), [[0]]);
-        assert_eq!(plan(&[11, 12], 2, MOST_TOKENS), [[1, 0]]);
+        assert_eq!(plan(&[11, 12], 2, MOST_TOKENS), [[1], [0]]);
+        assert_eq!(plan(&[11, 12], 1, MOST_TOKENS), [[1, 0]]);
         assert_eq!(plan(&[12; 96], 2, MOST_TOKENS).len(), 4);
         assert_eq!(plan(&[55; 96], 2, MOST_TOKENS).len(), 12);
         assert_eq!(plan(&[412; 16], 2, MOST_TOKENS).len(), 16);

@@ -37,8 +37,8 @@ impl Group {
         }
         drop(known);
         let lengths: Vec<usize> = jobs.iter().map(|job| calls[job[0].0].sequences[job[0].1].len()).collect();
-        let work = Work::of(&lengths);
         let chooser = &first.engine.chooser;
+        let work = Work::of(&lengths).within(chooser.most_tokens());
         let shape = first.shape.unwrap_or_else(|| chooser.choose(&work).shape);
         let batches = plan(&lengths, shape.workers, chooser.most_tokens()).into();
         Some((Self { calls, jobs, shape, work }, batches))

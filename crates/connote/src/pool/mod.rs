@@ -100,6 +100,14 @@ impl Pool {
         &self.shared.places
     }
 
+    /// Threads that a worker can have: those of the largest place, where there are several.
+    pub(crate) fn most_threads_a_worker(&self) -> usize {
+        match self.places() {
+            [_] => usize::MAX,
+            places => places.iter().filter_map(|place| place.size).max().unwrap_or(1),
+        }
+    }
+
     /// The answers of a call, in the order of its sequences. Returns early where the call ends early.
     pub(crate) fn run(&self, call: Call) -> Vec<Answer> {
         if call.sequences.is_empty() {

@@ -101,6 +101,7 @@ mod tests {
                     longest: 1 << tokens,
                     squares: 0.0,
                     lengths: vec![],
+                    most_tokens: crate::plan::MOST_TOKENS,
                 };
                 learned.choose(&work, &shapes, &cost);
                 learned.observe(&work, shapes[0], 0.0, &cost);

@@ -6,7 +6,7 @@ use super::adaptive::Learned;
 use super::candidates::candidates;
 use super::cell::Why;
 use super::{CostModel, Parallelism, Policy, Preset, Shape, Tuning, Work, table};
-use crate::plan::{LEAST_TOKENS, MOST_TOKENS};
+use crate::plan::MOST_TOKENS;
 
 /// Tokens of a micro-batch under [`Preset::Latency`]: enough to hide the fetching of weights behind computing, and a
 /// quarter of the wait until it ends.
@@ -30,6 +30,8 @@ pub(crate) struct Chooser {
 #[derive(Debug)]
 struct State {
     cpus: usize,
+    /// Threads that a worker has at most: those of a node, where there are several.
+    most_threads: usize,
     tuning: Tuning,
     cost: CostModel,
     shapes: Vec<Shape>,
@@ -38,10 +40,26 @@ struct State {
 
 impl Chooser {
     pub(crate) fn new(cpus: usize, tuning: Tuning, cost: CostModel) -> Self {
-        let mut state =
-            State { cpus: cpus.max(1), tuning, cost, shapes: Vec::new(), learned: Learned::default() };
+        let mut state = State {
+            cpus: cpus.max(1),
+            most_threads: usize::MAX,
+            tuning,
+            cost,
+            shapes: Vec::new(),
+            learned: Learned::default(),
+        };
         state.begin();
         Self { state: Mutex::new(state) }
+    }
+
+    /// With at most so many threads for each worker, as on a machine whose workers stay on their node. A shape that was
+    /// set by hand stays as it is.
+    pub(crate) fn most_threads(self, most: usize) -> Self {
+        let mut state = self.state();
+        state.most_threads = most.max(1);
+        state.begin();
+        drop(state);
+        self
     }
 
     /// The shape for a call of this work.
@@ -77,6 +95,7 @@ impl Chooser {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn cost(&self) -> CostModel {
         self.state().cost.clone()
     }
@@ -84,12 +103,6 @@ impl Chooser {
     pub(crate) fn set_cost(&self, cost: CostModel) {
         let mut state = self.state();
         state.cost = cost;
-        state.begin();
-    }
-
-    pub(crate) fn set_cpus(&self, cpus: usize) {
-        let mut state = self.state();
-        state.cpus = cpus.max(1);
         state.begin();
     }
 
@@ -111,6 +124,7 @@ impl State {
     /// Starts anew, with nothing observed.
     fn begin(&mut self) {
         self.shapes = candidates(self.cpus, self.ways());
+        self.shapes.retain(|shape| shape.threads <= self.most_threads);
         self.learned = Learned::default();
     }
 
@@ -133,7 +147,7 @@ impl State {
             Parallelism::Texts => (table::workers(texts, self.cpus), 1),
             Parallelism::Matmul => (1, self.cpus),
         };
-        let shape = Shape::new(workers, threads);
+        let shape = Shape::new(workers, threads.min(self.most_threads));
         Choice {
             shape,
             reason: format!("{shape} by the table, for {} on {} CPUs", count(texts, "text"), self.cpus),
@@ -169,10 +183,9 @@ impl State {
         Choice { shape: pick.shape, reason }
     }
 
-    /// Shapes whose workers all have something to do: never more workers than texts, nor than micro-batches.
+    /// Shapes whose workers all have something to do: never more workers than texts.
     fn usable(&self, work: &Work) -> Vec<Shape> {
-        let most = work.texts.min(work.tokens / LEAST_TOKENS).max(1);
-        self.shapes.iter().copied().filter(|shape| shape.workers <= most).collect()
+        self.shapes.iter().copied().filter(|shape| shape.workers <= work.texts.max(1)).collect()
     }
 
     fn source(&self) -> &'static str {
@@ -290,8 +303,8 @@ mod tests {
         assert_eq!((chooser.most_tokens(), chooser.tuning().preset), (LATENCY_TOKENS, Preset::Latency));
         chooser.set_cost(CostModel::unmeasured(1, 5));
         assert_eq!(chooser.cost(), CostModel::unmeasured(1, 5));
-        chooser.set_cpus(1);
-        assert_eq!(chooser.choose(&Work::of(&[64; 64])).shape, Shape::new(1, 1));
+        let node = Chooser::new(8, Tuning::new(), CostModel::unmeasured(8, MINILM)).most_threads(4);
+        assert_eq!(node.choose(&Work::of(&[256])).shape, Shape::new(1, 4));
     }
 
     #[test]

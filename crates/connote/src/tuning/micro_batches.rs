@@ -1,7 +1,7 @@
 //! The micro-batches of a call, as far as time depends on them.
 
 use super::Work;
-use crate::plan::{LEAST_TOKENS, MOST_TOKENS, plan};
+use crate::plan::plan;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,12 +34,12 @@ impl MicroBatches {
             tokens: batch.iter().map(|&job| lengths[job] as f64).sum(),
             squares: batch.iter().map(|&job| (lengths[job] as f64).powi(2)).sum(),
         };
-        Self::Each(plan(lengths, workers, MOST_TOKENS).into_iter().map(sums).collect())
+        Self::Each(plan(lengths, workers, work.most_tokens).into_iter().map(sums).collect())
     }
 
     fn alike(work: &Work, workers: usize) -> Self {
-        let wanted = work.tokens.div_ceil(MOST_TOKENS).next_multiple_of(workers.max(1));
-        let count = wanted.min(work.tokens / LEAST_TOKENS).clamp(1, work.texts.max(1));
+        let wanted = work.tokens.div_ceil(work.most_tokens).next_multiple_of(workers.max(1));
+        let count = wanted.clamp(1, work.texts.max(1));
         let each = count as f64;
         let longest = work.longest as f64;
         Self::Alike {
@@ -80,6 +80,7 @@ impl MicroBatches {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::MOST_TOKENS;
 
     #[test]
     fn many_texts_are_cut_as_the_plan_cuts_them() {

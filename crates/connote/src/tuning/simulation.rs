@@ -248,26 +248,3 @@ fn adaptive_is_near_the_best_in_mixed_traffic() {
     }
     report.within(0.05);
 }
-
-#[test]
-#[ignore = "prints how fast choosing is"]
-fn choosing_is_quick() {
-    for (cpus, texts) in [(2, 1), (2, 64), (8, 1), (8, 64), (192, 1), (192, 64), (192, 256), (192, 5000)] {
-        for policy in [Policy::CostModel, Policy::Adaptive] {
-            let cost = CostModel::unmeasured(cpus, 10_600_000);
-            let chooser = Chooser::new(cpus, Tuning::new().policy(policy), cost);
-            let lengths = vec![64; texts];
-            let rounds = 200;
-            let begin = std::time::Instant::now();
-            for _ in 0..rounds {
-                let work = Work::of(&lengths);
-                let choice = chooser.choose(&work);
-                chooser.observe(&work, choice.shape, 0.01);
-            }
-            println!(
-                "{cpus} CPUs, {texts} texts, {policy}: {:.1} us",
-                begin.elapsed().as_secs_f64() / f64::from(rounds) * 1e6
-            );
-        }
-    }
-}

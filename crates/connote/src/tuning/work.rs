@@ -1,5 +1,7 @@
 //! What there is to compute, as far as the choice depends on it.
 
+use crate::plan::MOST_TOKENS;
+
 /// Texts up to which the lengths themselves are kept: planning more would cost more than it tells.
 const KEPT: usize = 256;
 
@@ -16,6 +18,8 @@ pub(crate) struct Work {
     pub(crate) squares: f64,
     /// Each length; none where there are more texts than [`KEPT`].
     pub(crate) lengths: Vec<usize>,
+    /// Tokens that its micro-batches have at most.
+    pub(crate) most_tokens: usize,
 }
 
 impl Work {
@@ -27,7 +31,13 @@ impl Work {
             longest: lengths.iter().copied().max().unwrap_or(0),
             squares: lengths.iter().map(|&length| (length as f64).powi(2)).sum(),
             lengths: if lengths.len() <= KEPT { lengths.to_vec() } else { Vec::new() },
+            most_tokens: MOST_TOKENS,
         }
+    }
+
+    /// The same, cut into micro-batches of at most so many tokens.
+    pub(crate) fn within(self, most_tokens: usize) -> Self {
+        Self { most_tokens, ..self }
     }
 }
 
