@@ -39,7 +39,7 @@ pub use budget::{Budget, Seat};
 pub use chunks::{Chunks, Pieces};
 pub use cpu_set::{CpuSet, MAX_CPUS};
 pub use limits::Limit;
-pub use pin::pin_current_thread;
+pub use pin::{current_cpu, pin_current_thread, step_aside};
 pub use placement::{Place, Placement};
 pub use team::{MAX_THREADS, PassGuard, Pinning, Team, TeamOptions};
 pub use topology::{Cpu, Node, Topology};

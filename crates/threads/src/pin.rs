@@ -20,13 +20,14 @@ pub fn pin_current_thread(cpus: &CpuSet) -> io::Result<()> {
 
 /// The CPU that the current thread runs on, where the system says.
 #[cfg(target_os = "linux")]
-pub(crate) fn current_cpu() -> Option<usize> {
+pub fn current_cpu() -> Option<usize> {
     // SAFETY: it takes nothing and gives a number, negative where it is not known.
     usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
+/// The CPU that the current thread runs on, where the system says.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn current_cpu() -> Option<usize> {
+pub fn current_cpu() -> Option<usize> {
     None
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn current_cpu() -> Option<usize> {
 ///
 /// The system likes to wake a thread on its waker's CPU. Where both then compute, they take turns on one CPU
 /// beside an idle one until it balances them, which can take longer than the work.
-pub(crate) fn step_aside(cpu: usize) -> bool {
+pub fn step_aside(cpu: usize) -> bool {
     if current_cpu() != Some(cpu) {
         return false;
     }

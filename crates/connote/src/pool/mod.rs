@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
 
-use threads::{Budget, CpuSet, Placement, Topology, pin_current_thread};
+use threads::{Budget, CpuSet, Placement, Topology, pin_current_thread, step_aside};
 
 use self::crews::Crews;
 use self::group::Group;
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// To join them at the end.
     handles: Mutex<Vec<JoinHandle<()>>>,
+    /// Where the last thread ran that woke another: whoever wakes there goes elsewhere.
+    waker_cpu: AtomicUsize,
     /// Pieces of interactive work that could begin, for workers on batch work to look at without the lock.
     overtakers: AtomicUsize,
 }
@@ -90,6 +92,7 @@ impl Pool {
             places,
             state: Mutex::new(state),
             handles: Mutex::default(),
+            waker_cpu: AtomicUsize::new(usize::MAX),
             overtakers: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), process: std::process::id() }
@@ -198,7 +201,11 @@ impl Shared {
             let wanted = state.queue.could_begin(self, place);
             for _ in 0..wanted {
                 match state.idle[place].pop() {
-                    Some(thread) => thread.unpark(),
+                    Some(thread) => {
+                        let here = threads::current_cpu().unwrap_or(usize::MAX);
+                        self.waker_cpu.store(here, Ordering::Relaxed);
+                        thread.unpark();
+                    }
                     None if state.threads[place] < self.most_threads(place, &state.queue) => {
                         if !self.start(state, place) {
                             break;
@@ -285,6 +292,10 @@ impl Shared {
                         thread::park();
                         state = self.state();
                     }
+                    // The system likes to wake a thread on its waker's CPU, where that goes on computing.
+                    drop(state);
+                    step_aside(self.waker_cpu.load(Ordering::Relaxed));
+                    state = self.state();
                 }
             }
         }
