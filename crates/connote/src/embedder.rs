@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use encoder::{Encoder, Pooling};
 use kernels::{Kernels, Level};
@@ -19,7 +19,7 @@ use crate::pool::{Answer, Call, Failure, Place, Pool};
 use crate::prepare::Prepared;
 use crate::request::{Input, Options, Request};
 use crate::schedule::{CancellationToken, Priority, Schedule};
-use crate::tuning::{Chooser, CostModel, Tuning, Work, cache};
+use crate::tuning::{Chooser, CostModel, Policy, Tuning, Work, cache, calibrate};
 use crate::{each, weight_hash};
 
 /// Turns texts into vectors. `Send + Sync`: share one, by reference or in an `Arc`, between any number of
@@ -48,6 +48,9 @@ pub struct Embedder {
 
 /// More than any machine has: a number past it is a mistake that must not start so many threads.
 const MOST_THREADS: usize = 1024;
+
+/// How long [`Policy::CostModel`] measures when a model is opened on a machine for the first time.
+const CALIBRATION: Duration = Duration::from_secs(3);
 
 /// How an [`Embedder`] is made; see [`Embedder::builder`].
 #[derive(Debug, Clone, Default)]
@@ -82,6 +85,7 @@ impl Builder {
     }
 
     /// How workers and threads are chosen. Default: by itself, from the work, the machine and what is observed.
+    /// [`Policy::CostModel`] measures for three seconds where neither it nor [`Embedder::tune`] has before.
     pub fn tuning(mut self, tuning: Tuning) -> Self {
         self.tuning = tuning;
         self
@@ -138,8 +142,16 @@ impl Builder {
         let cache = self.cache.or_else(weight_hash::default_cache);
         let key = cache::Key::new(encoder, level, &Topology::detect(), self.threads);
         let threads = team.threads();
-        let cost = cache::load(cache.as_deref(), &key)
-            .unwrap_or_else(|| CostModel::unmeasured(threads, encoder.macs_a_token()));
+        let cost = match cache::load(cache.as_deref(), &key) {
+            Some(cost) => cost,
+            None if self.tuning.policy == Policy::CostModel => {
+                // It has nothing else to go by, and is kept for the next time.
+                let cost = calibrate(encoder, pooling, threads, CALIBRATION, &mut |_| {});
+                cache::store(cache.as_deref(), &key, &cost);
+                cost
+            }
+            None => CostModel::unmeasured(threads, encoder.macs_a_token()),
+        };
         let chooser = Chooser::new(threads, self.tuning, cost).most_threads(pool.most_threads_a_worker());
         Ok(Embedder {
             model,

@@ -187,4 +187,18 @@ mod tests {
         assert!(embedder.engine.chooser.cost().is_measured());
         assert!(open().engine.chooser.cost().is_measured(), "kept");
     }
+
+    #[test]
+    fn the_cost_model_measures_when_it_is_asked_for_and_not_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = |policy| {
+            let model = crate::Model::from_bytes(tiny::bert(1)).expect("a model");
+            let builder = Embedder::builder().threads(2).cache_dir(folder.path());
+            builder.tuning(crate::Tuning::new().policy(policy)).load(model).expect("it loads")
+        };
+        let measured = |embedder: Embedder| embedder.engine.chooser.cost().is_measured();
+        assert!(!measured(open(crate::Policy::Adaptive)), "opening does not measure");
+        assert!(measured(open(crate::Policy::CostModel)));
+        assert!(measured(open(crate::Policy::Adaptive)), "what was kept is there for all");
+    }
 }

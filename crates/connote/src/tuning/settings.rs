@@ -12,7 +12,7 @@ pub enum Policy {
     /// texts all of them. Never more workers than texts.
     Table,
     /// The shape whose time is predicted to be the shortest, from token counts and what was measured of this machine and
-    /// model.
+    /// model, once: by [`Embedder::tune`](crate::Embedder::tune), or when the model is opened.
     CostModel,
     /// The cost model, corrected by the throughput that is observed.
     #[default]
