@@ -196,6 +196,8 @@ pub(crate) struct VectorArgs {
     pub(crate) dimensions: Option<usize>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) tuning: TuningArgs,
 }
 
 /// How the network runs.
@@ -207,8 +209,6 @@ pub(crate) struct NetworkArgs {
     /// CPUs to keep busy; 0 is as many as this process may use
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
-    #[command(flatten)]
-    pub(crate) tuning: TuningArgs,
 }
 
 /// How workers and threads are chosen.
@@ -353,6 +353,8 @@ pub(crate) struct ServeArgs {
     pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) tuning: TuningArgs,
 }
 
 #[derive(Debug, Args)]

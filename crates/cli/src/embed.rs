@@ -38,7 +38,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
     }
     let mut rows = Rows::open(&args.text)?;
     let start = Instant::now();
-    let embedder = model::load(&args.model, &args.vector.network)?;
+    let embedder = model::load(&args.model, &args.vector.network, args.vector.tuning.tuning())?;
     // What no text can satisfy is refused before anything is written.
     embedder.model().check_options(&options)?;
     let title = args.preparation.title();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use connote::{Embedder, ErrorKind, Input, Model, Options, Task};
+use connote::{Embedder, ErrorKind, Input, Model, Options, Task, Tuning};
 
 use crate::args::{ModelArgs, NetworkArgs};
 use crate::failure::Failure;
@@ -17,8 +17,8 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Model, Failure> {
 }
 
 /// Opens the model and packs its weights; says on stderr what its user should know.
-pub(crate) fn load(args: &ModelArgs, network: &NetworkArgs) -> Result<Embedder, Failure> {
-    let mut builder = Embedder::builder().threads(network.threads).tuning(network.tuning.tuning());
+pub(crate) fn load(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> Result<Embedder, Failure> {
+    let mut builder = Embedder::builder().threads(network.threads).tuning(tuning);
     if let Some(pooling) = network.pooling {
         builder = builder.pooling(pooling);
     }

@@ -9,7 +9,7 @@ use crate::model;
 use crate::say::say;
 
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
-    let embedder = model::load(&args.model, &args.network)?;
+    let embedder = model::load(&args.model, &args.network, args.tuning.tuning())?;
     let name = embedder.model().name().to_owned();
     // Now, while the model's file is surely there: hashing it later could meet another.
     let fingerprint = embedder.fingerprint(&Options::new())?;

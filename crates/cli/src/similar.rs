@@ -39,7 +39,7 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         None => options.clone(),
     };
     let mut rows = Rows::open(&args.text)?;
-    let embedder = model::load(&args.model, &args.vector.network)?;
+    let embedder = model::load(&args.model, &args.vector.network, args.vector.tuning.tuning())?;
     embedder.model().check_options(&text_options)?;
     let title = args.preparation.title();
     model::check_title(embedder.model(), title, &text_options, rows.are_json())?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connote::{Tuned, TunedCall};
+use connote::{Tuned, TunedCall, Tuning};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ struct Call {
 
 pub(crate) fn run(args: &TuneArgs) -> Result<Outcome, Failure> {
     let machine = Machine::look();
-    let embedder = model::load(&args.model, &args.network)?;
+    let embedder = model::load(&args.model, &args.network, Tuning::new())?;
     let bar = ProgressBar::new(1000);
     let bar = match ProgressStyle::with_template("{bar:20} {percent:>3}%  measuring, for {eta} more") {
         Ok(style) => bar.with_style(style),

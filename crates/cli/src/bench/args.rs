@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use connote::kernels::Level;
 
-use crate::args::{ModelArgs, NetworkArgs};
+use crate::args::{ModelArgs, NetworkArgs, TuningArgs};
 
 #[derive(Debug, Subcommand)]
 #[command(
@@ -27,7 +27,7 @@ pub(crate) enum BenchCommand {
     /// Speed-up and efficiency of all cores over one
     SerialVsParallel(MatrixBenchArgs),
     /// What a cancellation token costs, and how soon a cancelled call returns and its work stops
-    Cancellation(PoolArgs),
+    Cancellation(CancellationArgs),
     /// How long a short query waits beside a bulk job, and what that costs the job
     Priority(PriorityArgs),
 }
@@ -60,6 +60,8 @@ pub(crate) struct ModelBenchArgs {
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
+    pub(crate) tuning: TuningArgs,
+    #[command(flatten)]
     pub(crate) form: FormArgs,
 }
 
@@ -90,6 +92,14 @@ pub(crate) struct PoolArgs {
     pub(crate) chart: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) form: FormArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancellationArgs {
+    #[command(flatten)]
+    pub(crate) pool: PoolArgs,
+    #[command(flatten)]
+    pub(crate) tuning: TuningArgs,
 }
 
 /// The benchmarks that run over the matrix.
@@ -126,6 +136,8 @@ pub(crate) struct MatrixArgs {
 pub(crate) struct PriorityArgs {
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
+    #[command(flatten)]
+    pub(crate) tuning: TuningArgs,
     /// Texts of the bulk job [default: 10000; with --quick 300]
     #[arg(long, value_name = "N")]
     pub(crate) texts: Option<NonZeroUsize>,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use connote::{CancellationToken, Embedder, ErrorKind, Request, Tuning};
 use serde::Serialize;
 
-use super::args::PoolArgs;
+use super::args::CancellationArgs;
 use super::cpu_time::OtherThreads;
 use super::progress::Steps;
 use super::race::{Race, calls_a_turn};
@@ -91,8 +91,8 @@ pub(crate) struct Call {
     pub(crate) cancelled: bool,
 }
 
-pub(crate) fn run(args: &PoolArgs) -> Result<Outcome, Failure> {
-    let subject = Subject::open(args)?;
+pub(crate) fn run(args: &CancellationArgs) -> Result<Outcome, Failure> {
+    let subject = Subject::open(&args.pool, args.tuning.tuning())?;
     subject.embedder.set_tuning(Tuning::new());
     let model = subject.embedder.model();
     let length = TOKENS.min(model.max_tokens());

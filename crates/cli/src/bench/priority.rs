@@ -72,7 +72,7 @@ struct Beside {
 }
 
 pub(crate) fn run(args: &PriorityArgs) -> Result<Outcome, Failure> {
-    let mut subject = Subject::open(&args.pool)?;
+    let mut subject = Subject::open(&args.pool, args.tuning.tuning())?;
     // A round is a long job: one, unless more are asked for.
     subject.rounds = args.pool.rounds.map_or(1, |rounds| rounds.get());
     subject.embedder.set_tuning(Tuning::new());

@@ -61,7 +61,7 @@ struct Workload {
 }
 
 pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
-    let subject = Subject::open(&args.pool)?;
+    let subject = Subject::open(&args.pool, connote::Tuning::new())?;
     let workloads = workloads(&subject, args)?;
     let cores = subject.threads();
     let ways_of = |workload: &Workload| {

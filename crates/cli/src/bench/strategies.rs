@@ -92,7 +92,7 @@ impl Verdict {
 }
 
 pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
-    let subject = Subject::open(&args.pool)?;
+    let subject = Subject::open(&args.pool, connote::Tuning::new())?;
     let matrix = Matrix::of(&args.matrix, subject.quick, subject.embedder.model().max_tokens())?;
     // The automatic choice is the first, and policies come before what is fixed.
     let mut ways = [Policy::Adaptive, Policy::CostModel, Policy::Table].map(Way::policy).to_vec();

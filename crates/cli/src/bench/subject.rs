@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use connote::{Embedder, Options, Request};
+use connote::{Embedder, Options, Request, Tuning};
 use serde::Serialize;
 
 use super::args::PoolArgs;
@@ -61,13 +61,13 @@ pub(crate) trait Findings: Serialize {
 
 impl Subject {
     /// Makes sure that there is a place for the chart, looks at the machine, and opens the model.
-    pub(crate) fn open(args: &PoolArgs) -> Result<Self, Failure> {
+    pub(crate) fn open(args: &PoolArgs, tuning: Tuning) -> Result<Self, Failure> {
         let begin = Instant::now();
         let chart = args.chart.as_deref().map(ChartFile::create).transpose()?;
         let machine = Machine::look();
         let quick = args.form.quick;
         let rounds = args.rounds.map_or(if quick { QUICK_ROUNDS } else { ROUNDS }, |rounds| rounds.get());
-        let embedder = model::load(&args.model, &args.network)?;
+        let embedder = model::load(&args.model, &args.network, tuning)?;
         Ok(Self { embedder, rounds, quick, machine, begin, chart, json: args.form.json })
     }
 

@@ -42,7 +42,7 @@ struct Measured {
 }
 
 pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
-    let subject = Subject::open(&args.pool)?;
+    let subject = Subject::open(&args.pool, connote::Tuning::new())?;
     let max_tokens = subject.embedder.model().max_tokens();
     let mut matrix = Matrix::of(&args.matrix, subject.quick, max_tokens)?;
     if args.matrix.lengths.is_empty() {

@@ -50,7 +50,7 @@ struct Knee {
 }
 
 pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
-    let subject = Subject::open(&args.pool)?;
+    let subject = Subject::open(&args.pool, connote::Tuning::new())?;
     let matrix = Matrix::of(&args.matrix, subject.quick, subject.embedder.model().max_tokens())?;
     let counts = worker_counts(subject.threads());
     let ways: Vec<Way> = counts.iter().map(|&workers| Way::fixed(workers, 1)).collect();

@@ -8,6 +8,7 @@ mod rows;
 mod serve;
 mod spaces;
 mod terminal;
+mod tuning;
 
 use std::fs;
 use std::io::Write;
