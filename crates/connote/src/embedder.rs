@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::explain::Explanation;
 use crate::fingerprint::{self, Fingerprint};
 use crate::model::Model;
-use crate::plan::plan;
+use crate::plan::{MOST_TOKENS, plan};
 use crate::pool::{Answer, Call, Failure, Place, Pool};
 use crate::prepare::Prepared;
 use crate::request::{Input, Options, Request};
@@ -122,13 +122,13 @@ impl Builder {
         let pooling = self.pooling.map_or_else(|| model.pooling(), Ok)?;
         let level = self.level.map_or_else(Level::chosen, Ok)?;
         let kernels = Kernels::of(level).ok_or(kernels::LevelError::Lacking(level))?;
-        let threads = self.threads.min(MOST_THREADS);
-        if threads > Budget::process().cpus() {
-            // Asked for by number: more than the machine seems to have.
-            Budget::process().set_cpus(threads);
-        }
+        // Automatic is what the machine gives, also after another embedder was told to use more.
+        let topology = Topology::detect();
+        let threads = if self.threads == 0 { topology.workers() } else { self.threads.min(MOST_THREADS) };
+        // Asked for by number: maybe more than the machine seems to have.
+        Budget::process().raise_to(threads);
         let team = Team::new(threads);
-        let pool = Pool::process().clone();
+        let pool = Pool::process();
         let nodes = if self.weights_per_node { pool.places() } else { &pool.places()[..1] };
         let encoders = load_on(nodes, model.gguf(), kernels, &team)?;
         let encoder = &encoders[0];
@@ -140,8 +140,7 @@ impl Builder {
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
         let cache = self.cache.or_else(weight_hash::default_cache);
-        let key = cache::Key::new(encoder, level, &Topology::detect(), self.threads);
-        let threads = team.threads();
+        let key = cache::Key::new(encoder, level, &topology, self.threads);
         let cost = match cache::load(cache.as_deref(), &key) {
             Some(cost) => cost,
             None if self.tuning.policy == Policy::CostModel => {
@@ -155,7 +154,7 @@ impl Builder {
         let chooser = Chooser::new(threads, self.tuning, cost).most_threads(pool.most_threads_a_worker());
         Ok(Embedder {
             model,
-            engine: Arc::new(Engine::new(encoders, pooling, chooser, threads)),
+            engine: Arc::new(Engine::new(encoders, pooling, chooser, threads, pool.places().len())),
             pool,
             team,
             cache,
@@ -185,8 +184,11 @@ fn load_on(
             Encoder::load(gguf, kernels, &team)
         };
         std::thread::scope(|scope| {
-            // A thread of its own, so that this one's affinity stays.
-            scope.spawn(load).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            // A thread of its own, so that this one's affinity stays; where there is none to have, the copy lies anywhere.
+            match std::thread::Builder::new().spawn_scoped(scope, load) {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => Encoder::load(gguf, kernels, team),
+            }
         })
     };
     places.iter().map(load).collect()
@@ -302,7 +304,7 @@ impl Embedder {
     /// The pooled rows of token sequences, in their order; for one that failed, why.
     pub(crate) fn compute(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
         let tokens: usize = sequences.iter().map(Vec::len).sum();
-        let small = tokens <= self.engine.chooser.most_tokens();
+        let small = tokens <= MOST_TOKENS;
         let by_size = if small { Priority::Interactive } else { Priority::Batch };
         let priority = schedule.priority.unwrap_or(by_size);
         self.pool.run(Call::new(self.engine.clone(), sequences, priority, schedule))
@@ -323,7 +325,7 @@ impl Embedder {
     pub fn micro_batches(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
         let chooser = &self.engine.chooser;
         let most = chooser.most_tokens();
-        plan(lengths, chooser.choose(&Work::of(lengths).within(most)).shape.workers, most)
+        plan(lengths, chooser.peek(&Work::of(lengths).within(most)).shape.workers, most)
     }
 
     /// Values of a whole vector.

@@ -19,14 +19,22 @@ pub(crate) struct Engine {
     pub(crate) cpus: usize,
     /// CPUs it keeps busy; the pool counts.
     busy: AtomicUsize,
-    workspaces: Mutex<Vec<Workspace>>,
+    /// Scratch that nobody uses, by node: it stays where it was written first.
+    workspaces: Vec<Mutex<Vec<Workspace>>>,
 }
 
 impl Engine {
-    /// `encoders` has at least one.
-    pub(crate) fn new(encoders: Vec<Encoder>, pooling: Pooling, chooser: Chooser, cpus: usize) -> Self {
+    /// `encoders` has at least one; workers run on so many nodes.
+    pub(crate) fn new(
+        encoders: Vec<Encoder>,
+        pooling: Pooling,
+        chooser: Chooser,
+        cpus: usize,
+        nodes: usize,
+    ) -> Self {
         assert!(!encoders.is_empty(), "an engine needs a network");
-        Self { encoders, pooling, chooser, cpus, busy: AtomicUsize::new(0), workspaces: Mutex::default() }
+        let workspaces = (0..nodes.max(1)).map(|_| Mutex::default()).collect();
+        Self { encoders, pooling, chooser, cpus, busy: AtomicUsize::new(0), workspaces }
     }
 
     /// The network, for what does not compute on one node in particular.
@@ -52,10 +60,10 @@ impl Engine {
     ) -> Option<Vec<Vec<f32>>> {
         let batch: Batch = sequences.into_iter().collect();
         let encoder = &self.encoders[node % self.encoders.len()];
-        let kept = self.workspaces().pop();
+        let kept = self.workspaces(node).pop();
         let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
         let rows = encoder.forward_while(team, &batch, self.pooling, &mut workspace, go_on);
-        let mut workspaces = self.workspaces();
+        let mut workspaces = self.workspaces(node);
         // As many as can be in use at once but for rare moments: one a CPU, and one for work that overtakes.
         if workspaces.len() <= self.cpus {
             workspaces.push(workspace);
@@ -84,7 +92,7 @@ impl Engine {
         self.busy.fetch_sub(cpus, Ordering::Relaxed);
     }
 
-    fn workspaces(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
-        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    fn workspaces(&self, node: usize) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
+        self.workspaces[node % self.workspaces.len()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

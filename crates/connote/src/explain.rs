@@ -43,7 +43,7 @@ pub struct Explanation {
 impl Explanation {
     pub(crate) fn of(engine: &Engine, pool: &Pool, lengths: &[usize]) -> Self {
         let chooser = &engine.chooser;
-        let choice = chooser.choose(&Work::of(lengths).within(chooser.most_tokens()));
+        let choice = chooser.peek(&Work::of(lengths).within(chooser.most_tokens()));
         let batches = plan(lengths, choice.shape.workers, chooser.most_tokens());
         let tokens = |batch: Vec<usize>| batch.into_iter().map(|text| lengths[text]).sum();
         let pinned = pool.places().iter().filter_map(|place| Some((place.cpus.as_ref()?, place.size?)));

@@ -45,6 +45,15 @@ impl Budget {
         self.free.fetch_add(cpus as isize - before as isize, Ordering::Relaxed);
     }
 
+    /// Makes it so many CPUs if it has fewer.
+    pub fn raise_to(&self, cpus: usize) {
+        let cpus = clamp(cpus);
+        let before = self.cpus.fetch_max(cpus, Ordering::Relaxed);
+        if before < cpus {
+            self.free.fetch_add(cpus as isize - before as isize, Ordering::Relaxed);
+        }
+    }
+
     /// CPUs that no thread has a seat for.
     pub fn free(&self) -> usize {
         self.free.load(Ordering::Relaxed).max(0) as usize
@@ -212,5 +221,9 @@ mod tests {
         assert_eq!(budget.cpus(), crate::MAX_CPUS);
         budget.set_cpus(0);
         assert_eq!((budget.cpus(), budget.free()), (1, 1));
+        for (raise, cpus) in [(3, 3), (2, 3), (0, 3), (5, 5)] {
+            budget.raise_to(raise);
+            assert_eq!((budget.cpus(), budget.free()), (cpus, cpus));
+        }
     }
 }

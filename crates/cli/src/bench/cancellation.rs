@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connote::{CancellationToken, Embedder, ErrorKind, Request, Tuning};
+use connote::{CancellationToken, Embedder, ErrorKind, Request};
 use serde::Serialize;
 
 use super::args::CancellationArgs;
@@ -93,7 +93,6 @@ pub(crate) struct Call {
 
 pub(crate) fn run(args: &CancellationArgs) -> Result<Outcome, Failure> {
     let subject = Subject::open(&args.pool, args.tuning.tuning())?;
-    subject.embedder.set_tuning(Tuning::new());
     let model = subject.embedder.model();
     let length = TOKENS.min(model.max_tokens());
     let texts = subject.unless_quick(TEXTS, QUICK_TEXTS);

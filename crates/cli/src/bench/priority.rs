@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connote::{Embedder, Priority, Request, Tuning};
+use connote::{Embedder, Priority, Request};
 use serde::Serialize;
 
 use super::args::PriorityArgs;
@@ -75,7 +75,6 @@ pub(crate) fn run(args: &PriorityArgs) -> Result<Outcome, Failure> {
     let mut subject = Subject::open(&args.pool, args.tuning.tuning())?;
     // A round is a long job: one, unless more are asked for.
     subject.rounds = args.pool.rounds.map_or(1, |rounds| rounds.get());
-    subject.embedder.set_tuning(Tuning::new());
     let model = subject.embedder.model();
     let count = args.texts.map_or(subject.unless_quick(TEXTS, QUICK_TEXTS), |texts| texts.get());
     let interval = args.interval_ms.map_or(subject.unless_quick(INTERVAL, QUICK_INTERVAL), |milliseconds| {

@@ -70,12 +70,21 @@ fn tune_measures_prints_the_grid_and_keeps_it() {
     }
     let text = String::from_utf8(tune(&[])).expect("text");
     assert!(text.contains("knee") && text.contains("Saved"), "{text}");
-    // What was kept is what the next run goes by.
+    // What was kept is what the next run goes by: the cost model has no need to measure again.
+    let kept = || {
+        let files = std::fs::read_dir(folder.path().join("tuning-1")).expect("a folder");
+        let times =
+            files.map(|file| file.expect("a file").metadata().expect("about it").modified().expect("a time"));
+        times.collect::<Vec<_>>()
+    };
+    let before = kept();
+    assert_eq!(before.len(), 1);
     let mut command = connote();
     command.env("CONNOTE_CACHE_DIR", folder.path());
     let arguments = ["embed", "--explain", "--threads", "2", "--policy", "cost-model", "a cat", "a dog"];
     let (_, said) = run(command.args(arguments), 0);
     assert!(said.contains("predicted from what was measured here"), "{said}");
+    assert_eq!(kept(), before);
 }
 
 #[test]

@@ -87,8 +87,9 @@ impl Call {
     /// The answer of one sequence; the first counts.
     pub(crate) fn answer(&self, sequence: usize, answer: Answer) {
         let mut answers = self.answers();
-        if answers.each[sequence].is_none() {
-            answers.each[sequence] = Some(answer);
+        // Where the caller has gone, there is no place any more.
+        if let Some(place @ None) = answers.each.get_mut(sequence) {
+            *place = Some(answer);
             answers.missing -= 1;
             if answers.missing == 0 {
                 self.changed.notify_all();
@@ -122,9 +123,6 @@ impl Call {
             self.abandoned.store(true, Ordering::Relaxed);
         }
         let each = std::mem::take(&mut answers.each);
-        // Nobody may answer any more: there is no place left.
-        let count = each.len();
-        answers.each = vec![Some(Err(Failure::Cancelled)); count];
         answers.missing = 0;
         drop(answers);
         drop(listening);

@@ -15,7 +15,7 @@ pub(crate) struct Crews {
 /// A team on loan.
 pub(crate) struct Crew<'a> {
     crews: &'a Crews,
-    key: (usize, usize),
+    node: usize,
     team: Option<Team>,
 }
 
@@ -32,12 +32,15 @@ impl Crews {
         let key = (node, threads);
         let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&key).and_then(Vec::pop);
         let pinning = || cpus.map_or(Pinning::Off, |cpus| Pinning::Within(cpus.clone()));
-        let make = |pinning| Team::with(TeamOptions { threads, budget: Some(budget.clone()), pinning });
+        let make =
+            |threads, pinning| Team::with(TeamOptions { threads, budget: Some(budget.clone()), pinning });
         let team = kept.unwrap_or_else(|| {
-            // Unpinned rather than not at all; and with fewer threads rather than with none.
-            make(pinning()).or_else(|_| make(Pinning::Off)).unwrap_or_else(|_| Team::new(1))
+            // Unpinned rather than not at all, and with fewer threads rather than with none.
+            let fewer = || (1..threads).rev().find_map(|fewer| make(fewer, Pinning::Off).ok());
+            let team = make(threads, pinning()).or_else(|_| make(threads, Pinning::Off)).ok();
+            team.or_else(fewer).unwrap_or_else(|| Team::new(1))
         });
-        Crew { crews: self, key, team: Some(team) }
+        Crew { crews: self, node, team: Some(team) }
     }
 }
 
@@ -56,7 +59,8 @@ impl Drop for Crew<'_> {
     fn drop(&mut self) {
         if let Some(team) = self.team.take() {
             let mut free = self.crews.free.lock().unwrap_or_else(PoisonError::into_inner);
-            free.entry(self.key).or_default().push(team);
+            // Under the size it has, which is not the one asked for where the system refused threads.
+            free.entry((self.node, team.threads())).or_default().push(team);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is computed together: the sequences of one large call, or of several small ones.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use super::call::{Answer, Call};
 use crate::engine::Engine;
 use crate::plan::plan;
 use crate::schedule::Priority;
-use crate::tuning::{Shape, Work};
+use crate::tuning::{Policy, Shape, Work};
 
 /// Calls of one engine and priority, their sequences without repetition.
 pub(crate) struct Group {
@@ -16,12 +17,16 @@ pub(crate) struct Group {
     /// Whose answer each distinct sequence is: call and sequence. There is always a first.
     jobs: Vec<Vec<(usize, usize)>>,
     pub(crate) shape: Shape,
+    /// Whether somebody said so, by number.
+    pub(crate) by_number: bool,
+    /// Whether the time it takes is for the choice to learn from: the choice of others says what they do.
+    pub(crate) teaches: bool,
     pub(crate) work: Work,
 }
 
 impl Group {
-    /// The calls as one, and its micro-batches. `None` where nobody wants any of it any more.
-    pub(crate) fn new(calls: Vec<Arc<Call>>) -> Option<(Self, VecDeque<Vec<usize>>)> {
+    /// The calls as one, and its micro-batches, in this shape if one is given. `None` where nobody wants any of it any more.
+    pub(crate) fn new(calls: Vec<Arc<Call>>, shape: Option<Shape>) -> Option<(Self, VecDeque<Vec<usize>>)> {
         let calls: Vec<Arc<Call>> = calls.into_iter().filter(|call| !call.is_over()).collect();
         let first = calls.first()?;
         let mut jobs: Vec<Vec<(usize, usize)>> = Vec::new();
@@ -39,9 +44,18 @@ impl Group {
         let lengths: Vec<usize> = jobs.iter().map(|job| calls[job[0].0].sequences[job[0].1].len()).collect();
         let chooser = &first.engine.chooser;
         let work = Work::of(&lengths).within(chooser.most_tokens());
-        let shape = first.shape.unwrap_or_else(|| chooser.choose(&work).shape);
-        let batches = plan(&lengths, shape.workers, chooser.most_tokens()).into();
-        Some((Self { calls, jobs, shape, work }, batches))
+        let policy = chooser.tuning().policy;
+        let given = first.shape.or(shape);
+        // A fault in the choice must not cost the calls.
+        let plan = AssertUnwindSafe(|| {
+            let shape = given.unwrap_or_else(|| chooser.choose(&work).shape);
+            (shape, plan(&lengths, shape.workers, work.most_tokens))
+        });
+        let (shape, batches) = catch_unwind(plan)
+            .unwrap_or_else(|_| (Shape::new(1, 1), (0..lengths.len()).map(|job| vec![job]).collect()));
+        let by_number = first.shape.is_some() || matches!(policy, Policy::Fixed(_));
+        let teaches = given.is_none() && policy == Policy::Adaptive;
+        Some((Self { calls, jobs, shape, by_number, teaches, work }, batches.into()))
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -52,9 +66,9 @@ impl Group {
         self.calls[0].priority
     }
 
-    /// The earliest of its calls' deadlines.
+    /// The earliest deadline of the calls that still wait.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.calls.iter().filter_map(|call| call.deadline).min()
+        self.calls.iter().filter(|call| !call.is_over()).filter_map(|call| call.deadline).min()
     }
 
     pub(crate) fn has(&self, call: &Arc<Call>) -> bool {

@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
 
@@ -72,10 +72,14 @@ struct State {
 }
 
 impl Pool {
-    /// The pool of this process.
-    pub(crate) fn process() -> &'static Arc<Self> {
-        static PROCESS: OnceLock<Arc<Pool>> = OnceLock::new();
-        PROCESS.get_or_init(|| Arc::new(Self::new(Budget::process(), places(&Topology::detect()))))
+    /// The pool of this process. A forked child that makes an embedder gets one of its own.
+    pub(crate) fn process() -> Arc<Self> {
+        static PROCESS: Mutex<Option<Arc<Pool>>> = Mutex::new(None);
+        let mut pool = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*pool {
+            Some(pool) if pool.process == std::process::id() => pool.clone(),
+            _ => pool.insert(Arc::new(Self::new(Budget::process(), places(&Topology::detect())))).clone(),
+        }
     }
 
     /// A pool of its own. At least one place.
@@ -124,7 +128,7 @@ impl Pool {
         let tokens = call.tokens();
         let small = tokens <= call.engine.chooser.most_tokens();
         // Outside the lock: a large call takes a while to plan.
-        let group = if small { None } else { Group::new(vec![call.clone()]) };
+        let group = if small { None } else { Group::new(vec![call.clone()], None) };
         let mut state = self.shared.state();
         match group {
             Some((group, batches)) => state.queue.push_group(group, batches),
@@ -133,15 +137,15 @@ impl Pool {
         // It must not be at other calls' work, or in the middle of its own, when its call ends.
         let quick = call.priority == Priority::Interactive && tokens <= CALLER_TOKENS;
         if self.shared.places.len() == 1 && (quick || !call.can_end_early()) {
-            while let Some(task) = state.queue.pick(&self.shared, 0, Wanted::Of(&call)) {
-                self.shared.call_up(&mut state);
+            // Until its answers are there, or others go first.
+            while !call.is_answered() && !call.is_over() {
+                let Some(task) = state.queue.pick(&self.shared, 0, Wanted::Of(&call)) else { break };
+                self.shared.call_up(&mut state, true);
                 drop(state);
-                self.shared.perform(&task);
-                state = self.shared.state();
-                state.queue.finish(&task);
+                state = self.shared.perform(task);
             }
         }
-        let helped = self.shared.call_up(&mut state);
+        let helped = self.shared.call_up(&mut state, false);
         drop(state);
         if !helped {
             self.wait_without_threads(&call);
@@ -156,8 +160,7 @@ impl Pool {
             match state.queue.pick(&self.shared, 0, Wanted::Any) {
                 Some(task) => {
                     drop(state);
-                    self.shared.perform(&task);
-                    self.shared.state().queue.finish(&task);
+                    drop(self.shared.perform(task));
                 }
                 None => {
                     drop(state);
@@ -194,16 +197,17 @@ impl Shared {
         self.places[place].size.unwrap_or_else(|| self.budget.cpus())
     }
 
-    /// Wakes or starts threads for what could begin now. Whether there are any threads that will come.
-    fn call_up(self: &Arc<Self>, state: &mut State) -> bool {
+    /// Wakes or starts threads for what could begin now. Whether there are any threads that will come. `computes`: whether
+    /// the thread that calls them goes on computing, so that they had better run elsewhere.
+    fn call_up(self: &Arc<Self>, state: &mut State, computes: bool) -> bool {
         self.note(state);
         for place in 0..self.places.len() {
             let wanted = state.queue.could_begin(self, place);
             for _ in 0..wanted {
                 match state.idle[place].pop() {
                     Some(thread) => {
-                        let here = threads::current_cpu().unwrap_or(usize::MAX);
-                        self.waker_cpu.store(here, Ordering::Relaxed);
+                        let here = threads::current_cpu().filter(|_| computes);
+                        self.waker_cpu.store(here.unwrap_or(usize::MAX), Ordering::Relaxed);
                         thread.unpark();
                     }
                     None if state.threads[place] < self.most_threads(place, &state.queue) => {
@@ -243,26 +247,34 @@ impl Shared {
 
     /// Runs interactive work that waits, on the thread and the team of batch work that pauses meanwhile; at most for the
     /// time given, and as long as there is any.
-    pub(crate) fn overtake(&self, place: usize, team: &threads::Team, until: Instant) {
+    pub(crate) fn overtake(self: &Arc<Self>, place: usize, team: &threads::Team, until: Instant) {
         while Instant::now() < until {
             let mut state = self.state();
             let task = state.queue.pick(self, place, Wanted::Overtaking(team.threads()));
-            self.note(&state);
+            self.call_up(&mut state, true);
             drop(state);
             let Some(task) = task else { return };
             run::run(self, &task, team);
             let mut state = self.state();
-            state.queue.finish(&task);
-            self.note(&state);
+            let ended = state.queue.finish(&task);
+            self.call_up(&mut state, true);
+            drop(state);
+            drop((task, ended));
         }
     }
 
-    /// A task from beginning to end, on this thread.
-    fn perform(&self, task: &Task) {
-        let _seat = self.budget.occupy();
-        let cpus = self.places[task.place].cpus.as_ref();
-        let crew = self.crews.lend(task.place, cpus, task.threads, &self.budget);
-        run::run(self, task, &crew);
+    /// A task from beginning to end, on this thread; the lock again, after it.
+    fn perform(self: &Arc<Self>, task: Task) -> MutexGuard<'_, State> {
+        {
+            let _seat = self.budget.occupy();
+            let cpus = self.places[task.place].cpus.as_ref();
+            let crew = self.crews.lend(task.place, cpus, task.threads, &self.budget);
+            run::run(self, &task, &crew);
+        }
+        let ended = self.state().queue.finish(&task);
+        // Without the lock: it may be the last that holds a model.
+        drop((task, ended));
+        self.state()
     }
 
     /// A thread's life.
@@ -276,14 +288,13 @@ impl Shared {
             match state.queue.pick(self, place, Wanted::Any) {
                 Some(task) => {
                     // There may be more than one can do.
-                    self.call_up(&mut state);
+                    self.call_up(&mut state, true);
                     drop(state);
-                    self.perform(&task);
-                    state = self.state();
-                    state.queue.finish(&task);
+                    state = self.perform(task);
                 }
                 None => {
-                    self.note(&state);
+                    // What came free here may be for another place.
+                    self.call_up(&mut state, false);
                     let me = thread::current();
                     state.idle[place].push(me.clone());
                     // Whoever wakes it takes it from the list.

@@ -8,8 +8,9 @@ use super::Shared;
 use super::call::Call;
 use super::group::Group;
 use super::order::{self, Waiting};
+use crate::engine::Engine;
 use crate::schedule::Priority;
-use crate::tuning::Preset;
+use crate::tuning::{Preset, Shape};
 
 /// Calls and groups of calls, and the CPUs that are busy with them.
 pub(crate) struct Queue {
@@ -31,6 +32,11 @@ struct Entry {
     begun: Option<Instant>,
     /// Nothing else ran beside it, and it had the threads that it asked for: its time says something of its shape.
     undisturbed: bool,
+}
+
+/// What is left of a group that has ended.
+pub(crate) struct Ended {
+    _entry: Entry,
 }
 
 /// A micro-batch that a worker has taken.
@@ -101,13 +107,13 @@ impl Queue {
 
     /// Workers that would find something to do at a place, if they came now.
     pub(crate) fn could_begin(&self, shared: &Shared, place: usize) -> usize {
-        let groups = self.groups.iter().filter(|entry| entry.ready() > 0).map(|entry| {
-            let (threads, cpus) = (entry.group.shape.threads, entry.group.shape.cpus());
-            let free = self.free(shared, place, entry.group.engine(), cpus);
-            entry.ready().min(free.div_ceil(threads))
+        let room = self.room(shared, place);
+        let groups = self.groups.iter().map(|entry| {
+            let free = room.of(entry.group.engine());
+            entry.ready().min(free.div_ceil(entry.group.shape.threads))
         });
-        let small = self.small.iter().map(|(call, _)| self.free(shared, place, &call.engine, 1).min(1));
-        groups.chain(small).sum::<usize>().min(self.cpus_of(shared, place, 1))
+        let small = self.small.iter().map(|(call, _)| room.of(&call.engine).min(1));
+        groups.chain(small).sum::<usize>().min(room.free)
     }
 
     /// What goes next at a place, if a CPU is free for it: taken out, and counted as running.
@@ -117,11 +123,26 @@ impl Queue {
             let sources = self.candidates(shared, place, wanted);
             let at = order::next(sources.iter().map(|&source| self.waiting(source, now)))?;
             let index = match sources[at] {
-                Source::Group(index) => index,
-                Source::Small(index) => match self.join(index) {
-                    Some(index) => index,
-                    None => continue,
-                },
+                Source::Group(index) => {
+                    if let Wanted::Of(call) = wanted
+                        && !self.groups[index].group.has(call)
+                    {
+                        // Others go first: that is for the pool's threads.
+                        return None;
+                    }
+                    index
+                }
+                Source::Small(index) => {
+                    if let Wanted::Of(call) = wanted
+                        && !self.is_for(call, index)
+                    {
+                        return None;
+                    }
+                    match self.join(index) {
+                        Some(index) => index,
+                        None => continue,
+                    }
+                }
             };
             if let Some(task) = self.begin(shared, index, place, wanted, now) {
                 return Some(task);
@@ -129,49 +150,50 @@ impl Queue {
         }
     }
 
-    /// A task has ended.
-    pub(crate) fn finish(&mut self, task: &Task) {
+    /// A task has ended. What comes back is to be dropped without the pool's lock: it may be the last of much memory.
+    pub(crate) fn finish(&mut self, task: &Task) -> Option<Ended> {
         if !task.overtakes {
             self.busy[task.place] -= task.threads;
             task.group.engine().release(task.threads);
         }
-        let Some(index) = self.groups.iter().position(|entry| Arc::ptr_eq(&entry.group, &task.group)) else {
-            return;
-        };
+        let index = self.groups.iter().position(|entry| Arc::ptr_eq(&entry.group, &task.group))?;
         let entry = &mut self.groups[index];
         entry.running -= 1;
         if entry.running > 0 || !entry.batches.is_empty() {
-            return;
+            return None;
         }
         let entry = self.groups.remove(index);
-        if let Some(begun) = entry.begun.filter(|_| entry.undisturbed) {
+        if let Some(begun) = entry.begun.filter(|_| entry.undisturbed && entry.group.teaches) {
             let group = &entry.group;
             group.engine().chooser.observe(&group.work, group.shape, begun.elapsed().as_secs_f64());
         }
+        Some(Ended { _entry: entry })
     }
 
+    /// Whether a small call is this one, and its caller may compute it: what can end early must not be in the middle of
+    /// others' texts when it ends.
+    fn is_for(&self, call: &Arc<Call>, index: usize) -> bool {
+        let own = Arc::ptr_eq(call, &self.small[index].0);
+        own && !(call.can_end_early() && self.small.iter().any(|(other, _)| !Arc::ptr_eq(call, other)))
+    }
+
+    /// All that wait and could begin here, in whatever order.
     fn candidates(&self, shared: &Shared, place: usize, wanted: Wanted<'_>) -> Vec<Source> {
-        let free = |engine, cpus| match wanted {
-            Wanted::Overtaking(_) => true,
-            _ => self.free(shared, place, engine, cpus) > 0,
+        let room = match wanted {
+            Wanted::Overtaking(_) => None,
+            _ => Some(self.room(shared, place)),
         };
-        let groups = self.groups.iter().enumerate().filter(|(_, entry)| {
-            let group = &entry.group;
-            let suits = match wanted {
-                Wanted::Any => true,
-                Wanted::Of(call) => group.has(call),
-                Wanted::Overtaking(_) => group.priority() == Priority::Interactive,
-            };
-            suits && entry.ready() > 0 && free(group.engine(), group.shape.cpus())
-        });
-        let small = self.small.iter().enumerate().filter(|(_, (call, _))| {
-            let suits = match wanted {
-                Wanted::Any => true,
-                Wanted::Of(own) => Arc::ptr_eq(own, call),
-                Wanted::Overtaking(_) => call.priority == Priority::Interactive,
-            };
-            suits && free(&call.engine, 1)
-        });
+        if room.as_ref().is_some_and(|room| room.free == 0) {
+            return Vec::new();
+        }
+        let suits = |priority, engine: &Arc<Engine>| match &room {
+            None => priority == Priority::Interactive,
+            Some(room) => room.of(engine) > 0,
+        };
+        let groups = self.groups.iter().enumerate();
+        let groups = groups
+            .filter(|(_, entry)| entry.ready() > 0 && suits(entry.group.priority(), entry.group.engine()));
+        let small = self.small.iter().enumerate().filter(|(_, (call, _))| suits(call.priority, &call.engine));
         let groups = groups.map(|(index, _)| Source::Group(index));
         groups.chain(small.map(|(index, _)| Source::Small(index))).collect()
     }
@@ -204,7 +226,7 @@ impl Queue {
         let most = match engine.chooser.tuning().preset {
             Preset::Balanced | Preset::Latency => engine.chooser.most_tokens(),
             Preset::Throughput => {
-                // An even share for every CPU: side by side, each on a thread of its own.
+                // An even share for every CPU.
                 let waiting =
                     self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens());
                 (first.tokens() + waiting.sum::<usize>())
@@ -222,7 +244,10 @@ impl Queue {
             }
             !joins
         });
-        let (group, batches) = Group::new(calls)?;
+        // For throughput calls that meet run side by side, each on a thread of its own.
+        let meets = calls.len() > 1 || !self.small.is_empty() || self.busy.iter().any(|&busy| busy > 0);
+        let alone = engine.chooser.tuning().preset == Preset::Throughput && meets;
+        let (group, batches) = Group::new(calls, alone.then_some(Shape::new(1, 1)))?;
         self.push_group(group, batches);
         let index = self.groups.len() - 1;
         self.groups[index].since = since;
@@ -257,7 +282,11 @@ impl Queue {
         let overtakes = matches!(wanted, Wanted::Overtaking(_));
         let threads = match wanted {
             Wanted::Overtaking(threads) => threads,
-            _ => group.shape.threads.min(self.free(shared, place, group.engine(), group.shape.cpus())),
+            _ => match self.room(shared, place).of(group.engine()) {
+                free if free >= group.shape.threads => group.shape.threads,
+                // Teams are kept by their size: not one of every size.
+                free => 1 << free.max(1).ilog2(),
+            },
         };
         let others = (0..self.groups.len()).filter(|&other| other != index && self.groups[other].running > 0);
         let others: Vec<usize> = others.collect();
@@ -276,17 +305,37 @@ impl Queue {
         Some(Task { group, batch, place, threads, overtakes })
     }
 
-    /// CPUs that a shape of `cpus` of an engine may still take at a place. A shape that was asked for by number may take
-    /// more than there are.
-    fn free(&self, shared: &Shared, place: usize, engine: &crate::engine::Engine, cpus: usize) -> usize {
-        let here = self.cpus_of(shared, place, cpus).saturating_sub(self.busy[place]);
-        let everywhere = shared.budget.cpus().max(cpus).saturating_sub(self.busy.iter().sum());
-        let own = engine.cpus.max(cpus).saturating_sub(engine.busy());
-        here.min(everywhere).min(own)
+    /// CPUs that are free at a place: for all alike, so that a call with a wide shape does not keep one with a narrow
+    /// shape from its turn.
+    fn room(&self, shared: &Shared, place: usize) -> Room {
+        let mut wide: Vec<(*const Engine, usize)> = Vec::new();
+        for entry in self.groups.iter().filter(|entry| entry.group.by_number) {
+            let (engine, cpus) = (Arc::as_ptr(entry.group.engine()), entry.group.shape.cpus());
+            match wide.iter_mut().find(|(own, _)| *own == engine) {
+                Some((_, most)) => *most = cpus.max(*most),
+                None => wide.push((engine, cpus)),
+            }
+        }
+        let widest = wide.iter().map(|&(_, cpus)| cpus).max().unwrap_or(0);
+        let places = self.busy.len();
+        let here = shared.size(place).max(widest.div_ceil(places)).saturating_sub(self.busy[place]);
+        let everywhere = shared.budget.cpus().max(widest).saturating_sub(self.busy.iter().sum());
+        Room { free: here.min(everywhere), wide }
     }
+}
 
-    fn cpus_of(&self, shared: &Shared, place: usize, cpus: usize) -> usize {
-        shared.size(place).max(cpus.div_ceil(self.busy.len()))
+/// CPUs that work may take at a place. Shapes that were asked for by number may take more than there are.
+struct Room {
+    free: usize,
+    /// The most CPUs that an engine was asked to use by number.
+    wide: Vec<(*const Engine, usize)>,
+}
+
+impl Room {
+    /// Those that an engine may take of them.
+    fn of(&self, engine: &Arc<Engine>) -> usize {
+        let wide = self.wide.iter().find(|(own, _)| *own == Arc::as_ptr(engine)).map_or(0, |&(_, cpus)| cpus);
+        self.free.min(engine.cpus.max(wide).saturating_sub(engine.busy()))
     }
 }
 

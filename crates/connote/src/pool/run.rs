@@ -15,12 +15,12 @@ use super::queue::Task;
 use crate::schedule::Priority;
 
 /// Runs a task on the team, and answers its jobs; those that nobody wants any more stay unanswered.
-pub(crate) fn run(shared: &Shared, task: &Task, team: &Team) {
+pub(crate) fn run(shared: &Arc<Shared>, task: &Task, team: &Team) {
     run_asking(shared, task, team, &mut |_| {});
 }
 
 /// As [`run`], telling `looks` of every look between half layers.
-pub(crate) fn run_asking(shared: &Shared, task: &Task, team: &Team, looks: &mut dyn FnMut(&[usize])) {
+pub(crate) fn run_asking(shared: &Arc<Shared>, task: &Task, team: &Team, looks: &mut dyn FnMut(&[usize])) {
     let group = &*task.group;
     let overtakable = group.priority() == Priority::Batch && !task.overtakes;
     let mut overtaken = Duration::ZERO;
@@ -41,24 +41,23 @@ pub(crate) fn run_asking(shared: &Shared, task: &Task, team: &Team, looks: &mut 
 
 /// Answers a call on this thread, without the pool.
 pub(crate) fn alone(call: &Arc<Call>) {
-    let Some((group, batches)) = Group::new(vec![call.clone()]) else { return };
+    let Some((group, batches)) = Group::new(vec![call.clone()], None) else { return };
     let team = Team::new(1);
     for batch in batches {
         settle(&group, &batch, 0, &team, &mut |jobs| jobs.iter().any(|&job| group.is_wanted(job)));
     }
 }
 
-/// Computes and answers jobs together; if that panics, one by one, so that only the job at fault is answered with the panic.
+/// Computes and answers jobs together; if that panics, in halves, so that only the job at fault is answered with the panic.
 /// `go_on`, asked with the jobs at hand, ends them.
 fn settle(group: &Group, jobs: &[usize], node: usize, team: &Team, go_on: &mut dyn FnMut(&[usize]) -> bool) {
     let Err(panic) = attempt(group, jobs, node, team, go_on) else { return };
-    if let &[job] = jobs {
-        group.answer(job, Err(Failure::Panicked(panic)));
-        return;
-    }
-    for &job in jobs {
-        if let Err(panic) = attempt(group, &[job], node, team, go_on) {
-            group.answer(job, Err(Failure::Panicked(panic)));
+    match jobs {
+        &[job] => group.answer(job, Err(Failure::Panicked(panic))),
+        jobs => {
+            let (one, other) = jobs.split_at(jobs.len() / 2);
+            settle(group, one, node, team, go_on);
+            settle(group, other, node, team, go_on);
         }
     }
 }

@@ -13,7 +13,7 @@ const DOUBT: f64 = 1.3;
 const DOUBT_UNMEASURED: f64 = 1.8;
 
 /// What was observed so far, by kind of work: calls of about as many texts of about as many tokens.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Learned {
     cells: HashMap<Kind, Entry>,
     clock: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Learned {
 /// Whole parts of the binary logarithms of the number of texts and of their mean number of tokens.
 type Kind = (u32, u32);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     cell: Cell,
     used: u64,

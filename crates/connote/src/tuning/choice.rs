@@ -27,7 +27,7 @@ pub(crate) struct Chooser {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct State {
     cpus: usize,
     /// Threads that a worker has at most: those of a node, where there are several.
@@ -71,6 +71,12 @@ impl Chooser {
             Policy::CostModel => state.by_cost(work),
             Policy::Adaptive => state.by_observation(work),
         }
+    }
+
+    /// What [`choose`](Self::choose) would say now, without counting it as a call.
+    pub(crate) fn peek(&self, work: &Work) -> Choice {
+        let state = self.state().clone();
+        Self { state: Mutex::new(state) }.choose(work)
     }
 
     /// What a call of this work took in this shape, alone on the machine.
