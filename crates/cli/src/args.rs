@@ -209,6 +209,9 @@ pub(crate) struct NetworkArgs {
     /// CPUs to keep busy; 0 is as many as this process may use
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
+    /// On a machine with several NUMA nodes: a copy of the weights on each, read by its own workers, instead of one for all
+    #[arg(long)]
+    pub(crate) weights_per_node: bool,
 }
 
 /// How workers and threads are chosen.

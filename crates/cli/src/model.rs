@@ -18,15 +18,23 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Model, Failure> {
 
 /// Opens the model and packs its weights; says on stderr what its user should know.
 pub(crate) fn load(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> Result<Embedder, Failure> {
-    let mut builder = Embedder::builder().threads(network.threads).tuning(tuning);
-    if let Some(pooling) = network.pooling {
-        builder = builder.pooling(pooling);
-    }
-    let embedder = builder.load(open(args)?)?;
+    let embedder = pack(args, network, tuning)?;
     for warning in embedder.warnings() {
         say(format_args!("connote: warning: {warning}"));
     }
     Ok(embedder)
+}
+
+/// As [`load`], saying nothing.
+pub(crate) fn pack(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> Result<Embedder, Failure> {
+    let mut builder = Embedder::builder()
+        .threads(network.threads)
+        .weights_per_node(network.weights_per_node)
+        .tuning(tuning);
+    if let Some(pooling) = network.pooling {
+        builder = builder.pooling(pooling);
+    }
+    Ok(builder.load(open(args)?)?)
 }
 
 /// The model that the command line names, else $CONNOTE_MODEL. Empty, that is as good as not set.

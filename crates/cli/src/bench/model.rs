@@ -112,10 +112,6 @@ pub(crate) fn run(args: &ModelBenchArgs) -> Result<Outcome, Failure> {
 /// The model, ready to run, and the seconds that took.
 fn open(args: &ModelBenchArgs) -> Result<(f64, Embedder), Failure> {
     let begin = Instant::now();
-    let mut builder = Embedder::builder().threads(args.network.threads).tuning(args.tuning.tuning());
-    if let Some(pooling) = args.network.pooling {
-        builder = builder.pooling(pooling);
-    }
-    let embedder = builder.load(model::open(&args.model)?)?;
+    let embedder = model::pack(&args.model, &args.network, args.tuning.tuning())?;
     Ok((begin.elapsed().as_secs_f64(), embedder))
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod embeddings;
+mod gone;
 mod refusals;
 mod shutdown;
 
