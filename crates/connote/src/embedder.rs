@@ -138,8 +138,9 @@ impl Builder {
         let cache = self.cache.or_else(weight_hash::default_cache);
         let key = cache::Key::new(encoder, level, &Topology::detect(), self.threads);
         let threads = team.threads();
-        let cost = cache::load(cache.as_deref(), &key)
-            .unwrap_or_else(|| CostModel::unmeasured(threads, encoder.macs_a_token()));
+        let cost = cache::load(cache.as_deref(), &key).unwrap_or_else(|| {
+            CostModel::unmeasured(threads, encoder.macs_a_token(), encoder.config().layers.len())
+        });
         let chooser = Chooser::new(threads, self.tuning, cost).most_threads(pool.most_threads_a_worker());
         Ok(Embedder {
             model,

@@ -58,7 +58,8 @@ impl Embedder {
         progress(1.0);
         let calls = calls?;
         for call in &calls {
-            engine.chooser.observe(&Work::of(&vec![call.tokens; call.texts]), call.shape, call.seconds);
+            let work = Work::of(&vec![call.tokens; call.texts]).within(engine.chooser.most_tokens());
+            engine.chooser.observe(&work, call.shape, call.seconds);
         }
         Ok(Tuned { saved: cache::store(self.cache.as_deref(), &self.tuning_key, &cost), calls })
     }
