@@ -4,11 +4,15 @@
 //! differ a little compare. A shape's estimate for the work at hand is its prediction times its usual ratio.
 
 use super::Shape;
-use super::candidates::are_neighbours;
+use super::candidates::{are_as_busy, are_neighbours, is_rung};
 use super::runs::Runs;
 
 /// How far behind the best estimate a shape may be to be tried again, after one and two runs: they scatter by 5 to 10%.
 const WITHIN: [f64; 2] = [1.15, 1.1];
+
+/// How far behind the best estimate a split of the CPUs next to a good one may be, to be tried once: what a prediction is
+/// most often wrong about is how waiting for threads weighs against working side by side.
+const RUNG: f64 = 3.0;
 
 /// Shapes tried at first.
 const FIRST: usize = 4;
@@ -120,18 +124,27 @@ impl Cell {
         };
         // What is believed from elsewhere may be better still.
         let bound = least(&mut all()).map_or(estimates[best], |at| estimates[at]).max(0.8 * estimates[best]);
+        let most = shapes.iter().copied().max_by_key(|shape| shape.cpus()).unwrap_or(Shape::new(1, 1));
+        // Not of the best alone: of several that are close, chance tells which that is.
+        let good: Vec<usize> =
+            all().filter(|&at| observed(self, at) && estimates[at] <= estimates[best] * WITHIN[1]).collect();
         let started = self.runs.iter().filter(|runs| runs.observed > 0 || runs.under_way > 0).count();
         let mut waiting = false;
         let mut next: Option<(bool, usize, f64, usize)> = None;
         for at in all() {
             let (tries, under_way) = self.tries(shapes[at]);
-            let within = if tries == 0 { doubt } else { *WITHIN.get(tries - 1).unwrap_or(&0.0) };
+            let rung = tries == 0 && good.iter().any(|&good| is_rung(shapes[at], shapes[good], most));
+            let within = match tries {
+                0 if rung => doubt.max(RUNG),
+                0 => doubt,
+                tries => *WITHIN.get(tries - 1).unwrap_or(&0.0),
+            };
             if estimates[at] > bound * within {
                 continue;
             }
             let fresh = tries == 0 && under_way == 0;
-            let grows = fresh && started >= FIRST;
-            if grows && (started >= MOST || !are_neighbours(shapes[at], shapes[best])) {
+            let grows = fresh && (started >= FIRST || (rung && estimates[at] > bound * doubt));
+            if grows && (started >= MOST || !(rung || are_neighbours(shapes[at], shapes[best]))) {
                 continue;
             }
             if under_way >= UNDER_WAY {
@@ -187,19 +200,28 @@ impl Cell {
         let rivals = self.runs.len().max(1) as f64;
         let may_be = |at: &usize| {
             let (shape, best_shape) = (known[*at], known[best]);
-            let near = are_neighbours(shape, best_shape) || shape.cpus() == best_shape.cpus();
+            // On a busy machine, how far 8x1 is from 1x6 is not seen from what lies between them.
+            let pure = shape.workers == 1 || shape.threads == 1;
+            let near = are_neighbours(shape, best_shape)
+                || shape.cpus() == best_shape.cpus()
+                || (pure && are_as_busy(shape, best_shape));
             *at != best && (near || self.find(shape).is_some())
+        };
+        // Of one that never ran nobody knows: its cost may be as mispredicted as that of the one most like it.
+        let expected = |at: usize| match self.find(known[at]) {
+            Some(_) => estimates[at],
+            None => self.doubted(known[at], estimates[at]),
         };
         let once = |at: usize| {
             let runs = self.find(known[at]);
             let calm = runs.and_then(|runs| Some(runs.calm? / runs.ratio()?));
-            estimates[at] * calm.unwrap_or(1.0).min(1.0)
+            expected(at) * calm.unwrap_or(1.0).min(1.0)
         };
         let favourite = (0..known.len()).filter(may_be).min_by(|&a, &b| once(a).total_cmp(&once(b)));
         (0..known.len()).filter(may_be).find(|&at| {
             let runs = self.find(known[at]);
             let since = self.calls - runs.map_or(self.settled.unwrap_or(0), |runs| runs.last);
-            let behind = (estimates[at] / estimates[best] - 1.0).max(if runs.is_none() { 0.1 } else { 0.0 });
+            let behind = (expected(at) / estimates[best] - 1.0).max(if runs.is_none() { 0.1 } else { 0.0 });
             let rarely = if favourite == Some(at) { 1.0 } else { 2.0 * rivals };
             since as f64 >= PAUSE + COST * behind * rarely
         })
@@ -208,14 +230,31 @@ impl Cell {
     /// Predictions, each times the shape's own ratio. Shapes without runs get the benefit of the doubt: the least ratio
     /// seen, and if they take fewer CPUs than the best, the least ever seen, as what made that one slow may spare them.
     fn estimates(&self, shapes: &[Shape], predicted: &[f64]) -> Vec<f64> {
-        let least = self.runs.iter().filter_map(Runs::ratio).min_by(f64::total_cmp).unwrap_or(1.0);
-        let calm = self.calm.map_or(least, |calm| calm.min(least));
+        let [least, calm] = self.supposed();
         let best = self.best.map_or(0, Shape::cpus);
         let each = shapes.iter().zip(predicted).map(|(&shape, seconds)| {
             let own = self.find(shape).and_then(Runs::ratio);
             seconds * own.unwrap_or(if shape.cpus() < best { calm } else { least })
         });
         each.collect()
+    }
+
+    /// The least ratio seen of late, and ever.
+    fn supposed(&self) -> [f64; 2] {
+        let least = self.runs.iter().filter_map(Runs::ratio).min_by(f64::total_cmp).unwrap_or(1.0);
+        [least, self.calm.map_or(least, |calm| calm.min(least))]
+    }
+
+    /// An estimate without the benefit of the doubt: by the ratio of the shape that is most like this one, of those that
+    /// use no more CPUs; what slows others may be that they use too many.
+    fn doubted(&self, shape: Shape, estimate: f64) -> f64 {
+        let far = |a: usize, b: usize| (a as f64 / b as f64).ln().abs();
+        let distance =
+            |runs: &Runs| far(runs.shape.workers, shape.workers) + far(runs.shape.threads, shape.threads);
+        let ran = self.runs.iter().filter(|runs| runs.len() > 0 && runs.shape.cpus() <= shape.cpus());
+        let like = ran.min_by(|a, b| distance(a).total_cmp(&distance(b))).and_then(Runs::ratio);
+        let [least, _] = self.supposed();
+        estimate * like.map_or(1.0, |like| (like / least).max(1.0))
     }
 
     /// Ends the trying.

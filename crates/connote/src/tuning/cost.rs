@@ -109,11 +109,11 @@ impl CostModel {
             for (time, (all, one)) in curve.iter_mut().zip(all.into_iter().zip(one)) {
                 *time *= (all / one).max(1.0);
             }
-            // What was seen of all CPUs holds the less the fewer are busy.
+            // What was seen of all CPUs holds little where fewer are busy.
             let cpus = self.counts.last().copied().unwrap_or(1) as f64;
             let share = (workers.saturating_mul(threads) as f64 / cpus).min(1.0);
             for (time, split) in curve.iter_mut().zip(at(&self.counts, &self.split, workers)) {
-                *time *= split.powf(share);
+                *time *= split.powf(share.powi(3));
             }
         }
         curve
