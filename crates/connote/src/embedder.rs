@@ -149,7 +149,7 @@ impl Builder {
                 cache::store(cache.as_deref(), &key, &cost);
                 cost
             }
-            None => CostModel::unmeasured(threads, encoder.macs_a_token()),
+            None => CostModel::unmeasured(threads, encoder.macs_a_token(), encoder.config().layers.len()),
         };
         let chooser = Chooser::new(threads, self.tuning, cost).most_threads(pool.most_threads_a_worker());
         Ok(Embedder {

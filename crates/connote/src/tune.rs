@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use crate::embedder::Embedder;
 use crate::error::{Error, ErrorKind};
 use crate::schedule::{Priority, Schedule};
-use crate::tuning::{Parallelism, Shape, Work, cache, calibrate, candidates};
+use crate::tuning::{CostModel, Parallelism, Shape, Work, cache, calibrate, candidates};
 
-/// The share of the time that goes to single passes, which the cost model is made of; the rest goes to whole calls.
-const PASSES: f64 = 0.4;
+/// The share of the time that goes to single passes, which the cost model is made of; the rest goes to whole calls, for
+/// people to see.
+const PASSES: f64 = 0.5;
 
 /// Works whose calls are timed: texts, and tokens of each.
 const WORKS: [(usize, usize); 6] = [(1, 16), (1, 256), (8, 16), (8, 64), (32, 16), (32, 64)];
@@ -40,8 +41,9 @@ pub struct TunedCall {
 }
 
 impl Embedder {
-    /// Measures passes and whole calls of this model on this machine for at most `time` (and the pass at hand), takes what
-    /// it finds as the cost model, and keeps it in the user's cache folder for later runs. `progress` hears the share that
+    /// Measures this model on this machine for at most `time`: single passes, of which it makes the cost model that it goes
+    /// by from now on and keeps in the user's cache folder for later runs; and whole calls, to show where more CPUs stop
+    /// helping. `progress` hears the share that
     /// is done, 0 to 1. Nothing else should run meanwhile.
     ///
     /// # Errors
@@ -54,16 +56,17 @@ impl Embedder {
             progress(share * PASSES)
         });
         engine.chooser.set_cost(cost.clone());
-        let calls = self.time_calls(begin + time, progress);
+        let calls = self.time_calls(&cost, begin + time, progress);
         progress(1.0);
-        let calls = calls?;
-        for call in &calls {
-            engine.chooser.observe(&Work::of(&vec![call.tokens; call.texts]), call.shape, call.seconds);
-        }
-        Ok(Tuned { saved: cache::store(self.cache.as_deref(), &self.tuning_key, &cost), calls })
+        Ok(Tuned { calls: calls?, saved: cache::store(self.cache.as_deref(), &self.tuning_key, &cost) })
     }
 
-    fn time_calls(&self, end: Instant, progress: &mut dyn FnMut(f64)) -> Result<Vec<TunedCall>, Error> {
+    fn time_calls(
+        &self,
+        cost: &CostModel,
+        end: Instant,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<TunedCall>, Error> {
         let longest = self.model().max_tokens();
         let mut calls: Vec<TunedCall> = Vec::new();
         for (texts, tokens) in WORKS {
@@ -77,8 +80,14 @@ impl Embedder {
         'rounds: for round in 0.. {
             for (at, call) in calls.iter_mut().enumerate() {
                 let now = Instant::now();
-                // The first time each is only begun if there is time for it as it is predicted.
-                let expected = if call.seconds.is_finite() { call.seconds } else { 0.0 };
+                // None is begun that would not end in time, by what it took before or else by prediction.
+                let expected = if call.seconds.is_finite() {
+                    call.seconds
+                } else {
+                    let work =
+                        Work::of(&vec![call.tokens; call.texts]).within(self.engine.chooser.most_tokens());
+                    cost.seconds(&work, call.shape)
+                };
                 if now + Duration::from_secs_f64(expected) > end {
                     break 'rounds;
                 }

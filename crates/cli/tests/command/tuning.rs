@@ -72,7 +72,7 @@ fn tune_measures_prints_the_grid_and_keeps_it() {
     assert!(text.contains("knee") && text.contains("Saved"), "{text}");
     // What was kept is what the next run goes by: the cost model has no need to measure again.
     let kept = || {
-        let files = std::fs::read_dir(folder.path().join("tuning-1")).expect("a folder");
+        let files = std::fs::read_dir(folder.path().join("tuning-2")).expect("a folder");
         let times =
             files.map(|file| file.expect("a file").metadata().expect("about it").modified().expect("a time"));
         times.collect::<Vec<_>>()

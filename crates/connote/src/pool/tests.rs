@@ -24,7 +24,7 @@ fn network(bytes: Vec<u8>) -> Encoder {
 }
 
 fn engine(cpus: usize, tuning: Tuning) -> Arc<Engine> {
-    let chooser = Chooser::new(cpus, tuning, CostModel::unmeasured(cpus, 1_000_000));
+    let chooser = Chooser::new(cpus, tuning, CostModel::unmeasured(cpus, 1_000_000, 6));
     Arc::new(Engine::new(vec![network(tiny::bert(1))], Pooling::Mean, chooser, cpus, 1))
 }
 
@@ -282,7 +282,7 @@ fn workers_of_two_nodes_share_the_work_and_each_has_its_weights() {
     let pool = Pool::new(Arc::new(Budget::new(2)), vec![place(0), place(1)]);
     assert_eq!(pool.most_threads_a_worker(), 1);
     let tuning = Tuning::new().policy(Policy::Fixed(Shape::new(2, 1)));
-    let chooser = Chooser::new(2, tuning, CostModel::unmeasured(2, 1_000_000));
+    let chooser = Chooser::new(2, tuning, CostModel::unmeasured(2, 1_000_000, 6));
     let copies = vec![network(tiny::bert(1)), network(tiny::bert(2))];
     let engine = Arc::new(Engine::new(copies, Pooling::Mean, chooser, 2, 2));
     let sequences = texts(5, 300, 40);

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_matrix_has_cells_of_its_own() {
-        let cost = CostModel::unmeasured(4, 10_600_000);
+        let cost = CostModel::unmeasured(4, 10_600_000, 6);
         let shapes = [Shape::new(1, 4), Shape::new(4, 1)];
         let mut learned = Learned::default();
         for texts in [8, 16, 32, 64, 128] {

@@ -14,7 +14,7 @@ use crate::fingerprint::hex;
 use crate::weight_hash::write_aside;
 
 /// Goes up when the cost model means something else, so that what older versions kept is not believed.
-const FOLDER: &str = "tuning-1";
+const FOLDER: &str = "tuning-2";
 
 /// Everything that what was measured holds for, in words: CPU, level, limits, model, version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,7 @@ mod tests {
         let found = found.expect("kept");
         assert_eq!((&found.counts, found.length, found.measured), (&cost.counts, cost.length, cost.measured));
         let all = |cost: &CostModel| -> Vec<f64> {
-            cost.alone.iter().chain(&cost.beside).flatten().copied().collect()
+            cost.alone.iter().chain(&cost.beside).chain(&cost.split).flatten().copied().collect()
         };
         assert_eq!(all(&found).len(), all(cost).len());
         for (found, kept) in all(&found).into_iter().zip(all(cost)) {
@@ -112,7 +112,7 @@ mod tests {
     fn what_is_stored_is_loaded_for_its_key_only() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Some(folder.path());
-        let cost = CostModel::unmeasured(6, 12_345_678);
+        let cost = CostModel::unmeasured(6, 12_345_678, 6);
         assert_eq!(load(cache, &key(1, 0)), None);
         assert!(store(cache, &key(1, 0), &cost));
         assert_kept(load(cache, &key(1, 0)), &cost);
@@ -128,7 +128,7 @@ mod tests {
     fn damage_is_ignored_and_mended_and_a_folder_that_cannot_be_written_costs_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let (cache, key) = (Some(folder.path()), key(1, 0));
-        let cost = CostModel::unmeasured(6, 12_345_678);
+        let cost = CostModel::unmeasured(6, 12_345_678, 6);
         assert!(store(cache, &key, &cost));
         let file = folder.path().join(FOLDER).join(key.file());
         let good = fs::read_to_string(&file).expect("kept");

@@ -39,6 +39,7 @@ pub(crate) struct Probe {
 enum Place {
     Alone(usize, usize),
     Beside(usize, usize),
+    Split(usize, usize),
     Short,
     Long,
 }
@@ -54,7 +55,7 @@ pub(crate) fn calibrate(
 ) -> CostModel {
     let (begin, cpus) = (Instant::now(), cpus.max(1));
     let mut bench = Bench { encoder, pooling, teams: Vec::new(), workspace: Workspace::new(), pace: 0.0 };
-    let usual = CostModel::unmeasured(cpus, encoder.macs_a_token());
+    let usual = CostModel::unmeasured(cpus, encoder.macs_a_token(), encoder.config().layers.len());
     let model = measure(usual, encoder.config().context_length, &mut |probe, share| {
         let passed = begin.elapsed().as_secs_f64() / time.as_secs_f64().max(1e-9);
         progress(share.max(passed).min(1.0));
@@ -127,6 +128,7 @@ fn calm(probes: &[(Place, Probe)], least: &mut [Option<f64>]) {
 /// Everything to measure on these numbers of threads.
 fn probes(counts: &[usize], usual: usize, long: usize) -> Vec<(Place, Probe)> {
     let mut probes = Vec::new();
+    let cpus = counts.last().copied().unwrap_or(1);
     for (row, &count) in counts.iter().enumerate() {
         for (column, tokens) in TOKENS.into_iter().enumerate() {
             let length = usual.min(tokens);
@@ -134,6 +136,9 @@ fn probes(counts: &[usize], usual: usize, long: usize) -> Vec<(Place, Probe)> {
             probes.push((Place::Alone(row, column), of(1, count)));
             if count > 1 {
                 probes.push((Place::Beside(row, column), of(count, 1)));
+            }
+            if count > 1 && count < cpus {
+                probes.push((Place::Split(row, column), of(count, cpus / count)));
             }
         }
     }
@@ -174,6 +179,16 @@ fn fill(model: &mut CostModel, found: &dyn Fn(Place) -> Option<f64>) {
             }
         }
     }
+    // What the two tell of workers that share all CPUs, against what was measured of them.
+    let cpus = model.counts.last().copied().unwrap_or(1);
+    for row in 1..model.counts.len() {
+        let told = model.curve(model.counts[row], cpus / model.counts[row]);
+        let mut last = 1.0;
+        for (column, (split, told)) in model.split[row].iter_mut().zip(told).enumerate() {
+            last = found(Place::Split(row, column)).map_or(last, |seconds| seconds / told);
+            *split = last;
+        }
+    }
 }
 
 /// The real thing: an encoder, and teams to run it on.
@@ -195,7 +210,7 @@ impl Bench<'_> {
         }
         let batch = self.batch(probe);
         let seconds = if probe.workers > 1 {
-            self.beside(probe.workers, &batch, left)
+            self.beside(probe.workers, probe.threads, &batch, left)
         } else {
             self.alone(probe.threads, &batch, left)
         }?;
@@ -232,12 +247,12 @@ impl Bench<'_> {
         Some(least)
     }
 
-    /// Workers with a thread each, all at once.
-    fn beside(&self, workers: usize, batch: &Batch, left: Duration) -> Option<f64> {
+    /// Workers with some threads each, all at once.
+    fn beside(&self, workers: usize, threads: usize, batch: &Batch, left: Duration) -> Option<f64> {
         // Made when it is known how many threads there are: the system may refuse some.
         let start: OnceLock<Barrier> = OnceLock::new();
         let work = || {
-            let (team, mut workspace) = (Team::new(1), Workspace::new());
+            let (team, mut workspace) = (Team::new(threads), Workspace::new());
             let mut pass = || {
                 let begin = Instant::now();
                 self.encoder.forward(&team, batch, self.pooling, &mut workspace);
@@ -272,7 +287,7 @@ mod tests {
     use testkit::tiny;
 
     fn usual(cpus: usize) -> CostModel {
-        CostModel::unmeasured(cpus, 10_600_000)
+        CostModel::unmeasured(cpus, 10_600_000, 6)
     }
 
     #[test]
@@ -303,8 +318,8 @@ mod tests {
             let tokens = probe.texts * probe.length;
             Some(if tokens == 64 { 5.0 } else { tokens as f64 / 1000.0 })
         });
-        assert_eq!(disturbed.alone[0], [0.008, 0.032, 0.128, 0.128, 0.512]);
-        assert_eq!(disturbed.beside[1], [1.0; 5]);
+        assert_eq!(disturbed.alone[0], [0.004, 0.008, 0.016, 0.032, 0.128, 0.128, 0.512]);
+        assert_eq!(disturbed.beside[1], [1.0; TOKENS.len()]);
     }
 
     #[test]
@@ -316,7 +331,7 @@ mod tests {
             let row = |count| usual.counts.iter().position(|&own| own == count);
             let beside = usual.beside[row(probe.workers)?][column];
             let alone = usual.alone[row(probe.threads)?][column];
-            (column < 3).then_some(3.0 * alone * beside)
+            (column < 5).then_some(3.0 * alone * beside)
         });
         for (own, usual) in model.alone.iter().flatten().zip(usual(4).alone.iter().flatten()) {
             assert!((own / usual - 3.0).abs() < 1e-9);

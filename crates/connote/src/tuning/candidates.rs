@@ -41,6 +41,18 @@ pub(crate) fn are_neighbours(a: Shape, b: Shape) -> bool {
     near(a.workers, b.workers) && near(a.threads, b.threads)
 }
 
+/// Whether they keep about as many CPUs busy: one at least three quarters of the other's.
+pub(crate) fn are_as_busy(a: Shape, b: Shape) -> bool {
+    4 * a.cpus().min(b.cpus()) >= 3 * a.cpus().max(b.cpus())
+}
+
+/// Whether one is the next step from the other on the ladder from threads in one pass to passes side by side: workers
+/// differ by at most a doubling, and it keeps about as many CPUs busy, or as many as `most`, which uses most of all.
+pub(crate) fn is_rung(shape: Shape, of: Shape, most: Shape) -> bool {
+    let near = shape.workers.max(of.workers) <= 2 * shape.workers.min(of.workers);
+    near && (are_as_busy(shape, of) || (shape.cpus() >= of.cpus() && are_as_busy(shape, most)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +74,18 @@ mod tests {
         assert!(candidates(192, Parallelism::Auto).len() < 90);
         assert_eq!(counts(192), [1, 2, 4, 8, 16, 32, 64, 96, 128, 192]);
         assert_eq!(counts(1), [1]);
+    }
+
+    #[test]
+    fn rungs_are_the_splits_next_to_one() {
+        let of = |shape: &str| shape.parse::<Shape>().expect("a shape");
+        let rung = |shape, from| is_rung(of(shape), of(from), of("64x3"));
+        for shape in ["64x3", "32x6", "16x12", "32x4", "64x2"] {
+            assert!(rung(shape, "32x4"), "{shape}");
+        }
+        for shape in ["32x2", "128x1", "8x24", "16x2", "1x192"] {
+            assert!(!rung(shape, "32x6"), "{shape}");
+        }
+        assert!(are_as_busy(of("8x1"), of("1x6")) && !are_as_busy(of("8x1"), of("1x4")));
     }
 }

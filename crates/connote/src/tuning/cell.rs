@@ -3,23 +3,22 @@
 //! A run is judged by its ratio: the seconds it took over those that the cost model predicts. So runs of works that
 //! differ a little compare. A shape's estimate for the work at hand is its prediction times its usual ratio.
 
-use std::collections::VecDeque;
-
 use super::Shape;
-use super::candidates::are_neighbours;
+use super::candidates::{are_as_busy, are_neighbours, is_rung};
+use super::runs::Runs;
 
 /// How far behind the best estimate a shape may be to be tried again, after one and two runs: they scatter by 5 to 10%.
 const WITHIN: [f64; 2] = [1.15, 1.1];
+
+/// How far behind the best estimate a split of the CPUs next to a good one may be, to be tried once: what a prediction is
+/// most often wrong about is how waiting for threads weighs against working side by side.
+const RUNG: f64 = 3.0;
 
 /// Shapes tried at first.
 const FIRST: usize = 4;
 
 /// Shapes remembered: the first ones, neighbours of the best one, and other splits of as many CPUs.
 const MOST: usize = 16;
-
-/// Runs remembered of a shape, and those of them that its estimate rests on.
-const RUNS: usize = 12;
-const RECENT: usize = 8;
 
 /// A settled choice tries a rival again after at least so many calls; and so rarely that all rivals together cost at
 /// most one call in so many.
@@ -28,9 +27,6 @@ const COST: f64 = 100.0;
 
 /// Calls between two looks for a rival whose turn it is.
 const LOOKS: u64 = 8;
-
-/// A change of the chosen shape's speed by this much is the machine's, not noise: all shapes are tried again.
-const CHANGE: f64 = 0.25;
 
 /// Runs of a shape that may be under way unobserved: what runs beside others is never observed.
 const UNDER_WAY: u64 = 2;
@@ -49,23 +45,6 @@ pub(crate) struct Cell {
     best: Option<Shape>,
     /// The least ratio of any shape at its best: what a shape without runs may have that a slower machine spares.
     calm: Option<f64>,
-}
-
-/// The runs of one shape.
-#[derive(Debug, Clone)]
-struct Runs {
-    shape: Shape,
-    /// The latest last.
-    ratios: VecDeque<f64>,
-    /// Whether they are a guess only, that the first run replaces.
-    guessed: bool,
-    /// The least that the ratio was when a choice was settled.
-    calm: Option<f64>,
-    /// Observed since the trying began.
-    observed: usize,
-    under_way: u64,
-    /// The call that had it last.
-    last: u64,
 }
 
 /// What a cell says, and why.
@@ -124,17 +103,7 @@ impl Cell {
     pub(crate) fn observe(&mut self, shape: Shape, ratio: f64) {
         let (best, grown) = (self.best, self.calls - self.began > LOST);
         let Some(runs) = self.runs_of(shape) else { return };
-        runs.under_way = runs.under_way.saturating_sub(1);
-        runs.observed += 1;
-        // Noise makes runs slower, seldom faster: a fast one of a rival tells that the machine is another.
-        let faster = best != Some(shape) && runs.ratio().is_some_and(|usual| ratio * (1.0 + CHANGE) < usual);
-        if std::mem::take(&mut runs.guessed) || faster {
-            runs.ratios.clear();
-        }
-        runs.ratios.push_back(ratio);
-        if runs.ratios.len() > RUNS {
-            runs.ratios.pop_front();
-        }
+        let faster = runs.push(ratio, best != Some(shape));
         let changed = if best == Some(shape) { runs.has_changed() } else { faster };
         if let Some(best) = best.filter(|_| changed && grown) {
             self.learn_again(&[shape, best]);
@@ -155,18 +124,27 @@ impl Cell {
         };
         // What is believed from elsewhere may be better still.
         let bound = least(&mut all()).map_or(estimates[best], |at| estimates[at]).max(0.8 * estimates[best]);
+        let most = shapes.iter().copied().max_by_key(|shape| shape.cpus()).unwrap_or(Shape::new(1, 1));
+        // Not of the best alone: of several that are close, chance tells which that is.
+        let good: Vec<usize> =
+            all().filter(|&at| observed(self, at) && estimates[at] <= estimates[best] * WITHIN[1]).collect();
         let started = self.runs.iter().filter(|runs| runs.observed > 0 || runs.under_way > 0).count();
         let mut waiting = false;
         let mut next: Option<(bool, usize, f64, usize)> = None;
         for at in all() {
             let (tries, under_way) = self.tries(shapes[at]);
-            let within = if tries == 0 { doubt } else { *WITHIN.get(tries - 1).unwrap_or(&0.0) };
+            let rung = tries == 0 && good.iter().any(|&good| is_rung(shapes[at], shapes[good], most));
+            let within = match tries {
+                0 if rung => doubt.max(RUNG),
+                0 => doubt,
+                tries => *WITHIN.get(tries - 1).unwrap_or(&0.0),
+            };
             if estimates[at] > bound * within {
                 continue;
             }
             let fresh = tries == 0 && under_way == 0;
-            let grows = fresh && started >= FIRST;
-            if grows && (started >= MOST || !are_neighbours(shapes[at], shapes[best])) {
+            let grows = fresh && (started >= FIRST || (rung && estimates[at] > bound * doubt));
+            if grows && (started >= MOST || !(rung || are_neighbours(shapes[at], shapes[best]))) {
                 continue;
             }
             if under_way >= UNDER_WAY {
@@ -198,10 +176,10 @@ impl Cell {
         let known: Vec<Shape> = shapes
             .iter()
             .copied()
-            .filter(|&shape| looks || self.find(shape).is_some_and(|runs| !runs.ratios.is_empty()))
+            .filter(|&shape| looks || self.find(shape).is_some_and(|runs| runs.len() > 0))
             .collect();
         let estimates = self.estimates(&known, &predict(&known));
-        let observed = |at: &usize| self.find(known[*at]).is_some_and(|runs| !runs.ratios.is_empty());
+        let observed = |at: &usize| self.find(known[*at]).is_some_and(|runs| runs.len() > 0);
         let best = (0..known.len()).filter(observed).min_by(|&a, &b| estimates[a].total_cmp(&estimates[b]));
         let Some(best) = best else {
             // Other shapes are allowed now than were tried.
@@ -222,19 +200,28 @@ impl Cell {
         let rivals = self.runs.len().max(1) as f64;
         let may_be = |at: &usize| {
             let (shape, best_shape) = (known[*at], known[best]);
-            let near = are_neighbours(shape, best_shape) || shape.cpus() == best_shape.cpus();
+            // On a busy machine, how far 8x1 is from 1x6 is not seen from what lies between them.
+            let pure = shape.workers == 1 || shape.threads == 1;
+            let near = are_neighbours(shape, best_shape)
+                || shape.cpus() == best_shape.cpus()
+                || (pure && are_as_busy(shape, best_shape));
             *at != best && (near || self.find(shape).is_some())
+        };
+        // Of one that never ran nobody knows: its cost may be as mispredicted as that of the one most like it.
+        let expected = |at: usize| match self.find(known[at]) {
+            Some(_) => estimates[at],
+            None => self.doubted(known[at], estimates[at]),
         };
         let once = |at: usize| {
             let runs = self.find(known[at]);
             let calm = runs.and_then(|runs| Some(runs.calm? / runs.ratio()?));
-            estimates[at] * calm.unwrap_or(1.0).min(1.0)
+            expected(at) * calm.unwrap_or(1.0).min(1.0)
         };
         let favourite = (0..known.len()).filter(may_be).min_by(|&a, &b| once(a).total_cmp(&once(b)));
         (0..known.len()).filter(may_be).find(|&at| {
             let runs = self.find(known[at]);
             let since = self.calls - runs.map_or(self.settled.unwrap_or(0), |runs| runs.last);
-            let behind = (estimates[at] / estimates[best] - 1.0).max(if runs.is_none() { 0.1 } else { 0.0 });
+            let behind = (expected(at) / estimates[best] - 1.0).max(if runs.is_none() { 0.1 } else { 0.0 });
             let rarely = if favourite == Some(at) { 1.0 } else { 2.0 * rivals };
             since as f64 >= PAUSE + COST * behind * rarely
         })
@@ -243,8 +230,7 @@ impl Cell {
     /// Predictions, each times the shape's own ratio. Shapes without runs get the benefit of the doubt: the least ratio
     /// seen, and if they take fewer CPUs than the best, the least ever seen, as what made that one slow may spare them.
     fn estimates(&self, shapes: &[Shape], predicted: &[f64]) -> Vec<f64> {
-        let least = self.runs.iter().filter_map(Runs::ratio).min_by(f64::total_cmp).unwrap_or(1.0);
-        let calm = self.calm.map_or(least, |calm| calm.min(least));
+        let [least, calm] = self.supposed();
         let best = self.best.map_or(0, Shape::cpus);
         let each = shapes.iter().zip(predicted).map(|(&shape, seconds)| {
             let own = self.find(shape).and_then(Runs::ratio);
@@ -253,36 +239,42 @@ impl Cell {
         each.collect()
     }
 
+    /// The least ratio seen of late, and ever.
+    fn supposed(&self) -> [f64; 2] {
+        let least = self.runs.iter().filter_map(Runs::ratio).min_by(f64::total_cmp).unwrap_or(1.0);
+        [least, self.calm.map_or(least, |calm| calm.min(least))]
+    }
+
+    /// An estimate without the benefit of the doubt: by the ratio of the shape that is most like this one, of those that
+    /// use no more CPUs; what slows others may be that they use too many.
+    fn doubted(&self, shape: Shape, estimate: f64) -> f64 {
+        let far = |a: usize, b: usize| (a as f64 / b as f64).ln().abs();
+        let distance =
+            |runs: &Runs| far(runs.shape.workers, shape.workers) + far(runs.shape.threads, shape.threads);
+        let ran = self.runs.iter().filter(|runs| runs.len() > 0 && runs.shape.cpus() <= shape.cpus());
+        let like = ran.min_by(|a, b| distance(a).total_cmp(&distance(b))).and_then(Runs::ratio);
+        let [least, _] = self.supposed();
+        estimate * like.map_or(1.0, |like| (like / least).max(1.0))
+    }
+
     /// Ends the trying.
     fn settle(&mut self) {
         self.settled = Some(self.calls);
-        for runs in &mut self.runs {
-            let ratio = runs.ratio().filter(|_| !runs.guessed);
-            runs.calm = [runs.calm, ratio].into_iter().flatten().min_by(f64::total_cmp);
-        }
+        self.runs.iter_mut().for_each(Runs::settle);
         self.calm = self.runs.iter().filter_map(|runs| runs.calm).min_by(f64::total_cmp);
     }
 
     /// Tries all shapes again, each supposed to be as fast as it ever was; of those in `fresh` the last runs count.
     fn learn_again(&mut self, fresh: &[Shape]) {
         for runs in &mut self.runs {
-            runs.under_way = 0;
-            if fresh.contains(&runs.shape) {
-                let old = runs.ratios.len().saturating_sub(RUNS - RECENT);
-                runs.ratios.drain(..old);
-                runs.observed = runs.ratios.len();
-            } else {
-                runs.ratios = runs.calm.or(runs.ratio()).into_iter().collect();
-                runs.guessed = true;
-                runs.observed = 0;
-            }
+            if fresh.contains(&runs.shape) { runs.keep_last() } else { runs.suppose() }
         }
         self.settled = None;
         self.began = self.calls;
     }
 
     fn why(&self, best: Shape) -> Why {
-        Why::Best { of: self.runs.len(), runs: self.find(best).map_or(0, |runs| runs.ratios.len()) }
+        Why::Best { of: self.runs.len(), runs: self.find(best).map_or(0, |runs| runs.len()) }
     }
 
     fn start(&mut self, shape: Shape) {
@@ -295,8 +287,7 @@ impl Cell {
                 self.runs.swap_remove(oldest);
             }
         }
-        let (ratios, last) = (VecDeque::new(), self.calls);
-        self.runs.push(Runs { shape, ratios, guessed: false, calm: None, observed: 0, under_way: 0, last });
+        self.runs.push(Runs::new(shape, self.calls));
     }
 
     /// Runs observed since the trying began, and those under way.
@@ -314,31 +305,6 @@ impl Cell {
     fn runs_of(&mut self, shape: Shape) -> Option<&mut Runs> {
         self.runs.iter_mut().find(|runs| runs.shape == shape)
     }
-}
-
-impl Runs {
-    /// The mean of the middle half of the recent ratios.
-    fn ratio(&self) -> Option<f64> {
-        let recent: Vec<f64> = self.ratios.iter().rev().take(RECENT).copied().collect();
-        middle(recent)
-    }
-
-    /// Whether the last few runs differ from those before by more than noise.
-    fn has_changed(&self) -> bool {
-        let cut = self.ratios.len().saturating_sub(RUNS - RECENT);
-        let before = middle(self.ratios.iter().take(cut).copied().collect());
-        let now = middle(self.ratios.iter().skip(cut).copied().collect());
-        let factor = before.zip(now).map_or(1.0, |(before, now)| now / before);
-        cut >= RUNS - RECENT && !(1.0 / (1.0 + CHANGE)..=1.0 + CHANGE).contains(&factor)
-    }
-}
-
-/// The mean of the middle half: outliers do not move it.
-fn middle(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let cut = values.len() / 4;
-    let kept = &values[cut..values.len() - cut];
-    (!kept.is_empty()).then(|| kept.iter().sum::<f64>() / kept.len() as f64)
 }
 
 #[cfg(test)]

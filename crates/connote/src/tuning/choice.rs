@@ -230,7 +230,7 @@ mod tests {
     const MINILM: u64 = 10_600_000;
 
     fn chooser(cpus: usize, tuning: Tuning) -> Chooser {
-        Chooser::new(cpus, tuning, CostModel::unmeasured(cpus, MINILM))
+        Chooser::new(cpus, tuning, CostModel::unmeasured(cpus, MINILM, 6))
     }
 
     fn shape(cpus: usize, tuning: Tuning, lengths: &[usize]) -> String {
@@ -307,9 +307,9 @@ mod tests {
         assert_eq!(chooser.most_tokens(), MOST_TOKENS);
         chooser.set_tuning(Tuning::new().preset(Preset::Latency));
         assert_eq!((chooser.most_tokens(), chooser.tuning().preset), (LATENCY_TOKENS, Preset::Latency));
-        chooser.set_cost(CostModel::unmeasured(1, 5));
-        assert_eq!(chooser.cost(), CostModel::unmeasured(1, 5));
-        let node = Chooser::new(8, Tuning::new(), CostModel::unmeasured(8, MINILM)).most_threads(4);
+        chooser.set_cost(CostModel::unmeasured(1, 5, 1));
+        assert_eq!(chooser.cost(), CostModel::unmeasured(1, 5, 1));
+        let node = Chooser::new(8, Tuning::new(), CostModel::unmeasured(8, MINILM, 6)).most_threads(4);
         assert_eq!(node.choose(&Work::of(&[256])).shape, Shape::new(1, 4));
     }
 
@@ -336,7 +336,7 @@ mod tests {
         ) {
             let tuning = Tuning::new().policy(policy).parallelism(parallelism).preset(preset);
             // The model may be of a machine with more CPUs, or fewer.
-            let chooser = Chooser::new(cpus, tuning, CostModel::unmeasured(known, MINILM));
+            let chooser = Chooser::new(cpus, tuning, CostModel::unmeasured(known, MINILM, 6));
             let work = Work::of(&lengths);
             for call in 0..12 {
                 let Choice { shape, reason } = chooser.choose(&work);

@@ -6,7 +6,7 @@ use super::micro_batches::{MicroBatch, MicroBatches};
 use super::{Shape, Work, candidates};
 
 /// Token counts at which passes are known; between them time is taken to grow in a line.
-pub(crate) const TOKENS: [usize; 5] = [8, 32, 64, 128, 512];
+pub(crate) const TOKENS: [usize; 7] = [4, 8, 16, 32, 64, 128, 512];
 
 /// Seconds of a pass at each of [`TOKENS`].
 pub(crate) type Curve = [f64; TOKENS.len()];
@@ -21,6 +21,9 @@ pub struct CostModel {
     pub(crate) alone: Vec<Curve>,
     /// How many times as long a pass on one thread takes with each number of workers at once; 1 for one.
     pub(crate) beside: Vec<Curve>,
+    /// How many times as long as those two tell a pass takes when each number of workers shares all CPUs, with as many
+    /// threads each as that leaves; 1 for one worker, and for as many as CPUs, which those two tell exactly.
+    pub(crate) split: Vec<Curve>,
     /// Tokens a text had in those passes, or all tokens of the pass where they were fewer.
     pub(crate) length: usize,
     /// Seconds that a pair of tokens of one text costs on one thread.
@@ -32,8 +35,8 @@ pub struct CostModel {
 impl CostModel {
     /// What is usual for a CPU of today: enough to tell few tokens, which want threads on one pass, from many, which
     /// want passes side by side.
-    pub(crate) fn unmeasured(cpus: usize, macs_a_token: u64) -> Self {
-        let usual = Usual { cpus: cpus.max(1) as f64, macs: macs_a_token as f64 };
+    pub(crate) fn unmeasured(cpus: usize, macs_a_token: u64, layers: usize) -> Self {
+        let usual = Usual { cpus: cpus.max(1) as f64, macs: macs_a_token as f64, layers: layers as f64 };
         let counts = candidates::counts(cpus);
         let curve = |time: &dyn Fn(f64) -> f64| TOKENS.map(|tokens| time(tokens as f64));
         let alone = counts.iter().map(|&threads| curve(&|tokens| usual.pass(tokens, threads as f64, 1.0)));
@@ -43,7 +46,8 @@ impl CostModel {
         // A pair costs two multiply-adds a dimension of every layer, which are some thousands.
         let pair = 10e3 / Usual::MACS_A_SECOND;
         let (alone, beside) = (alone.collect(), beside.collect());
-        Self { counts, alone, beside, length: 64, pair, measured: false }
+        let split = vec![[1.0; TOKENS.len()]; counts.len()];
+        Self { counts, alone, beside, split, length: 64, pair, measured: false }
     }
 
     /// Whether this comes from the machine, not from what is usual.
@@ -54,8 +58,8 @@ impl CostModel {
     /// Whether it can be computed with: a file may hold anything.
     pub(crate) fn is_sound(&self) -> bool {
         let rises = self.counts.first() == Some(&1) && self.counts.is_sorted_by(|a, b| a < b);
-        let rows = [self.alone.len(), self.beside.len()] == [self.counts.len(); 2];
-        let mut cells = self.alone.iter().chain(&self.beside).flatten();
+        let rows = [&self.alone, &self.beside, &self.split].map(Vec::len) == [self.counts.len(); 3];
+        let mut cells = self.alone.iter().chain(&self.beside).chain(&self.split).flatten();
         let good = |value: f64| value.is_finite() && value > 0.0;
         rises
             && rows
@@ -97,13 +101,19 @@ impl CostModel {
     ///
     /// Workers of several threads ask the memory for as much as that many workers of one would. What as many threads of
     /// one pass ask for is in the time of the pass already.
-    fn curve(&self, workers: usize, threads: usize) -> Curve {
+    pub(crate) fn curve(&self, workers: usize, threads: usize) -> Curve {
         let mut curve = at(&self.counts, &self.alone, threads);
         if workers > 1 {
             let all = at(&self.counts, &self.beside, workers.saturating_mul(threads));
             let one = at(&self.counts, &self.beside, threads);
             for (time, (all, one)) in curve.iter_mut().zip(all.into_iter().zip(one)) {
                 *time *= (all / one).max(1.0);
+            }
+            // What was seen of all CPUs holds little where fewer are busy.
+            let cpus = self.counts.last().copied().unwrap_or(1) as f64;
+            let share = (workers.saturating_mul(threads) as f64 / cpus).min(1.0);
+            for (time, split) in curve.iter_mut().zip(at(&self.counts, &self.split, workers)) {
+                *time *= split.powf(share.powi(3));
             }
         }
         curve
@@ -146,24 +156,32 @@ fn at(counts: &[usize], rows: &[Curve], count: usize) -> Curve {
 struct Usual {
     cpus: f64,
     macs: f64,
+    layers: f64,
 }
 
 impl Usual {
-    const MACS_A_SECOND: f64 = 80e9;
+    const MACS_A_SECOND: f64 = 100e9;
+    /// Threads divide the products into whole parts, of which some have one more.
+    const DIVIDED: f64 = 0.95;
     /// Weights as bytes, as they are packed.
     const BYTES_A_WEIGHT: f64 = 1.5;
     const BYTES_A_SECOND: f64 = 10e9;
-    /// Products and row functions of a pass, each with a fork and a join.
-    const FORKS: f64 = 120.0;
-    const FORK: f64 = 2e-6;
+    /// Bytes of weights that a core's share of the caches keeps from pass to pass.
+    const CACHED: f64 = 2e6;
+    /// Products and row functions of a layer, each with a fork and a join; and seconds that those take for each doubling
+    /// of the threads, and for ten threads more, which are farther from each other.
+    const FORKS_A_LAYER: f64 = 7.0;
+    const FORK: f64 = 1.5e-6;
 
     fn pass(&self, tokens: f64, threads: f64, workers: f64) -> f64 {
-        let compute = self.macs * (tokens + 2.0) / (Self::MACS_A_SECOND * threads);
+        let compute = self.macs * (tokens + 2.0) / (Self::MACS_A_SECOND * threads.powf(Self::DIVIDED));
+        let bytes = self.macs * Self::BYTES_A_WEIGHT;
+        let fetched = bytes * (1.0 - Self::CACHED * self.cpus / bytes).max(0.1);
         // Cores share the memory: all of them together reach less than each alone promises.
         let shared = Self::BYTES_A_SECOND * self.cpus.powf(0.7);
-        let stream =
-            self.macs * Self::BYTES_A_WEIGHT / (Self::BYTES_A_SECOND * threads).min(shared / workers);
-        let forks = if threads > 1.0 { Self::FORKS * Self::FORK * (1.0 + threads.log2()) } else { 0.0 };
+        let stream = fetched / (Self::BYTES_A_SECOND * threads).min(shared / workers);
+        let fork = Self::FORK * (threads.log2() + threads / 10.0);
+        let forks = if threads > 1.0 { Self::FORKS_A_LAYER * self.layers * fork } else { 0.0 };
         // Fetching and computing overlap, but not wholly.
         compute.max(stream) + 0.3 * compute.min(stream) + forks
     }

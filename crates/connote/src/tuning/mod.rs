@@ -8,6 +8,7 @@ mod cell;
 mod choice;
 mod cost;
 mod micro_batches;
+mod runs;
 mod settings;
 mod shape;
 #[cfg(test)]

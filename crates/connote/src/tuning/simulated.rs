@@ -141,7 +141,7 @@ impl Machine {
 
     /// A cost model from measurements of this machine, each off by up to `noise`.
     pub(super) fn calibrated(&self, net: &Network, noise: &mut Noise) -> CostModel {
-        let usual = CostModel::unmeasured(self.cpus, net.macs as u64);
+        let usual = CostModel::unmeasured(self.cpus, net.macs as u64, net.layers as usize);
         measure(usual, 512, &mut |Probe { workers, threads, texts, length }, _| {
             let (tokens, length) = ((texts * length) as f64, length as f64);
             Some(noise.on(self.pass(net, tokens, tokens * length, threads, workers)))

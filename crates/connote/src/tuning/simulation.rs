@@ -134,7 +134,7 @@ fn each(mut visit: impl FnMut(u64, &Runner<'_>)) {
 }
 
 fn unmeasured(runner: &Runner<'_>) -> CostModel {
-    CostModel::unmeasured(runner.machine.cpus, runner.net.macs as u64)
+    CostModel::unmeasured(runner.machine.cpus, runner.net.macs as u64, runner.net.layers as usize)
 }
 
 fn calibrated(seed: u64, runner: &Runner<'_>) -> CostModel {
@@ -161,7 +161,7 @@ fn settled(seed: u64, noise: f64, cost: CostModel, runner: &Runner<'_>, report: 
 fn the_measured_cost_model_is_near_the_best() {
     let mut report = Report::default();
     each(|seed, runner| once(Policy::CostModel, calibrated(seed, runner), runner, &mut report));
-    report.within(0.10);
+    report.within(0.05);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn the_unmeasured_cost_model_is_better_than_the_table() {
     });
     println!("usual: {:.1}% worst {:.1}%", 100.0 * usual.sum / usual.cells as f64, 100.0 * usual.worst);
     println!("table: {:.1}% worst {:.1}%", 100.0 * table.sum / table.cells as f64, 100.0 * table.worst);
-    assert!(usual.sum < table.sum / 2.0 && usual.worst < table.worst);
+    assert!(usual.sum < table.sum / 4.0 && usual.worst < table.worst / 4.0);
 }
 
 #[test]
@@ -194,6 +194,22 @@ fn adaptive_is_so_too_with_nothing_measured() {
 fn adaptive_is_so_too_on_a_noisy_machine() {
     let mut report = Report::default();
     each(|seed, runner| settled(seed, 0.1, calibrated(seed, runner), runner, &mut report));
+    report.within(0.05);
+}
+
+/// As after a move to another machine, or with constants that do not hold here: barriers and fetching were taken to cost
+/// next to nothing, or barriers five times as much and no weight to stay in a cache.
+#[test]
+fn adaptive_mends_a_model_that_is_wrong() {
+    let mut report = Report::default();
+    each(|seed, runner| {
+        let free = Machine { fork: 0.0, cache: f64::INFINITY, ..runner.machine };
+        let dear = Machine { fork: 5.0 * runner.machine.fork, cache: 0.0, ..runner.machine };
+        for believed in [free, dear] {
+            let cost = believed.calibrated(&runner.net, &mut Noise::new(seed, 0.03));
+            settled(seed, 0.03, cost, runner, &mut report);
+        }
+    });
     report.within(0.05);
 }
 
