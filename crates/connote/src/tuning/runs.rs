@@ -56,10 +56,12 @@ impl Runs {
         self.ratios.len()
     }
 
-    /// The mean of the middle half of the recent ratios.
+    /// The lower quartile of the recent ratios: other work on the machine makes runs slower, seldom faster, and of few runs
+    /// one that was disturbed must not decide.
     pub(super) fn ratio(&self) -> Option<f64> {
-        let recent: Vec<f64> = self.ratios.iter().rev().take(RECENT).copied().collect();
-        middle(recent)
+        let mut recent: Vec<f64> = self.ratios.iter().rev().take(RECENT).copied().collect();
+        recent.sort_unstable_by(f64::total_cmp);
+        recent.get((recent.len().saturating_sub(1) + 2) / 4).copied()
     }
 
     /// Whether the last few runs differ from those before by more than noise.
