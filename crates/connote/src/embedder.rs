@@ -36,7 +36,7 @@ use crate::{each, weight_hash};
 pub struct Embedder {
     model: Model,
     pub(crate) engine: Arc<Engine>,
-    pool: Arc<Pool>,
+    pub(crate) pool: Arc<Pool>,
     /// Threads that prepare the texts of a call, which is short work.
     team: Team,
     pub(crate) cache: Option<PathBuf>,

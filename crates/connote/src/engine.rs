@@ -64,8 +64,8 @@ impl Engine {
         let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
         let rows = encoder.forward_while(team, &batch, self.pooling, &mut workspace, go_on);
         let mut workspaces = self.workspaces(node);
-        // As many as can be in use at once but for rare moments: one a CPU, and one for work that overtakes.
-        if workspaces.len() <= self.cpus {
+        // As many as are in use at once: one a CPU (more where more are asked for), and one for work that overtakes.
+        if workspaces.len() <= self.cpus.max(self.busy()) {
             workspaces.push(workspace);
         }
         drop(workspaces);

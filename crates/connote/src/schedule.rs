@@ -93,7 +93,7 @@ impl CancellationToken {
         self.0.cancelled.load(Ordering::Acquire)
     }
 
-    /// Calls `wake` once when the token is cancelled, at once if it is already, and not after what this returns is dropped.
+    /// Calls `wake` once when the token is cancelled, at once if it is already, and hardly after what this returns is dropped (a cancelling that is under way may still call).
     pub(crate) fn listen(&self, wake: impl Fn() + Send + Sync + 'static) -> Listening<'_> {
         let mut listeners = self.listeners();
         let number = listeners.next;

@@ -70,7 +70,9 @@ impl Embedder {
         let longest = self.model().max_tokens();
         let mut calls: Vec<TunedCall> = Vec::new();
         for (texts, tokens) in WORKS {
-            for shape in shapes(self.engine.cpus).into_iter().filter(|shape| shape.workers <= texts) {
+            let most = self.pool.most_threads_a_worker();
+            let fits = |shape: &Shape| shape.workers <= texts && shape.threads <= most;
+            for shape in shapes(self.engine.cpus).into_iter().filter(fits) {
                 let tokens = tokens.min(longest);
                 calls.push(TunedCall { texts, tokens, shape, seconds: f64::INFINITY, knee: false });
             }

@@ -20,6 +20,14 @@ pub(crate) struct Crew<'a> {
 }
 
 impl Crews {
+    /// The largest team of a node that nobody uses and that has fewer threads.
+    fn smaller(&self, node: usize, threads: usize) -> Option<Team> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |key: &&(usize, usize)| key.0 == node && key.1 < threads && !free[*key].is_empty();
+        let key = *free.keys().filter(fits).max_by_key(|key| key.1)?;
+        free.get_mut(&key).and_then(Vec::pop)
+    }
+
     /// A team of `threads` threads, its caller among them, whose members run on `cpus` (anywhere, if `None`) and count in
     /// `budget`.
     pub(crate) fn lend(
@@ -36,9 +44,8 @@ impl Crews {
             |threads, pinning| Team::with(TeamOptions { threads, budget: Some(budget.clone()), pinning });
         let team = kept.unwrap_or_else(|| {
             // Unpinned rather than not at all, and with fewer threads rather than with none.
-            let fewer = || (1..threads).rev().find_map(|fewer| make(fewer, Pinning::Off).ok());
             let team = make(threads, pinning()).or_else(|_| make(threads, Pinning::Off)).ok();
-            team.or_else(fewer).unwrap_or_else(|| Team::new(1))
+            team.or_else(|| self.smaller(node, threads)).unwrap_or_else(|| Team::new(1))
         });
         Crew { crews: self, node, team: Some(team) }
     }

@@ -19,7 +19,7 @@ pub(crate) struct Group {
     pub(crate) shape: Shape,
     /// Whether somebody said so, by number.
     pub(crate) by_number: bool,
-    /// Whether the time it takes is for the choice to learn from: the choice of others says what they do.
+    /// Whether the time it takes is for the choice to learn from: only what the adaptive policy has chosen itself.
     pub(crate) teaches: bool,
     pub(crate) work: Work,
 }

@@ -78,7 +78,14 @@ impl Pool {
         let mut pool = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         match &*pool {
             Some(pool) if pool.process == std::process::id() => pool.clone(),
-            _ => pool.insert(Arc::new(Self::new(Budget::process(), places(&Topology::detect())))).clone(),
+            before => {
+                let budget = match before {
+                    None => Budget::process(),
+                    // Of the parent's, seats may be taken that nobody will give back.
+                    Some(_) => Arc::new(Budget::new(Budget::process().cpus())),
+                };
+                pool.insert(Arc::new(Self::new(budget, places(&Topology::detect())))).clone()
+            }
         }
     }
 
@@ -129,6 +136,10 @@ impl Pool {
         let small = tokens <= call.engine.chooser.most_tokens();
         // Outside the lock: a large call takes a while to plan.
         let group = if small { None } else { Group::new(vec![call.clone()], None) };
+        if !small && group.is_none() {
+            // It is over before it began.
+            return call.wait();
+        }
         let mut state = self.shared.state();
         match group {
             Some((group, batches)) => state.queue.push_group(group, batches),
@@ -155,19 +166,22 @@ impl Pool {
 
     /// Where the system starts no thread, a caller does what there is to do until its call is answered.
     fn wait_without_threads(&self, call: &Arc<Call>) {
-        while !call.is_answered() && !call.is_over() {
-            let mut state = self.shared.state();
+        let mut state = self.shared.state();
+        // Until it does, or nothing waits.
+        while !call.is_answered() && !call.is_over() && !self.shared.call_up(&mut state, false) {
             match state.queue.pick(&self.shared, 0, Wanted::Any) {
                 Some(task) => {
                     drop(state);
-                    drop(self.shared.perform(task));
+                    state = self.shared.perform(task);
                 }
                 None => {
                     drop(state);
                     thread::sleep(std::time::Duration::from_millis(1));
+                    state = self.shared.state();
                 }
             }
         }
+        self.shared.call_up(&mut state, false);
     }
 }
 
@@ -219,8 +233,9 @@ impl Shared {
                 }
             }
         }
-        // Without any work left nobody needs to come.
-        state.threads.iter().any(|&threads| threads > 0) || state.queue.is_empty()
+        // What waits while callers compute needs somebody to come for it when they are done.
+        let alone = state.threads.iter().all(|&threads| threads == 0);
+        !alone || state.queue.is_empty() || self.start(state, 0)
     }
 
     fn start(self: &Arc<Self>, state: &mut State, place: usize) -> bool {
@@ -259,7 +274,7 @@ impl Shared {
             let ended = state.queue.finish(&task);
             self.call_up(&mut state, true);
             drop(state);
-            drop((task, ended));
+            ended.learn();
         }
     }
 
@@ -272,8 +287,9 @@ impl Shared {
             run::run(self, &task, &crew);
         }
         let ended = self.state().queue.finish(&task);
-        // Without the lock: it may be the last that holds a model.
-        drop((task, ended));
+        // Without the lock: it takes a while, and what is dropped may be the last that holds a model.
+        ended.learn();
+        drop(task);
         self.state()
     }
 
@@ -293,6 +309,13 @@ impl Shared {
                     state = self.perform(task);
                 }
                 None => {
+                    let dropped = state.queue.take_dropped();
+                    if !dropped.is_empty() {
+                        drop(state);
+                        drop(dropped);
+                        state = self.state();
+                        continue;
+                    }
                     // What came free here may be for another place.
                     self.call_up(&mut state, false);
                     let me = thread::current();

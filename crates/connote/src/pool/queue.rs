@@ -1,6 +1,7 @@
 //! What waits and what runs: the pool's book-keeping. No threads, no locks.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use super::group::Group;
 use super::order::{self, Waiting};
 use crate::engine::Engine;
 use crate::schedule::Priority;
-use crate::tuning::{Preset, Shape};
+use crate::tuning::{Parallelism, Policy, Preset, Shape};
 
 /// Calls and groups of calls, and the CPUs that are busy with them.
 pub(crate) struct Queue {
@@ -19,9 +20,12 @@ pub(crate) struct Queue {
     small: Vec<(Arc<Call>, Instant)>,
     /// CPUs at work, by place.
     busy: Vec<usize>,
+    /// What nobody wants any more.
+    dropped: Vec<Entry>,
 }
 
-struct Entry {
+/// A group at work, or waiting for it.
+pub(crate) struct Entry {
     group: Arc<Group>,
     /// Those that have not begun.
     batches: VecDeque<Vec<usize>>,
@@ -34,9 +38,26 @@ struct Entry {
     undisturbed: bool,
 }
 
-/// What is left of a group that has ended.
+/// What is left of groups that have ended, to be looked at and dropped without the pool's lock: it may be the last of much
+/// memory.
+#[derive(Default)]
 pub(crate) struct Ended {
-    _entry: Entry,
+    /// A group that has ended now, and the seconds that it took if these say something of its shape.
+    observed: Option<(Entry, Option<f64>)>,
+    _dropped: Vec<Entry>,
+}
+
+impl Ended {
+    /// Tells the choice.
+    pub(crate) fn learn(self) {
+        if let Some((entry, Some(seconds))) = &self.observed {
+            let group = &entry.group;
+            let chooser = &group.engine().chooser;
+            // A fault in it must not cost a thread, or a call that has its answers.
+            let observe = AssertUnwindSafe(|| chooser.observe(&group.work, group.shape, *seconds));
+            let _ = catch_unwind(observe);
+        }
+    }
 }
 
 /// A micro-batch that a worker has taken.
@@ -70,7 +91,7 @@ enum Source {
 
 impl Queue {
     pub(crate) fn new(places: usize) -> Self {
-        Self { groups: Vec::new(), small: Vec::new(), busy: vec![0; places] }
+        Self { groups: Vec::new(), small: Vec::new(), busy: vec![0; places], dropped: Vec::new() }
     }
 
     pub(crate) fn push_small(&mut self, call: Arc<Call>) {
@@ -150,24 +171,30 @@ impl Queue {
         }
     }
 
-    /// A task has ended. What comes back is to be dropped without the pool's lock: it may be the last of much memory.
-    pub(crate) fn finish(&mut self, task: &Task) -> Option<Ended> {
+    /// Groups that nobody wants any more, to be dropped without the pool's lock.
+    pub(crate) fn take_dropped(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// A task has ended.
+    pub(crate) fn finish(&mut self, task: &Task) -> Ended {
         if !task.overtakes {
             self.busy[task.place] -= task.threads;
             task.group.engine().release(task.threads);
         }
-        let index = self.groups.iter().position(|entry| Arc::ptr_eq(&entry.group, &task.group))?;
+        let mut ended = Ended { observed: None, _dropped: self.take_dropped() };
+        let Some(index) = self.groups.iter().position(|entry| Arc::ptr_eq(&entry.group, &task.group)) else {
+            return ended;
+        };
         let entry = &mut self.groups[index];
         entry.running -= 1;
-        if entry.running > 0 || !entry.batches.is_empty() {
-            return None;
+        if entry.running == 0 && entry.batches.is_empty() {
+            let entry = self.groups.remove(index);
+            let begun = entry.begun.filter(|_| entry.undisturbed && entry.group.teaches);
+            let seconds = begun.map(|begun| begun.elapsed().as_secs_f64());
+            ended.observed = Some((entry, seconds));
         }
-        let entry = self.groups.remove(index);
-        if let Some(begun) = entry.begun.filter(|_| entry.undisturbed && entry.group.teaches) {
-            let group = &entry.group;
-            group.engine().chooser.observe(&group.work, group.shape, begun.elapsed().as_secs_f64());
-        }
-        Some(Ended { _entry: entry })
+        ended
     }
 
     /// Whether a small call is this one, and its caller may compute it: what can end early must not be in the middle of
@@ -246,7 +273,9 @@ impl Queue {
         });
         // For throughput calls that meet run side by side, each on a thread of its own.
         let meets = calls.len() > 1 || !self.small.is_empty() || self.busy.iter().any(|&busy| busy > 0);
-        let alone = engine.chooser.tuning().preset == Preset::Throughput && meets;
+        let tuning = engine.chooser.tuning();
+        let said = matches!(tuning.policy, Policy::Fixed(_)) || tuning.parallelism == Parallelism::Matmul;
+        let alone = tuning.preset == Preset::Throughput && meets && !said;
         let (group, batches) = Group::new(calls, alone.then_some(Shape::new(1, 1)))?;
         self.push_group(group, batches);
         let index = self.groups.len() - 1;
@@ -268,7 +297,8 @@ impl Queue {
         let batch = loop {
             let Some(mut batch) = entry.batches.pop_front() else {
                 if entry.running == 0 {
-                    self.groups.remove(index);
+                    let entry = self.groups.remove(index);
+                    self.dropped.push(entry);
                 }
                 return None;
             };

@@ -146,7 +146,8 @@ fn an_ended_call_says_why_and_its_work_stops() {
     let token = CancellationToken::new();
     let (elsewhere, watched) = (token.clone(), engine.clone());
     let canceller = thread::spawn(move || {
-        while watched.busy() == 0 {
+        let begin = Instant::now();
+        while watched.busy() == 0 && begin.elapsed() < Duration::from_secs(30) {
             thread::yield_now();
         }
         elsewhere.cancel();
@@ -392,6 +393,50 @@ fn a_caller_that_may_leave_does_not_compute_others_texts() {
     assert!(state.queue.pick(&pool.shared, 0, Wanted::Of(&leaves)).is_none());
     let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("for a thread of the pool");
     assert!(task.group.has(&leaves) && task.group.has(&stays), "together");
+}
+
+/// Until the pool has threads, callers compute; what waits for them must not be forgotten.
+#[test]
+fn a_call_that_finds_all_cpus_taken_by_callers_has_somebody_come_for_it() {
+    let engine = engine(1, Tuning::new());
+    let pool = Arc::new(pool(1));
+    // A caller at work, before there is any thread.
+    let mut state = pool.shared.state();
+    let first = Arc::new(call(&engine, vec![vec![5]], Priority::Interactive));
+    state.queue.push_small(first.clone());
+    let task = state.queue.pick(&pool.shared, 0, Wanted::Of(&first)).expect("the CPU is free");
+    drop(state);
+    let second = {
+        let (pool, engine) = (pool.clone(), engine.clone());
+        thread::spawn(move || pool.run(call(&engine, vec![vec![6]], Priority::Interactive)))
+    };
+    let begin = Instant::now();
+    while pool.shared.state().threads != [1] && begin.elapsed() < Duration::from_secs(30) {
+        thread::yield_now();
+    }
+    assert_eq!(pool.shared.state().threads, [1]);
+    // The caller is done, and says so as callers do.
+    super::run::run(&pool.shared, &task, &Team::new(1));
+    let mut state = pool.shared.state();
+    state.queue.finish(&task).learn();
+    pool.shared.call_up(&mut state, false);
+    drop(state);
+    check(&engine, &[vec![6]], second.join().expect("no panic"));
+}
+
+#[test]
+fn a_shape_that_was_set_stays_where_calls_meet_for_throughput() {
+    let shape = Shape::new(1, 2);
+    let fixed = Tuning::new().preset(Preset::Throughput).policy(Policy::Fixed(shape));
+    for (tuning, meets) in [(fixed, shape), (Tuning::new().preset(Preset::Throughput), Shape::new(1, 1))] {
+        let (engine, pool) = (engine(2, tuning), pool(2));
+        let mut state = pool.shared.state();
+        for id in 4..6 {
+            state.queue.push_small(Arc::new(call(&engine, vec![vec![id]], Priority::Interactive)));
+        }
+        let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("CPUs are free");
+        assert_eq!(task.group.shape, meets);
+    }
 }
 
 /// Ten thousand calls of eight threads, with cancellations, deadlines and panics: every call gets its answer or its error,

@@ -1,4 +1,4 @@
-//! The choice itself: tuning, cost model and what was observed, behind one lock a call takes twice.
+//! The choice itself: tuning, cost model and what was observed, behind one lock that is held briefly.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -52,8 +52,7 @@ impl Chooser {
         Self { state: Mutex::new(state) }
     }
 
-    /// With at most so many threads for each worker, as on a machine whose workers stay on their node. A shape that was
-    /// set by hand stays as it is.
+    /// With at most so many threads for each worker, as on a machine whose workers stay on their node.
     pub(crate) fn most_threads(self, most: usize) -> Self {
         let mut state = self.state();
         state.most_threads = most.max(1);
@@ -66,7 +65,7 @@ impl Chooser {
     pub(crate) fn choose(&self, work: &Work) -> Choice {
         let mut state = self.state();
         match state.tuning.policy {
-            Policy::Fixed(shape) => fixed(shape, work),
+            Policy::Fixed(shape) => fixed(shape, state.most_threads, work),
             Policy::Table => state.by_table(work),
             Policy::CostModel => state.by_cost(work),
             Policy::Adaptive => state.by_observation(work),
@@ -203,9 +202,9 @@ impl State {
     }
 }
 
-fn fixed(shape: Shape, work: &Work) -> Choice {
+fn fixed(shape: Shape, most_threads: usize, work: &Work) -> Choice {
     // A shape can be written without `Shape::new`.
-    let shape = Shape::new(shape.workers.min(work.texts), shape.threads);
+    let shape = Shape::new(shape.workers.min(work.texts), shape.threads.min(most_threads));
     Choice { shape, reason: format!("{shape} as set, for {}", count(work.texts, "text")) }
 }
 

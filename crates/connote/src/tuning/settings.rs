@@ -17,7 +17,8 @@ pub enum Policy {
     /// The cost model, corrected by the throughput that is observed.
     #[default]
     Adaptive,
-    /// Always this shape, but never more workers than texts.
+    /// Always this shape, but never more workers than texts, nor, where workers stay on a NUMA node, more threads than the
+    /// largest has cores.
     Fixed(Shape),
 }
 
