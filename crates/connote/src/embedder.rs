@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use encoder::{Encoder, Pooling};
 use kernels::{Kernels, Level};
@@ -14,12 +14,11 @@ use crate::error::{Error, ErrorKind};
 use crate::explain::Explanation;
 use crate::fingerprint::{self, Fingerprint};
 use crate::model::Model;
-use crate::plan::{MOST_TOKENS, plan};
-use crate::pool::{Answer, Call, Failure, Place, Pool};
+use crate::pool::{Answer, Call, Place, Pool};
 use crate::prepare::Prepared;
 use crate::request::{Input, Options, Request};
-use crate::schedule::{CancellationToken, Priority, Schedule};
-use crate::tuning::{Chooser, CostModel, Policy, Tuning, Work, cache, calibrate};
+use crate::schedule::{Failure, Schedule};
+use crate::tuning::{Chooser, CostModel, Policy, Tuning, cache, calibrate};
 use crate::{each, weight_hash};
 
 /// Turns texts into vectors. `Send + Sync`: share one, by reference or in an `Arc`, between any number of
@@ -232,12 +231,12 @@ impl Embedder {
     /// [`embed_each`](Self::embed_each) keeps the others.
     pub fn embed(&self, request: impl Into<Request>) -> Result<Vec<Embedding>, Error> {
         let request = request.into();
-        let prepared = self.prepare(&request)?;
+        let (dimensions, prepared) = self.prepare(&request)?;
         // Nothing is computed for a call that cannot succeed.
         if let Some((index, Err(error))) = prepared.iter().enumerate().find(|(_, one)| one.is_err()) {
             return Err(error.clone().at(index));
         }
-        let results = self.finish(&request, prepared)?;
+        let results = self.finish(&request, dimensions, prepared);
         results.into_iter().enumerate().map(|(index, one)| one.map_err(|error| error.at(index))).collect()
     }
 
@@ -256,31 +255,31 @@ impl Embedder {
     /// Only if the options make no sense for this model, whatever the texts.
     pub fn embed_each(&self, request: impl Into<Request>) -> Result<Vec<Result<Embedding, Error>>, Error> {
         let request = request.into();
-        let prepared = self.prepare(&request)?;
-        self.finish(&request, prepared)
+        let (dimensions, prepared) = self.prepare(&request)?;
+        Ok(self.finish(&request, dimensions, prepared))
     }
 
-    /// The token ids of every text, or why it has none.
-    fn prepare(&self, request: &Request) -> Result<Vec<Result<Prepared, Error>>, Error> {
+    /// The dimensions of the vectors; and the token ids of every text, or why it has none.
+    fn prepare(&self, request: &Request) -> Result<(usize, Vec<Result<Prepared, Error>>), Error> {
         let Request { inputs, options, schedule } = request;
         self.model.check_options(options)?;
-        self.model.check_dimensions(options.dimensions)?;
+        let dimensions = self.model.check_dimensions(options.dimensions)?;
         let prepare = |input: &Input| {
-            schedule.check()?;
+            schedule.ended().map_or(Ok(()), |ended| Err(failed(ended)))?;
             self.model.prepare(input, options)
         };
         let prepared = each::map(inputs, &self.team, prepare).into_iter();
-        Ok(prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic)))).collect())
+        Ok((dimensions, prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic)))).collect()))
     }
 
     /// The embeddings of prepared texts; those that could not be prepared keep their error.
     fn finish(
         &self,
         request: &Request,
+        dimensions: usize,
         prepared: Vec<Result<Prepared, Error>>,
-    ) -> Result<Vec<Result<Embedding, Error>>, Error> {
+    ) -> Vec<Result<Embedding, Error>> {
         let Request { options, schedule, .. } = request;
-        let dimensions = self.model.check_dimensions(options.dimensions)?;
         let mut ids = Vec::with_capacity(prepared.len());
         let mut texts: Vec<Result<(usize, bool), Error>> = Vec::with_capacity(prepared.len());
         for one in prepared {
@@ -298,16 +297,12 @@ impl Embedder {
             let vector = finish(&rows, self.dimensions(), dimensions, options)?;
             Ok(Embedding { vector, dimensions, tokens, truncated })
         });
-        Ok(finished.collect())
+        finished.collect()
     }
 
     /// The pooled rows of token sequences, in their order; for one that failed, why.
     pub(crate) fn compute(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
-        let tokens: usize = sequences.iter().map(Vec::len).sum();
-        let small = tokens <= MOST_TOKENS;
-        let by_size = if small { Priority::Interactive } else { Priority::Batch };
-        let priority = schedule.priority.unwrap_or(by_size);
-        self.pool.run(Call::new(self.engine.clone(), sequences, priority, schedule))
+        self.pool.run(Call::new(self.engine.clone(), sequences, schedule.clone()))
     }
 
     /// The model: its description and tokenizer.
@@ -323,9 +318,7 @@ impl Embedder {
     /// Which texts of a call are computed together: indices of texts that have these lengths in tokens, every one
     /// once, those of a micro-batch side by side.
     pub fn micro_batches(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
-        let chooser = &self.engine.chooser;
-        let most = chooser.most_tokens();
-        plan(lengths, chooser.peek(&Work::of(lengths).within(most)).shape.workers, most)
+        self.engine.plan(lengths).1
     }
 
     /// Values of a whole vector.
@@ -398,19 +391,6 @@ impl Embedder {
         });
         let tokenizer = *self.tokenizer.get_or_init(|| fingerprint::tokenizer(self.model.gguf().metadata()));
         fingerprint::of(&self.model, self.engine.pooling, weights, tokenizer, input, options)
-    }
-}
-
-impl Schedule {
-    /// Whether the call may go on.
-    fn check(&self) -> Result<(), Error> {
-        if self.cancellation.as_ref().is_some_and(CancellationToken::is_cancelled) {
-            return Err(failed(Failure::Cancelled));
-        }
-        match self.deadline {
-            Some(deadline) if deadline <= Instant::now() => Err(failed(Failure::Late)),
-            _ => Ok(()),
-        }
     }
 }
 

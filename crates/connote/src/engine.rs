@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use encoder::{Batch, Encoder, Pooling, Workspace};
 use threads::Team;
 
-use crate::plan::MOST_TOKENS;
-use crate::tuning::Chooser;
+use crate::plan::{MOST_TOKENS, plan};
+use crate::tuning::{Choice, Chooser, Work};
 
 /// The network, shared by all workers, and what each of them borrows.
 pub(crate) struct Engine {
@@ -77,6 +77,14 @@ impl Engine {
             own.to_vec()
         };
         Some(batch.sequences().map(one).collect())
+    }
+
+    /// How a call of sequences with these lengths would be computed: the choice, and its micro-batches.
+    pub(crate) fn plan(&self, lengths: &[usize]) -> (Choice, Vec<Vec<usize>>) {
+        let most = self.chooser.most_tokens();
+        let choice = self.chooser.peek(&Work::of(lengths).within(most));
+        let batches = plan(lengths, choice.shape.workers, most);
+        (choice, batches)
     }
 
     /// CPUs that the pool has given it.

@@ -5,9 +5,8 @@ use std::fmt;
 use threads::Topology;
 
 use crate::engine::Engine;
-use crate::plan::plan;
 use crate::pool::Pool;
-use crate::tuning::{Shape, Tuning, Work};
+use crate::tuning::{Shape, Tuning, count};
 
 /// The machine as it was seen, and the plan of a call; [`Embedder::explain`](crate::Embedder::explain) makes it, and
 /// `Display` tells it in a few lines.
@@ -42,16 +41,14 @@ pub struct Explanation {
 
 impl Explanation {
     pub(crate) fn of(engine: &Engine, pool: &Pool, lengths: &[usize]) -> Self {
-        let chooser = &engine.chooser;
-        let choice = chooser.peek(&Work::of(lengths).within(chooser.most_tokens()));
-        let batches = plan(lengths, choice.shape.workers, chooser.most_tokens());
+        let (choice, batches) = engine.plan(lengths);
         let tokens = |batch: Vec<usize>| batch.into_iter().map(|text| lengths[text]).sum();
         let pinned = pool.places().iter().filter_map(|place| Some((place.cpus.as_ref()?, place.size?)));
         Self {
             topology: Topology::detect(),
             level: engine.encoder().kernels().level.name(),
             cpus: engine.cpus,
-            tuning: chooser.tuning(),
+            tuning: engine.chooser.tuning(),
             texts: lengths.len(),
             tokens: lengths.iter().sum(),
             longest: lengths.iter().copied().max().unwrap_or(0),
@@ -62,16 +59,6 @@ impl Explanation {
             copies: engine.copies(),
         }
     }
-}
-
-/// `1 text`, `2 texts`.
-fn count(number: usize, name: &str) -> String {
-    let plural = match name.strip_suffix("ch") {
-        Some(_) if number != 1 => "es",
-        _ if number != 1 => "s",
-        _ => "",
-    };
-    format!("{number} {name}{plural}")
 }
 
 /// A line a fact.
@@ -85,7 +72,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "{:<9}node {node}: {place}", "")?;
         }
         if self.places.len() > 1 {
-            writeln!(f, "{:<9}{} of the weights", "", count(self.copies, "copy").replace("copys", "copies"))?;
+            writeln!(f, "{:<9}{} of the weights", "", count(self.copies, "copy"))?;
         }
         let Tuning { policy, parallelism, preset } = self.tuning;
         writeln!(f, "{:<9}policy {policy}, parallelism {parallelism}, preset {preset}", "choice")?;

@@ -38,6 +38,17 @@ impl FromStr for Priority {
     }
 }
 
+/// Why a text has no vector, where the engine is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The call was cancelled.
+    Cancelled,
+    /// Its deadline passed.
+    Late,
+    /// The engine panicked on it, with this message.
+    Panicked(String),
+}
+
 /// A call's place among others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Schedule {
@@ -47,6 +58,21 @@ pub(crate) struct Schedule {
     pub(crate) cancellation: Option<CancellationToken>,
     /// Instead of the tuning's choice.
     pub(crate) shape: Option<Shape>,
+}
+
+impl Schedule {
+    /// Whether something can end the call before its answers are there.
+    pub(crate) fn can_end_early(&self) -> bool {
+        self.cancellation.is_some() || self.deadline.is_some()
+    }
+
+    /// Why the call has ended, if it has.
+    pub(crate) fn ended(&self) -> Option<Failure> {
+        if self.cancellation.as_ref().is_some_and(CancellationToken::is_cancelled) {
+            return Some(Failure::Cancelled);
+        }
+        self.deadline.filter(|&deadline| deadline <= Instant::now()).map(|_| Failure::Late)
+    }
 }
 
 /// Ends the calls that carry it, from any thread: they return within milliseconds, and their work stops within half a

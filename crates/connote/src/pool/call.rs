@@ -5,32 +5,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::engine::Engine;
-use crate::schedule::{CancellationToken, Priority, Schedule};
-use crate::tuning::Shape;
+use crate::plan::MOST_TOKENS;
+use crate::schedule::{Failure, Priority, Schedule};
 
 /// The pooled rows of a sequence, or why there are none.
 pub(crate) type Answer = Result<Vec<f32>, Failure>;
-
-/// Why a sequence has no rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// The call was cancelled.
-    Cancelled,
-    /// Its deadline passed.
-    Late,
-    /// The engine panicked on it, with this message.
-    Panicked(String),
-}
 
 /// A call in the pool: its sequences, and a place for each one's answer.
 pub(crate) struct Call {
     pub(crate) engine: Arc<Engine>,
     pub(crate) sequences: Vec<Vec<u32>>,
+    /// Tokens of all its sequences.
+    pub(crate) tokens: usize,
     pub(crate) priority: Priority,
-    pub(crate) deadline: Option<Instant>,
-    /// Instead of the choice.
-    pub(crate) shape: Option<Shape>,
-    token: Option<CancellationToken>,
+    pub(crate) schedule: Schedule,
     /// Its caller has gone.
     abandoned: AtomicBool,
     answers: Mutex<Answers>,
@@ -43,40 +31,26 @@ struct Answers {
 }
 
 impl Call {
-    /// A call of this priority; what its schedule says of priority is not looked at.
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        sequences: Vec<Vec<u32>>,
-        priority: Priority,
-        schedule: &Schedule,
-    ) -> Self {
+    /// A call of these sequences. Unless its schedule says how urgent it is, one that fits a micro-batch is interactive.
+    pub(crate) fn new(engine: Arc<Engine>, sequences: Vec<Vec<u32>>, schedule: Schedule) -> Self {
         let answers = Answers { each: vec![None; sequences.len()], missing: sequences.len() };
+        let tokens = sequences.iter().map(Vec::len).sum();
+        let by_size = if tokens <= MOST_TOKENS { Priority::Interactive } else { Priority::Batch };
         Self {
             engine,
             sequences,
-            priority,
-            deadline: schedule.deadline,
-            shape: schedule.shape,
-            token: schedule.cancellation.clone(),
+            tokens,
+            priority: schedule.priority.unwrap_or(by_size),
+            schedule,
             abandoned: AtomicBool::new(false),
             answers: Mutex::new(answers),
             changed: Condvar::new(),
         }
     }
 
-    /// Tokens of all its sequences.
-    pub(crate) fn tokens(&self) -> usize {
-        self.sequences.iter().map(Vec::len).sum()
-    }
-
-    /// Whether something can end it before its answers are there.
-    pub(crate) fn can_end_early(&self) -> bool {
-        self.token.is_some() || self.deadline.is_some()
-    }
-
     /// Whether nobody wants its answers any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed) || self.ended().is_some()
+        self.abandoned.load(Ordering::Relaxed) || self.schedule.ended().is_some()
     }
 
     /// Whether all its answers are there.
@@ -99,7 +73,7 @@ impl Call {
 
     /// Waits until all answers are there, or the call is cancelled or late: then those that are missing say so.
     pub(crate) fn wait(self: &Arc<Self>) -> Vec<Answer> {
-        let listening = self.token.as_ref().map(|token| {
+        let listening = self.schedule.cancellation.as_ref().map(|token| {
             let call = self.clone();
             token.listen(move || call.wake())
         });
@@ -108,10 +82,10 @@ impl Call {
             if answers.missing == 0 {
                 break None;
             }
-            if let Some(ended) = self.ended() {
+            if let Some(ended) = self.schedule.ended() {
                 break Some(ended);
             }
-            answers = match self.deadline {
+            answers = match self.schedule.deadline {
                 None => self.changed.wait(answers).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
@@ -128,14 +102,6 @@ impl Call {
         drop(listening);
         let missing = ended.unwrap_or_else(|| Failure::Panicked("a sequence was not answered".to_owned()));
         each.into_iter().map(|answer| answer.unwrap_or_else(|| Err(missing.clone()))).collect()
-    }
-
-    /// Why the call ended, if it did.
-    fn ended(&self) -> Option<Failure> {
-        if self.token.as_ref().is_some_and(CancellationToken::is_cancelled) {
-            return Some(Failure::Cancelled);
-        }
-        self.deadline.filter(|&deadline| deadline <= Instant::now()).map(|_| Failure::Late)
     }
 
     /// Lets the caller look again.

@@ -45,7 +45,7 @@ impl Group {
         let chooser = &first.engine.chooser;
         let work = Work::of(&lengths).within(chooser.most_tokens());
         let policy = chooser.tuning().policy;
-        let given = first.shape.or(shape);
+        let given = first.schedule.shape.or(shape);
         // A fault in the choice must not cost the calls.
         let plan = AssertUnwindSafe(|| {
             let shape = given.unwrap_or_else(|| chooser.choose(&work).shape);
@@ -53,7 +53,7 @@ impl Group {
         });
         let (shape, batches) = catch_unwind(plan)
             .unwrap_or_else(|_| (Shape::new(1, 1), (0..lengths.len()).map(|job| vec![job]).collect()));
-        let by_number = first.shape.is_some() || matches!(policy, Policy::Fixed(_));
+        let by_number = first.schedule.shape.is_some() || matches!(policy, Policy::Fixed(_));
         let teaches = given.is_none() && policy == Policy::Adaptive;
         Some((Self { calls, jobs, shape, by_number, teaches, work }, batches.into()))
     }
@@ -68,7 +68,7 @@ impl Group {
 
     /// The earliest deadline of the calls that still wait.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.calls.iter().filter(|call| !call.is_over()).filter_map(|call| call.deadline).min()
+        self.calls.iter().filter(|call| !call.is_over()).filter_map(|call| call.schedule.deadline).min()
     }
 
     pub(crate) fn has(&self, call: &Arc<Call>) -> bool {

@@ -26,7 +26,7 @@ use self::group::Group;
 use self::queue::{Queue, Task, Wanted};
 use crate::schedule::Priority;
 
-pub(crate) use self::call::{Answer, Call, Failure};
+pub(crate) use self::call::{Answer, Call};
 pub(crate) use self::run::message;
 
 /// Tokens up to which the caller of a call that can end early computes it: half a layer of them takes a few
@@ -132,8 +132,7 @@ impl Pool {
             run::alone(&call);
             return call.wait();
         }
-        let tokens = call.tokens();
-        let small = tokens <= call.engine.chooser.most_tokens();
+        let small = call.tokens <= call.engine.chooser.most_tokens();
         // Outside the lock: a large call takes a while to plan.
         let group = if small { None } else { Group::new(vec![call.clone()], None) };
         if !small && group.is_none() {
@@ -146,8 +145,8 @@ impl Pool {
             None => state.queue.push_small(call.clone()),
         }
         // It must not be at other calls' work, or in the middle of its own, when its call ends.
-        let quick = call.priority == Priority::Interactive && tokens <= CALLER_TOKENS;
-        if self.shared.places.len() == 1 && (quick || !call.can_end_early()) {
+        let quick = call.priority == Priority::Interactive && call.tokens <= CALLER_TOKENS;
+        if self.shared.places.len() == 1 && (quick || !call.schedule.can_end_early()) {
             // Until its answers are there, or others go first.
             while !call.is_answered() && !call.is_over() {
                 let Some(task) = state.queue.pick(&self.shared, 0, Wanted::Of(&call)) else { break };

@@ -201,7 +201,8 @@ impl Queue {
     /// others' texts when it ends.
     fn is_for(&self, call: &Arc<Call>, index: usize) -> bool {
         let own = Arc::ptr_eq(call, &self.small[index].0);
-        own && !(call.can_end_early() && self.small.iter().any(|(other, _)| !Arc::ptr_eq(call, other)))
+        own && !(call.schedule.can_end_early()
+            && self.small.iter().any(|(other, _)| !Arc::ptr_eq(call, other)))
     }
 
     /// All that wait and could begin here, in whatever order.
@@ -233,7 +234,7 @@ impl Queue {
             }
             Source::Small(index) => {
                 let (call, since) = &self.small[index];
-                (call.priority, call.deadline, *since)
+                (call.priority, call.schedule.deadline, *since)
             }
         };
         Waiting {
@@ -248,25 +249,25 @@ impl Queue {
         let (first, since) = self.small.remove(index);
         let engine = first.engine.clone();
         let alike = |call: &Call| {
-            Arc::ptr_eq(&call.engine, &engine) && (call.priority, call.shape) == (first.priority, first.shape)
+            Arc::ptr_eq(&call.engine, &engine)
+                && (call.priority, call.schedule.shape) == (first.priority, first.schedule.shape)
         };
         let most = match engine.chooser.tuning().preset {
             Preset::Balanced | Preset::Latency => engine.chooser.most_tokens(),
             Preset::Throughput => {
                 // An even share for every CPU.
-                let waiting =
-                    self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens());
-                (first.tokens() + waiting.sum::<usize>())
+                let waiting = self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens);
+                (first.tokens + waiting.sum::<usize>())
                     .div_ceil(engine.cpus)
                     .min(engine.chooser.most_tokens())
             }
         };
-        let mut tokens = first.tokens();
+        let mut tokens = first.tokens;
         let mut calls = vec![first.clone()];
         self.small.retain(|(call, _)| {
-            let joins = alike(call) && tokens + call.tokens() <= most;
+            let joins = alike(call) && tokens + call.tokens <= most;
             if joins {
-                tokens += call.tokens();
+                tokens += call.tokens;
                 calls.push(call.clone());
             }
             !joins

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use threads::Team;
 
 use super::Shared;
-use super::call::{Call, Failure};
+use super::call::Call;
 use super::group::Group;
 use super::order::AGES_AFTER;
 use super::queue::Task;
-use crate::schedule::Priority;
+use crate::schedule::{Failure, Priority};
 
 /// Runs a task on the team, and answers its jobs; those that nobody wants any more stay unanswered.
 pub(crate) fn run(shared: &Arc<Shared>, task: &Task, team: &Team) {

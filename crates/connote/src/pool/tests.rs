@@ -12,9 +12,9 @@ use testkit::{random::Random, tiny};
 use threads::{Budget, CpuSet, Team, Topology};
 
 use super::queue::{Queue, Wanted};
-use super::{Answer, Call, Failure, Place, Pool, places};
+use super::{Answer, Call, Place, Pool, places};
 use crate::engine::Engine;
-use crate::schedule::{CancellationToken, Priority, Schedule};
+use crate::schedule::{CancellationToken, Failure, Priority, Schedule};
 use crate::tuning::{Chooser, CostModel, Policy, Preset, Shape, Tuning};
 
 fn network(bytes: Vec<u8>) -> Encoder {
@@ -58,11 +58,12 @@ fn check(engine: &Engine, sequences: &[Vec<u32>], answers: Vec<Answer>) {
 }
 
 fn call(engine: &Arc<Engine>, sequences: Vec<Vec<u32>>, priority: Priority) -> Call {
-    Call::new(engine.clone(), sequences, priority, &Schedule::default())
+    Call::new(engine.clone(), sequences, Schedule { priority: Some(priority), ..Schedule::default() })
 }
 
 fn with_token(token: &CancellationToken) -> Schedule {
-    Schedule { cancellation: Some(token.clone()), ..Schedule::default() }
+    let priority = Some(Priority::Interactive);
+    Schedule { priority, cancellation: Some(token.clone()), ..Schedule::default() }
 }
 
 #[test]
@@ -131,8 +132,9 @@ fn an_ended_call_says_why_and_its_work_stops() {
     let sequences = texts(3, 5000, 40);
     let token = CancellationToken::new();
     let with = |token: Option<&CancellationToken>, deadline| {
-        let schedule = Schedule { deadline, cancellation: token.cloned(), ..Schedule::default() };
-        Call::new(engine.clone(), sequences.clone(), Priority::Batch, &schedule)
+        let priority = Some(Priority::Batch);
+        let schedule = Schedule { priority, deadline, cancellation: token.cloned(), ..Schedule::default() };
+        Call::new(engine.clone(), sequences.clone(), schedule)
     };
     // Before it begins.
     token.cancel();
@@ -170,7 +172,7 @@ fn an_ended_call_says_why_and_its_work_stops() {
 fn others_of_a_joined_call_do_not_suffer_when_one_is_cancelled() {
     let engine = engine(1, Tuning::new());
     let token = CancellationToken::new();
-    let gone = Call::new(engine.clone(), vec![vec![5], vec![6]], Priority::Interactive, &with_token(&token));
+    let gone = Call::new(engine.clone(), vec![vec![5], vec![6]], with_token(&token));
     let (gone, stays) =
         (Arc::new(gone), Arc::new(call(&engine, vec![vec![6], vec![7]], Priority::Interactive)));
     let (group, batches) = super::Group::new(vec![gone.clone(), stays.clone()], None).expect("wanted");
@@ -385,7 +387,7 @@ fn a_wide_shape_leaves_turns_to_narrow_ones() {
 fn a_caller_that_may_leave_does_not_compute_others_texts() {
     let (engine, pool) = (engine(1, Tuning::new()), pool(1));
     let token = CancellationToken::new();
-    let leaves = Call::new(engine.clone(), vec![vec![5]], Priority::Interactive, &with_token(&token));
+    let leaves = Call::new(engine.clone(), vec![vec![5]], with_token(&token));
     let (leaves, stays) = (Arc::new(leaves), Arc::new(call(&engine, vec![vec![6]], Priority::Interactive)));
     let mut state = pool.shared.state();
     state.queue.push_small(leaves.clone());
@@ -518,8 +520,9 @@ fn one_call(engine: &Arc<Engine>, pool: &Pool, random: &mut Random) {
     let token = (random.below(4) == 0).then(CancellationToken::new);
     let deadline =
         (random.below(8) == 0).then(|| Instant::now() + Duration::from_micros(random.below(3000) as u64));
-    let schedule = Schedule { deadline, cancellation: token.clone(), ..Schedule::default() };
-    let call = Call::new(engine.clone(), sequences.clone(), priority, &schedule);
+    let schedule =
+        Schedule { priority: Some(priority), deadline, cancellation: token.clone(), ..Schedule::default() };
+    let call = Call::new(engine.clone(), sequences.clone(), schedule);
     let canceller = token.clone().filter(|_| random.below(2) == 0).map(|token| {
         let wait = Duration::from_micros(random.below(2000) as u64);
         thread::spawn(move || {

@@ -212,8 +212,14 @@ fn describe(work: &Work) -> String {
     format!("{} of {}", count(work.texts, "text"), count(work.tokens, "token"))
 }
 
-fn count(number: usize, name: &str) -> String {
-    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+/// `1 text`, `2 texts`, `3 micro-batches`, `4 copies`.
+pub(crate) fn count(number: usize, name: &str) -> String {
+    match name.strip_suffix('y') {
+        _ if number == 1 => format!("{number} {name}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None if name.ends_with("ch") => format!("{number} {name}es"),
+        None => format!("{number} {name}s"),
+    }
 }
 
 fn time(seconds: f64) -> String {

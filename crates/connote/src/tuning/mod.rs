@@ -21,7 +21,7 @@ mod work;
 pub(crate) use calibrate::calibrate;
 pub(crate) use candidates::candidates;
 pub use choice::Choice;
-pub(crate) use choice::Chooser;
+pub(crate) use choice::{Chooser, count};
 pub use cost::CostModel;
 pub use settings::{Parallelism, Policy, Preset, Tuning};
 pub use shape::Shape;
