@@ -41,5 +41,6 @@ pub use cpu_set::{CpuSet, MAX_CPUS};
 pub use limits::Limit;
 pub use pin::{current_cpu, pin_current_thread, step_aside};
 pub use placement::{Place, Placement};
+pub use sysfs::cpu_info;
 pub use team::{MAX_THREADS, PassGuard, Pinning, Team, TeamOptions};
 pub use topology::{Cpu, Node, Topology};

@@ -14,6 +14,15 @@ pub(crate) fn read(path: &Path) -> Option<String> {
     Some(text)
 }
 
+/// The first value that `/proc/cpuinfo` has under a key, as `model name`, its words single-spaced; `None` where the system
+/// does not tell.
+pub fn cpu_info(key: &str) -> Option<String> {
+    let about = read(Path::new("/proc/cpuinfo"))?;
+    let mut pairs = about.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = pairs.find(|(own, _)| own.trim() == key)?;
+    Some(value.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|value| !value.is_empty())
+}
+
 /// The mask of the process: `Cpus_allowed_list` of its status.
 pub(crate) fn affinity(root: &Path) -> Option<CpuSet> {
     let status = read(&root.join("proc/self/status"))?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use connote::kernels::Level;
-use connote::threads::Topology;
+use connote::threads::{Topology, cpu_info};
 use serde::Serialize;
 
 use super::table::facts;
@@ -44,7 +44,7 @@ impl Machine {
     pub(crate) fn look() -> Self {
         let topology = Topology::detect();
         Self {
-            cpu: cpu_name().unwrap_or_else(|| "unknown".to_owned()),
+            cpu: cpu_info("model name").unwrap_or_else(|| "unknown".to_owned()),
             system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             topology: CoresSeen {
                 cores: topology.cores(),
@@ -91,13 +91,6 @@ impl Machine {
         rows.extend(more.iter().map(|(label, text)| (*label, text.clone())));
         facts(&rows)
     }
-}
-
-fn cpu_name() -> Option<String> {
-    let about = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let value =
-        about.lines().find_map(|line| line.strip_prefix("model name")?.trim_start().strip_prefix(':'));
-    value.map(|name| name.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
 }
 
 fn load() -> Option<f64> {

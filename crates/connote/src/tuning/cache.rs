@@ -7,7 +7,7 @@ use encoder::Encoder;
 use kernels::Level;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use threads::Topology;
+use threads::{Topology, cpu_info};
 
 use super::CostModel;
 use crate::fingerprint::hex;
@@ -53,16 +53,10 @@ impl Key {
     }
 }
 
-/// The CPU's own name.
+/// The CPU's own name. Of ARM, Linux tells numbers only.
 fn cpu() -> String {
-    let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    // Of ARM, Linux tells numbers only.
-    let value = |key: &str| {
-        let line = about.lines().find(|line| line.split(':').next().is_some_and(|own| own.trim() == key))?;
-        line.split_once(':').map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" "))
-    };
-    value("model name")
-        .or_else(|| Some(format!("CPU {} {}", value("CPU implementer")?, value("CPU part")?)))
+    cpu_info("model name")
+        .or_else(|| Some(format!("CPU {} {}", cpu_info("CPU implementer")?, cpu_info("CPU part")?)))
         .unwrap_or_else(|| format!("a CPU of {}", std::env::consts::ARCH))
 }
 
