@@ -13,7 +13,7 @@ use super::cpu_time::OtherThreads;
 use super::progress::Steps;
 use super::race::{Race, calls_a_turn};
 use super::statistics::{Median, Percentiles, median};
-use super::subject::{Setting, Subject};
+use super::subject::Subject;
 use super::texts;
 use crate::failure::{Failure, Outcome};
 
@@ -34,11 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// CPU time that threads which wake and look for work take: not worth calling work.
 const NEXT_TO_NOTHING: Duration = Duration::from_micros(300);
 
-/// The document of `connote bench cancellation --json`.
+/// What `connote bench cancellation` found; its document with `--json`, beside the setting.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    #[serde(flatten)]
-    pub(crate) setting: Setting,
     /// What carrying a token that nobody cancels costs.
     pub(crate) costs: Vec<Cost>,
     pub(crate) cancelled: Cancelled,
@@ -146,7 +144,7 @@ pub(crate) fn run(args: &CancellationArgs) -> Result<Outcome, Failure> {
         cpu_after_ms: of(&|call| call.cpu_after_ms),
         calls,
     };
-    subject.hand_over("cancellation", |setting| Report { setting, costs, cancelled })
+    subject.hand_over("cancellation", Report { costs, cancelled })
 }
 
 /// Cancels a call `after` this long, and watches it end.

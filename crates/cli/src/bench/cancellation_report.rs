@@ -11,11 +11,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 impl Findings for Report {
-    fn setting(&self) -> &Setting {
-        &self.setting
-    }
-
-    fn write(&self, output: &mut Output) -> Result<(), Failure> {
+    fn write(&self, _: &Setting, output: &mut Output) -> Result<(), Failure> {
         section(
             output,
             "CARRYING A TOKEN: calls with one that nobody cancels, beside calls without",
@@ -82,7 +78,7 @@ impl Findings for Report {
         output.line(&figures(1, &head, &rows.into_iter().filter_map(row).collect::<Vec<_>>()))
     }
 
-    fn chart(&self) -> Chart {
+    fn chart(&self, _: &Setting) -> Chart {
         let shares = |value: &dyn Fn(&Call) -> Option<f64>| {
             Series::shares(self.cancelled.calls.iter().filter_map(value).collect())
         };

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::args::PriorityArgs;
 use super::progress::Steps;
 use super::statistics::{Median, Percentiles, median};
-use super::subject::{Setting, Subject, token_lengths};
+use super::subject::{Subject, token_lengths};
 use super::texts::{self, Texts};
 use crate::failure::{Failure, Outcome};
 
@@ -26,11 +26,9 @@ const QUICK_INTERVAL: Duration = Duration::from_millis(40);
 /// How often whoever waits for the next query looks whether the job has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The document of `connote bench priority --json`.
+/// What `connote bench priority` found; its document with `--json`, beside the setting.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    #[serde(flatten)]
-    pub(crate) setting: Setting,
     pub(crate) bulk: Bulk,
     /// Tokens of a query.
     pub(crate) query_tokens: usize,
@@ -139,17 +137,19 @@ pub(crate) fn run(args: &PriorityArgs) -> Result<Outcome, Failure> {
     let milliseconds = |queries: Vec<(f64, f64)>| {
         queries.into_iter().map(|(begin, seconds)| (begin, seconds * 1e3)).collect()
     };
-    subject.hand_over("priority", |setting| Report {
-        setting,
-        bulk,
-        query_tokens,
-        interval_ms: interval.as_secs_f64() * 1e3,
-        idle_ms,
-        busy_ms,
-        idle_p99_and_two_layers_ms: idle_ms.p99 + 2.0 * layer_ms,
-        idle: milliseconds(idle),
-        busy: milliseconds(busy),
-    })
+    subject.hand_over(
+        "priority",
+        Report {
+            bulk,
+            query_tokens,
+            interval_ms: interval.as_secs_f64() * 1e3,
+            idle_ms,
+            busy_ms,
+            idle_p99_and_two_layers_ms: idle_ms.p99 + 2.0 * layer_ms,
+            idle: milliseconds(idle),
+            busy: milliseconds(busy),
+        },
+    )
 }
 
 /// Queries while nothing else runs.

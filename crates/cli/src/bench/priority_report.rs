@@ -11,11 +11,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 impl Findings for Report {
-    fn setting(&self) -> &Setting {
-        &self.setting
-    }
-
-    fn write(&self, output: &mut Output) -> Result<(), Failure> {
+    fn write(&self, _: &Setting, output: &mut Output) -> Result<(), Failure> {
         section(
             output,
             "PRIORITY: ms that a short query takes, alone and while a bulk job runs",
@@ -51,7 +47,7 @@ impl Findings for Report {
         ]))
     }
 
-    fn chart(&self) -> Chart {
+    fn chart(&self, _: &Setting) -> Chart {
         let share = |queries: &[(f64, f64)]| {
             Series::shares(queries.iter().map(|(_, milliseconds)| *milliseconds).collect())
         };

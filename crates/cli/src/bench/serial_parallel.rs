@@ -26,11 +26,9 @@ const LENGTH: usize = 64;
 /// The longest of the mixed ones, and the single text's.
 const LONG: usize = 256;
 
-/// The document of `connote bench serial-vs-parallel --json`.
+/// What `connote bench serial-vs-parallel` found; its document with `--json`, beside the setting.
 #[derive(Debug, Serialize)]
 struct Report {
-    #[serde(flatten)]
-    setting: Setting,
     /// Each workload in each parallel way.
     runs: Vec<Measured>,
 }
@@ -107,7 +105,7 @@ pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
         }
     }
     drop(steps);
-    subject.hand_over("serial-vs-parallel", |setting| Report { setting, runs })
+    subject.hand_over("serial-vs-parallel", Report { runs })
 }
 
 fn workloads(subject: &Subject, args: &MatrixBenchArgs) -> Result<Vec<Workload>, Failure> {
@@ -142,11 +140,7 @@ fn workloads(subject: &Subject, args: &MatrixBenchArgs) -> Result<Vec<Workload>,
 }
 
 impl Findings for Report {
-    fn setting(&self) -> &Setting {
-        &self.setting
-    }
-
-    fn write(&self, output: &mut Output) -> Result<(), Failure> {
+    fn write(&self, _: &Setting, output: &mut Output) -> Result<(), Failure> {
         section(
             output,
             "SERIAL AGAINST PARALLEL: one worker of one thread, and all cores",
@@ -169,7 +163,7 @@ impl Findings for Report {
         output.line(&figures(2, &head, &self.runs.iter().map(row).collect::<Vec<_>>()))
     }
 
-    fn chart(&self) -> Chart {
+    fn chart(&self, setting: &Setting) -> Chart {
         let of = |runs: &[Measured]| runs.iter().map(|one| one.way.clone()).collect::<Vec<_>>();
         let workloads: Vec<&[Measured]> = self.runs.chunk_by(|a, b| a.workload == b.workload).collect();
         let mut ways: Vec<String> = of(&self.runs);
@@ -188,7 +182,7 @@ impl Findings for Report {
         let series = ways.iter().map(|way| {
             workloads.iter().map(|runs| runs.iter().find(|one| one.way == *way).map(bar)).collect()
         });
-        let ideal = self.setting.threads;
+        let ideal = setting.threads;
         Chart {
             title: "Speed-up over one worker of one thread".to_owned(),
             legend: ways

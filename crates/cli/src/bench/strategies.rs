@@ -10,7 +10,7 @@ use super::matrix::{Cell, Matrix};
 use super::progress::Steps;
 use super::race::{Race, calls_a_turn};
 use super::statistics::Median;
-use super::subject::{Setting, Subject};
+use super::subject::Subject;
 use super::texts::Texts;
 use super::timing::Figure;
 use super::ways::{self, Way};
@@ -19,11 +19,9 @@ use crate::failure::{Failure, Outcome};
 /// How far below the best fixed choice the automatic one may be.
 pub(crate) const WITHIN: f64 = 0.95;
 
-/// The document of `connote bench strategies --json`.
+/// What `connote bench strategies` found; its document with `--json`, beside the setting.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    #[serde(flatten)]
-    pub(crate) setting: Setting,
     /// Seconds of its own calls that the automatic choice had in a cell before its rounds.
     pub(crate) warm_up_seconds: f64,
     pub(crate) cells: Vec<Compared>,
@@ -106,12 +104,7 @@ pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
     drop(steps);
     let within_in_every_cell = cells.iter().all(|cell| cell.verdict.is_within());
     let warm_up_seconds = warm_up.as_secs_f64();
-    subject.hand_over("strategies", |setting| Report {
-        setting,
-        warm_up_seconds,
-        cells,
-        within_in_every_cell,
-    })
+    subject.hand_over("strategies", Report { warm_up_seconds, cells, within_in_every_cell })
 }
 
 /// `None` where nothing was measured.

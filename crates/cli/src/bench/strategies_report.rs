@@ -11,11 +11,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 impl Findings for Report {
-    fn setting(&self) -> &Setting {
-        &self.setting
-    }
-
-    fn write(&self, output: &mut Output) -> Result<(), Failure> {
+    fn write(&self, setting: &Setting, output: &mut Output) -> Result<(), Failure> {
         section(
             output,
             "AUTOMATIC AGAINST FIXED: throughput over that of the fixed shape it looks worst beside",
@@ -57,7 +53,7 @@ impl Findings for Report {
         let mut head = vec!["texts x tokens".to_owned()];
         head.extend(names.into_iter().flatten());
         let figure = |way: &Contender| {
-            let short = if way.rounds < self.setting.rounds { "*" } else { "" };
+            let short = if way.rounds < setting.rounds { "*" } else { "" };
             format!("{}{short}", number(way.texts_a_second.median))
         };
         let row = |one: &Compared| {
@@ -68,7 +64,7 @@ impl Findings for Report {
         output.line(&figures(1, &head, &self.cells.iter().map(row).collect::<Vec<_>>()))
     }
 
-    fn chart(&self) -> Chart {
+    fn chart(&self, _: &Setting) -> Chart {
         let policies = ["adaptive", "cost-model", "table"];
         let bar = |ratio: Median| Bar { value: ratio.median, low: ratio.low, high: ratio.high };
         let of = |policy: &str| {

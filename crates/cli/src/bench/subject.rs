@@ -49,14 +49,21 @@ pub(crate) struct Setting {
     pub(crate) seconds: f64,
 }
 
-/// The document of a benchmark: as JSON by serde, and in its other forms.
+/// What a benchmark found: as JSON by serde, and in its other forms.
 pub(crate) trait Findings: Serialize {
     /// Tables for people, after the setting.
-    fn write(&self, output: &mut Output) -> Result<(), Failure>;
+    fn write(&self, setting: &Setting, output: &mut Output) -> Result<(), Failure>;
     /// A picture of it.
-    fn chart(&self) -> Chart;
-    /// Where and when.
-    fn setting(&self) -> &Setting;
+    fn chart(&self, setting: &Setting) -> Chart;
+}
+
+/// The document of a benchmark.
+#[derive(Debug, Serialize)]
+struct Document<F> {
+    #[serde(flatten)]
+    setting: Setting,
+    #[serde(flatten)]
+    findings: F,
 }
 
 impl Subject {
@@ -101,15 +108,15 @@ impl Subject {
         Ok(begin.elapsed().as_secs_f64() / calls as f64)
     }
 
-    /// Prints the document that `report` makes of the setting, and writes its chart.
+    /// Prints the document of what was found, and writes its chart.
     pub(crate) fn hand_over<F: Findings>(
         mut self,
         bench: &'static str,
-        report: impl FnOnce(Setting) -> F,
+        findings: F,
     ) -> Result<Outcome, Failure> {
         let chart = self.chart.take();
         let json = self.json;
-        let report = report(Setting {
+        let setting = Setting {
             bench,
             machine: self.machine,
             quick: self.quick,
@@ -118,17 +125,17 @@ impl Subject {
             level: self.embedder.encoder().kernels().level.name(),
             model: ModelFacts::of(&self.embedder)?,
             seconds: self.begin.elapsed().as_secs_f64(),
-        });
+        };
         // The chart first: whoever reads the figures may go away.
         if let Some(chart) = chart {
-            chart.complete(&report.chart(), report.setting())?;
+            chart.complete(&findings.chart(&setting), &setting)?;
         }
         let mut output = Output::stdout(Some(OutputFormat::Text));
         if json {
-            output.json(&report)?;
+            output.json(&Document { setting, findings })?;
         } else {
-            output.line(&report.setting().report())?;
-            report.write(&mut output)?;
+            output.line(&setting.report())?;
+            findings.write(&setting, &mut output)?;
         }
         output.finish()?;
         Ok(Outcome::Complete)

@@ -20,11 +20,9 @@ use crate::output::Output;
 /// Where only one length is wanted: that of a sentence or three.
 const LENGTH: usize = 64;
 
-/// The document of `connote bench tradeoff --json`.
+/// What `connote bench tradeoff` found; its document with `--json`, beside the setting.
 #[derive(Debug, Serialize)]
 struct Report {
-    #[serde(flatten)]
-    setting: Setting,
     settings: Vec<Measured>,
 }
 
@@ -89,15 +87,11 @@ pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
         })
     });
     let settings = measured.collect();
-    subject.hand_over("tradeoff", |setting| Report { setting, settings })
+    subject.hand_over("tradeoff", Report { settings })
 }
 
 impl Findings for Report {
-    fn setting(&self) -> &Setting {
-        &self.setting
-    }
-
-    fn write(&self, output: &mut Output) -> Result<(), Failure> {
+    fn write(&self, _: &Setting, output: &mut Output) -> Result<(), Failure> {
         section(
             output,
             "TRADE-OFF: texts a second, and ms until a text has its vector",
@@ -116,7 +110,7 @@ impl Findings for Report {
         output.line(&figures(1, &head, &self.settings.iter().map(row).collect::<Vec<_>>()))
     }
 
-    fn chart(&self) -> Chart {
+    fn chart(&self, _: &Setting) -> Chart {
         let mut workers: Vec<usize> = self.settings.iter().map(|one| one.workers).collect();
         workers.sort_unstable();
         workers.dedup();

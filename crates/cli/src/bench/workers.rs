@@ -17,11 +17,9 @@ use super::ways::{Way, worker_counts};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-/// The document of `connote bench workers --json`.
+/// What `connote bench workers` found; its document with `--json`, beside the setting.
 #[derive(Debug, Serialize)]
 struct Report {
-    #[serde(flatten)]
-    setting: Setting,
     /// Each cell with each number of workers.
     cells: Vec<Measured>,
     /// Of each cell.
@@ -85,15 +83,11 @@ pub(crate) fn run(args: &MatrixBenchArgs) -> Result<Outcome, Failure> {
         Some(Knee { cell: cells.first()?.cell, workers: knee(&rates)? })
     });
     let knees = knees.collect();
-    subject.hand_over("workers", |setting| Report { setting, cells, knees })
+    subject.hand_over("workers", Report { cells, knees })
 }
 
 impl Findings for Report {
-    fn setting(&self) -> &Setting {
-        &self.setting
-    }
-
-    fn write(&self, output: &mut Output) -> Result<(), Failure> {
+    fn write(&self, _: &Setting, output: &mut Output) -> Result<(), Failure> {
         section(
             output,
             "WORKERS: texts and tokens a second, and ms a text, by workers of one thread each",
@@ -119,7 +113,7 @@ impl Findings for Report {
         output.line(&figures(1, &head, &self.cells.iter().map(row).collect::<Vec<_>>()))
     }
 
-    fn chart(&self) -> Chart {
+    fn chart(&self, _: &Setting) -> Chart {
         let distinct = |of: &dyn Fn(&Measured) -> usize| {
             let mut values: Vec<usize> = self.cells.iter().map(of).collect();
             values.sort_unstable();
