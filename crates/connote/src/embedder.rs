@@ -8,14 +8,14 @@ use encoder::{Encoder, Pooling};
 use kernels::{Kernels, Level};
 use threads::{Budget, Pinning, Team, TeamOptions, Topology};
 
-use crate::embedding::{Embedding, finish};
+use crate::embedding::Embedding;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::explain::Explanation;
 use crate::fingerprint::{self, Fingerprint};
 use crate::model::Model;
-use crate::pool::{Answer, Call, Place, Pool};
-use crate::prepare::Prepared;
+use crate::pending::PreparedCall;
+use crate::pool::{Answer, Call, Place, Pool, Statistics};
 use crate::request::{Input, Options, Request};
 use crate::schedule::{Failure, Schedule};
 use crate::tuning::{Chooser, CostModel, Policy, Tuning, cache, calibrate};
@@ -37,12 +37,12 @@ pub struct Embedder {
     pub(crate) engine: Arc<Engine>,
     pub(crate) pool: Arc<Pool>,
     /// Threads that prepare the texts of a call, which is short work.
-    team: Team,
+    team: Arc<Team>,
     pub(crate) cache: Option<PathBuf>,
     /// Under which what is measured of this machine and model is kept.
     pub(crate) tuning_key: cache::Key,
-    weights: OnceLock<fingerprint::Digest>,
-    tokenizer: OnceLock<fingerprint::Digest>,
+    weights: Arc<OnceLock<fingerprint::Digest>>,
+    tokenizer: Arc<OnceLock<fingerprint::Digest>>,
 }
 
 /// More than any machine has: a number past it is a mistake that must not start so many threads.
@@ -155,11 +155,11 @@ impl Builder {
             model,
             engine: Arc::new(Engine::new(encoders, pooling, chooser, threads, pool.places().len())),
             pool,
-            team,
+            team: Arc::new(team),
             cache,
             tuning_key: key,
-            weights: OnceLock::new(),
-            tokenizer: OnceLock::new(),
+            weights: Arc::default(),
+            tokenizer: Arc::default(),
         })
     }
 }
@@ -230,14 +230,16 @@ impl Embedder {
     /// If the options make no sense for this model, or for the first text that fails, with its index.
     /// [`embed_each`](Self::embed_each) keeps the others.
     pub fn embed(&self, request: impl Into<Request>) -> Result<Vec<Embedding>, Error> {
-        let request = request.into();
-        let (dimensions, prepared) = self.prepare(&request)?;
+        let call = self.prepare(request)?;
         // Nothing is computed for a call that cannot succeed.
-        if let Some((index, Err(error))) = prepared.iter().enumerate().find(|(_, one)| one.is_err()) {
+        if let Some((index, error)) = call.errors().next() {
             return Err(error.clone().at(index));
         }
-        let results = self.finish(&request, dimensions, prepared);
-        results.into_iter().enumerate().map(|(index, one)| one.map_err(|error| error.at(index))).collect()
+        call.compute()
+            .into_iter()
+            .enumerate()
+            .map(|(index, one)| one.map_err(|error| error.at(index)))
+            .collect()
     }
 
     /// The vector of one text.
@@ -254,55 +256,48 @@ impl Embedder {
     /// # Errors
     /// Only if the options make no sense for this model, whatever the texts.
     pub fn embed_each(&self, request: impl Into<Request>) -> Result<Vec<Result<Embedding, Error>>, Error> {
-        let request = request.into();
-        let (dimensions, prepared) = self.prepare(&request)?;
-        Ok(self.finish(&request, dimensions, prepared))
+        Ok(self.prepare(request)?.compute())
     }
 
-    /// The dimensions of the vectors; and the token ids of every text, or why it has none.
-    fn prepare(&self, request: &Request) -> Result<(usize, Vec<Result<Prepared, Error>>), Error> {
-        let Request { inputs, options, schedule } = request;
-        self.model.check_options(options)?;
+    /// The texts as token ids, ready to be computed: for who wants to know their number first, or to wait without a thread.
+    ///
+    /// # Errors
+    /// Only if the options make no sense for this model, whatever the texts.
+    pub fn prepare(&self, request: impl Into<Request>) -> Result<PreparedCall, Error> {
+        let Request { inputs, options, schedule } = request.into();
+        self.model.check_options(&options)?;
         let dimensions = self.model.check_dimensions(options.dimensions)?;
         let prepare = |input: &Input| {
             schedule.ended().map_or(Ok(()), |ended| Err(failed(ended)))?;
-            self.model.prepare(input, options)
+            self.model.prepare(input, &options)
         };
-        let prepared = each::map(inputs, &self.team, prepare).into_iter();
-        Ok((dimensions, prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic)))).collect()))
-    }
-
-    /// The embeddings of prepared texts; those that could not be prepared keep their error.
-    fn finish(
-        &self,
-        request: &Request,
-        dimensions: usize,
-        prepared: Vec<Result<Prepared, Error>>,
-    ) -> Vec<Result<Embedding, Error>> {
-        let Request { options, schedule, .. } = request;
-        let mut ids = Vec::with_capacity(prepared.len());
-        let mut texts: Vec<Result<(usize, bool), Error>> = Vec::with_capacity(prepared.len());
-        for one in prepared {
-            texts.push(one.map(|Prepared { ids: own, truncated }| {
-                let known = (own.len(), truncated);
-                ids.push(own);
-                known
-            }));
-        }
-        let mut answers = self.compute(ids, schedule).into_iter();
-        let finished = texts.into_iter().map(|text| {
-            let (tokens, truncated) = text?;
-            let answer = answers.next().unwrap_or_else(|| Err(Failure::Panicked("no answer".to_owned())));
-            let rows = answer.map_err(failed)?;
-            let vector = finish(&rows, self.dimensions(), dimensions, options)?;
-            Ok(Embedding { vector, dimensions, tokens, truncated })
-        });
-        finished.collect()
+        let prepared = each::map(&inputs, &self.team, prepare).into_iter();
+        let prepared = prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic))));
+        Ok(PreparedCall::new(prepared, self.engine.clone(), self.pool.clone(), options, dimensions, schedule))
     }
 
     /// The pooled rows of token sequences, in their order; for one that failed, why.
     pub(crate) fn compute(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
         self.pool.run(Call::new(self.engine.clone(), sequences, schedule.clone()))
+    }
+
+    /// The same model with another pooling; the packed weights are shared. Pooling `none` gives a vector a token.
+    pub fn with_pooling(&self, pooling: Pooling) -> Self {
+        Self {
+            model: self.model.clone(),
+            engine: Arc::new(self.engine.with_pooling(pooling)),
+            pool: self.pool.clone(),
+            team: self.team.clone(),
+            cache: self.cache.clone(),
+            tuning_key: self.tuning_key.clone(),
+            weights: self.weights.clone(),
+            tokenizer: self.tokenizer.clone(),
+        }
+    }
+
+    /// What the workers of this process have done so far, for whichever embedder.
+    pub fn statistics(&self) -> Statistics {
+        self.pool.statistics()
     }
 
     /// The model: its description and tokenizer.
@@ -394,7 +389,7 @@ impl Embedder {
     }
 }
 
-fn failed(failure: Failure) -> Error {
+pub(crate) fn failed(failure: Failure) -> Error {
     match failure {
         Failure::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
         Failure::Late => {

@@ -1,7 +1,7 @@
 //! A model ready to run, with scratch for each worker: no queue, no clock.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use encoder::{Batch, Encoder, Pooling, Workspace};
 use threads::Team;
@@ -12,9 +12,9 @@ use crate::tuning::{Choice, Chooser, Work};
 /// The network, shared by all workers, and what each of them borrows.
 pub(crate) struct Engine {
     /// One copy of the weights, or one a NUMA node.
-    encoders: Vec<Encoder>,
+    encoders: Arc<[Encoder]>,
     pub(crate) pooling: Pooling,
-    pub(crate) chooser: Chooser,
+    pub(crate) chooser: Arc<Chooser>,
     /// CPUs it may keep busy.
     pub(crate) cpus: usize,
     /// CPUs it keeps busy; the pool counts.
@@ -26,15 +26,21 @@ pub(crate) struct Engine {
 impl Engine {
     /// `encoders` has at least one; workers run on so many nodes.
     pub(crate) fn new(
-        encoders: Vec<Encoder>,
+        encoders: impl Into<Arc<[Encoder]>>,
         pooling: Pooling,
-        chooser: Chooser,
+        chooser: impl Into<Arc<Chooser>>,
         cpus: usize,
         nodes: usize,
     ) -> Self {
+        let (encoders, chooser) = (encoders.into(), chooser.into());
         assert!(!encoders.is_empty(), "an engine needs a network");
         let workspaces = (0..nodes.max(1)).map(|_| Mutex::default()).collect();
         Self { encoders, pooling, chooser, cpus, busy: AtomicUsize::new(0), workspaces }
+    }
+
+    /// The same network, pooled another way; weights and what was learnt of their speed are shared.
+    pub(crate) fn with_pooling(&self, pooling: Pooling) -> Self {
+        Self::new(self.encoders.clone(), pooling, self.chooser.clone(), self.cpus, self.workspaces.len())
     }
 
     /// The network, for what does not compute on one node in particular.

@@ -43,7 +43,7 @@ pub(crate) fn of(
 ) -> Result<Fingerprint, Error> {
     // The title is the text's own: a document's prompt counts without it.
     let task = if input.title.is_some() { Some(input.effective_task(options)) } else { input.task.clone() };
-    let prompt = model.prompt_for(&Input { text: String::new(), title: None, task }, options)?;
+    let prompt = model.prompt_for(&Input { task, ..Input::default() }, options)?;
     let dimensions = model.check_dimensions(options.dimensions)?;
     let mut hash = Sha256::new();
     // A version, so that a change of this list changes every name.

@@ -21,10 +21,36 @@ impl Model {
     /// All token ids of one input, prompt and special tokens included, however many they are.
     ///
     /// # Errors
-    /// If the options make no sense for this model.
+    /// If the options make no sense for this model, or an id is not in its vocabulary.
     pub fn tokenize(&self, input: &Input, options: &Options) -> Result<Vec<u32>, Error> {
+        Ok(self.sequence(input, options)?.whole())
+    }
+
+    /// One input as the network would read it, however long.
+    fn sequence<'a>(&'a self, input: &'a Input, options: &Options) -> Result<Sequence<'a>, Error> {
         let prompt = self.prompt_for(input, options)?;
-        Ok(self.with_special_tokens(&self.encode(&prompt, input, options)))
+        let (before, after) = (self.tokenizer().prefix(), self.tokenizer().suffix());
+        let Some(ids) = &input.ids else {
+            let body = self.encode(&prompt, input, options);
+            return Ok(Sequence { before, body: Cow::Owned(body), after, prompt });
+        };
+        if !prompt.is_empty() {
+            return Err(invalid(
+                "token ids cannot have a prompt before them, so neither a task that has one; send the text itself"
+                    .to_owned(),
+            ));
+        }
+        let words = self.tokenizer().vocab_size();
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= words) {
+            return Err(invalid(format!(
+                "the token id {id} is not in the vocabulary, whose ids are below {words}"
+            )));
+        }
+        // Special tokens that stand at the ends are those of the text, and stay when it is cut.
+        let (before, body) =
+            ids.strip_prefix(before).map_or((&[][..], ids.as_slice()), |body| (before, body));
+        let (body, after) = body.strip_suffix(after).map_or((body, &[][..]), |body| (body, after));
+        Ok(Sequence { before, body: Cow::Borrowed(body), after, prompt })
     }
 
     /// Prompt and text as one, without special tokens around them.
@@ -34,10 +60,6 @@ impl Model {
             false => Cow::Owned(format!("{prompt}{}", input.text)),
         };
         self.tokenizer().encode(&text, options.special_tokens)
-    }
-
-    fn with_special_tokens(&self, ids: &[u32]) -> Vec<u32> {
-        [self.tokenizer().prefix(), ids, self.tokenizer().suffix()].concat()
     }
 
     /// Whether these options make sense for this model, whatever the texts.
@@ -56,12 +78,13 @@ impl Model {
     /// If the options make no sense for this model, the text is too long under [`Truncation::Error`], or it
     /// gives no tokens.
     pub fn prepare(&self, input: &Input, options: &Options) -> Result<Prepared, Error> {
-        let prompt = self.prompt_for(input, options)?;
         let room = self.room(options)?;
-        let mut ids = self.encode(&prompt, input, options);
-        let truncated = ids.len() > room;
+        let sequence = self.sequence(input, options)?;
+        let specials = sequence.before.len() + sequence.after.len();
+        let room = room + self.special_token_count() - specials;
+        let truncated = sequence.body.len() > room;
+        let mut ids = sequence.body.into_owned();
         if truncated {
-            let specials = self.special_token_count();
             if options.truncation == Truncation::Error {
                 let (tokens, limit) = (ids.len() + specials, room + specials);
                 let message = format!(
@@ -69,7 +92,7 @@ impl Model {
                 );
                 return Err(Error::new(ErrorKind::TooLong, message));
             }
-            let kept = self.prompt_tokens(&prompt, &ids, options);
+            let kept = self.prompt_tokens(&sequence.prompt, &ids, options);
             if kept >= room && kept > 0 {
                 let message = format!(
                     "the prompt alone takes {kept} tokens of the {room} there is room for; raise the token limit"
@@ -81,7 +104,7 @@ impl Model {
             }
             ids.truncate(room);
         }
-        let ids = self.with_special_tokens(&ids);
+        let ids = [sequence.before, ids.as_slice(), sequence.after].concat();
         if ids.is_empty() {
             let message =
                 "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
@@ -182,6 +205,23 @@ impl Model {
         let alone = self.tokenizer().encode(prompt.trim_end(), options.special_tokens);
         let common = alone.iter().zip(ids).take_while(|(a, b)| a == b).count();
         if common == alone.len() { common } else { common + 1 }
+    }
+}
+
+/// What the network reads of one input, in its parts.
+struct Sequence<'a> {
+    /// Special tokens.
+    before: &'a [u32],
+    body: Cow<'a, [u32]>,
+    /// Special tokens.
+    after: &'a [u32],
+    /// The words that the body begins with.
+    prompt: String,
+}
+
+impl Sequence<'_> {
+    fn whole(&self) -> Vec<u32> {
+        [self.before, &self.body, self.after].concat()
     }
 }
 

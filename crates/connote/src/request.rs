@@ -14,6 +14,8 @@ use crate::task::Task;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Input {
     pub(crate) text: String,
+    /// Instead of the text.
+    pub(crate) ids: Option<Vec<u32>>,
     pub(crate) title: Option<String>,
     /// `None`: the request's. `Some(None)`: none, whatever the request's.
     pub(crate) task: Option<Option<Task>>,
@@ -23,6 +25,12 @@ impl Input {
     /// A text.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Token ids of the model's own vocabulary, which the network reads as they are: no prompt, and no special tokens but
+    /// those that are among them.
+    pub fn from_ids(ids: impl Into<Vec<u32>>) -> Self {
+        Self { ids: Some(ids.into()), ..Self::default() }
     }
 
     /// Its title. Only the document prompt of some models has a place for it; a text with a title and no
@@ -68,12 +76,13 @@ impl Input {
     pub fn without_words(&self) -> Self {
         Self {
             text: String::new(),
+            ids: None,
             title: self.title.as_ref().map(|_| "title".to_owned()),
             task: self.task.clone(),
         }
     }
 
-    /// The text.
+    /// The text; empty for token ids.
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -120,7 +120,7 @@ impl CancellationToken {
     }
 
     /// Calls `wake` once when the token is cancelled, at once if it is already, and hardly after what this returns is dropped (a cancelling that is under way may still call).
-    pub(crate) fn listen(&self, wake: impl Fn() + Send + Sync + 'static) -> Listening<'_> {
+    pub(crate) fn listen(&self, wake: impl Fn() + Send + Sync + 'static) -> Listening {
         let mut listeners = self.listeners();
         let number = listeners.next;
         listeners.next += 1;
@@ -130,7 +130,7 @@ impl CancellationToken {
             // `cancel` may have looked at the listeners before this one came.
             self.cancel();
         }
-        Listening { token: self, number }
+        Listening { token: self.clone(), number }
     }
 
     fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
@@ -139,12 +139,12 @@ impl CancellationToken {
 }
 
 /// A place among the listeners of a token, until it is dropped.
-pub(crate) struct Listening<'a> {
-    token: &'a CancellationToken,
+pub(crate) struct Listening {
+    token: CancellationToken,
     number: u64,
 }
 
-impl Drop for Listening<'_> {
+impl Drop for Listening {
     fn drop(&mut self) {
         self.token.listeners().waiting.retain(|(number, _)| *number != self.number);
     }

@@ -1,8 +1,9 @@
 //! What a caller waits for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::plan::MOST_TOKENS;
@@ -19,6 +20,10 @@ pub(crate) struct Call {
     pub(crate) tokens: usize,
     pub(crate) priority: Priority,
     pub(crate) schedule: Schedule,
+    /// When it came.
+    came: Instant,
+    /// When the first of it began.
+    begun: OnceLock<Instant>,
     /// Its caller has gone.
     abandoned: AtomicBool,
     answers: Mutex<Answers>,
@@ -28,12 +33,14 @@ pub(crate) struct Call {
 struct Answers {
     each: Vec<Option<Answer>>,
     missing: usize,
+    /// Who polls for them.
+    waker: Option<Waker>,
 }
 
 impl Call {
     /// A call of these sequences. Unless its schedule says how urgent it is, one that fits a micro-batch is interactive.
     pub(crate) fn new(engine: Arc<Engine>, sequences: Vec<Vec<u32>>, schedule: Schedule) -> Self {
-        let answers = Answers { each: vec![None; sequences.len()], missing: sequences.len() };
+        let answers = Answers { each: vec![None; sequences.len()], missing: sequences.len(), waker: None };
         let tokens = sequences.iter().map(Vec::len).sum();
         let by_size = if tokens <= MOST_TOKENS { Priority::Interactive } else { Priority::Batch };
         Self {
@@ -42,6 +49,8 @@ impl Call {
             tokens,
             priority: schedule.priority.unwrap_or(by_size),
             schedule,
+            came: Instant::now(),
+            begun: OnceLock::new(),
             abandoned: AtomicBool::new(false),
             answers: Mutex::new(answers),
             changed: Condvar::new(),
@@ -51,6 +60,21 @@ impl Call {
     /// Whether nobody wants its answers any more.
     pub(crate) fn is_over(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed) || self.schedule.ended().is_some()
+    }
+
+    /// Some of it begins.
+    pub(crate) fn begin(&self) {
+        self.begun.get_or_init(Instant::now);
+    }
+
+    /// How long it waited until some of it began; `None` if none has.
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        self.begun.get().map(|begun| begun.saturating_duration_since(self.came))
+    }
+
+    /// Nobody wants its answers any more.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
     }
 
     /// Whether all its answers are there.
@@ -67,8 +91,26 @@ impl Call {
             answers.missing -= 1;
             if answers.missing == 0 {
                 self.changed.notify_all();
+                let waker = answers.waker.take();
+                drop(answers);
+                // Without the lock: it may poll at once.
+                waker.into_iter().for_each(Waker::wake);
             }
         }
+    }
+
+    /// All answers, if they are there or the call is cancelled or late; else `waker` hears of it. Not after it was ready.
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Vec<Answer>> {
+        let mut answers = self.answers();
+        let ended = match (answers.missing, self.schedule.ended()) {
+            (0, _) => None,
+            (_, Some(ended)) => Some(ended),
+            (_, None) => {
+                answers.waker = Some(waker.clone());
+                return Poll::Pending;
+            }
+        };
+        Poll::Ready(self.take(answers, ended))
     }
 
     /// Waits until all answers are there, or the call is cancelled or late: then those that are missing say so.
@@ -93,22 +135,29 @@ impl Call {
                 }
             };
         };
+        let answers = self.take(answers, ended);
+        drop(listening);
+        answers
+    }
+
+    /// All answers; those that are missing say why it has ended.
+    fn take(&self, mut answers: MutexGuard<'_, Answers>, ended: Option<Failure>) -> Vec<Answer> {
         if ended.is_some() {
-            self.abandoned.store(true, Ordering::Relaxed);
+            self.abandon();
         }
         let each = std::mem::take(&mut answers.each);
         answers.missing = 0;
         drop(answers);
-        drop(listening);
         let missing = ended.unwrap_or_else(|| Failure::Panicked("a sequence was not answered".to_owned()));
         each.into_iter().map(|answer| answer.unwrap_or_else(|| Err(missing.clone()))).collect()
     }
 
     /// Lets the caller look again.
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // With the lock, so that a caller who has looked already waits when it is told.
-        drop(self.answers());
+        let waker = self.answers().waker.take();
         self.changed.notify_all();
+        waker.into_iter().for_each(Waker::wake);
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {

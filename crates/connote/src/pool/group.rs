@@ -81,6 +81,11 @@ impl Group {
         &self.calls[call].sequences[sequence]
     }
 
+    /// A job begins.
+    pub(crate) fn begin(&self, job: usize) {
+        self.jobs[job].iter().for_each(|&(call, _)| self.calls[call].begin());
+    }
+
     /// Whether somebody wants a job's answer.
     pub(crate) fn is_wanted(&self, job: usize) -> bool {
         self.jobs[job].iter().any(|&(call, _)| !self.calls[call].is_over())

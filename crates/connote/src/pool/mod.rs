@@ -10,6 +10,7 @@ mod group;
 mod order;
 mod queue;
 mod run;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use crate::schedule::Priority;
 
 pub(crate) use self::call::{Answer, Call};
 pub(crate) use self::run::message;
+pub use self::statistics::Statistics;
 
 /// Tokens up to which the caller of a call that can end early computes it: half a layer of them takes a few
 /// milliseconds, which is when it looks whether it has ended.
@@ -58,6 +60,8 @@ pub(crate) struct Shared {
     handles: Mutex<Vec<JoinHandle<()>>>,
     /// Where the last thread ran that woke another: whoever wakes there goes elsewhere.
     waker_cpu: AtomicUsize,
+    /// What was computed so far.
+    pub(crate) counts: statistics::Counts,
     /// Pieces of interactive work that could begin, for workers on batch work to look at without the lock.
     overtakers: AtomicUsize,
 }
@@ -104,6 +108,7 @@ impl Pool {
             state: Mutex::new(state),
             handles: Mutex::default(),
             waker_cpu: AtomicUsize::new(usize::MAX),
+            counts: statistics::Counts::default(),
             overtakers: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), process: std::process::id() }
@@ -122,28 +127,54 @@ impl Pool {
         }
     }
 
-    /// The answers of a call, in the order of its sequences. Returns early where the call ends early.
-    pub(crate) fn run(&self, call: Call) -> Vec<Answer> {
+    /// Takes a call, and returns before its answers are there: who waits for them polls it. Only where the system starts no
+    /// thread they are there already.
+    pub(crate) fn submit(&self, call: &Arc<Call>) {
         if call.sequences.is_empty() {
-            return Vec::new();
+            return;
         }
-        let call = Arc::new(call);
         if self.process != std::process::id() {
-            run::alone(&call);
-            return call.wait();
+            return run::alone(call);
         }
+        let Some(mut state) = self.enqueue(call) else { return };
+        let helped = self.shared.call_up(&mut state, false);
+        drop(state);
+        if !helped {
+            self.wait_without_threads(call);
+        }
+    }
+
+    /// What it has computed, and what waits.
+    pub(crate) fn statistics(&self) -> Statistics {
+        let waiting_tokens = self.shared.state().queue.waiting_tokens();
+        self.shared.counts.statistics(waiting_tokens)
+    }
+
+    /// Puts a call among those that wait; `None` if it is over.
+    fn enqueue(&self, call: &Arc<Call>) -> Option<MutexGuard<'_, State>> {
         let small = call.tokens <= call.engine.chooser.most_tokens();
         // Outside the lock: a large call takes a while to plan.
-        let group = if small { None } else { Group::new(vec![call.clone()], None) };
-        if !small && group.is_none() {
-            // It is over before it began.
-            return call.wait();
-        }
+        let group = if small { None } else { Some(Group::new(vec![call.clone()], None)?) };
         let mut state = self.shared.state();
         match group {
             Some((group, batches)) => state.queue.push_group(group, batches),
             None => state.queue.push_small(call.clone()),
         }
+        Some(state)
+    }
+
+    /// The answers of a call, in the order of its sequences. Returns early where the call ends early.
+    pub(crate) fn run(&self, call: impl Into<Arc<Call>>) -> Vec<Answer> {
+        let call = call.into();
+        if call.sequences.is_empty() {
+            return Vec::new();
+        }
+        if self.process != std::process::id() {
+            run::alone(&call);
+            return call.wait();
+        }
+        // It may be over before it began.
+        let Some(mut state) = self.enqueue(&call) else { return call.wait() };
         // It must not be at other calls' work, or in the middle of its own, when its call ends.
         let quick = call.priority == Priority::Interactive && call.tokens <= CALLER_TOKENS;
         if self.shared.places.len() == 1 && (quick || !call.schedule.can_end_early()) {
@@ -280,6 +311,7 @@ impl Shared {
     /// A task from beginning to end, on this thread; the lock again, after it.
     fn perform(self: &Arc<Self>, task: Task) -> MutexGuard<'_, State> {
         {
+            let _busy = self.counts.busy();
             let _seat = self.budget.occupy();
             let cpus = self.places[task.place].cpus.as_ref();
             let crew = self.crews.lend(task.place, cpus, task.threads, &self.budget);
@@ -298,6 +330,7 @@ impl Shared {
             // Where the system does not pin, it runs where it may.
             let _ = pin_current_thread(cpus);
         }
+        self.counts.new_worker();
         let mut state = self.state();
         while !state.stop {
             match state.queue.pick(self, place, Wanted::Any) {

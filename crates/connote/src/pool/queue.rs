@@ -109,6 +109,16 @@ impl Queue {
         });
     }
 
+    /// Tokens of texts that wait: in micro-batches that have not begun.
+    pub(crate) fn waiting_tokens(&self) -> usize {
+        let tokens = |entry: &Entry| {
+            let jobs = entry.batches.iter().flatten();
+            jobs.map(|&job| entry.group.ids(job).len()).sum::<usize>()
+        };
+        let groups = self.groups.iter().map(tokens).sum::<usize>();
+        groups + self.small.iter().map(|(call, _)| call.tokens).sum::<usize>()
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.small.is_empty() && self.groups.iter().all(|entry| entry.batches.is_empty())
@@ -324,6 +334,7 @@ impl Queue {
         for &other in &others {
             self.groups[other].undisturbed = false;
         }
+        batch.iter().for_each(|&job| group.begin(job));
         let entry = &mut self.groups[index];
         entry.undisturbed &= others.is_empty() && !overtakes && threads == group.shape.threads;
         entry.running += 1;

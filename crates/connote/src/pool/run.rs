@@ -24,6 +24,7 @@ pub(crate) fn run_asking(shared: &Arc<Shared>, task: &Task, team: &Team, looks: 
     let group = &*task.group;
     let overtakable = group.priority() == Priority::Batch && !task.overtakes;
     let mut overtaken = Duration::ZERO;
+    shared.counts.micro_batch(group, &task.batch);
     settle(group, &task.batch, task.place, team, &mut |jobs| {
         looks(jobs);
         if !jobs.iter().any(|&job| group.is_wanted(job)) {
