@@ -1,7 +1,9 @@
 //! `connote serve`: vectors over HTTP.
 
+use std::sync::Arc;
+
 use connote::Options;
-use server::{Config, Event};
+use server::{Config, Event, Settings};
 
 use crate::args::ServeArgs;
 use crate::failure::{Failure, Outcome};
@@ -20,7 +22,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
             say(format_args!("{}\n", embedder.explain(lengths)));
         }
     }
-    let config = Config { embedder, host: args.host.clone(), port: args.port };
+    let models = vec![(name.clone(), Arc::new(embedder))];
+    let config = Config { models, settings: Settings::default(), host: args.host.clone(), port: args.port };
     server::run(config, |event| match event {
         Event::Listening(address) => {
             say(format_args!(

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::pool::{Answer, Call, Pool};
 use crate::prepare::Prepared;
 use crate::request::Options;
-use crate::schedule::{Failure, Listening, Schedule};
+use crate::schedule::{Failure, Listening, Priority, Schedule};
 
 /// A call whose texts are token ids already; see [`Embedder::prepare`](crate::Embedder::prepare).
 #[must_use = "nothing is computed before `compute` or `submit`"]
@@ -60,6 +60,11 @@ impl PreparedCall {
     /// Tokens that the network will read, of all texts.
     pub fn tokens(&self) -> usize {
         self.ids.iter().map(Vec::len).sum()
+    }
+
+    /// Who goes first: as the request says, else by its size.
+    pub fn priority(&self) -> Priority {
+        self.schedule.priority_of(self.tokens())
     }
 
     /// Texts that can have no vector, by their index, and why.

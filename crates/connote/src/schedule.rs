@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::plan::MOST_TOKENS;
 use crate::tuning::Shape;
 
 /// Who goes first.
@@ -61,6 +62,12 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// How urgent a call of so many tokens is: unless somebody says, one that fits a micro-batch is interactive.
+    pub(crate) fn priority_of(&self, tokens: usize) -> Priority {
+        let by_size = if tokens <= MOST_TOKENS { Priority::Interactive } else { Priority::Batch };
+        self.priority.unwrap_or(by_size)
+    }
+
     /// Whether something can end the call before its answers are there.
     pub(crate) fn can_end_early(&self) -> bool {
         self.cancellation.is_some() || self.deadline.is_some()

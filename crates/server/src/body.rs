@@ -5,16 +5,16 @@ use std::pin::Pin;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 
-use crate::refusal::Refusal;
+use crate::fault::{Fault, FaultKind};
 
 /// Unwanted bytes that are read and dropped, so that a client that sends first and listens then hears why it was
 /// refused, instead of a connection that breaks.
 const DROPPED: usize = 64 << 20;
 
 /// The whole body, if it has at most `limit` bytes.
-pub(crate) async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Fault> {
     let asks_first = asks_first(&request);
     let mut body = request.into_body();
     if asks_first && body.size_hint().lower() > limit as u64 {
@@ -53,12 +53,12 @@ fn asks_first(request: &Request) -> bool {
     request.headers().contains_key(header::EXPECT)
 }
 
-async fn next(body: &mut Body) -> Result<Option<axum::body::Bytes>, Refusal> {
+async fn next(body: &mut Body) -> Result<Option<axum::body::Bytes>, Fault> {
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
             None => return Ok(None),
             Some(Err(error)) => {
-                return Err(Refusal::bad(format!("the body of the request broke off: {error}")));
+                return Err(Fault::invalid(format!("the body of the request broke off: {error}")));
             }
             Some(Ok(frame)) => {
                 // Trailers say nothing here.
@@ -70,7 +70,10 @@ async fn next(body: &mut Body) -> Result<Option<axum::body::Bytes>, Refusal> {
     }
 }
 
-fn too_large(limit: usize) -> Refusal {
-    let message = format!("the body is larger than {} MiB; send the texts in several requests", limit >> 20);
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message).code("request_too_large")
+fn too_large(limit: usize) -> Fault {
+    let message = format!(
+        "the body is larger than {} MiB, the limit that --max-body-mb sets; send the texts in several requests, or as NDJSON, which has none",
+        limit >> 20
+    );
+    Fault::new(FaultKind::BodyTooLarge, message)
 }

@@ -9,6 +9,10 @@ use std::io;
 pub enum Error {
     /// The engine gives a vector a token (pooling `none`), and the routes have one vector a text.
     VectorsPerToken,
+    /// There is no model to serve.
+    NoModel,
+    /// Two models are to be served under this name.
+    SameName(String),
     /// It cannot listen there.
     Listen {
         /// The host that was asked for.
@@ -31,6 +35,10 @@ impl fmt::Display for Error {
                 "with pooling `none` a text has a vector a token, and the server's routes have one vector a text; \
                  choose mean, cls or last",
             ),
+            Error::NoModel => f.write_str("there is no model to serve"),
+            Error::SameName(name) => {
+                write!(f, "two models are to be served as `{name}`; give one another name, as in --model other={name}")
+            }
             Error::Listen { host, port, error } => {
                 let advice = match error.kind() {
                     io::ErrorKind::AddrInUse => {
@@ -54,7 +62,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Listen { error, .. } | Error::System(error) => Some(error),
-            Error::VectorsPerToken | Error::Interrupted => None,
+            _ => None,
         }
     }
 }

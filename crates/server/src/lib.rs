@@ -1,14 +1,25 @@
-//! connote over HTTP: `POST /v1/embeddings` as OpenAI has it, and `GET /health`.
+//! connote over HTTP, as the clients of OpenAI, TEI, Ollama and llama-server ask for vectors.
+//!
+//! The way of a request: a route reads its body, a door makes an `Ask` of it, the engine a
+//! `Done`, and the door the body of the answer; what is refused is a `Fault` until the outermost
+//! layer writes it in the shape of the path's protocol.
 //!
 //! [`run`] is a whole server, from binding to the last answer after a signal. [`serve`] and [`router`] are its
 //! parts, for programs that bring their own listener or runtime.
 #![forbid(unsafe_code)]
 
+mod admission;
+mod ask;
 mod body;
+mod dialect;
 mod error;
+mod extras;
+mod fault;
+mod json;
+mod models;
 mod openai;
-mod refusal;
 mod routes;
+mod settings;
 mod signals;
 
 use std::future::Future;
@@ -17,12 +28,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::serve::ListenerExt;
-use connote::{Embedder, Pooling};
+use connote::Embedder;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use error::Error;
-pub use routes::{BODY_LIMIT, router};
+pub use routes::router;
+pub use settings::{EmbeddingsDialect, Settings, TokenIds};
+
+use admission::Admission;
+use models::Models;
 
 /// Threads that read and write sockets. Everything else is computed elsewhere, so they are few: more would
 /// only take cores from the engine.
@@ -30,8 +45,10 @@ const IO_THREADS: usize = 2;
 
 /// What [`run`] serves, and where.
 pub struct Config {
-    /// The engine.
-    pub embedder: Embedder,
+    /// The models, each with the name that requests call it by; the first is meant by requests that name none.
+    pub models: Vec<(String, Arc<Embedder>)>,
+    /// How it behaves.
+    pub settings: Settings,
     /// A name or address of this machine.
     pub host: String,
     /// The port; 0 picks a free one.
@@ -48,23 +65,36 @@ pub enum Event {
     Stopping,
 }
 
-/// An engine that can be served.
+/// Models that can be served, and how. Clones are the same service.
 #[derive(Clone)]
-pub struct Service {
-    embedder: Arc<Embedder>,
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    models: Models,
+    settings: Settings,
+    admission: Admission,
 }
 
 impl Service {
-    /// Takes an engine.
+    /// Takes models, each with its name.
     ///
     /// # Errors
-    /// If it gives a vector a token: the routes have one vector a text.
-    pub fn new(embedder: impl Into<Arc<Embedder>>) -> Result<Self, Error> {
-        let embedder = embedder.into();
-        match embedder.pooling() {
-            Pooling::None => Err(Error::VectorsPerToken),
-            _ => Ok(Self { embedder }),
-        }
+    /// If there is none, two have one name, or one gives a vector a token: the routes have one vector a text.
+    pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
+        let admission = Admission::new(settings.queue_tokens);
+        Ok(Self(Arc::new(Inner { models: Models::new(models)?, settings, admission })))
+    }
+
+    pub(crate) fn models(&self) -> &Models {
+        &self.0.models
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 }
 
@@ -74,8 +104,8 @@ impl Service {
 /// # Errors
 /// If it cannot listen there, the engine cannot be served, or a second signal came.
 pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
-    let Config { embedder, host, port } = config;
-    let service = Service::new(embedder)?;
+    let Config { models, settings, host, port } = config;
+    let service = Service::new(models, settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("connote-http")

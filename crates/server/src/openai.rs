@@ -1,27 +1,49 @@
-//! `POST /v1/embeddings`, as OpenAI has it: <https://platform.openai.com/docs/api-reference/embeddings/create>.
+//! OpenAI's protocol: <https://platform.openai.com/docs/api-reference/embeddings/create>.
 
-use std::collections::HashMap;
+use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connote::{CancellationToken, Embedder, Embedding, ErrorKind, Input, Options, Request, Truncation};
-use serde::Serialize;
-use serde_json::value::RawValue;
+use connote::{Embedding, Input, Model, Options, Truncation};
+use serde::{Deserialize, Serialize};
 
-use crate::refusal::Refusal;
+use crate::Service;
+use crate::ask::{Ask, Done, Door};
+use crate::extras::Extras;
+use crate::fault::{Fault, FaultKind};
+use crate::json::{self, Content, Count, Inputs};
+use crate::models::Served;
+use crate::settings::TokenIds;
 
-/// What a client asks for. `model`, `user` and fields that are not known are not looked at.
-#[derive(Debug, PartialEq, Eq)]
+/// `POST /v1/embeddings`.
+pub(crate) const EMBEDDINGS: Door<Encoding> = Door { read: embeddings, write: answer };
+
+/// The body of a request. `user` and fields that are not known are not looked at.
+#[derive(Debug, Deserialize)]
 struct Asked {
-    texts: Vec<String>,
-    encoding: Encoding,
-    dimensions: Option<usize>,
+    input: Inputs,
+    model: Option<String>,
+    #[serde(default)]
+    encoding_format: Option<Encoding>,
+    dimensions: Option<Count>,
+    token_ids: Option<TokenIdsOf>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Encoding {
+/// How vectors are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Encoding {
+    #[default]
     Float,
     Base64,
+}
+
+/// Whose vocabulary token ids are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TokenIdsOf {
+    Model,
+    Reject,
 }
 
 #[derive(Serialize)]
@@ -53,54 +75,69 @@ struct Usage {
     total_tokens: usize,
 }
 
-/// From the body of a request to the body of its answer. Takes as long as the engine does.
-pub(crate) fn embeddings(
-    embedder: &Embedder,
-    body: &[u8],
-    token: &CancellationToken,
-) -> Result<Vec<u8>, Refusal> {
-    let Asked { texts, encoding, dimensions } = Asked::read(body)?;
-    let model = embedder.model();
-    // A client of this protocol does not hear that a text was cut, so none is.
-    let mut options = Options::new().truncation(Truncation::Error);
-    if let Some(dimensions) = dimensions {
-        model.check_dimensions(Some(dimensions)).map_err(|error| Refusal::of(&error, "dimensions"))?;
+fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Encoding), Fault> {
+    let asked: Asked = json::read(body)?;
+    let extras: Extras = json::read(body)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let model = chosen.served.embedder.model();
+    let ids_are_ours = match asked.token_ids {
+        Some(of) => of == TokenIdsOf::Model,
+        None => service.settings().token_ids == TokenIds::Model,
+    };
+    let contents = asked.input.into_contents();
+    if contents.is_empty() {
+        return Err(Fault::invalid("`input` is an empty array; give one text at least").param("input"));
+    }
+    let input = |content| match content {
+        Content::Text(text) => Ok(extras.titled(Input::new(text))),
+        Content::Ids(ids) if ids_are_ours => Ok(Input::from_ids(with_special_tokens(model, ids))),
+        Content::Ids(_) => Err(foreign_ids()),
+    };
+    let inputs = contents.into_iter().map(input).collect::<Result<Vec<Input>, Fault>>()?;
+    // A client of this protocol does not hear that a text was cut, so none is unless it asks for it.
+    let truncation = extras.truncate.map_or(Truncation::Error, |truncate| truncate.0);
+    let mut options = Options::new().truncation(truncation);
+    if let Some(task) = extras.task(chosen.task)? {
+        options = options.task(task);
+    }
+    if let Some(Count(dimensions)) = asked.dimensions {
+        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
+        let checked = model.check_dimensions(Some(dimensions));
+        checked.map_err(|error| Fault::from(&error).param("dimensions"))?;
         options = options.dimensions(dimensions);
     }
-    let request = Request::new(&texts).with(options.clone()).cancellation(token);
-    let embeddings = embedder.embed(request).map_err(|error| refused(embedder, &texts, &options, &error))?;
-
-    let tokens = embeddings.iter().map(|embedding| embedding.tokens).sum();
-    let item =
-        |(index, embedding)| Item { object: "embedding", index, embedding: encoding.vector(embedding) };
-    let answer = Answer {
-        object: "list",
-        data: embeddings.iter().enumerate().map(item).collect(),
-        model: model.name(),
-        usage: Usage { prompt_tokens: tokens, total_tokens: tokens },
-    };
-    serde_json::to_vec(&answer)
-        .map_err(|error| Refusal::fault(format!("the answer cannot be written: {error}")))
+    let priority = extras.priority.map(|priority| priority.0);
+    let ask = Ask { served: chosen.served, inputs, options, priority, per_token: false };
+    Ok((ask, asked.encoding_format.unwrap_or_default()))
 }
 
-/// Why the engine did not take the texts.
-fn refused(embedder: &Embedder, texts: &[String], options: &Options, error: &connote::Error) -> Refusal {
-    let refusal = Refusal::of(error, "input");
-    let text = error.index().and_then(|index| Some((index, texts.get(index)?)));
-    match (error.kind(), text) {
-        // The library's advice, another truncation policy, is not to be had here.
-        (ErrorKind::TooLong, Some((index, text))) => {
-            let model = embedder.model();
-            let tokens = model.tokenize(&Input::from(text), options).map_or(0, |ids| ids.len());
-            let message = format!(
-                "input {index}: the text has {tokens} tokens and the model `{}` takes {} at most; shorten or split it",
-                model.name(),
-                model.max_tokens()
-            );
-            Refusal::bad(message).param("input").code("context_length_exceeded")
-        }
-        _ => refusal,
-    }
+/// Ids as the network should read them: with the special tokens that a text gets, where they are missing.
+pub(crate) fn with_special_tokens(model: &Model, ids: Vec<u32>) -> Vec<u32> {
+    let (before, after) = (model.tokenizer().prefix(), model.tokenizer().suffix());
+    let before = if ids.starts_with(before) { &[] } else { before };
+    let after = if ids.ends_with(after) { &[] } else { after };
+    [before, ids.as_slice(), after].concat()
+}
+
+fn foreign_ids() -> Fault {
+    Fault::invalid(
+        "`input` has token ids, and not of this model's vocabulary unless you say so: in OpenAI's they are other words. \
+         Send the texts themselves (LangChain's OpenAIEmbeddings does with check_embedding_ctx_length=False), or say \
+         \"token_ids\": \"model\" if the ids come from this server's /tokenize",
+    )
+    .param("input")
+}
+
+fn answer(done: &Done, encoding: &Encoding) -> Result<Vec<u8>, Fault> {
+    let tokens = done.tokens();
+    let item =
+        |(index, embedding)| Item { object: "embedding", index, embedding: encoding.vector(embedding) };
+    json::write(&Answer {
+        object: "list",
+        data: done.embeddings.iter().enumerate().map(item).collect(),
+        model: &done.served.name,
+        usage: Usage { prompt_tokens: tokens, total_tokens: tokens },
+    })
 }
 
 impl Encoding {
@@ -115,83 +152,57 @@ impl Encoding {
     }
 }
 
-impl Asked {
-    fn read(body: &[u8]) -> Result<Self, Refusal> {
-        // Field by field, so that a refusal can name the field and the text.
-        let fields: HashMap<String, &RawValue> = serde_json::from_slice(body).map_err(|error| {
-            let what = if error.is_data() { "is not a JSON object" } else { "is not valid JSON" };
-            Refusal::bad(format!("the body of the request {what}: {error}")).code("invalid_json")
-        })?;
-        let field = |name| fields.get(name).map(|value| value.get()).filter(|value| *value != "null");
-        let input = field("input")
-            .ok_or_else(|| bad_input("`input` is missing: a text, or an array of texts".to_owned()))?;
-        Ok(Self {
-            texts: texts(input)?,
-            encoding: field("encoding_format").map_or(Ok(Encoding::Float), encoding)?,
-            dimensions: field("dimensions").map(dimensions).transpose()?,
-        })
-    }
+#[derive(Serialize)]
+struct List<'a> {
+    object: &'static str,
+    data: Vec<Described<'a>>,
 }
 
-/// Texts a request may have, as with OpenAI.
-const MOST_INPUTS: usize = 2048;
-
-fn texts(input: &str) -> Result<Vec<String>, Refusal> {
-    if !input.starts_with('[') {
-        return Ok(vec![text(0, input)?]);
-    }
-    let items: Vec<&RawValue> = serde_json::from_str(input).map_err(|error| bad_input(error.to_string()))?;
-    if items.len() > MOST_INPUTS {
-        let what = format!("`input` has {} texts; a request takes {MOST_INPUTS}, send several", items.len());
-        return Err(bad_input(what));
-    }
-    if items.is_empty() {
-        return Err(bad_input("`input` is an empty array; give one text at least".to_owned()));
-    }
-    items.iter().enumerate().map(|(index, item)| text(index, item.get())).collect()
+/// A model as OpenAI lists it, and what its users need to know.
+#[derive(Serialize)]
+struct Described<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+    /// The model's own name.
+    name: &'a str,
+    dimensions: usize,
+    /// The longest text in tokens; vLLM calls it so.
+    max_model_len: usize,
+    fingerprint: String,
 }
 
-fn text(index: usize, value: &str) -> Result<String, Refusal> {
-    match kind(value) {
-        "a string" => serde_json::from_str(value)
-            .map_err(|error| bad_input(format!("input {index}: the string is not text: {error}"))),
-        "a number" | "an array" => Err(bad_input(format!(
-            "input {index}: is {}, and token ids are not taken; send the text itself (LangChain does with \
-             check_embedding_ctx_length=False)",
-            kind(value)
-        ))),
-        other => Err(bad_input(format!("input {index}: is {other}; give a string"))),
-    }
+/// `GET /v1/models`.
+pub(crate) fn list(service: &Service) -> Result<Vec<u8>, Fault> {
+    let data = service.models().all().iter().map(|served| describe(served)).collect::<Result<_, Fault>>()?;
+    json::write(&List { object: "list", data })
 }
 
-fn encoding(value: &str) -> Result<Encoding, Refusal> {
-    match serde_json::from_str::<String>(value).as_deref() {
-        Ok("float") => Ok(Encoding::Float),
-        Ok("base64") => Ok(Encoding::Base64),
-        _ => {
-            Err(Refusal::bad("`encoding_format` is neither \"float\" nor \"base64\"")
-                .param("encoding_format"))
-        }
-    }
+/// `GET /v1/models/ID`.
+pub(crate) fn retrieve(service: &Service, id: &str) -> Result<Vec<u8>, Fault> {
+    let known = service.models().all().iter().find(|served| served.name == id);
+    let served = known.ok_or_else(|| {
+        Fault::new(
+            FaultKind::UnknownModel,
+            format!("model `{id}` not found; GET /v1/models lists those there are"),
+        )
+        .param("model")
+    })?;
+    json::write(&describe(served)?)
 }
 
-fn dimensions(value: &str) -> Result<usize, Refusal> {
-    let message = "`dimensions` is not a whole number from 1 on";
-    serde_json::from_str(value).map_err(|_| Refusal::bad(message).param("dimensions"))
-}
-
-fn bad_input(message: String) -> Refusal {
-    Refusal::bad(message).param("input").code("invalid_input")
-}
-
-/// What kind of value a valid JSON text is.
-fn kind(value: &str) -> &'static str {
-    match value.as_bytes().first() {
-        Some(b'"') => "a string",
-        Some(b'[') => "an array",
-        Some(b'{') => "an object",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
-    }
+fn describe(served: &Served) -> Result<Described<'_>, Fault> {
+    let model = served.embedder.model();
+    let fingerprint = served.embedder.fingerprint(&Options::new()).map_err(|error| Fault::from(&error))?;
+    Ok(Described {
+        id: &served.name,
+        object: "model",
+        created: served.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        owned_by: "connote",
+        name: model.name(),
+        dimensions: model.dimensions(),
+        max_model_len: model.max_tokens(),
+        fingerprint: fingerprint.to_string(),
+    })
 }

@@ -1,70 +1,68 @@
 //! Which path does what.
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::header;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use connote::CancellationToken;
-
-use crate::refusal::Refusal;
-use crate::{Service, body, openai};
-
-/// Bytes a request's body may have: 16 MiB.
-pub const BODY_LIMIT: usize = 16 << 20;
-
-/// What there is, for those who asked for something else.
-const ROUTES: &str = "there is POST /v1/embeddings and GET /health";
+use crate::Service;
+use crate::fault::{Fault, FaultKind};
+use crate::{ask, body, dialect, openai};
 
 /// The routes of a service.
 pub fn router(service: Service) -> Router {
     Router::new()
+        .merge(openai_routes())
         .route("/health", get(health))
-        .route("/v1/embeddings", post(embeddings))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_route)
+        .layer(middleware::from_fn_with_state(service.clone(), dialect::write))
         .with_state(service)
+}
+
+fn openai_routes() -> Router<Service> {
+    Router::new()
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*id}", get(model))
 }
 
 async fn health() -> Response {
     json(br#"{"status":"ok"}"#.to_vec())
 }
 
-async fn embeddings(State(service): State<Service>, request: Request) -> Result<Response, Refusal> {
-    let body = body::read(request, BODY_LIMIT).await?;
-    // Dropped when the answer is there, or when the client has gone: then nobody needs it.
-    let token = CancellationToken::new();
-    let _waits = CancelOnDrop(token.clone());
-    // Reading and writing JSON, too, takes long for many texts; sockets must not wait for it.
-    let answer =
-        tokio::task::spawn_blocking(move || openai::embeddings(&service.embedder, &body, &token)).await;
-    answer
-        .unwrap_or_else(|_| Err(Refusal::fault("the engine failed on this request (please report it)")))
-        .map(json)
+async fn embeddings(State(service): State<Service>, request: Request) -> Result<Response, Fault> {
+    ask::embed(service, openai::EMBEDDINGS, request).await
 }
 
-/// Ends the work of a request that nobody waits for.
-struct CancelOnDrop(CancellationToken);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
+async fn models(State(service): State<Service>) -> Result<Response, Fault> {
+    // The first look hashes the model's file.
+    ask::aside(usize::MAX, move || openai::list(&service)).await.map(json)
 }
 
-async fn unknown_route(request: Request) -> Refusal {
-    let message = format!("there is no route {} {}; {ROUTES}", request.method(), request.uri().path());
+async fn model(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, Fault> {
+    ask::aside(usize::MAX, move || openai::retrieve(&service, &id)).await.map(json)
+}
+
+async fn unknown_route(request: Request) -> Fault {
+    let message = format!(
+        "there is no route {} {}; GET /openapi.json lists those there are",
+        request.method(),
+        request.uri().path()
+    );
     body::discard(request).await;
-    Refusal::new(StatusCode::NOT_FOUND, message).code("unknown_url")
+    Fault::new(FaultKind::UnknownRoute, message)
 }
 
-async fn wrong_method(request: Request) -> Refusal {
-    let message = format!("{} is not for {}; {ROUTES}", request.uri().path(), request.method());
+async fn wrong_method(request: Request) -> Fault {
+    let message =
+        format!("{} is not for {}; GET /openapi.json lists what is", request.uri().path(), request.method());
     body::discard(request).await;
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_allowed")
+    Fault::new(FaultKind::WrongMethod, message)
 }
 
-fn json(body: Vec<u8>) -> Response {
+pub(crate) fn json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

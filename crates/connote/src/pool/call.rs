@@ -6,7 +6,6 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
-use crate::plan::MOST_TOKENS;
 use crate::schedule::{Failure, Priority, Schedule};
 
 /// The pooled rows of a sequence, or why there are none.
@@ -42,12 +41,11 @@ impl Call {
     pub(crate) fn new(engine: Arc<Engine>, sequences: Vec<Vec<u32>>, schedule: Schedule) -> Self {
         let answers = Answers { each: vec![None; sequences.len()], missing: sequences.len(), waker: None };
         let tokens = sequences.iter().map(Vec::len).sum();
-        let by_size = if tokens <= MOST_TOKENS { Priority::Interactive } else { Priority::Batch };
         Self {
             engine,
             sequences,
             tokens,
-            priority: schedule.priority.unwrap_or(by_size),
+            priority: schedule.priority_of(tokens),
             schedule,
             came: Instant::now(),
             begun: OnceLock::new(),

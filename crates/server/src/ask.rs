@@ -1,0 +1,197 @@
+//! A request and its answer, whatever the protocol: the way between the doors and the engine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use connote::{CancellationToken, Embedding, Input, Options, PreparedCall, Priority};
+
+use crate::Service;
+use crate::body;
+use crate::fault::{Fault, FaultKind};
+use crate::models::Served;
+
+/// What a client asks for, read from its protocol.
+pub(crate) struct Ask {
+    pub(crate) served: Arc<Served>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) options: Options,
+    /// `None`: by its size.
+    pub(crate) priority: Option<Priority>,
+    /// A vector a token, instead of one a text.
+    pub(crate) per_token: bool,
+}
+
+/// What it gets: a vector for every text, in their order.
+pub(crate) struct Done {
+    pub(crate) served: Arc<Served>,
+    pub(crate) embeddings: Vec<Embedding>,
+    /// From the end of the request's body to the vectors.
+    pub(crate) took: Duration,
+}
+
+impl Done {
+    /// Tokens that the network read, special tokens and prompts included.
+    pub(crate) fn tokens(&self) -> usize {
+        self.embeddings.iter().map(|embedding| embedding.tokens).sum()
+    }
+}
+
+/// A protocol's way in and out. `F` is what the answer's form depends on.
+pub(crate) struct Door<F> {
+    /// From the body of a request.
+    pub(crate) read: fn(&Service, &[u8]) -> Result<(Ask, F), Fault>,
+    /// To the body of its answer, which is JSON.
+    pub(crate) write: fn(&Done, &F) -> Result<Vec<u8>, Fault>,
+}
+
+impl<F> Clone for Door<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Door<F> {}
+
+/// Bytes up to which JSON and tokens are dealt with where the socket is read; more would keep other sockets waiting.
+const QUICK: usize = 16 << 10;
+
+/// Runs what takes long in proportion to `size` bytes where it keeps no socket waiting.
+pub(crate) async fn aside<T: Send + 'static>(
+    size: usize,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    if size <= QUICK {
+        return work();
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Fault::internal("the server failed on this request (please report it)")))
+}
+
+/// A request for vectors through a door, from its body to its answer.
+pub(crate) async fn embed<F: Send + 'static>(
+    service: Service,
+    door: Door<F>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let headers = request.headers().clone();
+    let body = body::read(request, service.settings().body_limit).await?;
+    let begin = Instant::now();
+    let timeout = timeout(&headers)?.unwrap_or(service.settings().request_timeout);
+    let size = body.len();
+    let reading = service.clone();
+    let reader = {
+        let headers = headers.clone();
+        move || {
+            let (mut ask, form) = (door.read)(&reading, &body)?;
+            ask.priority = ask.priority.or(priority(&headers)?);
+            let token = CancellationToken::new();
+            prepare(ask, &token, begin + timeout).map(|(ask, call)| (ask, form, call))
+        }
+    };
+    let (ask, form, call) = aside(size, reader).await?;
+    let parsed = begin.elapsed();
+    let tokens = call.tokens();
+    let priority = call.priority();
+    let ticket = service.admission().admit(priority, tokens)?;
+    let mut pending = call.submit();
+    let results = tokio::time::timeout(timeout.saturating_sub(parsed), &mut pending).await;
+    let waited = pending.waited().unwrap_or_default();
+    // Where nobody waits any more, dropping it has ended its work.
+    drop(pending);
+    let Ok(results) = results else {
+        let message =
+            format!("it took longer than {} s, which is what a request may take", timeout.as_secs_f64());
+        return Err(Fault::new(FaultKind::Timeout, message));
+    };
+    let took = begin.elapsed();
+    let results = results.into_iter().enumerate();
+    let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error)));
+    let embeddings = embeddings.collect::<Result<Vec<Embedding>, Fault>>()?;
+    ticket.answered();
+    let served = ask.served.clone();
+    let truncated = embeddings.iter().filter(|embedding| embedding.truncated).count();
+    let fingerprint = fingerprint(&ask)?;
+    let done = Done { served, embeddings, took };
+    let values: usize = done.embeddings.iter().map(|embedding| embedding.vector.len()).sum();
+    let name = done.served.name.clone();
+    let answer = aside(values * 10, move || (door.write)(&done, &form)).await?;
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], answer).into_response();
+    let headers = response.headers_mut();
+    let mut say = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    say("x-embedding-fingerprint", fingerprint);
+    say("x-model", name);
+    say("x-truncated", truncated.to_string());
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let engine = took.saturating_sub(parsed + waited);
+    say(
+        "server-timing",
+        format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine)),
+    );
+    Ok(response)
+}
+
+/// Texts to token ids; the first that can have no vector is why the request fails.
+fn prepare(ask: Ask, token: &CancellationToken, deadline: Instant) -> Result<(Ask, PreparedCall), Fault> {
+    let embedder = if ask.per_token { ask.served.per_token() } else { &ask.served.embedder };
+    let request = connote::Request::new(ask.inputs.iter().cloned()).with(ask.options.clone());
+    let mut request = request.cancellation(token).deadline(deadline);
+    if let Some(priority) = ask.priority {
+        request = request.priority(priority);
+    }
+    let call = embedder.prepare(request).map_err(|error| Fault::from(&error))?;
+    if let Some((index, error)) = call.errors().next() {
+        return Err(at(&ask, index, error));
+    }
+    Ok((ask, call))
+}
+
+/// Why one text has no vector, with its index.
+fn at(ask: &Ask, index: usize, error: &connote::Error) -> Fault {
+    let mut fault = Fault::from(error).param("input");
+    let model = ask.served.embedder.model();
+    fault.message = match (fault.kind, ask.inputs.get(index)) {
+        // The library's advice speaks of its own options.
+        (FaultKind::TooLong, Some(input)) => {
+            let tokens = model.tokenize(input, &ask.options).map_or(0, |ids| ids.len());
+            format!(
+                "input {index}: the text has {tokens} tokens and is too large: the model `{}` takes {} at most; shorten or \
+                 split it, or let it be cut with \"truncate\": true",
+                model.name(),
+                model.max_tokens()
+            )
+        }
+        _ => format!("input {index}: {}", error.message()),
+    };
+    fault
+}
+
+/// The name of the vector space.
+fn fingerprint(ask: &Ask) -> Result<String, Fault> {
+    let first = ask.inputs.first().cloned().unwrap_or_default();
+    let embedder = if ask.per_token { ask.served.per_token() } else { &ask.served.embedder };
+    let fingerprint = embedder.fingerprint_of(&first, &ask.options).map_err(|error| Fault::from(&error))?;
+    Ok(fingerprint.to_string())
+}
+
+fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
+    let Some(value) = headers.get("x-priority") else { return Ok(None) };
+    let name = value.to_str().unwrap_or("");
+    name.trim().parse().map(Some).map_err(|error| Fault::invalid(format!("the header X-Priority: {error}")))
+}
+
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
+    let Some(value) = headers.get("x-request-timeout") else { return Ok(None) };
+    let seconds = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
+    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
+    let timeout = seconds.map(Duration::from_secs_f64);
+    timeout.map(Some).ok_or_else(|| {
+        Fault::invalid("the header X-Request-Timeout is not a number of seconds above 0, up to 86400")
+    })
+}

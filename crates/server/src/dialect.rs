@@ -1,0 +1,105 @@
+//! Whose protocol a path belongs to, and the shape of its errors.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::Service;
+use crate::fault::{Fault, FaultKind};
+use crate::settings::EmbeddingsDialect;
+
+/// A protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    OpenAi,
+    Tei,
+    Ollama,
+    Llama,
+}
+
+impl Dialect {
+    /// Of a path. Where several have one path, its handler says which the request means.
+    pub(crate) fn of(path: &str, embeddings: EmbeddingsDialect) -> Self {
+        match path {
+            "/" | "/embed" | "/embed_all" | "/decode" | "/info" | "/tokenize" => Dialect::Tei,
+            path if path.starts_with("/api/") => Dialect::Ollama,
+            "/embedding" | "/detokenize" | "/props" => Dialect::Llama,
+            "/embeddings" if embeddings == EmbeddingsDialect::Llama => Dialect::Llama,
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    /// The status and body of a refusal.
+    fn refusal(self, fault: &Fault) -> (StatusCode, Value) {
+        let status = fault.kind.status();
+        match self {
+            Dialect::OpenAi => {
+                let kind = match fault.kind {
+                    FaultKind::Overloaded => "rate_limit_error",
+                    FaultKind::Unauthorized => "authentication_error",
+                    _ if status.is_server_error() => "server_error",
+                    _ => "invalid_request_error",
+                };
+                let code = fault.kind.name();
+                (
+                    status,
+                    json!({ "error": { "message": fault.message, "type": kind, "param": fault.param, "code": code } }),
+                )
+            }
+            Dialect::Tei => {
+                let (status, kind) = match fault.kind {
+                    FaultKind::TooLong | FaultKind::InvalidRequest | FaultKind::NoTokens => {
+                        (StatusCode::UNPROCESSABLE_ENTITY, "Validation")
+                    }
+                    FaultKind::Overloaded => (status, "Overloaded"),
+                    FaultKind::NotReady => (status, "Unhealthy"),
+                    FaultKind::Internal | FaultKind::Timeout => (status, "Backend"),
+                    _ => (status, "Validation"),
+                };
+                (status, json!({ "error": fault.message, "error_type": kind }))
+            }
+            Dialect::Ollama => (status, json!({ "error": fault.message })),
+            Dialect::Llama => {
+                let kind = match fault.kind {
+                    FaultKind::Unauthorized => "authentication_error",
+                    FaultKind::UnknownModel | FaultKind::UnknownRoute => "not_found_error",
+                    FaultKind::TooLong => "exceed_context_size_error",
+                    FaultKind::NotReady | FaultKind::Overloaded | FaultKind::Timeout => "unavailable_error",
+                    _ if status.is_server_error() => "server_error",
+                    _ => "invalid_request_error",
+                };
+                (
+                    status,
+                    json!({ "error": { "code": status.as_u16(), "message": fault.message, "type": kind } }),
+                )
+            }
+        }
+    }
+}
+
+/// Gives refusals the shape of the path's protocol.
+pub(crate) async fn write(State(service): State<Service>, request: Request, next: Next) -> Response {
+    let by_path = Dialect::of(request.uri().path(), service.settings().dialect);
+    let mut response = next.run(request).await;
+    let Some(fault) = response.extensions_mut().remove::<Fault>() else { return response };
+    let dialect = response.extensions_mut().remove::<Dialect>().unwrap_or(by_path);
+    let (status, body) = dialect.refusal(&fault);
+    let mut refused = Response::new(body.to_string().into());
+    *refused.status_mut() = status;
+    let headers = refused.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(wait) = fault.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    if fault.kind == FaultKind::Unauthorized {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(allow) = fault.allow.clone() {
+        headers.insert(header::ALLOW, allow);
+    }
+    // For those who count them.
+    refused.extensions_mut().insert(fault.kind);
+    refused
+}

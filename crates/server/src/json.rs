@@ -1,0 +1,195 @@
+//! Reading JSON so that a refusal names the field and the text.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_path_to_error::Segment;
+
+use crate::fault::{Fault, FaultKind};
+
+/// A JSON object as `T`; fields that `T` does not have are not looked at.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    if let Some(first) = body.iter().find(|byte| !byte.is_ascii_whitespace())
+        && *first != b'{'
+    {
+        return Err(Fault::new(FaultKind::InvalidJson, "the body of the request is not a JSON object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let mut path = error.path().iter();
+        let field = match path.next() {
+            Some(Segment::Map { key }) => Some(key.clone()),
+            _ => None,
+        };
+        let index = match path.next() {
+            Some(Segment::Seq { index }) => Some(*index),
+            _ => None,
+        };
+        let inner = error.inner();
+        match (inner.is_data(), field) {
+            (true, Some(field)) => {
+                let place = index.map_or_else(|| format!("`{field}`"), |index| format!("{field} {index}"));
+                Fault::invalid(format!("{place}: {inner}")).param(field)
+            }
+            (true, None) => Fault::invalid(inner.to_string()),
+            (false, _) => Fault::new(
+                FaultKind::InvalidJson,
+                format!("the body of the request is not valid JSON: {inner}"),
+            ),
+        }
+    })?;
+    deserializer.end().map_err(|error| {
+        Fault::new(FaultKind::InvalidJson, format!("the body of the request is not valid JSON: {error}"))
+    })?;
+    Ok(value)
+}
+
+/// The bytes of an answer.
+pub(crate) fn write(answer: &impl Serialize) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(answer)
+        .map_err(|error| Fault::internal(format!("the answer cannot be written: {error}")))
+}
+
+/// A whole number from 0 on, also as JSON's `256.0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number from 0 on")
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Count, E> {
+                Ok(Count(value))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Count, E> {
+                // Up to where every whole number has a double of its own.
+                if value.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&value) {
+                    return Ok(Count(value as u64));
+                }
+                Err(E::invalid_value(de::Unexpected::Float(value), &self))
+            }
+        }
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+/// Texts, or token ids in their place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    /// A text that came without an array around it.
+    One(String),
+    Many(Vec<Content>),
+    /// Token ids of one text, without an array around them.
+    Ids(Vec<u32>),
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    Text(String),
+    Ids(Vec<u32>),
+}
+
+impl Inputs {
+    pub(crate) fn into_contents(self) -> Vec<Content> {
+        match self {
+            Inputs::One(text) => vec![Content::Text(text)],
+            Inputs::Ids(ids) => vec![Content::Ids(ids)],
+            Inputs::Many(contents) => contents,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Inputs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// One element of the array: of ids, or of texts.
+        enum Element {
+            Id(u32),
+            Content(Content),
+        }
+        struct OneElement;
+        impl<'de> Visitor<'de> for OneElement {
+            type Value = Element;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or token ids")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Element, E> {
+                Ok(Element::Content(Content::Text(text.to_owned())))
+            }
+
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Element, E> {
+                Ok(Element::Content(Content::Text(text)))
+            }
+
+            fn visit_u64<E: de::Error>(self, id: u64) -> Result<Element, E> {
+                let id = u32::try_from(id).map_err(|_| E::custom(format!("{id} is no token id")))?;
+                Ok(Element::Id(id))
+            }
+
+            fn visit_f64<E: de::Error>(self, id: f64) -> Result<Element, E> {
+                let whole = id.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&id);
+                let unexpected = || E::invalid_type(de::Unexpected::Float(id), &self);
+                if whole { Ok(Element::Id(id as u32)) } else { Err(unexpected()) }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Element, A::Error> {
+                let mut ids = Vec::new();
+                while let Some(Id(id)) = items.next_element()? {
+                    ids.push(id);
+                }
+                Ok(Element::Content(Content::Ids(ids)))
+            }
+        }
+        impl<'de> Deserialize<'de> for Element {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(OneElement)
+            }
+        }
+        struct Id(u32);
+        impl<'de> Deserialize<'de> for Id {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let Count(id) = Count::deserialize(deserializer)?;
+                u32::try_from(id).map(Id).map_err(|_| de::Error::custom(format!("{id} is no token id")))
+            }
+        }
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Inputs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, an array of strings, or token ids")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Inputs, E> {
+                Ok(Inputs::One(text.to_owned()))
+            }
+
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Inputs, E> {
+                Ok(Inputs::One(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Inputs, A::Error> {
+                let (mut ids, mut contents) = (Vec::new(), Vec::new());
+                while let Some(element) = items.next_element()? {
+                    match element {
+                        Element::Id(id) if contents.is_empty() => ids.push(id),
+                        Element::Content(content) if ids.is_empty() => contents.push(content),
+                        _ => return Err(de::Error::custom("token ids and texts are mixed in one array")),
+                    }
+                }
+                Ok(if ids.is_empty() { Inputs::Many(contents) } else { Inputs::Ids(ids) })
+            }
+        }
+        deserializer.deserialize_any(All)
+    }
+}

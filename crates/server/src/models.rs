@@ -1,0 +1,96 @@
+//! The models that are served, by name.
+
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use connote::{Embedder, Pooling, Task};
+
+use crate::error::Error;
+use crate::fault::{Fault, FaultKind};
+
+/// A model and its name.
+pub(crate) struct Served {
+    /// What requests call it.
+    pub(crate) name: String,
+    pub(crate) embedder: Arc<Embedder>,
+    /// Since when it is served.
+    pub(crate) since: SystemTime,
+    per_token: OnceLock<Embedder>,
+}
+
+impl Served {
+    /// The same model with a vector a token.
+    pub(crate) fn per_token(&self) -> &Embedder {
+        self.per_token.get_or_init(|| self.embedder.with_pooling(Pooling::None))
+    }
+}
+
+/// All of them; at least one.
+pub(crate) struct Models(Vec<Arc<Served>>);
+
+/// What a request's `model` means.
+pub(crate) struct Chosen {
+    pub(crate) served: Arc<Served>,
+    /// That the name asks for, as `NAME:query` does.
+    pub(crate) task: Option<Task>,
+}
+
+impl Models {
+    pub(crate) fn new(models: Vec<(String, Arc<Embedder>)>) -> Result<Self, Error> {
+        if models.is_empty() {
+            return Err(Error::NoModel);
+        }
+        let mut all: Vec<Arc<Served>> = Vec::new();
+        for (name, embedder) in models {
+            if embedder.pooling() == Pooling::None {
+                return Err(Error::VectorsPerToken);
+            }
+            if all.iter().any(|served| same(&served.name, &name)) {
+                return Err(Error::SameName(name));
+            }
+            all.push(Arc::new(Served {
+                name,
+                embedder,
+                since: SystemTime::now(),
+                per_token: OnceLock::new(),
+            }));
+        }
+        Ok(Self(all))
+    }
+
+    pub(crate) fn all(&self) -> &[Arc<Served>] {
+        &self.0
+    }
+
+    /// The model of a request. Where one is served it is meant, whatever it is called: clients have names of their own. Where
+    /// several are, the first is meant by a request that names none.
+    pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chosen, Fault> {
+        let asked = asked.unwrap_or("").trim();
+        if let Some(served) = self.named(asked) {
+            return Ok(Chosen { served, task: None });
+        }
+        let (name, tag) = asked.rsplit_once(':').unwrap_or((asked, ""));
+        let served = match (self.named(name), self.all()) {
+            (Some(served), _) => served,
+            (None, [only]) => only.clone(),
+            (None, [first, ..]) if asked.is_empty() => first.clone(),
+            _ => {
+                let names: Vec<&str> = self.all().iter().map(|served| served.name.as_str()).collect();
+                let message = format!("model `{asked}` not found; there is {}", names.join(", "));
+                return Err(Fault::new(FaultKind::UnknownModel, message).param("model"));
+            }
+        };
+        // Other tags are versions, as Ollama's `:latest`.
+        Ok(Chosen { served, task: tag.parse().ok() })
+    }
+
+    fn named(&self, name: &str) -> Option<Arc<Served>> {
+        let own =
+            |served: &&Arc<Served>| same(&served.name, name) || same(served.embedder.model().name(), name);
+        self.all().iter().find(own).cloned()
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}

@@ -1,0 +1,53 @@
+//! What an operator sets.
+
+use std::time::Duration;
+
+/// How a server behaves; the default is what `connote serve` does without flags.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Bytes that a request's body may have.
+    pub body_limit: usize,
+    /// How long a request may take, from its last byte to the first of its answer.
+    pub request_timeout: Duration,
+    /// Tokens that may wait or be computed at once, of each priority; a request that finds others and would go past it is
+    /// told to come back.
+    pub queue_tokens: usize,
+    /// Whose shape `POST /embeddings` answers `input` in.
+    pub dialect: EmbeddingsDialect,
+    /// What token ids mean on OpenAI's route, where the request does not say.
+    pub token_ids: TokenIds,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body_limit: 64 << 20,
+            request_timeout: Duration::from_secs(600),
+            queue_tokens: 1 << 18,
+            dialect: EmbeddingsDialect::default(),
+            token_ids: TokenIds::default(),
+        }
+    }
+}
+
+/// Whose shape `POST /embeddings`, which two protocols have, answers in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EmbeddingsDialect {
+    /// OpenAI's.
+    #[default]
+    OpenAi,
+    /// llama-server's.
+    Llama,
+}
+
+/// What token ids in place of a text mean on OpenAI's route. Its clients may send ids of OpenAI's vocabulary, which are other
+/// words in any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenIds {
+    /// They are refused.
+    #[default]
+    Reject,
+    /// They are of the model's own vocabulary.
+    Model,
+}
