@@ -42,19 +42,30 @@ impl Task {
         Task::CodeRetrieval,
     ];
 
-    /// The names a task is known by, the first being its own. Case, `-` and `_` do not matter.
+    /// The names a task is known by, the first being its own. Case, `-`, `_` and `.` do not matter: Cohere's `search_query`,
+    /// Jina's `retrieval.passage`, Google's `CODE_RETRIEVAL_QUERY` and sentence-transformers' `Retrieval-query` are read.
     fn names(&self) -> &'static [&'static str] {
         match self {
-            Task::Query => {
-                &["query", "search query", "search result", "retrieval query", "search", "retrieval"]
+            Task::Query => &[
+                "query",
+                "search query",
+                "search result",
+                "retrieval query",
+                "search",
+                "retrieval",
+                "instruction retrieval",
+            ],
+            Task::Document => {
+                &["document", "search document", "retrieval document", "passage", "retrieval passage"]
             }
-            Task::Document => &["document", "search document", "retrieval document", "passage"],
             Task::QuestionAnswering => &["question answering", "qa"],
             Task::FactChecking => &["fact checking", "fact verification"],
             Task::Classification => &["classification"],
             Task::Clustering => &["clustering"],
-            Task::Similarity => &["similarity", "sentence similarity", "semantic similarity", "sts"],
-            Task::CodeRetrieval => &["code retrieval", "code"],
+            Task::Similarity => {
+                &["similarity", "sentence similarity", "semantic similarity", "sts", "text matching"]
+            }
+            Task::CodeRetrieval => &["code retrieval", "code", "code retrieval query"],
             Task::Custom(_) => &[],
         }
     }
@@ -81,7 +92,7 @@ impl FromStr for Task {
                 description => Ok(Task::Custom(description.to_owned())),
             };
         }
-        let plain = name.trim().to_lowercase().replace(['-', '_'], " ");
+        let plain = name.trim().to_lowercase().replace(['-', '_', '.'], " ");
         let known = Self::NAMED.into_iter().find(|task| task.names().contains(&plain.as_str()));
         known.ok_or_else(|| {
             let names: Vec<String> = Self::NAMED.iter().map(Task::to_string).collect();
@@ -105,6 +116,8 @@ mod tests {
     fn spelling_is_forgiven_and_nonsense_is_not() {
         assert_eq!("Search_Query".parse(), Ok(Task::Query));
         assert_eq!("sentence similarity".parse(), Ok(Task::Similarity));
+        assert_eq!("retrieval.passage".parse(), Ok(Task::Document));
+        assert_eq!("CODE_RETRIEVAL_QUERY".parse(), Ok(Task::CodeRetrieval));
         assert!("poetry".parse::<Task>().unwrap_err().contains("question-answering"));
         assert!("custom: ".parse::<Task>().is_err());
     }
