@@ -77,19 +77,20 @@ pub(crate) async fn embed<F: Send + 'static>(
     request: Request,
 ) -> Result<Response, Fault> {
     let headers = request.headers().clone();
-    let body = body::read(request, service.settings().body_limit).await?;
+    let limit = service.settings().request_timeout;
+    let body = tokio::time::timeout(limit, body::read(request, service.settings().body_limit)).await;
+    let body = body.unwrap_or_else(|_| Err(too_slow("the body of the request", limit)))?;
     let begin = Instant::now();
     let timeout = timeout(&headers)?.unwrap_or(service.settings().request_timeout);
     let size = body.len();
     let reading = service.clone();
-    let reader = {
-        let headers = headers.clone();
-        move || {
-            let (mut ask, form) = (door.read)(&reading, &body)?;
-            ask.priority = ask.priority.or(priority(&headers)?);
-            let token = CancellationToken::new();
-            prepare(ask, &token, begin + timeout).map(|(ask, call)| (ask, form, call))
-        }
+    // Dropped when the answer is there, or when the client has gone: then nobody needs it.
+    let token = CancellationToken::new();
+    let _waits = CancelOnDrop(token.clone());
+    let reader = move || {
+        let (mut ask, form) = (door.read)(&reading, &body)?;
+        ask.priority = ask.priority.or(priority(&headers)?);
+        prepare(ask, &token, begin + timeout).map(|(ask, call)| (ask, form, call))
     };
     let (ask, form, call) = aside(size, reader).await?;
     let parsed = begin.elapsed();
@@ -101,11 +102,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let waited = pending.waited().unwrap_or_default();
     // Where nobody waits any more, dropping it has ended its work.
     drop(pending);
-    let Ok(results) = results else {
-        let message =
-            format!("it took longer than {} s, which is what a request may take", timeout.as_secs_f64());
-        return Err(Fault::new(FaultKind::Timeout, message));
-    };
+    let Ok(results) = results else { return Err(too_slow("it", timeout)) };
     let took = begin.elapsed();
     let results = results.into_iter().enumerate();
     let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error)));
@@ -135,6 +132,21 @@ pub(crate) async fn embed<F: Send + 'static>(
         format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine)),
     );
     Ok(response)
+}
+
+/// Ends the work of a request that nobody waits for.
+struct CancelOnDrop(CancellationToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+fn too_slow(what: &str, limit: Duration) -> Fault {
+    let message =
+        format!("{what} took longer than {} s, which is what a request may take", limit.as_secs_f64());
+    Fault::new(FaultKind::Timeout, message)
 }
 
 /// Texts to token ids; the first that can have no vector is why the request fails.

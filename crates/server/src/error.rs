@@ -11,6 +11,8 @@ pub enum Error {
     VectorsPerToken,
     /// There is no model to serve.
     NoModel,
+    /// A model cannot say what its vectors are.
+    Model(connote::Error),
     /// Two models are to be served under this name.
     SameName(String),
     /// It cannot listen there.
@@ -35,6 +37,7 @@ impl fmt::Display for Error {
                 "with pooling `none` a text has a vector a token, and the server's routes have one vector a text; \
                  choose mean, cls or last",
             ),
+            Error::Model(error) => write!(f, "{error}"),
             Error::NoModel => f.write_str("there is no model to serve"),
             Error::SameName(name) => {
                 write!(f, "two models are to be served as `{name}`; give one another name, as in --model other={name}")

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use connote::{Embedder, Pooling, Task};
+use connote::{Embedder, Options, Pooling, Task};
 
 use crate::error::Error;
 use crate::fault::{Fault, FaultKind};
@@ -48,6 +48,8 @@ impl Models {
             if all.iter().any(|served| same(&served.name, &name)) {
                 return Err(Error::SameName(name));
             }
+            // The first time it hashes the model's file, which no request should wait for.
+            embedder.fingerprint(&Options::new()).map_err(Error::Model)?;
             all.push(Arc::new(Served {
                 name,
                 embedder,
