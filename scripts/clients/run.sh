@@ -18,10 +18,11 @@ clients_environment
 clients_vocabulary
 clients_node
 
+cd "$here"
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 code=0
-nice -n 10 "$VENV/bin/python" -B -m pytest -c "$here/pytest.ini" --rootdir "$here" --junit-xml "$report" "$@" "$here" || code=$?
+nice -n 10 "$VENV/bin/python" -B -m pytest -c "$here/pytest.ini" --rootdir "$here" --junit-xml "$report" "$@" || code=$?
 [ "$code" -eq 0 ] || exit "$code"
 
 skipped=$("$VENV/bin/python" -c 'import sys, xml.etree.ElementTree as t
