@@ -14,7 +14,7 @@ use crate::tuning::Shape;
 pub enum Priority {
     /// Somebody waits: overtakes [`Priority::Batch`] work that has begun, at its next half layer.
     Interactive,
-    /// Nobody waits for a single text. It ages: what was overtaken for long is not overtaken further.
+    /// Nobody waits for a single text. It always gets on: a quarter of the time is its own, however much of the other comes.
     Batch,
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::schedule::Priority;
 
-/// How long batch work may be passed over or overtaken for interactive work before it goes first for once.
+/// How long batch work may be passed over for interactive work before it goes first for once; unless other batch work
+/// runs, so that many calls which have waited together do not go one after the other before who is in a hurry.
 pub(crate) const AGES_AFTER: Duration = Duration::from_secs(1);
 
 /// What work without a deadline is taken to have, counted from when some of it last began. So calls of one priority
@@ -21,14 +22,15 @@ pub(crate) struct Waiting {
     pub(crate) waited: Duration,
 }
 
-/// The one that goes next: its place among `waiting`. Of equals the first.
-pub(crate) fn next(waiting: impl Iterator<Item = Waiting>) -> Option<usize> {
-    waiting.enumerate().min_by_key(|(_, one)| rank(one)).map(|(place, _)| place)
+/// The one that goes next: its place among `waiting`. Of equals the first. `batch_runs`: whether batch work has its share of
+/// the workers already.
+pub(crate) fn next(waiting: impl Iterator<Item = Waiting>, batch_runs: bool) -> Option<usize> {
+    waiting.enumerate().min_by_key(|(_, one)| rank(one, batch_runs)).map(|(place, _)| place)
 }
 
 /// Smaller goes first.
-fn rank(one: &Waiting) -> (bool, Duration, std::cmp::Reverse<Duration>) {
-    let yields = one.priority == Priority::Batch && one.waited < AGES_AFTER;
+fn rank(one: &Waiting, batch_runs: bool) -> (bool, Duration, std::cmp::Reverse<Duration>) {
+    let yields = one.priority == Priority::Batch && (batch_runs || one.waited < AGES_AFTER);
     let patience = PATIENCE.saturating_sub(one.waited);
     let hurry = one.deadline.map_or(patience, |deadline| deadline.min(patience));
     (yields, hurry, std::cmp::Reverse(one.waited))
@@ -47,10 +49,14 @@ mod tests {
     #[test]
     fn interactive_before_batch_unless_that_has_aged() {
         use Priority::{Batch, Interactive};
-        let place = |waiting: &[Waiting]| next(waiting.iter().copied());
+        let place = |waiting: &[Waiting]| next(waiting.iter().copied(), false);
         assert_eq!(place(&[]), None);
         assert_eq!(place(&[one(Batch, None, 900), one(Interactive, None, 0)]), Some(1));
         assert_eq!(place(&[one(Interactive, None, 0), one(Batch, None, 1001)]), Some(1));
+        let aged = [one(Batch, None, 1001), one(Batch, None, 5001), one(Interactive, None, 0)];
+        assert_eq!(place(&aged), Some(1));
+        assert_eq!(next(aged.into_iter(), true), Some(2), "others of its kind run");
+        assert_eq!(next(aged[..2].iter().copied(), true), Some(1), "nobody is in a hurry");
         assert_eq!(place(&[one(Batch, None, 5), one(Batch, None, 6)]), Some(1), "in turn");
         assert_eq!(place(&[one(Batch, None, 6), one(Batch, None, 6)]), Some(0));
         assert_eq!(
@@ -90,7 +96,7 @@ mod tests {
                 let seen = waiting.iter().map(|&(since, priority, deadline, _)| {
                     one(priority, deadline.map(|deadline| deadline - now), now - since)
                 });
-                let Some(place) = next(seen) else { continue };
+                let Some(place) = next(seen, false) else { continue };
                 longest = longest.max(now - waiting[place].0);
                 if waiting[place].3 {
                     waiting[place].0 = now;

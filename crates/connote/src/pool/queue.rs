@@ -152,7 +152,10 @@ impl Queue {
         loop {
             let now = Instant::now();
             let sources = self.candidates(shared, place, wanted);
-            let at = order::next(sources.iter().map(|&source| self.waiting(source, now)))?;
+            let at = order::next(
+                sources.iter().map(|&source| self.waiting(source, now)),
+                self.batch_runs(shared),
+            )?;
             let index = match sources[at] {
                 Source::Group(index) => {
                     if let Wanted::Of(call) = wanted
@@ -234,6 +237,13 @@ impl Queue {
         let small = self.small.iter().enumerate().filter(|(_, (call, _))| suits(call.priority, &call.engine));
         let groups = groups.map(|(index, _)| Source::Group(index));
         groups.chain(small.map(|(index, _)| Source::Small(index))).collect()
+    }
+
+    /// Whether batch work keeps a quarter of the CPUs, one at least.
+    fn batch_runs(&self, shared: &Shared) -> bool {
+        let batch = self.groups.iter().filter(|entry| entry.group.priority() == Priority::Batch);
+        let cpus: usize = batch.map(|entry| entry.running * entry.group.shape.threads).sum();
+        cpus >= (shared.budget.cpus() / 4).max(1)
     }
 
     fn waiting(&self, source: Source, now: Instant) -> Waiting {

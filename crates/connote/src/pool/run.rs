@@ -10,9 +10,14 @@ use threads::Team;
 use super::Shared;
 use super::call::Call;
 use super::group::Group;
-use super::order::AGES_AFTER;
 use super::queue::Task;
 use crate::schedule::{Failure, Priority};
+
+/// How long interactive work overtakes at a time.
+const SPELL: Duration = Duration::from_millis(100);
+
+/// How many times the time that batch work has had for itself it may be overtaken for: a quarter is its own.
+const OVERTAKEN: u32 = 3;
 
 /// Runs a task on the team, and answers its jobs; those that nobody wants any more stay unanswered.
 pub(crate) fn run(shared: &Arc<Shared>, task: &Task, team: &Team) {
@@ -23,18 +28,21 @@ pub(crate) fn run(shared: &Arc<Shared>, task: &Task, team: &Team) {
 pub(crate) fn run_asking(shared: &Arc<Shared>, task: &Task, team: &Team, looks: &mut dyn FnMut(&[usize])) {
     let group = &*task.group;
     let overtakable = group.priority() == Priority::Batch && !task.overtakes;
-    let mut overtaken = Duration::ZERO;
+    let (since, mut overtaken) = (Instant::now(), Duration::ZERO);
     shared.counts.micro_batch(group, &task.batch);
     settle(group, &task.batch, task.place, team, &mut |jobs| {
         looks(jobs);
         if !jobs.iter().any(|&job| group.is_wanted(job)) {
             return false;
         }
-        // What was overtaken for long is not overtaken further.
-        if overtakable && shared.has_overtakers() && overtaken < AGES_AFTER {
+        if overtakable && shared.has_overtakers() {
             let begin = Instant::now();
-            shared.overtake(task.place, team, begin + (AGES_AFTER - overtaken));
-            overtaken += begin.elapsed();
+            // What is overtaken always gets on, if slowly.
+            let own = begin.saturating_duration_since(since).saturating_sub(overtaken);
+            if overtaken <= own * OVERTAKEN {
+                shared.overtake(task.place, team, begin + SPELL);
+                overtaken += begin.elapsed();
+            }
         }
         true
     });
