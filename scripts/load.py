@@ -36,7 +36,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "cli
 from serving import Server, gemma_path  # noqa: E402
 
 SHORT, BATCH = 8, 56  # connections
-# Frequent words: one token each in every vocabulary of the known models, so that a count is a length.
+# Frequent words: one token each in every vocabulary of the known models, so that a count is a length
+# (EmbeddingGemma: exactly).
 WORDS = (
     "the of and to in a is that for it as was with be by on not he his but at are this have from or had an "
     "they which one you were her all she there would their we him been has when who will more no if out so "
@@ -62,7 +63,7 @@ def pools():
     """The bodies, built beforehand: [(name, body)], the same in each process."""
     rng = random.Random(6)
     short = [(f"short {i}", body("interactive", text(rng, rng.randint(4, 32)))) for i in range(64)]
-    batch = [(f"batch {i}", body("batch", text(rng, rng.randint(64, 2000)))) for i in range(96)]
+    batch = [(f"batch {i}", body("batch", text(rng, rng.randint(64, 2048)))) for i in range(96)]
     return {"short": short, "batch": batch}
 
 
