@@ -354,7 +354,9 @@ def terminate(server, after, seen):
             wrong.append(f"{name}: other bits than before")
     accepted = [one for one in every if one[0] < signalled]
     open_then = [one for one in accepted if one[1] is None or one[1] > signalled]
-    lost = [one for one in accepted if one[2] not in (200, 429)]
+    # A refusal is an answer, though none is due here; no answer, half of one or a 5xx is a loss.
+    lost = [one for one in accepted if not isinstance(one[2], int) or one[2] >= 500]
+    wrong += [f"answered {one[2]}" for one in accepted if one[2] not in (200, 429) and one not in lost]
     later = [one for one in every if one[0] >= signalled]
     return {
         "open_at_signal": len(open_then), "answered": sum(one[2] == 200 for one in open_then),
