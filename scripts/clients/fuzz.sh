@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # schemathesis with all its checks against a running server:  scripts/clients/fuzz.sh URL [--max-examples N]
 #
-# The seed is fixed, the time bounded. Without --max-examples at least 2,000 cases must have been sent, and
+# The cases are the same in each run (deterministic mode), the time is bounded. Without --max-examples at least 2,000 cases must have been sent, and
 # each operation of URL/openapi.json must have been tried. Exit code 0 only when no check failed.
 # CONNOTE_API_KEY is sent as a Bearer token when it is set; CONNOTE_FUZZ_REPORT keeps the report.
 set -euo pipefail
@@ -38,7 +38,7 @@ cd "$work"
 PYTHONPATH=$here SCHEMATHESIS_HOOKS=fuzz_hooks NO_COLOR=1 PYTHONDONTWRITEBYTECODE=1 \
     timeout --signal INT --kill-after 30 "${CONNOTE_FUZZ_SECONDS:-1500}" nice -n 10 \
     "$VENV/bin/st" --config-file "$here/schemathesis.toml" run "$url/openapi.json" \
-    --checks all --mode all --phases examples,coverage,fuzzing,stateful --workers 1 --seed 6 \
+    --checks all --mode all --phases examples,coverage,fuzzing,stateful --workers 1 \
     --max-examples "$examples" --wait-for-schema 30 --report ndjson --report-ndjson-path "$report" \
     "${auth[@]}" || code=$?
 
