@@ -64,7 +64,8 @@ impl Admission {
     }
 
     /// Tokens at hand: interactive and batch.
-    pub(crate) fn tokens(&self) -> [usize; 2] {
+    #[cfg(test)]
+    fn tokens(&self) -> [usize; 2] {
         self.state().tokens
     }
 

@@ -70,16 +70,22 @@ pub(crate) async fn aside<T: Send + 'static>(
     done.unwrap_or_else(|_| Err(Fault::internal("the server failed on this request (please report it)")))
 }
 
-/// A request for vectors through a door, from its body to its answer.
-pub(crate) async fn embed<F: Send + 'static>(
-    service: Service,
-    door: Door<F>,
-    request: Request,
-) -> Result<Response, Fault> {
+/// The body of a request, within its limits of bytes and time.
+pub(crate) async fn body(service: &Service, request: Request) -> Result<(HeaderMap, Vec<u8>), Fault> {
     let headers = request.headers().clone();
     let limit = service.settings().request_timeout;
     let body = tokio::time::timeout(limit, body::read(request, service.settings().body_limit)).await;
     let body = body.unwrap_or_else(|_| Err(too_slow("the body of the request", limit)))?;
+    Ok((headers, body))
+}
+
+/// A request for vectors through a door, from its body to its answer.
+pub(crate) async fn embed<F: Send + 'static>(
+    service: Service,
+    door: Door<F>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> Result<Response, Fault> {
     let begin = Instant::now();
     let timeout = timeout(&headers)?.unwrap_or(service.settings().request_timeout);
     let size = body.len();

@@ -54,7 +54,6 @@ impl Dialect {
                         (StatusCode::UNPROCESSABLE_ENTITY, "Validation")
                     }
                     FaultKind::Overloaded => (status, "Overloaded"),
-                    FaultKind::NotReady => (status, "Unhealthy"),
                     FaultKind::Internal | FaultKind::Timeout => (status, "Backend"),
                     _ => (status, "Validation"),
                 };
@@ -66,7 +65,7 @@ impl Dialect {
                     FaultKind::Unauthorized => "authentication_error",
                     FaultKind::UnknownModel | FaultKind::UnknownRoute => "not_found_error",
                     FaultKind::TooLong => "exceed_context_size_error",
-                    FaultKind::NotReady | FaultKind::Overloaded | FaultKind::Timeout => "unavailable_error",
+                    FaultKind::Overloaded | FaultKind::Timeout => "unavailable_error",
                     _ if status.is_server_error() => "server_error",
                     _ => "invalid_request_error",
                 };
@@ -86,7 +85,7 @@ pub(crate) async fn write(State(service): State<Service>, request: Request, next
     let Some(fault) = response.extensions_mut().remove::<Fault>() else { return response };
     let dialect = response.extensions_mut().remove::<Dialect>().unwrap_or(by_path);
     let (status, body) = dialect.refusal(&fault);
-    let mut refused = Response::new(body.to_string().into());
+    let mut refused = response.map(|_| body.to_string().into());
     *refused.status_mut() = status;
     let headers = refused.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -95,9 +94,6 @@ pub(crate) async fn write(State(service): State<Service>, request: Request, next
     }
     if fault.kind == FaultKind::Unauthorized {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    if let Some(allow) = fault.allow.clone() {
-        headers.insert(header::ALLOW, allow);
     }
     // For those who count them.
     refused.extensions_mut().insert(fault.kind);

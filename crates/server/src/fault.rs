@@ -15,8 +15,6 @@ pub(crate) struct Fault {
     pub(crate) param: Option<String>,
     /// When to come back.
     pub(crate) retry_after: Option<Duration>,
-    /// Methods that the path has.
-    pub(crate) allow: Option<axum::http::HeaderValue>,
 }
 
 /// What kind of refusal it is.
@@ -35,13 +33,10 @@ pub(crate) enum FaultKind {
     WrongMethod,
     Unauthorized,
     BodyTooLarge,
-    UnsupportedMediaType,
     /// Too much waits.
     Overloaded,
     /// It took longer than it may.
     Timeout,
-    /// The server is not ready.
-    NotReady,
     /// A fault of connote or of the model's file.
     Internal,
 }
@@ -57,10 +52,8 @@ impl FaultKind {
             FaultKind::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             FaultKind::Unauthorized => StatusCode::UNAUTHORIZED,
             FaultKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            FaultKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             FaultKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             FaultKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            FaultKind::NotReady => StatusCode::SERVICE_UNAVAILABLE,
             FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -77,10 +70,8 @@ impl FaultKind {
             FaultKind::WrongMethod => "method_not_allowed",
             FaultKind::Unauthorized => "invalid_api_key",
             FaultKind::BodyTooLarge => "request_too_large",
-            FaultKind::UnsupportedMediaType => "unsupported_media_type",
             FaultKind::Overloaded => "overloaded",
             FaultKind::Timeout => "timeout",
-            FaultKind::NotReady => "not_ready",
             FaultKind::Internal => "internal",
         }
     }
@@ -88,7 +79,7 @@ impl FaultKind {
 
 impl Fault {
     pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, retry_after: None, allow: None }
+        Self { kind, message: message.into(), param: None, retry_after: None }
     }
 
     /// A request that makes no sense.

@@ -13,7 +13,12 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     if let Some(first) = body.iter().find(|byte| !byte.is_ascii_whitespace())
         && *first != b'{'
     {
-        return Err(Fault::new(FaultKind::InvalidJson, "the body of the request is not a JSON object"));
+        let json = serde_json::from_slice::<de::IgnoredAny>(body);
+        let what = match json {
+            Ok(_) => "is not a JSON object".to_owned(),
+            Err(error) => format!("is not valid JSON: {error}"),
+        };
+        return Err(Fault::new(FaultKind::InvalidJson, format!("the body of the request {what}")));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -27,12 +32,21 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
             _ => None,
         };
         let inner = error.inner();
-        match (inner.is_data(), field) {
+        // A value of another kind than an enum's is an error of syntax to serde_json, though the JSON is valid.
+        let valid = inner.is_data() || serde_json::from_slice::<de::IgnoredAny>(body).is_ok();
+        match (valid, field) {
             (true, Some(field)) => {
                 let place = index.map_or_else(|| format!("`{field}`"), |index| format!("{field} {index}"));
                 Fault::invalid(format!("{place}: {inner}")).param(field)
             }
-            (true, None) => Fault::invalid(inner.to_string()),
+            (true, None) => {
+                let message = inner.to_string();
+                // serde's words; where they change, the field is not named apart.
+                let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+                let field = missing.map(|(field, _)| field.to_owned());
+                let fault = Fault::invalid(message);
+                field.into_iter().fold(fault, Fault::param)
+            }
             (false, _) => Fault::new(
                 FaultKind::InvalidJson,
                 format!("the body of the request is not valid JSON: {inner}"),

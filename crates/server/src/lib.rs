@@ -16,11 +16,16 @@ mod error;
 mod extras;
 mod fault;
 mod json;
+mod llama;
 mod models;
+mod ollama;
 mod openai;
+mod page;
 mod routes;
 mod settings;
 mod signals;
+mod tei;
+mod tokens;
 
 use std::future::Future;
 use std::io;

@@ -64,6 +64,11 @@ impl Models {
         &self.0
     }
 
+    /// The one that is meant where none is named.
+    pub(crate) fn first(&self) -> &Arc<Served> {
+        &self.0[0]
+    }
+
     /// The model of a request. Where one is served it is meant, whatever it is called: clients have names of their own. Where
     /// several are, the first is meant by a request that names none.
     pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chosen, Fault> {

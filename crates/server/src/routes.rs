@@ -8,14 +8,31 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::Service;
+use crate::ask::Door;
+use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
-use crate::{ask, body, dialect, openai};
+use crate::settings::EmbeddingsDialect;
+use crate::{ask, body, dialect, llama, ollama, openai, page, tei};
+
+/// What there is, for those who asked for something else.
+const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
+                      /api/tags and /health";
 
 /// The routes of a service.
 pub fn router(service: Service) -> Router {
     Router::new()
         .merge(openai_routes())
+        .merge(tei_routes())
+        .merge(ollama_routes())
+        .merge(llama_routes())
+        .route("/", get(page::root).post(|service, request| embed(service, tei::EMBED, request)))
+        .route("/page.js", get(page::script))
+        .route("/style.css", get(page::style))
         .route("/health", get(health))
+        .route("/v1/health", get(health))
+        // Two protocols have these.
+        .route("/embeddings", post(embeddings))
+        .route("/tokenize", post(tokenize))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_route)
         .layer(middleware::from_fn_with_state(service.clone(), dialect::write))
@@ -24,41 +41,118 @@ pub fn router(service: Service) -> Router {
 
 fn openai_routes() -> Router<Service> {
     Router::new()
-        .route("/v1/embeddings", post(embeddings))
-        .route("/v1/models", get(models))
+        .route("/v1/embeddings", post(|service, request| embed(service, openai::EMBEDDINGS, request)))
+        .route("/v1/models", get(|service| look(service, openai::list)))
         .route("/v1/models/{*id}", get(model))
+}
+
+fn tei_routes() -> Router<Service> {
+    Router::new()
+        .route("/embed", post(|service, request| embed(service, tei::EMBED, request)))
+        .route("/embed_all", post(|service, request| embed(service, tei::EMBED_ALL, request)))
+        .route("/decode", post(|service, request| short(service, tei::decode, request)))
+        .route("/info", get(|service| look(service, tei::info)))
+}
+
+fn ollama_routes() -> Router<Service> {
+    Router::new()
+        .route("/api/embed", post(|service, request| embed(service, ollama::EMBED, request)))
+        .route("/api/embeddings", post(|service, request| embed(service, ollama::EMBEDDINGS, request)))
+        .route("/api/show", post(|service, request| short(service, ollama::show, request)))
+        .route("/api/tags", get(|service| look(service, ollama::tags)))
+        .route("/api/ps", get(|service| look(service, ollama::running)))
+        .route("/api/version", get(|service| look(service, |_| ollama::version())))
+}
+
+fn llama_routes() -> Router<Service> {
+    Router::new()
+        .route("/embedding", post(|service, request| embed(service, llama::EMBEDDING, request)))
+        .route("/detokenize", post(|service, request| short(service, llama::detokenize, request)))
+        .route("/props", get(|service| look(service, llama::props)))
 }
 
 async fn health() -> Response {
     json(br#"{"status":"ok"}"#.to_vec())
 }
 
-async fn embeddings(State(service): State<Service>, request: Request) -> Result<Response, Fault> {
-    ask::embed(service, openai::EMBEDDINGS, request).await
+/// A route for vectors.
+async fn embed<F: Send + 'static>(
+    State(service): State<Service>,
+    door: Door<F>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let (headers, body) = ask::body(&service, request).await?;
+    ask::embed(service, door, headers, body).await
 }
 
-async fn models(State(service): State<Service>) -> Result<Response, Fault> {
-    // The first look hashes the model's file.
-    ask::aside(usize::MAX, move || openai::list(&service)).await.map(json)
+/// A route that needs its body and no engine.
+async fn short(
+    State(service): State<Service>,
+    answer: fn(&Service, &[u8]) -> Result<Vec<u8>, Fault>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let (_, body) = ask::body(&service, request).await?;
+    ask::aside(body.len(), move || answer(&service, &body)).await.map(json)
+}
+
+/// A route without a body.
+async fn look(
+    State(service): State<Service>,
+    answer: fn(&Service) -> Result<Vec<u8>, Fault>,
+) -> Result<Response, Fault> {
+    answer(&service).map(json)
 }
 
 async fn model(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, Fault> {
-    ask::aside(usize::MAX, move || openai::retrieve(&service, &id)).await.map(json)
+    openai::retrieve(&service, &id).map(json)
+}
+
+/// `POST /embeddings`: OpenAI's by `input`, llama-server's by `content`, or always, if the operator says so.
+async fn embeddings(State(service): State<Service>, request: Request) -> Response {
+    let by_default = service.settings().dialect == EmbeddingsDialect::Llama;
+    let answer = async {
+        let (headers, body) = ask::body(&service, request).await.map_err(|fault| (by_default, fault))?;
+        let llamas = by_default || (llama::has(&body, "content") && !llama::has(&body, "input"));
+        let answer = if llamas {
+            ask::embed(service.clone(), llama::EMBEDDING, headers, body).await
+        } else {
+            ask::embed(service.clone(), openai::EMBEDDINGS, headers, body).await
+        };
+        answer.map_err(|fault| (llamas, fault))
+    };
+    answer.await.unwrap_or_else(|(llamas, fault)| {
+        refused(fault, if llamas { Dialect::Llama } else { Dialect::OpenAi })
+    })
+}
+
+/// `POST /tokenize`: TEI's by `inputs`, else llama-server's.
+async fn tokenize(State(service): State<Service>, request: Request) -> Response {
+    let answer = async {
+        let (_, body) = ask::body(&service, request).await.map_err(|fault| (Dialect::Tei, fault))?;
+        let teis = llama::has(&body, "inputs");
+        let (dialect, answer): (_, fn(&Service, &[u8]) -> _) =
+            if teis { (Dialect::Tei, tei::tokenize) } else { (Dialect::Llama, llama::tokenize) };
+        let answer = ask::aside(body.len(), move || answer(&service, &body)).await;
+        answer.map(json).map_err(|fault| (dialect, fault))
+    };
+    answer.await.unwrap_or_else(|(dialect, fault)| refused(fault, dialect))
+}
+
+/// A refusal in a protocol that the path alone does not say.
+fn refused(fault: Fault, dialect: Dialect) -> Response {
+    let mut response = fault.into_response();
+    response.extensions_mut().insert(dialect);
+    response
 }
 
 async fn unknown_route(request: Request) -> Fault {
-    let message = format!(
-        "there is no route {} {}; GET /openapi.json lists those there are",
-        request.method(),
-        request.uri().path()
-    );
+    let message = format!("there is no route {} {}; {ROUTES}", request.method(), request.uri().path());
     body::discard(request).await;
     Fault::new(FaultKind::UnknownRoute, message)
 }
 
 async fn wrong_method(request: Request) -> Fault {
-    let message =
-        format!("{} is not for {}; GET /openapi.json lists what is", request.uri().path(), request.method());
+    let message = format!("{} is not for {}; {ROUTES}", request.uri().path(), request.method());
     body::discard(request).await;
     Fault::new(FaultKind::WrongMethod, message)
 }

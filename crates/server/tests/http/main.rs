@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
 
 use connote::{Embedder, Pooling};
-use connote_server::{Error, Service};
+use connote_server::{Error, Service, Settings};
 use testkit::models;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -35,13 +35,19 @@ impl Running {
         let work = async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             told.send(listener.local_addr()?).expect("the test waits");
-            let service = Service::new(embedder).expect("one vector a text");
+            let service = service(embedder, Settings::default());
             connote_server::serve(listener, service, async { stopped.await.expect("said") }).await
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let thread = thread::spawn(move || runtime.expect("a runtime").block_on(work));
         Self { address: address.recv().expect("it listens"), stop, thread }
     }
+}
+
+/// What serves one model, as its own name.
+fn service(embedder: Arc<Embedder>, settings: Settings) -> Service {
+    let name = embedder.model().name().to_owned();
+    Service::new(vec![(name, embedder)], settings).expect("one vector a text")
 }
 
 /// A client of the server that most tests share.
@@ -61,6 +67,7 @@ fn health_is_ok() {
 fn an_engine_with_a_vector_a_token_is_not_served() {
     let builder = Embedder::builder().pooling(Pooling::None);
     let embedder = builder.open(models::builtin()).expect("it opens");
-    let Err(error) = Service::new(embedder) else { panic!("it was served") };
+    let models = vec![("minilm".to_owned(), Arc::new(embedder))];
+    let Err(error) = Service::new(models, Settings::default()) else { panic!("it was served") };
     assert!(matches!(error, Error::VectorsPerToken) && error.to_string().contains("mean"), "{error}");
 }

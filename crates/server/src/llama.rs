@@ -1,0 +1,259 @@
+//! llama-server's protocol: <https://github.com/ggml-org/llama.cpp/tree/master/tools/server>.
+
+use connote::{Input, Model, Options, SpecialTokens, Truncation};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Service;
+use crate::ask::{Ask, Done, Door};
+use crate::extras::Extras;
+use crate::fault::Fault;
+use crate::json::{self, Inputs};
+use crate::tokens;
+
+/// `POST /embedding`, and `POST /embeddings` with `content`.
+pub(crate) const EMBEDDING: Door<i64> = Door { read, write: vectors };
+
+/// What `embd_normalize` is where the request does not say: L2.
+const L2: i64 = 2;
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    content: Option<Value>,
+    #[serde(default)]
+    input: Option<Value>,
+    model: Option<String>,
+    embd_normalize: Option<i64>,
+}
+
+fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
+    let asked: Asked = json::read(body)?;
+    let extras: Extras = json::read(body)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let model = chosen.served.embedder.model();
+    let (field, value) = match (asked.input, asked.content) {
+        (Some(input), _) => ("input", input),
+        (None, Some(content)) => ("content", content),
+        (None, None) => {
+            return Err(Fault::invalid("\"input\" or \"content\" must be provided").param("input"));
+        }
+    };
+    let prompts =
+        prompts(&value).map_err(|message| Fault::invalid(format!("\"{field}\" {message}")).param(field))?;
+    let inputs = prompts.into_iter().map(|prompt| match prompt {
+        Prompt::Text(text) => extras.titled(Input::new(text)),
+        Prompt::Parts(parts) => Input::from_ids(ids(model, &parts)),
+    });
+    let inputs = inputs.collect();
+    let truncation = extras.truncate.map_or(Truncation::Error, |truncate| truncate.0);
+    let normalize = asked.embd_normalize.unwrap_or(L2);
+    if normalize < -1 {
+        let message =
+            "`embd_normalize` is below -1; it is -1 (none), 0 (largest value), 1, 2 or the p of a norm";
+        return Err(Fault::invalid(message).param("embd_normalize"));
+    }
+    // Other norms than L2 are of what the network gives.
+    let mut options = Options::new().truncation(truncation).normalize(normalize == L2);
+    if let Some(task) = extras.task(chosen.task)? {
+        options = options.task(task);
+    }
+    let priority = extras.priority.map(|priority| priority.0);
+    Ok((Ask { served: chosen.served, inputs, options, priority, per_token: false }, normalize))
+}
+
+/// One prompt.
+#[derive(Debug, PartialEq)]
+enum Prompt {
+    Text(String),
+    /// Token ids and texts by turns.
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, PartialEq)]
+enum Part {
+    Id(u32),
+    Text(String),
+}
+
+/// The prompts that a value stands for: an array with an id in it is one, any other array one an element.
+fn prompts(value: &Value) -> Result<Vec<Prompt>, String> {
+    match value {
+        Value::Array(items) if items.is_empty() => Err("must not be empty".to_owned()),
+        Value::Array(items) if !items.iter().any(Value::is_number) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| prompt(item).map_err(|why| format!("{index} {why}")))
+            .collect(),
+        one => Ok(vec![prompt(one)?]),
+    }
+}
+
+fn prompt(value: &Value) -> Result<Prompt, String> {
+    match value {
+        Value::String(text) => Ok(Prompt::Text(text.clone())),
+        Value::Array(items) if !items.is_empty() => {
+            let part = |item: &Value| match item {
+                Value::String(text) => Ok(Part::Text(text.clone())),
+                Value::Number(number) => {
+                    let id = number.as_u64().and_then(|id| u32::try_from(id).ok());
+                    id.map(Part::Id).ok_or_else(|| format!("has {number}, which is no token id"))
+                }
+                other => Err(format!("has {other} among token ids and strings")),
+            };
+            items.iter().map(part).collect::<Result<_, _>>().map(Prompt::Parts)
+        }
+        Value::Object(fields) => {
+            let foreign = ["multimodal_data", "multimodal"];
+            if foreign.iter().any(|name| fields.get(*name).is_some_and(|data| !data.is_null())) {
+                return Err("has images or sound, and the model reads text".to_owned());
+            }
+            if let Some(Value::String(text)) = fields.get("prompt_string") {
+                return Ok(Prompt::Text(text.clone()));
+            }
+            let Some(Value::Array(parts)) = fields.get("content") else { return Err(FORMS.to_owned()) };
+            let text = |part: &Value| match (part["type"].as_str(), part["text"].as_str()) {
+                (Some("text"), Some(text)) => Ok(text.to_owned()),
+                (kind, _) => Err(format!(
+                    "has a part of the type `{}`; the model reads parts of the type `text`",
+                    kind.unwrap_or("none")
+                )),
+            };
+            parts
+                .iter()
+                .map(text)
+                .collect::<Result<Vec<String>, _>>()
+                .map(|texts| Prompt::Text(texts.concat()))
+        }
+        _ => Err(FORMS.to_owned()),
+    }
+}
+
+const FORMS: &str = "must be a string, token ids, both by turns, an object with `prompt_string` or with text parts in `content`, \
+                     or an array of those";
+
+/// The ids of a prompt in parts: special tokens stand around a first part that is text, as llama-server has it.
+fn ids(model: &Model, parts: &[Part]) -> Vec<u32> {
+    let mut ids = Vec::new();
+    for (place, part) in parts.iter().enumerate() {
+        match part {
+            Part::Id(id) => ids.push(*id),
+            Part::Text(text) => {
+                let own = model.tokenizer().encode(text, SpecialTokens::Parse);
+                if place == 0 {
+                    ids.extend(model.tokenizer().prefix());
+                    ids.extend(own);
+                    ids.extend(model.tokenizer().suffix());
+                } else {
+                    ids.extend(own);
+                }
+            }
+        }
+    }
+    ids
+}
+
+fn vectors(done: &Done, normalize: &i64) -> Result<Vec<u8>, Fault> {
+    let item = |(index, embedding): (usize, &connote::Embedding)| {
+        let rows: Vec<Vec<f32>> = embedding.rows().map(|row| scaled(row, *normalize)).collect();
+        json!({ "index": index, "embedding": rows })
+    };
+    json::write(&done.embeddings.iter().enumerate().map(item).collect::<Vec<Value>>())
+}
+
+/// A vector under a norm: -1 none, 0 so that its largest value is 32760, 2 as it is (it has that one), else the p-norm.
+fn scaled(row: &[f32], normalize: i64) -> Vec<f32> {
+    let values = row.iter().map(|&value| f64::from(value).abs());
+    let norm = match normalize {
+        -1 | L2 => return row.to_vec(),
+        0 => values.fold(0.0, f64::max) / 32760.0,
+        1 => values.sum(),
+        p => values.map(|value| value.powf(p as f64)).sum::<f64>().powf(1.0 / p as f64),
+    };
+    // A power too high for doubles leaves the vector as it is.
+    if !norm.is_finite() || norm == 0.0 {
+        return row.to_vec();
+    }
+    row.iter().map(|&value| (f64::from(value) / norm) as f32).collect()
+}
+
+#[derive(Debug, Deserialize)]
+struct ToTokenize {
+    content: Option<Value>,
+    model: Option<String>,
+    add_special: Option<bool>,
+    parse_special: Option<bool>,
+    with_pieces: Option<bool>,
+}
+
+/// `POST /tokenize` with `content`.
+pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let asked: ToTokenize = json::read(body)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let model = chosen.served.embedder.model();
+    let content = asked.content.ok_or_else(|| {
+        Fault::invalid("`content` (llama-server's) or `inputs` (TEI's) is missing").param("content")
+    })?;
+    let special = match asked.parse_special {
+        Some(false) => SpecialTokens::PlainText,
+        _ => SpecialTokens::Parse,
+    };
+    let around = asked.add_special.unwrap_or(false);
+    let ids =
+        match prompt(&content).map_err(|why| Fault::invalid(format!("`content` {why}")).param("content"))? {
+            Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
+            Prompt::Parts(parts) => ids(model, &parts),
+        };
+    if asked.with_pieces != Some(true) {
+        return json::write(&json!({ "tokens": ids }));
+    }
+    let piece = |token: tokens::Token| json!({ "id": token.id, "piece": token.text });
+    let pieces: Vec<Value> = tokens::described(model, &ids).into_iter().map(piece).collect();
+    json::write(&json!({ "tokens": pieces }))
+}
+
+#[derive(Debug, Deserialize)]
+struct ToDetokenize {
+    tokens: Inputs,
+    model: Option<String>,
+}
+
+/// `POST /detokenize`.
+pub(crate) fn detokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let asked: ToDetokenize = json::read(body)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let ids = match asked.tokens {
+        Inputs::Ids(ids) => ids,
+        Inputs::Many(contents) if contents.is_empty() => Vec::new(),
+        _ => return Err(Fault::invalid("`tokens` is not an array of token ids").param("tokens")),
+    };
+    json::write(&json!({ "content": tokens::decode(chosen.served.embedder.model(), &ids, false)? }))
+}
+
+/// `GET /props`: of the first model.
+pub(crate) fn props(service: &Service) -> Result<Vec<u8>, Fault> {
+    let served = service.models().first();
+    let model = served.embedder.model();
+    let piece =
+        |id: Option<u32>| id.and_then(|id| model.tokenizer().piece(id)).map(|piece| piece.into_owned());
+    json::write(&json!({
+        "default_generation_settings": { "n_ctx": model.max_tokens(), "params": {} },
+        "total_slots": served.embedder.explain(&[1]).cpus,
+        "model_alias": served.name,
+        "model_path": model.path().map(|path| path.display().to_string()),
+        "bos_token": piece(model.tokenizer().bos()),
+        "eos_token": piece(model.tokenizer().eos()),
+        "chat_template": "",
+        "modalities": { "vision": false, "audio": false },
+        "build_info": concat!("connote ", env!("CARGO_PKG_VERSION")),
+        "is_sleeping": false,
+        "pooling": served.embedder.pooling().to_string(),
+        "n_embd": model.dimensions(),
+    }))
+}
+
+/// Whether a request for `/embeddings` or `/tokenize` has this field, and not `null`.
+pub(crate) fn has(body: &[u8], field: &str) -> bool {
+    let fields = serde_json::from_slice::<std::collections::HashMap<String, serde::de::IgnoredAny>>(body);
+    fields.is_ok_and(|fields| fields.contains_key(field))
+}

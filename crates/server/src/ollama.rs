@@ -1,0 +1,266 @@
+//! Ollama's protocol: <https://github.com/ollama/ollama/blob/main/docs/api.md>.
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use connote::{Input, Model, Options, Truncation, gguf};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::Service;
+use crate::ask::{Ask, Done, Door};
+use crate::extras::Extras;
+use crate::fault::Fault;
+use crate::json::{self, Count};
+use crate::models::{Chosen, Served};
+
+/// `POST /api/embed`.
+pub(crate) const EMBED: Door<String> = Door { read: embed, write: vectors };
+
+/// `POST /api/embeddings`, the older route of one text.
+pub(crate) const EMBEDDINGS: Door<()> = Door { read: embeddings, write: vector };
+
+/// What a version of Ollama's API this is; clients ask for it before they use newer routes.
+const API_VERSION: &str = "0.12.0";
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    model: Option<String>,
+    #[serde(default)]
+    input: Option<Texts>,
+    dimensions: Option<Count>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a string or an array of strings")]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Debug, Deserialize)]
+struct AskedOne {
+    model: Option<String>,
+    prompt: Option<String>,
+}
+
+fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
+    let asked: Asked = json::read(body)?;
+    let texts = match asked.input {
+        Some(Texts::One(text)) => vec![text],
+        Some(Texts::Many(texts)) => texts,
+        None => return Err(Fault::invalid("`input` is missing: a text, or an array of texts").param("input")),
+    };
+    let ask = ask(service, body, asked.model.as_deref(), texts, asked.dimensions)?;
+    let name = asked.model.unwrap_or_else(|| ask.served.name.clone());
+    Ok((ask, name))
+}
+
+fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
+    let asked: AskedOne = json::read(body)?;
+    let Some(prompt) = asked.prompt else {
+        return Err(Fault::invalid("`prompt` is missing: the text").param("prompt"));
+    };
+    Ok((ask(service, body, asked.model.as_deref(), vec![prompt], None)?, ()))
+}
+
+fn ask(
+    service: &Service,
+    body: &[u8],
+    model: Option<&str>,
+    texts: Vec<String>,
+    dimensions: Option<Count>,
+) -> Result<Ask, Fault> {
+    let extras: Extras = json::read(body)?;
+    let Chosen { served, task } = service.models().choose(model)?;
+    // Its clients expect texts to be cut.
+    let truncation = extras.truncate.map_or(Truncation::End, |truncate| truncate.0);
+    let mut options = Options::new().truncation(truncation);
+    if let Some(task) = extras.task(task)? {
+        options = options.task(task);
+    }
+    // 0 is how Ollama says all.
+    if let Some(Count(dimensions)) = dimensions.filter(|&Count(dimensions)| dimensions > 0) {
+        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
+        let checked = served.embedder.model().check_dimensions(Some(dimensions));
+        checked.map_err(|error| Fault::from(&error).param("dimensions"))?;
+        options = options.dimensions(dimensions);
+    }
+    let inputs = texts.into_iter().map(|text| extras.titled(Input::new(text))).collect();
+    Ok(Ask {
+        served,
+        inputs,
+        options,
+        priority: extras.priority.map(|priority| priority.0),
+        per_token: false,
+    })
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    model: &'a str,
+    embeddings: Vec<&'a [f32]>,
+    /// Nanoseconds.
+    total_duration: u64,
+    load_duration: u64,
+    prompt_eval_count: usize,
+}
+
+fn vectors(done: &Done, model: &String) -> Result<Vec<u8>, Fault> {
+    json::write(&Answer {
+        model,
+        embeddings: done.embeddings.iter().map(|one| one.vector.as_slice()).collect(),
+        total_duration: u64::try_from(done.took.as_nanos()).unwrap_or(u64::MAX),
+        // It is loaded.
+        load_duration: 0,
+        prompt_eval_count: done.tokens(),
+    })
+}
+
+fn vector(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
+    let vector = done.embeddings.first().map(|one| one.vector.as_slice());
+    json::write(&json!({ "embedding": vector }))
+}
+
+/// `GET /api/version`.
+pub(crate) fn version() -> Result<Vec<u8>, Fault> {
+    json::write(&json!({ "version": API_VERSION }))
+}
+
+/// `GET /api/tags`: the models that are served.
+pub(crate) fn tags(service: &Service) -> Result<Vec<u8>, Fault> {
+    list(service, |_, _| {})
+}
+
+/// `GET /api/ps`: those that are loaded, which are all.
+pub(crate) fn running(service: &Service) -> Result<Vec<u8>, Fault> {
+    list(service, |served, model| {
+        // Never unloaded: as far off as keep_alive -1 is with Ollama.
+        model.insert("expires_at".to_owned(), json!("2318-01-01T00:00:00Z"));
+        model.insert("size_vram".to_owned(), json!(0));
+        model.insert("context_length".to_owned(), json!(served.embedder.model().max_tokens()));
+    })
+}
+
+fn list(service: &Service, more: impl Fn(&Served, &mut Map<String, Value>)) -> Result<Vec<u8>, Fault> {
+    let mut models = Vec::new();
+    for served in service.models().all() {
+        let fingerprint =
+            served.embedder.fingerprint(&Options::new()).map_err(|error| Fault::from(&error))?;
+        let bytes: usize = served.embedder.model().gguf().shards().map(gguf::Shard::len).sum();
+        let mut model = Map::new();
+        model.insert("name".to_owned(), json!(served.name));
+        model.insert("model".to_owned(), json!(served.name));
+        model.insert("modified_at".to_owned(), json!(rfc3339(served.since)));
+        model.insert("size".to_owned(), json!(bytes));
+        model.insert("digest".to_owned(), json!(fingerprint.to_string()));
+        model.insert("details".to_owned(), details(served));
+        more(served, &mut model);
+        models.push(Value::Object(model));
+    }
+    json::write(&json!({ "models": models }))
+}
+
+fn details(served: &Served) -> Value {
+    let model = served.embedder.model();
+    let architecture = &model.config().architecture;
+    json!({
+        "parent_model": "",
+        "format": "gguf",
+        "family": architecture,
+        "families": [architecture],
+        "parameter_size": parameters(count(model)),
+        "quantization_level": main_type(model),
+    })
+}
+
+/// Parameters of a model.
+fn count(model: &Model) -> u64 {
+    model.gguf().tensors().map(|tensor| tensor.elements()).sum()
+}
+
+/// The type that most of its parameters have.
+fn main_type(model: &Model) -> String {
+    let mut types: HashMap<String, u64> = HashMap::new();
+    for tensor in model.gguf().tensors() {
+        *types.entry(tensor.ty().name().to_owned()).or_default() += tensor.elements();
+    }
+    types.into_iter().max_by_key(|(_, count)| *count).map_or_else(String::new, |(name, _)| name)
+}
+
+/// A number of parameters as people write it.
+fn parameters(count: u64) -> String {
+    match count {
+        0..1_000_000 => format!("{:.2}K", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.2}M", count as f64 / 1e6),
+        _ => format!("{:.1}B", count as f64 / 1e9),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct ToShow {
+    model: Option<String>,
+    /// Its older name.
+    name: Option<String>,
+}
+
+/// `POST /api/show`.
+pub(crate) fn show(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let asked: ToShow = json::read(body)?;
+    let served = service.models().choose(asked.model.or(asked.name).as_deref())?.served;
+    let model = served.embedder.model();
+    let architecture = &model.config().architecture;
+    let mut info = Map::new();
+    info.insert("general.architecture".to_owned(), json!(architecture));
+    info.insert("general.name".to_owned(), json!(model.name()));
+    info.insert("general.parameter_count".to_owned(), json!(count(model)));
+    info.insert(format!("{architecture}.context_length"), json!(model.context_length()));
+    info.insert(format!("{architecture}.embedding_length"), json!(model.dimensions()));
+    info.insert(format!("{architecture}.pooling"), json!(served.embedder.pooling().to_string()));
+    json::write(&json!({
+        "modelfile": format!("FROM {}", served.name),
+        "parameters": "",
+        "template": "",
+        "details": details(&served),
+        "model_info": info,
+        "capabilities": ["embedding"],
+        "modified_at": rfc3339(served.since),
+    }))
+}
+
+/// A time as RFC 3339 has it, in whole seconds of UTC.
+fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(days);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// Year, month and day of a day counted from 1970: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn date(days: u64) -> (u64, u64, u64) {
+    // Years begin in March, so that a leap day is the last of its year; eras of 400 years are alike.
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_has_them() {
+        let at = |seconds| rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(at(951_868_800), "2000-03-01T00:00:00Z");
+        assert_eq!(at(1_764_057_600), "2025-11-25T08:00:00Z");
+    }
+}

@@ -1,0 +1,180 @@
+//! Text Embeddings Inference's protocol:
+//! <https://huggingface.github.io/text-embeddings-inference/>.
+
+use connote::{Input, Options, SpecialTokens, Truncation};
+use serde::{Deserialize, Serialize};
+
+use crate::Service;
+use crate::ask::{Ask, Done, Door};
+use crate::extras::{Extras, Truncate};
+use crate::fault::Fault;
+use crate::json::{self, Content, Count, Inputs};
+use crate::openai::with_special_tokens;
+use crate::tokens;
+
+/// `POST /embed`, and `POST /`.
+pub(crate) const EMBED: Door<()> = Door { read: embed, write: vectors };
+
+/// `POST /embed_all`: a vector a token.
+pub(crate) const EMBED_ALL: Door<()> = Door { read: embed_all, write: token_vectors };
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    inputs: Inputs,
+    model: Option<String>,
+    truncation_direction: Option<Direction>,
+    normalize: Option<bool>,
+    dimensions: Option<Count>,
+}
+
+/// Where a text that is too long is cut. huggingface_hub writes it small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+enum Direction {
+    #[serde(alias = "left")]
+    Left,
+    #[serde(alias = "right")]
+    Right,
+}
+
+fn embed(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
+    read(service, body, false)
+}
+
+fn embed_all(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
+    read(service, body, true)
+}
+
+fn read(service: &Service, body: &[u8], per_token: bool) -> Result<(Ask, ()), Fault> {
+    let asked: Asked = json::read(body)?;
+    let extras: Extras = json::read(body)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let model = chosen.served.embedder.model();
+    let contents = asked.inputs.into_contents();
+    if contents.is_empty() {
+        return Err(Fault::invalid("`inputs` is an empty array; give one text at least").param("inputs"));
+    }
+    let input = |content| match content {
+        Content::Text(text) => extras.titled(Input::new(text)),
+        Content::Ids(ids) => Input::from_ids(with_special_tokens(model, ids)),
+    };
+    let inputs = contents.into_iter().map(input).collect();
+    let truncation = match (extras.truncate, asked.truncation_direction) {
+        (None, _) => Truncation::Error,
+        (Some(Truncate(Truncation::End)), Some(Direction::Left)) => Truncation::Start,
+        (Some(Truncate(truncation)), _) => truncation,
+    };
+    // Token vectors are as the network gives them, as TEI's are.
+    let normalize = asked.normalize.unwrap_or(!per_token);
+    let mut options = Options::new().truncation(truncation).normalize(normalize);
+    if let Some(task) = extras.task(chosen.task)? {
+        options = options.task(task);
+    }
+    if let Some(Count(dimensions)) = asked.dimensions {
+        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
+        let checked = model.check_dimensions(Some(dimensions));
+        checked.map_err(|error| Fault::from(&error).param("dimensions"))?;
+        options = options.dimensions(dimensions);
+    }
+    let priority = extras.priority.map(|priority| priority.0);
+    Ok((Ask { served: chosen.served, inputs, options, priority, per_token }, ()))
+}
+
+fn vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
+    let vectors: Vec<&[f32]> = done.embeddings.iter().map(|one| one.vector.as_slice()).collect();
+    json::write(&vectors)
+}
+
+fn token_vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
+    let vectors: Vec<Vec<&[f32]>> = done.embeddings.iter().map(|one| one.rows().collect()).collect();
+    json::write(&vectors)
+}
+
+#[derive(Debug, Deserialize)]
+struct ToTokenize {
+    inputs: Texts,
+    model: Option<String>,
+    add_special_tokens: Option<bool>,
+}
+
+/// A text, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a string or an array of strings")]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Serialize)]
+struct Token {
+    id: u32,
+    text: String,
+    special: bool,
+    /// Where it begins and ends in the text is not known here.
+    start: Option<usize>,
+    stop: Option<usize>,
+}
+
+/// `POST /tokenize` with `inputs`.
+pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let asked: ToTokenize = json::read(body)?;
+    let extras: Extras = json::read(body)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let model = chosen.served.embedder.model();
+    let task = extras.task(chosen.task)?;
+    let texts = match asked.inputs {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    };
+    let around = asked.add_special_tokens.unwrap_or(true);
+    let tokens_of = |text: &String| -> Result<Vec<Token>, Fault> {
+        let ids = tokens::tokenize(model, text, task.clone(), around, SpecialTokens::Parse)?;
+        let token =
+            |tokens::Token { id, text, special }| Token { id, text, special, start: None, stop: None };
+        Ok(tokens::described(model, &ids).into_iter().map(token).collect())
+    };
+    json::write(&texts.iter().map(tokens_of).collect::<Result<Vec<_>, Fault>>()?)
+}
+
+#[derive(Debug, Deserialize)]
+struct ToDecode {
+    ids: Inputs,
+    model: Option<String>,
+    skip_special_tokens: Option<bool>,
+}
+
+/// `POST /decode`.
+pub(crate) fn decode(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let asked: ToDecode = json::read(body)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let skip = asked.skip_special_tokens.unwrap_or(true);
+    let text = |content| match content {
+        Content::Ids(ids) => tokens::decode(chosen.served.embedder.model(), &ids, skip),
+        Content::Text(_) => Err(Fault::invalid("`ids` are token ids, not texts").param("ids")),
+    };
+    json::write(&asked.ids.into_contents().into_iter().map(text).collect::<Result<Vec<String>, Fault>>()?)
+}
+
+/// `GET /info`: of the first model.
+pub(crate) fn info(service: &Service) -> Result<Vec<u8>, Fault> {
+    let served = service.models().first();
+    let embedder = &served.embedder;
+    let fingerprint = embedder.fingerprint(&Options::new()).map_err(|error| Fault::from(&error))?;
+    json::write(&serde_json::json!({
+        "model_id": served.name,
+        "model_sha": fingerprint.to_string(),
+        "model_dtype": "gguf",
+        "model_type": { "embedding": { "pooling": embedder.pooling().to_string() } },
+        "served_model_name": served.name,
+        "max_input_length": embedder.model().max_tokens(),
+        "max_batch_tokens": service.settings().queue_tokens,
+        "max_batch_requests": null,
+        // No bound of their own: bytes and tokens are bounded.
+        "max_client_batch_size": u32::MAX,
+        "max_concurrent_requests": u32::MAX,
+        "auto_truncate": false,
+        "tokenization_workers": embedder.explain(&[1]).cpus,
+        "version": env!("CARGO_PKG_VERSION"),
+        "sha": null,
+        "docker_label": null,
+    }))
+}

@@ -1,0 +1,76 @@
+//! Texts to tokens and back, for the protocols that have routes for it.
+
+use connote::{Input, Model, Options, SpecialTokens, Task};
+
+use crate::fault::Fault;
+
+/// A token as it is shown.
+pub(crate) struct Token {
+    pub(crate) id: u32,
+    pub(crate) text: String,
+    /// One of the model's marks, not of the text.
+    pub(crate) special: bool,
+}
+
+/// All tokens of a text, however many, with what the model puts around it where `around` says so.
+pub(crate) fn tokenize(
+    model: &Model,
+    text: &str,
+    task: Option<Task>,
+    around: bool,
+    special: SpecialTokens,
+) -> Result<Vec<u32>, Fault> {
+    if !around && task.is_none() {
+        return Ok(model.tokenizer().encode(text, special));
+    }
+    let mut options = Options::new().special_tokens(special);
+    if let Some(task) = task {
+        options = options.task(task);
+    }
+    let ids = model.tokenize(&Input::new(text), &options).map_err(|error| Fault::from(&error))?;
+    let (before, after) = (model.tokenizer().prefix().len(), model.tokenizer().suffix().len());
+    Ok(if around { ids } else { ids[before..ids.len() - after].to_vec() })
+}
+
+/// Tokens with their texts.
+pub(crate) fn described(model: &Model, ids: &[u32]) -> Vec<Token> {
+    let tokenizer = model.tokenizer();
+    let marks = [
+        tokenizer.bos(),
+        tokenizer.eos(),
+        tokenizer.sep(),
+        tokenizer.pad(),
+        tokenizer.mask(),
+        tokenizer.unk(),
+    ];
+    let token = |&id: &u32| {
+        let text = tokenizer.piece(id).map_or_else(String::new, |piece| piece.into_owned());
+        let ends = tokenizer.prefix().contains(&id) || tokenizer.suffix().contains(&id);
+        Token { id, text, special: ends || marks.contains(&Some(id)) }
+    };
+    ids.iter().map(token).collect()
+}
+
+/// The text of ids; refuses those that the vocabulary does not have.
+pub(crate) fn decode(model: &Model, ids: &[u32], skip_special: bool) -> Result<String, Fault> {
+    let words = model.tokenizer().vocab_size();
+    if let Some(id) = ids.iter().find(|&&id| id as usize >= words) {
+        let message = format!("the token id {id} is not in the vocabulary, whose ids are below {words}");
+        return Err(Fault::invalid(message).param("ids"));
+    }
+    if skip_special {
+        return Ok(model.tokenizer().decode(ids));
+    }
+    // Marks are written out, and what is between them is text.
+    let mut text = String::new();
+    let tokens = described(model, ids);
+    for run in tokens.chunk_by(|one, other| one.special == other.special) {
+        if run[0].special {
+            run.iter().for_each(|token| text.push_str(&token.text));
+        } else {
+            let ids: Vec<u32> = run.iter().map(|token| token.id).collect();
+            text.push_str(&model.tokenizer().decode(&ids));
+        }
+    }
+    Ok(text)
+}
