@@ -30,6 +30,13 @@ const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR o
 const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models \
     [default: $CONNOTE_MODEL]";
 
+#[cfg(feature = "builtin")]
+const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, as ALIAS where one is given; \
+    several times for several models, of which the first is meant by requests that name none [default: $CONNOTE_MODEL, else built in]";
+#[cfg(not(feature = "builtin"))]
+const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, as ALIAS where one is given; \
+    several times for several models, of which the first is meant by requests that name none [default: $CONNOTE_MODEL]";
+
 /// Text embeddings on ordinary CPUs: a GGUF file in, vectors out.
 #[derive(Debug, Parser)]
 #[command(name = "connote", version, max_term_width = 100)]
@@ -54,7 +61,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Rank texts by their likeness to a query
     Similar(SimilarArgs),
-    /// Serve vectors over HTTP, as OpenAI's clients ask for them
+    /// Serve vectors over HTTP, for the clients of OpenAI, TEI, Ollama and llama-server
     Serve(ServeArgs),
     /// Measure this machine: kernels by themselves, or a model
     #[command(subcommand)]
@@ -338,19 +345,48 @@ pub(crate) struct SimilarArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "POST /v1/embeddings and GET /health. Texts that are too long are refused. Ctrl-C or SIGTERM ends the server when \
-    the requests at hand are answered; a second one ends it at once.\n\nExample:\n  connote serve --model embeddinggemma-300m-Q8_0.gguf --port 8080\n  \
+    after_help = "It speaks the protocols of OpenAI (/v1/embeddings, /v1/models), Text Embeddings Inference (/embed, /embed_all, /tokenize, \
+    /decode, /info), Ollama (/api/embed, /api/embeddings, /api/tags, /api/show, /api/ps, /api/version) and llama-server (/embedding, /embeddings, \
+    /tokenize, /detokenize, /props); GET / is a page for browsers, GET /health says whether it runs. Ctrl-C or SIGTERM ends the \
+    server when the requests at hand are answered; a second one ends it at once.\n\nExamples:\n  connote serve --model embeddinggemma-300m-Q8_0.gguf --port 8080\n  \
+    connote serve --model notes=embeddinggemma-300m-Q8_0.gguf --model small=all-MiniLM-L6-v2-Q8_0.gguf\n  \
     curl http://127.0.0.1:8080/v1/embeddings -d '{\"input\": [\"a cat on the mat\", \"a feline on a rug\"]}'"
 )]
 pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
+    #[arg(short, long = "model", value_name = "[ALIAS=]PATH|NAME", help = SERVED_HELP)]
+    pub(crate) models: Vec<String>,
     /// The address to listen at, or a name of this machine; 0.0.0.0 is all its addresses
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub(crate) host: String,
     /// The port to listen at; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+    /// Listen at a Unix socket instead; it is made, and removed at the end
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
+    pub(crate) unix_socket: Option<PathBuf>,
+    /// A file of keys, one a line (`#` begins a comment): requests must have one of them, as `Authorization: Bearer KEY` or
+    /// `X-Api-Key: KEY`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// An origin whose pages may ask, such as https://example.org; may be given several times, `*` is all
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) cors: Vec<String>,
+    /// The largest body of a request, in MiB; a larger one is refused (413)
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) max_body_mb: u32,
+    /// Seconds that a request may take; then it is refused (504) and its work stops
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) request_timeout: u32,
+    /// Tokens of each priority that may wait; a request that would be past it is told when to come back (429)
+    #[arg(long, value_name = "N", default_value_t = 1 << 18, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_queue_tokens: u32,
+    /// Whose shape POST /embeddings answers in, which two protocols have; `content` always has llama-server's
+    #[arg(long, value_name = "PROTOCOL", default_value = "openai")]
+    pub(crate) dialect: DialectChoice,
+    /// What token ids on OpenAI's routes are: refused, or of the model's own vocabulary
+    #[arg(long, value_name = "MEANING", default_value = "reject")]
+    pub(crate) token_ids: TokenIdsChoice,
     /// Say on stderr what machine was seen, and how calls of a few sizes are computed and why
     #[arg(long)]
     pub(crate) explain: bool,
@@ -358,6 +394,24 @@ pub(crate) struct ServeArgs {
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) tuning: TuningArgs,
+}
+
+/// Whose shape an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectChoice {
+    /// OpenAI's
+    Openai,
+    /// llama-server's
+    Llama,
+}
+
+/// What token ids are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenIdsChoice {
+    /// Refused, with the setting of the client that sends them
+    Reject,
+    /// Of the model's own vocabulary
+    Model,
 }
 
 #[derive(Debug, Args)]

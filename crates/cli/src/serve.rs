@@ -1,39 +1,109 @@
 //! `connote serve`: vectors over HTTP.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use connote::Options;
-use server::{Config, Event, Settings};
+use connote::{Embedder, Options};
+use server::{Config, EmbeddingsDialect, Event, Listen, Settings, TokenIds};
 
-use crate::args::ServeArgs;
+use crate::args::{DialectChoice, ModelArgs, ServeArgs, TokenIdsChoice};
 use crate::failure::{Failure, Outcome};
 use crate::model;
 use crate::say::say;
 
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
-    let embedder = model::load(&args.model, &args.network, args.tuning.tuning())?;
-    let name = embedder.model().name().to_owned();
-    // Now, while the model's file is surely there: hashing it later could meet another.
-    let fingerprint = embedder.fingerprint(&Options::new())?;
-    let dimensions = embedder.dimensions();
-    if args.explain {
-        // A query, a paragraph, a page, and a request of many.
-        for lengths in [&[12][..], &[64], &[400], &[64; 64]] {
-            say(format_args!("{}\n", embedder.explain(lengths)));
+    let settings = settings(args)?;
+    let models = models(args)?;
+    let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
+    let names = names.join(", ");
+    let mut told = Vec::new();
+    for (name, embedder) in &models {
+        // Now, while the model's file is surely there: hashing it later could meet another.
+        let fingerprint = embedder.fingerprint(&Options::new())?;
+        let dimensions = embedder.dimensions();
+        let of = if models.len() > 1 { format!(" of {name}") } else { String::new() };
+        told.push(format!(
+            "connote: whole vectors{of} have {dimensions} dimensions and the fingerprint {fingerprint}"
+        ));
+        if args.explain {
+            // A query, a paragraph, a page, and a request of many.
+            for lengths in [&[12][..], &[64], &[400], &[64; 64]] {
+                say(format_args!("{}\n", embedder.explain(lengths)));
+            }
         }
     }
-    let models = vec![(name.clone(), Arc::new(embedder))];
-    let config = Config { models, settings: Settings::default(), host: args.host.clone(), port: args.port };
+    let config = Config { models, settings, listen: listen(args) };
     server::run(config, |event| match event {
         Event::Listening(address) => {
-            say(format_args!(
-                "connote: whole vectors have {dimensions} dimensions and the fingerprint {fingerprint}"
-            ));
+            told.iter().for_each(|line| say(format_args!("{line}")));
             // The last line before requests are answered: scripts wait for it.
-            say(format_args!("connote: serving {name} at http://{address}"));
+            say(format_args!("connote: serving {names} at {address}"));
         }
         Event::Stopping => say(format_args!("connote: stopping when the requests at hand are answered")),
         _ => {}
     })?;
     Ok(Outcome::Complete)
+}
+
+fn listen(args: &ServeArgs) -> Listen {
+    #[cfg(unix)]
+    if let Some(path) = &args.unix_socket {
+        return Listen::Unix(path.clone());
+    }
+    Listen::Tcp { host: args.host.clone(), port: args.port }
+}
+
+/// The models, each with the name that requests call it by: its alias, else the model's own name.
+fn models(args: &ServeArgs) -> Result<Vec<(String, Arc<Embedder>)>, Failure> {
+    let load = |alias: Option<&str>, path: Option<PathBuf>| {
+        let embedder = model::load(&ModelArgs { model: path }, &args.network, args.tuning.tuning())?;
+        let name = alias.unwrap_or(embedder.model().name()).to_owned();
+        Ok::<_, Failure>((name, Arc::new(embedder)))
+    };
+    if args.models.is_empty() {
+        return Ok(vec![load(None, None)?]);
+    }
+    let named = args.models.iter().map(|named| {
+        // A file's name may have a `=`, too.
+        match named.split_once('=') {
+            Some((alias, path)) if !alias.is_empty() && !Path::new(named).exists() => {
+                load(Some(alias), Some(path.into()))
+            }
+            _ => load(None, Some(named.into())),
+        }
+    });
+    named.collect()
+}
+
+fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    settings.body_limit = (args.max_body_mb as usize) << 20;
+    settings.request_timeout = Duration::from_secs(args.request_timeout.into());
+    settings.queue_tokens = args.max_queue_tokens as usize;
+    settings.cors_origins.clone_from(&args.cors);
+    settings.dialect = match args.dialect {
+        DialectChoice::Openai => EmbeddingsDialect::OpenAi,
+        DialectChoice::Llama => EmbeddingsDialect::Llama,
+    };
+    settings.token_ids = match args.token_ids {
+        TokenIdsChoice::Reject => TokenIds::Reject,
+        TokenIdsChoice::Model => TokenIds::Model,
+    };
+    if let Some(path) = &args.api_key_file {
+        settings.api_keys = api_keys(path)?;
+    }
+    Ok(settings)
+}
+
+/// The keys of a file: one a line. None at all would let everybody in, which nobody means who names a file.
+fn api_keys(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::nothing(format!("{}: the keys cannot be read: {error}", path.display())))?;
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    let keys: Vec<String> = lines.filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    if keys.is_empty() {
+        return Err(Failure::nothing(format!("{}: has no key; write one a line", path.display())));
+    }
+    Ok(keys)
 }

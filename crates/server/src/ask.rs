@@ -11,6 +11,7 @@ use connote::{CancellationToken, Embedding, Input, Options, PreparedCall, Priori
 use crate::Service;
 use crate::body;
 use crate::fault::{Fault, FaultKind};
+use crate::formats::{self, Format};
 use crate::models::Served;
 
 /// What a client asks for, read from its protocol.
@@ -39,10 +40,13 @@ impl Done {
     }
 }
 
+/// From the body of a request to what it asks for, and the form that the answer is to have.
+type Read<F> = fn(&Service, &[u8]) -> Result<(Ask, F), Fault>;
+
 /// A protocol's way in and out. `F` is what the answer's form depends on.
 pub(crate) struct Door<F> {
     /// From the body of a request.
-    pub(crate) read: fn(&Service, &[u8]) -> Result<(Ask, F), Fault>,
+    pub(crate) read: Read<F>,
     /// To the body of its answer, which is JSON.
     pub(crate) write: fn(&Done, &F) -> Result<Vec<u8>, Fault>,
 }
@@ -87,6 +91,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     body: Vec<u8>,
 ) -> Result<Response, Fault> {
     let begin = Instant::now();
+    let format = Format::of(&headers);
     let timeout = timeout(&headers)?.unwrap_or(service.settings().request_timeout);
     let size = body.len();
     let reading = service.clone();
@@ -120,8 +125,14 @@ pub(crate) async fn embed<F: Send + 'static>(
     let done = Done { served, embeddings, took };
     let values: usize = done.embeddings.iter().map(|embedding| embedding.vector.len()).sum();
     let name = done.served.name.clone();
-    let answer = aside(values * 10, move || (door.write)(&done, &form)).await?;
-    let mut response = ([(header::CONTENT_TYPE, "application/json")], answer).into_response();
+    let dimensions = done.embeddings.first().map_or(0, |embedding| embedding.dimensions);
+    let (told, per_token) = (fingerprint.clone(), ask.per_token);
+    let answer = aside(values * 10, move || match format {
+        Format::Json => (door.write)(&done, &form),
+        Format::Octets => Ok(formats::octets(&done)),
+        Format::Arrow => formats::arrow(&done, &told, per_token),
+    });
+    let mut response = ([(header::CONTENT_TYPE, format.kind())], answer.await?).into_response();
     let headers = response.headers_mut();
     let mut say = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -130,6 +141,10 @@ pub(crate) async fn embed<F: Send + 'static>(
     };
     say("x-embedding-fingerprint", fingerprint);
     say("x-model", name);
+    if format != Format::Json {
+        say("x-dimensions", dimensions.to_string());
+        say("x-count", (values / dimensions.max(1)).to_string());
+    }
     say("x-truncated", truncated.to_string());
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let engine = took.saturating_sub(parsed + waited);

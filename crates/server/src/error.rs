@@ -24,6 +24,9 @@ pub enum Error {
         /// What the system says.
         error: io::Error,
     },
+    /// It cannot listen at this Unix socket.
+    #[cfg(unix)]
+    Socket(std::path::PathBuf, io::Error),
     /// The system gave no threads, no signals, or took the listener away.
     System(io::Error),
     /// A second signal came before all requests at hand were answered.
@@ -55,6 +58,15 @@ impl fmt::Display for Error {
                 };
                 write!(f, "cannot listen at {host}, port {port}: {error}{advice}")
             }
+            #[cfg(unix)]
+            Error::Socket(path, error) => {
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrInUse => "; a server answers there, or the file is no socket: choose another path",
+                    io::ErrorKind::NotFound => "; its folder is not there",
+                    _ => "; may this user write there?",
+                };
+                write!(f, "cannot listen at the Unix socket {}: {error}{advice}", path.display())
+            }
             Error::System(error) => write!(f, "the system does not let the server run: {error}"),
             Error::Interrupted => f.write_str("stopped before all requests at hand were answered"),
         }
@@ -65,6 +77,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Listen { error, .. } | Error::System(error) => Some(error),
+            #[cfg(unix)]
+            Error::Socket(_, error) => Some(error),
+            Error::Model(error) => Some(error),
             _ => None,
         }
     }

@@ -10,11 +10,13 @@
 
 mod admission;
 mod ask;
+mod auth;
 mod body;
 mod dialect;
 mod error;
 mod extras;
 mod fault;
+mod formats;
 mod json;
 mod llama;
 mod models;
@@ -24,12 +26,18 @@ mod page;
 mod routes;
 mod settings;
 mod signals;
+#[cfg(unix)]
+mod socket;
 mod tei;
 mod tokens;
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::serve::ListenerExt;
@@ -54,18 +62,51 @@ pub struct Config {
     pub models: Vec<(String, Arc<Embedder>)>,
     /// How it behaves.
     pub settings: Settings,
-    /// A name or address of this machine.
-    pub host: String,
-    /// The port; 0 picks a free one.
-    pub port: u16,
+    /// Where it listens.
+    pub listen: Listen,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// At a port.
+    Tcp {
+        /// A name or address of this machine.
+        host: String,
+        /// The port; 0 picks a free one.
+        port: u16,
+    },
+    /// At a Unix socket, which is made, and removed at the end.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+/// Where it was found to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// At a port.
+    Tcp(SocketAddr),
+    /// At a Unix socket.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "http://{address}"),
+            #[cfg(unix)]
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// What [`run`] tells its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// Requests are taken at this address.
-    Listening(SocketAddr),
+    Listening(Address),
     /// A signal came: no more requests are taken, those at hand are finished.
     Stopping,
 }
@@ -109,7 +150,7 @@ impl Service {
 /// # Errors
 /// If it cannot listen there, the engine cannot be served, or a second signal came.
 pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
-    let Config { models, settings, host, port } = config;
+    let Config { models, settings, listen } = config;
     let service = Service::new(models, settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
@@ -117,7 +158,7 @@ pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::System)?;
-    let outcome = runtime.block_on(until_signalled(service, &host, port, tell));
+    let outcome = runtime.block_on(until_signalled(service, &listen, tell));
     // Texts whose clients went away may still be computed: nobody waits for them.
     runtime.shutdown_background();
     outcome
@@ -125,21 +166,30 @@ pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
 
 async fn until_signalled(
     service: Service,
-    host: &str,
-    port: u16,
+    listen: &Listen,
     mut tell: impl FnMut(Event),
 ) -> Result<(), Error> {
     // Before anybody is told that it listens: who then sends a signal is heard.
     let mut signals = signals::Signals::watch().map_err(Error::System)?;
-    let listen = |error| Error::Listen { host: host.to_owned(), port, error };
-    let listener = TcpListener::bind((host, port)).await.map_err(listen)?;
-    tell(Event::Listening(listener.local_addr().map_err(listen)?));
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = serve(listener, service, async {
+    let stopped = async {
         // An error means that nobody can stop it any more, which is a reason to stop.
         let _ = stopped.await;
-    });
-    tokio::pin!(serving);
+    };
+    let mut serving: Pin<Box<dyn Future<Output = io::Result<()>>>> = match listen {
+        Listen::Tcp { host, port } => {
+            let failed = |error| Error::Listen { host: host.clone(), port: *port, error };
+            let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(failed)?;
+            tell(Event::Listening(Address::Tcp(listener.local_addr().map_err(failed)?)));
+            Box::pin(serve(listener, service, stopped))
+        }
+        #[cfg(unix)]
+        Listen::Unix(path) => {
+            let listener = socket::Socket::bind(path).map_err(|error| Error::Socket(path.clone(), error))?;
+            tell(Event::Listening(Address::Unix(path.clone())));
+            Box::pin(listener.serve(service, stopped))
+        }
+    };
     tokio::select! {
         ended = &mut serving => return ended.map_err(Error::System),
         () = signals.next() => {}

@@ -2,17 +2,18 @@
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::header;
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::Service;
 use crate::ask::Door;
 use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::settings::EmbeddingsDialect;
-use crate::{ask, body, dialect, llama, ollama, openai, page, tei};
+use crate::{ask, auth, body, dialect, llama, ollama, openai, page, tei};
 
 /// What there is, for those who asked for something else.
 const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
@@ -20,7 +21,7 @@ const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embeddi
 
 /// The routes of a service.
 pub fn router(service: Service) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(openai_routes())
         .merge(tei_routes())
         .merge(ollama_routes())
@@ -35,8 +36,33 @@ pub fn router(service: Service) -> Router {
         .route("/tokenize", post(tokenize))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_route)
-        .layer(middleware::from_fn_with_state(service.clone(), dialect::write))
-        .with_state(service)
+        .layer(middleware::from_fn_with_state(service.clone(), auth::check))
+        .layer(middleware::from_fn_with_state(service.clone(), dialect::write));
+    let routes = match cors(&service.settings().cors_origins) {
+        Some(layer) => routes.layer(layer),
+        None => routes,
+    };
+    routes.with_state(service)
+}
+
+/// Which pages of other origins may ask; those that are no origin are none.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let allowed = match origins {
+        [] => return None,
+        all if all.iter().any(|origin| origin == "*") => AllowOrigin::any(),
+        some => AllowOrigin::list(some.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
+    };
+    let told = [
+        "x-embedding-fingerprint",
+        "x-model",
+        "x-truncated",
+        "x-dimensions",
+        "x-count",
+        "server-timing",
+        "retry-after",
+    ];
+    let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST]);
+    Some(layer.allow_headers(tower_http::cors::Any).expose_headers(told.map(HeaderName::from_static)))
 }
 
 fn openai_routes() -> Router<Service> {

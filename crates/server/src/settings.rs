@@ -13,6 +13,10 @@ pub struct Settings {
     /// Tokens that may wait or be computed at once, of each priority; a request that finds others and would go past it is
     /// told to come back.
     pub queue_tokens: usize,
+    /// Keys of which a request must have one; none: anybody may ask.
+    pub api_keys: Vec<String>,
+    /// Origins whose pages may ask, `*` for all.
+    pub cors_origins: Vec<String>,
     /// Whose shape `POST /embeddings` answers `input` in.
     pub dialect: EmbeddingsDialect,
     /// What token ids mean on OpenAI's route, where the request does not say.
@@ -25,6 +29,8 @@ impl Default for Settings {
             body_limit: 64 << 20,
             request_timeout: Duration::from_secs(600),
             queue_tokens: 1 << 18,
+            api_keys: Vec::new(),
+            cors_origins: Vec::new(),
             dialect: EmbeddingsDialect::default(),
             token_ids: TokenIds::default(),
         }

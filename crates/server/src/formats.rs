@@ -1,0 +1,101 @@
+//! Vectors as bytes, for who asks for them by `Accept`: JSON's digits cost more than the vectors.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::builder::{FixedSizeListBuilder, Float32Builder, ListBuilder};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use axum::http::{HeaderMap, header};
+
+use crate::ask::Done;
+use crate::fault::Fault;
+
+/// A form of answer that all embedding routes have beside their protocol's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The protocol's JSON.
+    Json,
+    /// f32, little-endian, row after row.
+    Octets,
+    /// An Arrow IPC stream of one batch.
+    Arrow,
+}
+
+impl Format {
+    /// The first that the client names; JSON for everything else.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
+        let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or("").trim());
+        let known =
+            |kind: &str| [Format::Octets, Format::Arrow, Format::Json].into_iter().find(|f| f.kind() == kind);
+        kinds.filter_map(known).next().unwrap_or(Format::Json)
+    }
+
+    /// Its media type.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Format::Json => "application/json",
+            Format::Octets => "application/octet-stream",
+            Format::Arrow => "application/vnd.apache.arrow.stream",
+        }
+    }
+}
+
+/// All rows, one after the other.
+pub(crate) fn octets(done: &Done) -> Vec<u8> {
+    done.embeddings.iter().flat_map(|one| &one.vector).flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// A row a text: `embedding`, `tokens`, `truncated`. Where a text has a vector a token, `embedding` is a list of them.
+pub(crate) fn arrow(done: &Done, fingerprint: &str, per_token: bool) -> Result<Vec<u8>, Fault> {
+    stream(done, fingerprint, per_token)
+        .map_err(|error| Fault::internal(format!("the answer cannot be written: {error}")))
+}
+
+fn stream(done: &Done, fingerprint: &str, per_token: bool) -> Result<Vec<u8>, ArrowError> {
+    let dimensions = done.embeddings.first().map_or(0, |one| one.dimensions);
+    let size =
+        i32::try_from(dimensions).map_err(|_| ArrowError::InvalidArgumentError("too wide".to_owned()))?;
+    let item = || Arc::new(Field::new("item", DataType::Float32, false));
+    let vector = || FixedSizeListBuilder::new(Float32Builder::new(), size).with_field(item());
+    let embedding: ArrayRef = if per_token {
+        let rows = Arc::new(Field::new("item", DataType::FixedSizeList(item(), size), false));
+        let mut texts = ListBuilder::new(vector()).with_field(rows);
+        for one in &done.embeddings {
+            for row in one.rows() {
+                texts.values().values().append_slice(row);
+                texts.values().append(true);
+            }
+            texts.append(true);
+        }
+        Arc::new(texts.finish())
+    } else {
+        let mut texts = vector();
+        for one in &done.embeddings {
+            texts.values().append_slice(&one.vector);
+            texts.append(true);
+        }
+        Arc::new(texts.finish())
+    };
+    let tokens = done.embeddings.iter().map(|one| u32::try_from(one.tokens).unwrap_or(u32::MAX));
+    let truncated: Vec<bool> = done.embeddings.iter().map(|one| one.truncated).collect();
+    let fields = vec![
+        Field::new("embedding", embedding.data_type().clone(), false),
+        Field::new("tokens", DataType::UInt32, false),
+        Field::new("truncated", DataType::Boolean, false),
+    ];
+    let told = [("fingerprint", fingerprint), ("model", &done.served.name)];
+    let metadata: HashMap<String, String> =
+        told.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect();
+    let schema = Arc::new(Schema::new(fields).with_metadata(metadata));
+    let tokens: ArrayRef = Arc::new(UInt32Array::from_iter_values(tokens));
+    let batch = RecordBatch::try_new(
+        schema.clone(),
+        vec![embedding, tokens, Arc::new(BooleanArray::from(truncated))],
+    )?;
+    let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
+    writer.write(&batch)?;
+    writer.into_inner()
+}
