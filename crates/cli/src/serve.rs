@@ -77,23 +77,21 @@ fn models(args: &ServeArgs) -> Result<Vec<(String, Arc<Embedder>)>, Failure> {
 }
 
 fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
-    let mut settings = Settings::default();
-    settings.body_limit = (args.max_body_mb as usize) << 20;
-    settings.request_timeout = Duration::from_secs(args.request_timeout.into());
-    settings.queue_tokens = args.max_queue_tokens as usize;
-    settings.cors_origins.clone_from(&args.cors);
-    settings.dialect = match args.dialect {
-        DialectChoice::Openai => EmbeddingsDialect::OpenAi,
-        DialectChoice::Llama => EmbeddingsDialect::Llama,
-    };
-    settings.token_ids = match args.token_ids {
-        TokenIdsChoice::Reject => TokenIds::Reject,
-        TokenIdsChoice::Model => TokenIds::Model,
-    };
-    if let Some(path) = &args.api_key_file {
-        settings.api_keys = api_keys(path)?;
-    }
-    Ok(settings)
+    Ok(Settings {
+        body_limit: (args.max_body_mb as usize) << 20,
+        request_timeout: Duration::from_secs(args.request_timeout.into()),
+        queue_tokens: args.max_queue_tokens as usize,
+        api_keys: args.api_key_file.as_deref().map_or_else(|| Ok(Vec::new()), api_keys)?,
+        cors_origins: args.cors.clone(),
+        dialect: match args.dialect {
+            DialectChoice::Openai => EmbeddingsDialect::OpenAi,
+            DialectChoice::Llama => EmbeddingsDialect::Llama,
+        },
+        token_ids: match args.token_ids {
+            TokenIdsChoice::Reject => TokenIds::Reject,
+            TokenIdsChoice::Model => TokenIds::Model,
+        },
+    })
 }
 
 /// The keys of a file: one a line. None at all would let everybody in, which nobody means who names a file.

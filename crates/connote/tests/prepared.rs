@@ -85,7 +85,7 @@ fn a_prepared_call_knows_its_errors_and_its_priority() {
     let results = block_on(call.submit());
     assert_eq!(results[0].as_ref().expect("a vector").tokens, 3);
     assert_eq!(results[1].as_ref().expect_err("too long").kind(), ErrorKind::TooLong);
-    assert_eq!(embedder.prepare(&long(8)).expect("plain options").priority(), Priority::Batch);
+    assert_eq!(embedder.prepare(long(8)).expect("plain options").priority(), Priority::Batch);
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 /// How a server behaves; the default is what `connote serve` does without flags.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Settings {
     /// Bytes that a request's body may have.
     pub body_limit: usize,

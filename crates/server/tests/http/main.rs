@@ -3,6 +3,8 @@
 mod client;
 mod embeddings;
 mod gone;
+mod llama_cases;
+mod protocols;
 mod refusals;
 mod shutdown;
 
@@ -30,12 +32,16 @@ struct Running {
 
 impl Running {
     fn start(embedder: Arc<Embedder>) -> Self {
+        Self::start_with(embedder, Settings::default())
+    }
+
+    fn start_with(embedder: Arc<Embedder>, settings: Settings) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (told, address) = std::sync::mpsc::channel();
         let work = async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             told.send(listener.local_addr()?).expect("the test waits");
-            let service = service(embedder, Settings::default());
+            let service = service(embedder, settings);
             connote_server::serve(listener, service, async { stopped.await.expect("said") }).await
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -1,0 +1,183 @@
+//! llama-server's own embedding tests (tools/server/tests/unit/test_embedding.py), as cases of ours, by their numbers.
+//!
+//! What cannot apply: (3) flash attention on: there is no other attention here, and its texts of 253 to 256 words are tested
+//! as they fit MiniLM's limit. (9) and (10) pooling none for a whole server: `serve` refuses to start with it (tested
+//! in `main.rs`); a vector a token is TEI's /embed_all, whose vectors are not of unit length, which case 9 asserts here. (11)
+//! and (12) use the openai package: `scripts/clients/test_openai.py`. The embedding inputs of case 4 are sent to /embedding, whose ids are the
+//! model's: on /v1/embeddings ids are refused unless somebody says whose they are.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::client;
+
+fn post(path: &str, body: &Value) -> (u16, Value) {
+    let answer = client().send("POST", path, body.to_string());
+    (answer.status, answer.json())
+}
+
+fn openai(input: &Value) -> Vec<Vec<f64>> {
+    let (status, answer) = post("/v1/embeddings", &json!({ "input": input }));
+    assert_eq!(status, 200, "{answer}");
+    answer["data"].as_array().expect("a list").iter().map(|item| floats(&item["embedding"])).collect()
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a vector").iter().map(|value| value.as_f64().expect("a number")).collect()
+}
+
+fn norm(vector: &[f64]) -> f64 {
+    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+const FOUR: [&str; 4] = [
+    "I believe the meaning of life is",
+    "Write a joke about AI from a very long prompt",
+    "This is a test",
+    "This is another test",
+];
+
+#[test]
+fn case_01_and_07_a_single_text_has_a_vector_of_unit_length() {
+    let vectors = openai(&json!(FOUR[0]));
+    assert_eq!(vectors.len(), 1);
+    assert!((norm(&vectors[0]) - 1.0).abs() < 1e-3);
+}
+
+#[test]
+fn case_02_and_08_four_texts_have_four_vectors() {
+    let vectors = openai(&json!(FOUR));
+    assert_eq!(vectors.len(), 4);
+    assert!(vectors.iter().all(|vector| (norm(vector) - 1.0).abs() < 1e-3));
+}
+
+#[test]
+fn case_03_texts_of_many_words_side_by_side() {
+    let texts = [("a ", 251), ("b ", 252), ("c ", 253), ("d ", 254)].map(|(word, count)| word.repeat(count));
+    assert_eq!(openai(&json!(texts)).len(), 4);
+}
+
+#[test]
+fn case_04_eleven_forms_of_input() {
+    for (input, count) in [
+        (json!(""), 1),
+        (json!("string"), 1),
+        (json!([12, 34, 56]), 1),
+        (json!([12, 34, "string", 56, 78]), 1),
+        (json!(["string1", "string2"]), 2),
+        (json!(["string1", [12, 34, 56]]), 2),
+        (json!([[12, 34, 56], [12, 34, 56]]), 2),
+        (json!([[12, 34, 56], [12, "string", 34, 56]]), 2),
+        (json!({ "prompt_string": "string" }), 1),
+        (json!({ "content": [{ "type": "text", "text": "string" }] }), 1),
+        (
+            json!(["string", { "prompt_string": "string" }, { "content": [{ "type": "text", "text": "string" }] }]),
+            3,
+        ),
+    ] {
+        let (status, answer) = post("/embedding", &json!({ "input": input }));
+        assert_eq!(status, 200, "{input}: {answer}");
+        assert_eq!(answer.as_array().expect("a list").len(), count, "{input}");
+    }
+}
+
+#[test]
+fn case_05_parts_of_a_text_are_the_text() {
+    let parts =
+        json!({ "content": [{ "type": "text", "text": "hello " }, { "type": "text", "text": "world" }] });
+    let (_, of_parts) = post("/embedding", &json!({ "input": parts }));
+    let (_, whole) = post("/embedding", &json!({ "input": "hello world" }));
+    assert_eq!(of_parts, whole);
+}
+
+#[test]
+fn case_06_what_is_no_text_is_refused() {
+    for input in [
+        json!([]),
+        json!({ "content": "string" }),
+        json!({ "content": [{ "type": "unknown", "text": "string" }] }),
+        json!({ "content": [{ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } }] }),
+        json!({ "content": [{ "type": "input_audio", "input_audio": { "data": "AA==", "format": "wav" } }] }),
+        json!({ "content": [{ "type": "input_video", "input_video": { "data": "AA==" } }] }),
+    ] {
+        let (status, answer) = post("/embedding", &json!({ "input": input }));
+        assert_eq!(status, 400, "{input}: {answer}");
+        assert_eq!(answer["error"]["type"], "invalid_request_error");
+    }
+}
+
+#[test]
+fn case_09_a_vector_a_token_is_not_of_unit_length() {
+    let (status, answer) = post("/embed_all", &json!({ "inputs": "hello hello hello" }));
+    assert_eq!(status, 200);
+    let rows = answer[0].as_array().expect("vectors");
+    assert_eq!(rows.len(), 5, "three words and two special tokens");
+    assert!(rows.iter().all(|row| (norm(&floats(row)) - 1.0).abs() > 1e-3));
+}
+
+#[test]
+fn case_13_a_text_that_is_too_long_is_refused() {
+    let (status, answer) = post("/v1/embeddings", &json!({ "input": "This is a test ".repeat(512) }));
+    assert_ne!(status, 200);
+    assert!(answer["error"]["message"].as_str().expect("words").contains("too large"), "{answer}");
+}
+
+#[test]
+fn case_14_equal_texts_have_equal_vectors() {
+    let vectors = openai(&json!(vec!["This is a test"; 5]));
+    assert!(vectors.iter().all(|vector| *vector == vectors[0]));
+}
+
+#[test]
+fn case_15_and_16_usage_is_exact_and_summed() {
+    for (input, tokens) in [
+        (json!("I believe the meaning of life is"), 9),
+        (json!("This is a test"), 6),
+        (json!(["I believe the meaning of life is", "I believe the meaning of life is"]), 18),
+    ] {
+        let (_, answer) = post("/v1/embeddings", &json!({ "input": input }));
+        assert_eq!(answer["usage"], json!({ "prompt_tokens": tokens, "total_tokens": tokens }), "{input}");
+    }
+}
+
+#[test]
+fn case_17_base64_is_the_same_floats() {
+    let (_, answer) =
+        post("/v1/embeddings", &json!({ "input": "This is a test", "encoding_format": "base64" }));
+    let bytes = STANDARD.decode(answer["data"][0]["embedding"].as_str().expect("a string")).expect("base64");
+    let decoded: Vec<f64> = bytes
+        .chunks_exact(4)
+        .map(|value| f32::from_le_bytes(value.try_into().expect("four")).into())
+        .collect();
+    let floats = openai(&json!("This is a test"));
+    assert!(decoded.iter().zip(&floats[0]).all(|(one, other)| (one - other).abs() < 1e-6));
+    assert_eq!(decoded.len(), floats[0].len());
+}
+
+#[test]
+fn case_18_wrong_requests_are_invalid_request_errors() {
+    for body in
+        [json!({ "input": [] }), json!({ "input": true }), json!({ "input": "hello", "encoding_format": 1 })]
+    {
+        let (status, answer) = post("/v1/embeddings", &body);
+        assert_eq!((status, &answer["error"]["type"]), (400, &json!("invalid_request_error")), "{body}");
+    }
+}
+
+#[test]
+fn embd_normalize_is_the_norm() {
+    let vector = |normalize: i64| {
+        let (status, answer) =
+            post("/embedding", &json!({ "content": "a cat", "embd_normalize": normalize }));
+        assert_eq!(status, 200, "{answer}");
+        floats(&answer[0]["embedding"][0])
+    };
+    let largest = |vector: &[f64]| vector.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    assert!((norm(&vector(-1)) - 1.0).abs() > 1e-3);
+    assert!((largest(&vector(0)) - 32760.0).abs() < 1.0);
+    assert!((vector(1).iter().map(|value| value.abs()).sum::<f64>() - 1.0).abs() < 1e-4);
+    assert!((norm(&vector(2)) - 1.0).abs() < 1e-4);
+    assert!((vector(3).iter().map(|value| value.abs().powi(3)).sum::<f64>() - 1.0).abs() < 1e-4);
+    assert_eq!(post("/embedding", &json!({ "content": "a cat", "embd_normalize": -2 })).0, 400);
+}

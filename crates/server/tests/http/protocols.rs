@@ -1,0 +1,283 @@
+//! TEI's, Ollama's and llama-server's routes: their shapes, their refusals, and the library's vectors in all of them.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use connote::{Input, Options};
+use connote_server::{EmbeddingsDialect, Settings, TokenIds};
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+use crate::{EMBEDDER, Running, client};
+
+const TEXTS: [&str; 2] = ["a cat on the mat", "hello world"];
+
+fn wanted(text: &str) -> Vec<f32> {
+    EMBEDDER.embed_one(text).expect("a vector").vector
+}
+
+fn post(path: &str, body: &Value) -> Answer {
+    client().send("POST", path, body.to_string())
+}
+
+fn floats(value: &Value) -> Vec<f32> {
+    value.as_array().expect("a vector").iter().map(|value| value.as_f64().expect("a number") as f32).collect()
+}
+
+#[test]
+fn every_protocol_gives_the_librarys_bits() {
+    let both = json!(TEXTS);
+    let of = |path: &str, body: Value, vectors: fn(&Value) -> Vec<&Value>| {
+        let answer = post(path, &body);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, 200, "{path}: {text}");
+        let json = answer.json();
+        let got: Vec<Vec<f32>> = vectors(&json).into_iter().map(floats).collect();
+        assert_eq!(got, TEXTS.map(wanted), "{path}");
+        assert!(answer.header("x-embedding-fingerprint").is_some_and(|print| !print.is_empty()));
+        assert!(answer.header("server-timing").is_some_and(|timing| timing.contains("engine;dur=")));
+    };
+    let array: fn(&Value) -> Vec<&Value> = |json| json.as_array().expect("a list").iter().collect();
+    for path in ["/embed", "/"] {
+        of(path, json!({ "inputs": both }), array);
+    }
+    of("/api/embed", json!({ "model": "m", "input": both }), |json| {
+        json["embeddings"].as_array().expect("a list").iter().collect()
+    });
+    let llamas: fn(&Value) -> Vec<&Value> =
+        |json| json.as_array().expect("a list").iter().map(|item| &item["embedding"][0]).collect();
+    of("/embedding", json!({ "content": both }), llamas);
+    of("/embedding", json!({ "input": both }), llamas);
+    of("/embeddings", json!({ "content": both }), llamas);
+    of("/embeddings", json!({ "input": both }), |json| {
+        json["data"].as_array().expect("a list").iter().map(|item| &item["embedding"]).collect()
+    });
+    let one = post("/api/embeddings", &json!({ "prompt": TEXTS[0] })).json();
+    assert_eq!(floats(&one["embedding"]), wanted(TEXTS[0]));
+}
+
+#[test]
+fn vectors_come_as_octets_and_as_arrow() {
+    let ask = |accept: &str| {
+        let body = json!({ "input": TEXTS }).to_string();
+        let mut client = client();
+        client.write(format!(
+            "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        client.read()
+    };
+    let octets = ask("application/octet-stream");
+    assert_eq!(octets.header("content-type"), Some("application/octet-stream"));
+    assert_eq!((octets.header("x-count"), octets.header("x-dimensions")), (Some("2"), Some("384")));
+    let values: Vec<f32> = octets
+        .body
+        .chunks_exact(4)
+        .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four")))
+        .collect();
+    assert_eq!(values, TEXTS.map(wanted).concat());
+    let arrow = ask("application/vnd.apache.arrow.stream, */*;q=0.1");
+    assert_eq!(arrow.header("content-type"), Some("application/vnd.apache.arrow.stream"));
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert!(
+        arrow.body.windows(bytes.len()).any(|window| window == bytes),
+        "the vectors lie in it as they are"
+    );
+    assert_eq!(ask("*/*").header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn a_vector_a_token_and_the_tokens_they_belong_to() {
+    let all = post("/embed_all", &json!({ "inputs": TEXTS })).json();
+    let tokens = post("/tokenize", &json!({ "inputs": TEXTS })).json();
+    for (at, text) in TEXTS.into_iter().enumerate() {
+        let ids = EMBEDDER.model().tokenize(&Input::new(text), &Options::new()).expect("ids");
+        assert_eq!(all[at].as_array().expect("vectors").len(), ids.len());
+        let told: Vec<u32> = tokens[at]
+            .as_array()
+            .expect("tokens")
+            .iter()
+            .map(|token| token["id"].as_u64().expect("an id") as u32)
+            .collect();
+        assert_eq!(told, ids);
+        assert_eq!((&tokens[at][0]["text"], &tokens[at][0]["special"]), (&json!("[CLS]"), &json!(true)));
+        assert_eq!(tokens[at][1]["special"], false);
+        // And back.
+        assert_eq!(post("/decode", &json!({ "ids": ids })).json(), json!([text]));
+        assert_eq!(post("/detokenize", &json!({ "tokens": ids[1..ids.len() - 1] })).json()["content"], text);
+        // llama-server's tokens have nothing around them unless asked.
+        let plain = post("/tokenize", &json!({ "content": text })).json();
+        assert_eq!(plain["tokens"], json!(ids[1..ids.len() - 1]));
+        let whole = post("/tokenize", &json!({ "content": text, "add_special": true })).json();
+        assert_eq!(whole["tokens"], json!(ids));
+    }
+    assert_eq!(post("/decode", &json!({ "ids": [4_000_000] })).status, 422);
+}
+
+#[test]
+fn refusals_have_the_shape_of_their_protocol() {
+    let long = "cat ".repeat(300);
+    let tei = post("/embed", &json!({ "inputs": ["x", long] }));
+    assert_eq!((tei.status, &tei.json()["error_type"]), (422, &json!("Validation")));
+    assert!(tei.json()["error"].as_str().expect("words").contains("input 1"));
+    assert_eq!(post("/embed", &json!({ "inputs": [long], "truncate": true })).status, 200);
+    let ollama = post("/api/embed", &json!({ "input": long, "truncate": false }));
+    assert!(ollama.status == 400 && ollama.json()["error"].as_str().expect("words").contains("input 0"));
+    assert_eq!(
+        post("/api/embed", &json!({ "input": long })).status,
+        200,
+        "Ollama's clients expect it to be cut"
+    );
+    let llama = post("/embedding", &json!({ "content": long }));
+    assert_eq!((llama.status, &llama.json()["error"]["code"]), (400, &json!(400)));
+    for path in
+        ["/embed", "/api/embed", "/api/embeddings", "/embedding", "/embeddings", "/tokenize", "/decode"]
+    {
+        let answer = post(path, &json!({}));
+        assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
+        assert!(
+            answer.json()["error"].is_string() || answer.json()["error"]["message"].is_string(),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn what_is_served_is_described() {
+    let mut client = client();
+    let name = EMBEDDER.model().name();
+    let mut get = |path: &str| {
+        let answer = client.send("GET", path, "");
+        assert_eq!(answer.status, 200, "{path}");
+        answer.json()
+    };
+    let listed = &get("/v1/models")["data"][0];
+    assert_eq!((&listed["id"], &listed["max_model_len"]), (&json!(name), &json!(256)));
+    assert_eq!(get(&format!("/v1/models/{name}"))["object"], "model");
+    assert_eq!(get("/info")["max_input_length"], 256);
+    assert_eq!(get("/api/tags")["models"][0]["details"]["quantization_level"], "Q8_0");
+    assert_eq!(get("/api/ps")["models"][0]["name"], name);
+    assert!(get("/api/version")["version"].is_string());
+    assert_eq!(get("/props")["n_embd"], 384);
+    let shown = post("/api/show", &json!({ "model": "any" })).json();
+    assert_eq!(shown["capabilities"], json!(["embedding"]));
+    assert_eq!(shown["model_info"]["bert.embedding_length"], 384);
+    assert_eq!(client.send("GET", "/v1/models/other", "").status, 404);
+}
+
+#[test]
+fn the_root_is_a_page_for_browsers_and_a_line_for_others() {
+    let mut client = client();
+    let line = client.send("GET", "/", "");
+    assert_eq!((line.status, line.body.as_slice()), (200, b"Ollama is running".as_slice()));
+    client.write("GET / HTTP/1.1\r\nHost: test\r\nAccept: text/html,*/*\r\n\r\n");
+    let page = client.read();
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    assert!(
+        page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'"))
+    );
+    for (path, kind) in [("/page.js", "text/javascript"), ("/style.css", "text/css")] {
+        let file = client.send("GET", path, "");
+        assert!(file.status == 200 && file.header("content-type").is_some_and(|own| own.starts_with(kind)));
+    }
+}
+
+#[test]
+fn token_ids_are_ours_only_when_somebody_says_so() {
+    let ids = EMBEDDER.model().tokenize(&Input::new(TEXTS[0]), &Options::new()).expect("ids");
+    let bare = &ids[1..ids.len() - 1];
+    let foreign = post("/v1/embeddings", &json!({ "input": bare }));
+    let message = foreign.json()["error"]["message"].as_str().expect("words").to_owned();
+    assert!(foreign.status == 400 && message.contains("check_embedding_ctx_length=False"), "{message}");
+    for input in [json!(bare), json!(ids), json!([bare])] {
+        let answer = post("/v1/embeddings", &json!({ "input": input, "token_ids": "model" }));
+        assert_eq!(answer.vectors(), [wanted(TEXTS[0])], "with and without special tokens");
+    }
+    let settings = Settings { token_ids: TokenIds::Model, ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    let mut client = Client::connect(server.address);
+    assert_eq!(client.embed(&json!({ "input": bare })).vectors(), [wanted(TEXTS[0])]);
+    let refused = client.embed(&json!({ "input": bare, "token_ids": "reject" }));
+    assert_eq!(refused.status, 400);
+}
+
+#[test]
+fn keys_are_asked_for_and_the_page_is_not() {
+    let settings = Settings { api_keys: vec!["one".to_owned(), "another".to_owned()], ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    let mut client = Client::connect(server.address);
+    let mut ask = |header: &str| {
+        client.write(format!(
+            "POST /embed HTTP/1.1\r\nHost: test\r\n{header}Content-Length: 15\r\n\r\n{{\"inputs\": \"x\"}}"
+        ));
+        client.read()
+    };
+    for wrong in ["", "Authorization: Bearer on\r\n", "X-Api-Key: onee\r\n", "Authorization: Bearer \r\n"] {
+        let answer = ask(wrong);
+        assert_eq!(answer.status, 401, "{wrong}");
+        assert!(answer.json()["error"].as_str().expect("TEI's shape").contains("key"));
+    }
+    for right in ["Authorization: Bearer one\r\n", "authorization: bearer another\r\n", "X-Api-Key: one\r\n"]
+    {
+        assert_eq!(ask(right).status, 200, "{right}");
+    }
+    for (path, status) in
+        [("/health", 200), ("/", 200), ("/page.js", 200), ("/v1/models", 401), ("/info", 401)]
+    {
+        assert_eq!(client.send("GET", path, "").status, status, "{path}");
+    }
+}
+
+#[test]
+fn a_full_queue_and_a_short_patience_say_so() {
+    let settings = Settings { queue_tokens: 10, ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    // Seconds of work, which an empty queue takes however much it is.
+    let texts: Vec<String> = (0..200).map(|at| format!("{at} {}", "cats and mats ".repeat(60))).collect();
+    let body = json!({ "input": texts, "priority": "batch" }).to_string();
+    let mut busy = Client::connect(server.address);
+    busy.write(format!(
+        "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut client = Client::connect(server.address);
+    // Before it is taken, this one would be.
+    let sent = Instant::now();
+    while EMBEDDER.statistics().waiting_tokens < 10_000 {
+        assert!(sent.elapsed() < Duration::from_secs(20), "it does not begin");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let refused = client.embed(&json!({ "input": TEXTS, "priority": "batch" }));
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (429, &json!("overloaded")));
+    let wait: u64 = refused.header("retry-after").expect("when to come back").parse().expect("seconds");
+    assert!((1..=600).contains(&wait));
+    // Queries have their own room.
+    assert_eq!(client.embed(&json!({ "input": "hello world", "priority": "interactive" })).status, 200);
+    let body = json!({ "input": texts }).to_string();
+    client.write("POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nX-Request-Timeout: 0.05\r\nX-Priority: interactive\r\n");
+    client.write(format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let late = client.read();
+    assert_eq!((late.status, &late.json()["error"]["code"]), (504, &json!("timeout")));
+}
+
+#[test]
+fn the_models_name_may_ask_for_a_task_and_other_names_are_nobodys() {
+    // MiniLM's prompts have no words: a task is accepted and changes nothing.
+    for model in ["anything", "x:latest", "x:query", ""] {
+        let answer = post("/v1/embeddings", &json!({ "model": model, "input": TEXTS[0] }));
+        assert_eq!(answer.vectors(), [wanted(TEXTS[0])], "{model}");
+    }
+    // A task it has no prompt for is not silently dropped.
+    assert_eq!(post("/v1/embeddings", &json!({ "input": "x", "task": "code-retrieval" })).status, 400);
+    let both = json!({ "input": "x", "task": "query", "input_type": "document" });
+    assert_eq!(post("/v1/embeddings", &both).status, 400);
+}
+
+#[test]
+fn llamas_dialect_is_the_default_where_the_operator_says_so() {
+    let settings = Settings { dialect: EmbeddingsDialect::Llama, ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    let mut client = Client::connect(server.address);
+    let answer = client.send("POST", "/embeddings", json!({ "input": TEXTS[0] }).to_string());
+    assert_eq!(floats(&answer.json()[0]["embedding"][0]), wanted(TEXTS[0]));
+}
