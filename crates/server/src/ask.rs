@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use connote::{CancellationToken, Embedding, Input, Options, PreparedCall, Priority};
+use connote::{CancellationToken, Embedder, Embedding, Input, Options, PreparedCall, Priority};
 
 use crate::Service;
 use crate::body;
@@ -33,7 +33,19 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
+impl Ask {
+    /// The model, pooled as is asked.
+    fn embedder(&self) -> &Embedder {
+        if self.per_token { self.served.per_token() } else { &self.served.embedder }
+    }
+}
+
 impl Done {
+    /// The vector of each text.
+    pub(crate) fn vectors(&self) -> Vec<&[f32]> {
+        self.embeddings.iter().map(|embedding| embedding.vector.as_slice()).collect()
+    }
+
     /// Tokens that the network read, special tokens and prompts included.
     pub(crate) fn tokens(&self) -> usize {
         self.embeddings.iter().map(|embedding| embedding.tokens).sum()
@@ -50,14 +62,6 @@ pub(crate) struct Door<F> {
     /// To the body of its answer, which is JSON.
     pub(crate) write: fn(&Done, &F) -> Result<Vec<u8>, Fault>,
 }
-
-impl<F> Clone for Door<F> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<F> Copy for Door<F> {}
 
 /// Bytes up to which JSON and tokens are dealt with where the socket is read; more would keep other sockets waiting.
 const QUICK: usize = 16 << 10;
@@ -86,7 +90,7 @@ pub(crate) async fn body(service: &Service, request: Request) -> Result<(HeaderM
 /// A request for vectors through a door, from its body to its answer.
 pub(crate) async fn embed<F: Send + 'static>(
     service: Service,
-    door: Door<F>,
+    Door { read, write }: Door<F>,
     headers: HeaderMap,
     body: Vec<u8>,
 ) -> Result<Response, Fault> {
@@ -99,7 +103,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let token = CancellationToken::new();
     let _waits = CancelOnDrop(token.clone());
     let reader = move || {
-        let (mut ask, form) = (door.read)(&reading, &body)?;
+        let (mut ask, form) = read(&reading, &body)?;
         ask.priority = ask.priority.or(priority(&headers)?);
         prepare(ask, &token, begin + timeout).map(|(ask, call)| (ask, form, call))
     };
@@ -128,7 +132,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let dimensions = done.embeddings.first().map_or(0, |embedding| embedding.dimensions);
     let (told, per_token) = (fingerprint.clone(), ask.per_token);
     let answer = aside(values * 10, move || match format {
-        Format::Json => (door.write)(&done, &form),
+        Format::Json => write(&done, &form),
         Format::Octets => Ok(formats::octets(&done)),
         Format::Arrow => formats::arrow(&done, &told, per_token),
     });
@@ -172,13 +176,12 @@ fn too_slow(what: &str, limit: Duration) -> Fault {
 
 /// Texts to token ids; the first that can have no vector is why the request fails.
 fn prepare(ask: Ask, token: &CancellationToken, deadline: Instant) -> Result<(Ask, PreparedCall), Fault> {
-    let embedder = if ask.per_token { ask.served.per_token() } else { &ask.served.embedder };
     let request = connote::Request::new(ask.inputs.iter().cloned()).with(ask.options.clone());
     let mut request = request.cancellation(token).deadline(deadline);
     if let Some(priority) = ask.priority {
         request = request.priority(priority);
     }
-    let call = embedder.prepare(request).map_err(|error| Fault::from(&error))?;
+    let call = ask.embedder().prepare(request).map_err(|error| Fault::from(&error))?;
     if let Some((index, error)) = call.errors().next() {
         return Err(at(&ask, index, error));
     }
@@ -207,10 +210,9 @@ fn at(ask: &Ask, index: usize, error: &connote::Error) -> Fault {
 
 /// The name of the vector space.
 fn fingerprint(ask: &Ask) -> Result<String, Fault> {
-    let first = ask.inputs.first().cloned().unwrap_or_default();
-    let embedder = if ask.per_token { ask.served.per_token() } else { &ask.served.embedder };
-    let fingerprint = embedder.fingerprint_of(&first, &ask.options).map_err(|error| Fault::from(&error))?;
-    Ok(fingerprint.to_string())
+    let none = Input::default();
+    let fingerprint = ask.embedder().fingerprint_of(ask.inputs.first().unwrap_or(&none), &ask.options);
+    fingerprint.map(|fingerprint| fingerprint.to_string()).map_err(|error| Fault::from(&error))
 }
 
 fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {

@@ -95,7 +95,5 @@ pub(crate) async fn write(State(service): State<Service>, request: Request, next
     if fault.kind == FaultKind::Unauthorized {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    // For those who count them.
-    refused.extensions_mut().insert(fault.kind);
     refused
 }

@@ -1,62 +1,81 @@
 //! Fields that every embedding route takes beside its protocol's own.
 
-use connote::{Input, Priority, Task, Truncation};
+use std::str::FromStr;
+
+use connote::{Input, Options, Priority, Task, Truncation};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::fault::Fault;
+use crate::json::Count;
+use crate::models::Chosen;
 
 /// All optional; `null` is as good as absent.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Extras {
-    #[serde(default, deserialize_with = "parsed")]
-    task: Option<Named<Task>>,
-    #[serde(default, deserialize_with = "parsed")]
-    input_type: Option<Named<Task>>,
-    #[serde(default, deserialize_with = "parsed")]
-    prompt_name: Option<Named<Task>>,
+    #[serde(default, deserialize_with = "named")]
+    task: Option<Task>,
+    #[serde(default, deserialize_with = "named")]
+    input_type: Option<Task>,
+    #[serde(default, deserialize_with = "named")]
+    prompt_name: Option<Task>,
     title: Option<String>,
-    pub(crate) truncate: Option<Truncate>,
-    #[serde(default, deserialize_with = "parsed")]
-    pub(crate) priority: Option<Named<Priority>>,
+    /// Yes or no, or a policy by name.
+    #[serde(default, deserialize_with = "truncation")]
+    pub(crate) truncate: Option<Truncation>,
+    #[serde(default, deserialize_with = "named")]
+    pub(crate) priority: Option<Priority>,
 }
 
 /// A value that is written as its name.
-#[derive(Debug, Clone)]
-pub(crate) struct Named<T>(pub(crate) T);
-
-fn parsed<'de, D: Deserializer<'de>, T: std::str::FromStr<Err = String>>(
+fn named<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
     deserializer: D,
-) -> Result<Option<Named<T>>, D::Error> {
+) -> Result<Option<T>, D::Error> {
     let name = Option::<String>::deserialize(deserializer)?;
-    name.map(|name| name.parse().map(Named).map_err(de::Error::custom)).transpose()
+    name.map(|name| name.parse().map_err(de::Error::custom)).transpose()
 }
 
-/// What to do with a text that is too long: yes or no, or a policy by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Truncate(pub(crate) Truncation);
-
-impl<'de> Deserialize<'de> for Truncate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "`truncate` is true, false, \"end\", \"start\" or \"error\"")]
-        enum Form {
-            Flag(bool),
-            Name(String),
-        }
-        match Form::deserialize(deserializer)? {
-            Form::Flag(true) => Ok(Self(Truncation::End)),
-            Form::Flag(false) => Ok(Self(Truncation::Error)),
-            Form::Name(name) => name.parse().map(Self).map_err(de::Error::custom),
-        }
+fn truncation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Truncation>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`truncate` is true, false, \"end\", \"start\" or \"error\"")]
+    enum Form {
+        Flag(bool),
+        Name(String),
+    }
+    match Option::<Form>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Form::Flag(true)) => Ok(Some(Truncation::End)),
+        Some(Form::Flag(false)) => Ok(Some(Truncation::Error)),
+        Some(Form::Name(name)) => name.parse().map(Some).map_err(de::Error::custom),
     }
 }
 
 impl Extras {
+    /// What becomes of the texts: the task, of these fields or of the model's name; what is too long is dealt with as
+    /// `truncate` says, else as the protocol does; vectors cut to `dimensions`.
+    pub(crate) fn options(
+        &self,
+        chosen: &Chosen,
+        truncation: Truncation,
+        dimensions: Option<Count>,
+    ) -> Result<Options, Fault> {
+        let mut options = Options::new().truncation(self.truncate.unwrap_or(truncation));
+        if let Some(task) = self.task(chosen.task.clone())? {
+            options = options.task(task);
+        }
+        if let Some(Count(dimensions)) = dimensions {
+            let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
+            let checked = chosen.served.embedder.model().check_dimensions(Some(dimensions));
+            checked.map_err(|error| Fault::from(&error).param("dimensions"))?;
+            options = options.dimensions(dimensions);
+        }
+        Ok(options)
+    }
+
     /// What the texts are for: by whichever of its three names, of which more than one must agree; `named` is what the
     /// model's name asks for.
     pub(crate) fn task(&self, named: Option<Task>) -> Result<Option<Task>, Fault> {
         let all = [&self.task, &self.input_type, &self.prompt_name];
-        let mut said = all.into_iter().flatten().map(|task| &task.0);
+        let mut said = all.into_iter().flatten();
         let first = said.next().cloned();
         if let (Some(first), Some(other)) = (&first, said.find(|other| Some(*other) != first.as_ref())) {
             let message = format!(

@@ -18,7 +18,7 @@ pub(crate) struct Fault {
 }
 
 /// What kind of refusal it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     /// The body is not JSON, or no object.
     InvalidJson,

@@ -43,9 +43,14 @@ impl Format {
     }
 }
 
+/// The bytes of values.
+pub(crate) fn little_endian<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
+    values.into_iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
 /// All rows, one after the other.
 pub(crate) fn octets(done: &Done) -> Vec<u8> {
-    done.embeddings.iter().flat_map(|one| &one.vector).flat_map(|value| value.to_le_bytes()).collect()
+    little_endian(done.embeddings.iter().flat_map(|one| &one.vector))
 }
 
 /// A row a text: `embedding`, `tokens`, `truncated`. Where a text has a vector a token, `embedding` is a list of them.

@@ -1,5 +1,6 @@
 //! Reading JSON so that a refusal names the field and the text.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{self, DeserializeOwned, Deserializer, SeqAccess, Visitor};
@@ -65,6 +66,41 @@ pub(crate) fn write(answer: &impl Serialize) -> Result<Vec<u8>, Fault> {
         .map_err(|error| Fault::internal(format!("the answer cannot be written: {error}")))
 }
 
+/// The fields that a JSON object has; none if it is none.
+pub(crate) fn fields(body: &[u8]) -> HashSet<String> {
+    let fields = serde_json::from_slice::<HashMap<String, de::IgnoredAny>>(body);
+    fields.map_or_else(|_| HashSet::new(), |fields| fields.into_keys().collect())
+}
+
+/// A text, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a string or an array of strings")]
+pub(crate) enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Texts {
+    pub(crate) fn into_vec(self) -> Vec<String> {
+        match self {
+            Texts::One(text) => vec![text],
+            Texts::Many(texts) => texts,
+        }
+    }
+}
+
+/// A number that is whole, and not below 0, though it is written as `256.0`.
+fn whole(value: f64) -> Option<u64> {
+    // Up to where every whole number has a double of its own.
+    let is_whole = value.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&value);
+    is_whole.then_some(value as u64)
+}
+
+/// A number as a token id.
+fn token_id<E: de::Error>(number: u64) -> Result<u32, E> {
+    u32::try_from(number).map_err(|_| E::custom(format!("{number} is no token id")))
+}
+
 /// A whole number from 0 on, also as JSON's `256.0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u64);
@@ -84,11 +120,8 @@ impl<'de> Deserialize<'de> for Count {
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Count, E> {
-                // Up to where every whole number has a double of its own.
-                if value.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&value) {
-                    return Ok(Count(value as u64));
-                }
-                Err(E::invalid_value(de::Unexpected::Float(value), &self))
+                let wrong = || E::invalid_value(de::Unexpected::Float(value), &self);
+                whole(value).map(Count).ok_or_else(wrong)
             }
         }
         deserializer.deserialize_any(Whole)
@@ -146,14 +179,12 @@ impl<'de> Deserialize<'de> for Inputs {
             }
 
             fn visit_u64<E: de::Error>(self, id: u64) -> Result<Element, E> {
-                let id = u32::try_from(id).map_err(|_| E::custom(format!("{id} is no token id")))?;
-                Ok(Element::Id(id))
+                token_id(id).map(Element::Id)
             }
 
             fn visit_f64<E: de::Error>(self, id: f64) -> Result<Element, E> {
-                let whole = id.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&id);
-                let unexpected = || E::invalid_type(de::Unexpected::Float(id), &self);
-                if whole { Ok(Element::Id(id as u32)) } else { Err(unexpected()) }
+                let known = whole(id).and_then(|id| u32::try_from(id).ok());
+                known.map(Element::Id).ok_or_else(|| E::invalid_type(de::Unexpected::Float(id), &self))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Element, A::Error> {
@@ -173,7 +204,7 @@ impl<'de> Deserialize<'de> for Inputs {
         impl<'de> Deserialize<'de> for Id {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let Count(id) = Count::deserialize(deserializer)?;
-                u32::try_from(id).map(Id).map_err(|_| de::Error::custom(format!("{id} is no token id")))
+                token_id(id).map(Id)
             }
         }
         struct All;

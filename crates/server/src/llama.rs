@@ -1,6 +1,6 @@
 //! llama-server's protocol: <https://github.com/ggml-org/llama.cpp/tree/master/tools/server>.
 
-use connote::{Input, Model, Options, SpecialTokens, Truncation};
+use connote::{Input, Model, SpecialTokens, Truncation};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,7 +46,6 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
         Prompt::Parts(parts) => Input::from_ids(ids(model, &parts)),
     });
     let inputs = inputs.collect();
-    let truncation = extras.truncate.map_or(Truncation::Error, |truncate| truncate.0);
     let normalize = asked.embd_normalize.unwrap_or(L2);
     if normalize < -1 {
         let message =
@@ -54,12 +53,9 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
         return Err(Fault::invalid(message).param("embd_normalize"));
     }
     // Other norms than L2 are of what the network gives.
-    let mut options = Options::new().truncation(truncation).normalize(normalize == L2);
-    if let Some(task) = extras.task(chosen.task)? {
-        options = options.task(task);
-    }
-    let priority = extras.priority.map(|priority| priority.0);
-    Ok((Ask { served: chosen.served, inputs, options, priority, per_token: false }, normalize))
+    let options = extras.options(&chosen, Truncation::Error, None)?.normalize(normalize == L2);
+    let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
+    Ok((ask, normalize))
 }
 
 /// One prompt.
@@ -250,10 +246,4 @@ pub(crate) fn props(service: &Service) -> Result<Vec<u8>, Fault> {
         "pooling": served.embedder.pooling().to_string(),
         "n_embd": model.dimensions(),
     }))
-}
-
-/// Whether a request for `/embeddings` or `/tokenize` has this field, and not `null`.
-pub(crate) fn has(body: &[u8], field: &str) -> bool {
-    let fields = serde_json::from_slice::<std::collections::HashMap<String, serde::de::IgnoredAny>>(body);
-    fields.is_ok_and(|fields| fields.contains_key(field))
 }

@@ -13,6 +13,8 @@ pub(crate) struct Served {
     /// What requests call it.
     pub(crate) name: String,
     pub(crate) embedder: Arc<Embedder>,
+    /// The space of its whole vectors without a task.
+    pub(crate) fingerprint: String,
     /// Since when it is served.
     pub(crate) since: SystemTime,
     per_token: OnceLock<Embedder>,
@@ -49,10 +51,11 @@ impl Models {
                 return Err(Error::SameName(name));
             }
             // The first time it hashes the model's file, which no request should wait for.
-            embedder.fingerprint(&Options::new()).map_err(Error::Model)?;
+            let fingerprint = embedder.fingerprint(&Options::new()).map_err(Error::Model)?.to_string();
             all.push(Arc::new(Served {
                 name,
                 embedder,
+                fingerprint,
                 since: SystemTime::now(),
                 per_token: OnceLock::new(),
             }));

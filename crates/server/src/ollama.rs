@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use connote::{Input, Model, Options, Truncation, gguf};
+use connote::{Input, Model, Truncation, gguf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -11,8 +11,8 @@ use crate::Service;
 use crate::ask::{Ask, Done, Door};
 use crate::extras::Extras;
 use crate::fault::Fault;
-use crate::json::{self, Count};
-use crate::models::{Chosen, Served};
+use crate::json::{self, Count, Texts};
+use crate::models::Served;
 
 /// `POST /api/embed`.
 pub(crate) const EMBED: Door<String> = Door { read: embed, write: vectors };
@@ -32,13 +32,6 @@ struct Asked {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a string or an array of strings")]
-enum Texts {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[derive(Debug, Deserialize)]
 struct AskedOne {
     model: Option<String>,
     prompt: Option<String>,
@@ -46,10 +39,8 @@ struct AskedOne {
 
 fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
     let asked: Asked = json::read(body)?;
-    let texts = match asked.input {
-        Some(Texts::One(text)) => vec![text],
-        Some(Texts::Many(texts)) => texts,
-        None => return Err(Fault::invalid("`input` is missing: a text, or an array of texts").param("input")),
+    let Some(texts) = asked.input.map(Texts::into_vec) else {
+        return Err(Fault::invalid("`input` is missing: a text, or an array of texts").param("input"));
     };
     let ask = ask(service, body, asked.model.as_deref(), texts, asked.dimensions)?;
     let name = asked.model.unwrap_or_else(|| ask.served.name.clone());
@@ -72,28 +63,13 @@ fn ask(
     dimensions: Option<Count>,
 ) -> Result<Ask, Fault> {
     let extras: Extras = json::read(body)?;
-    let Chosen { served, task } = service.models().choose(model)?;
-    // Its clients expect texts to be cut.
-    let truncation = extras.truncate.map_or(Truncation::End, |truncate| truncate.0);
-    let mut options = Options::new().truncation(truncation);
-    if let Some(task) = extras.task(task)? {
-        options = options.task(task);
-    }
+    let chosen = service.models().choose(model)?;
     // 0 is how Ollama says all.
-    if let Some(Count(dimensions)) = dimensions.filter(|&Count(dimensions)| dimensions > 0) {
-        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
-        let checked = served.embedder.model().check_dimensions(Some(dimensions));
-        checked.map_err(|error| Fault::from(&error).param("dimensions"))?;
-        options = options.dimensions(dimensions);
-    }
+    let dimensions = dimensions.filter(|&Count(dimensions)| dimensions > 0);
+    // Its clients expect texts to be cut.
+    let options = extras.options(&chosen, Truncation::End, dimensions)?;
     let inputs = texts.into_iter().map(|text| extras.titled(Input::new(text))).collect();
-    Ok(Ask {
-        served,
-        inputs,
-        options,
-        priority: extras.priority.map(|priority| priority.0),
-        per_token: false,
-    })
+    Ok(Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false })
 }
 
 #[derive(Serialize)]
@@ -109,7 +85,7 @@ struct Answer<'a> {
 fn vectors(done: &Done, model: &String) -> Result<Vec<u8>, Fault> {
     json::write(&Answer {
         model,
-        embeddings: done.embeddings.iter().map(|one| one.vector.as_slice()).collect(),
+        embeddings: done.vectors(),
         total_duration: u64::try_from(done.took.as_nanos()).unwrap_or(u64::MAX),
         // It is loaded.
         load_duration: 0,
@@ -118,8 +94,7 @@ fn vectors(done: &Done, model: &String) -> Result<Vec<u8>, Fault> {
 }
 
 fn vector(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
-    let vector = done.embeddings.first().map(|one| one.vector.as_slice());
-    json::write(&json!({ "embedding": vector }))
+    json::write(&json!({ "embedding": done.vectors().first() }))
 }
 
 /// `GET /api/version`.
@@ -145,15 +120,13 @@ pub(crate) fn running(service: &Service) -> Result<Vec<u8>, Fault> {
 fn list(service: &Service, more: impl Fn(&Served, &mut Map<String, Value>)) -> Result<Vec<u8>, Fault> {
     let mut models = Vec::new();
     for served in service.models().all() {
-        let fingerprint =
-            served.embedder.fingerprint(&Options::new()).map_err(|error| Fault::from(&error))?;
         let bytes: usize = served.embedder.model().gguf().shards().map(gguf::Shard::len).sum();
         let mut model = Map::new();
         model.insert("name".to_owned(), json!(served.name));
         model.insert("model".to_owned(), json!(served.name));
         model.insert("modified_at".to_owned(), json!(rfc3339(served.since)));
         model.insert("size".to_owned(), json!(bytes));
-        model.insert("digest".to_owned(), json!(fingerprint.to_string()));
+        model.insert("digest".to_owned(), json!(served.fingerprint));
         model.insert("details".to_owned(), details(served));
         more(served, &mut model);
         models.push(Value::Object(model));

@@ -4,16 +4,18 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connote::{Embedding, Input, Model, Options, Truncation};
+use connote::{Embedding, Input, Truncation};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::ask::{Ask, Done, Door};
 use crate::extras::Extras;
 use crate::fault::{Fault, FaultKind};
+use crate::formats;
 use crate::json::{self, Content, Count, Inputs};
 use crate::models::Served;
 use crate::settings::TokenIds;
+use crate::tokens::with_special_tokens;
 
 /// `POST /v1/embeddings`.
 pub(crate) const EMBEDDINGS: Door<Encoding> = Door { read: embeddings, write: answer };
@@ -26,7 +28,7 @@ struct Asked {
     #[serde(default)]
     encoding_format: Option<Encoding>,
     dimensions: Option<Count>,
-    token_ids: Option<TokenIdsOf>,
+    token_ids: Option<TokenIds>,
 }
 
 /// How vectors are written.
@@ -36,14 +38,6 @@ pub(crate) enum Encoding {
     #[default]
     Float,
     Base64,
-}
-
-/// Whose vocabulary token ids are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum TokenIdsOf {
-    Model,
-    Reject,
 }
 
 #[derive(Serialize)]
@@ -80,10 +74,7 @@ fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Encoding), Fault> 
     let extras: Extras = json::read(body)?;
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
-    let ids_are_ours = match asked.token_ids {
-        Some(of) => of == TokenIdsOf::Model,
-        None => service.settings().token_ids == TokenIds::Model,
-    };
+    let ids_are_ours = asked.token_ids.unwrap_or(service.settings().token_ids) == TokenIds::Model;
     let contents = asked.input.into_contents();
     if contents.is_empty() {
         return Err(Fault::invalid("`input` is an empty array; give one text at least").param("input"));
@@ -95,28 +86,9 @@ fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Encoding), Fault> 
     };
     let inputs = contents.into_iter().map(input).collect::<Result<Vec<Input>, Fault>>()?;
     // A client of this protocol does not hear that a text was cut, so none is unless it asks for it.
-    let truncation = extras.truncate.map_or(Truncation::Error, |truncate| truncate.0);
-    let mut options = Options::new().truncation(truncation);
-    if let Some(task) = extras.task(chosen.task)? {
-        options = options.task(task);
-    }
-    if let Some(Count(dimensions)) = asked.dimensions {
-        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
-        let checked = model.check_dimensions(Some(dimensions));
-        checked.map_err(|error| Fault::from(&error).param("dimensions"))?;
-        options = options.dimensions(dimensions);
-    }
-    let priority = extras.priority.map(|priority| priority.0);
-    let ask = Ask { served: chosen.served, inputs, options, priority, per_token: false };
+    let options = extras.options(&chosen, Truncation::Error, asked.dimensions)?;
+    let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
     Ok((ask, asked.encoding_format.unwrap_or_default()))
-}
-
-/// Ids as the network should read them: with the special tokens that a text gets, where they are missing.
-pub(crate) fn with_special_tokens(model: &Model, ids: Vec<u32>) -> Vec<u32> {
-    let (before, after) = (model.tokenizer().prefix(), model.tokenizer().suffix());
-    let before = if ids.starts_with(before) { &[] } else { before };
-    let after = if ids.ends_with(after) { &[] } else { after };
-    [before, ids.as_slice(), after].concat()
 }
 
 fn foreign_ids() -> Fault {
@@ -144,10 +116,7 @@ impl Encoding {
     fn vector<'a>(&self, embedding: &'a Embedding) -> Vector<'a> {
         match self {
             Encoding::Float => Vector::Float(&embedding.vector),
-            Encoding::Base64 => {
-                let bytes: Vec<u8> = embedding.vector.iter().flat_map(|value| value.to_le_bytes()).collect();
-                Vector::Base64(STANDARD.encode(bytes))
-            }
+            Encoding::Base64 => Vector::Base64(STANDARD.encode(formats::little_endian(&embedding.vector))),
         }
     }
 }
@@ -170,12 +139,12 @@ struct Described<'a> {
     dimensions: usize,
     /// The longest text in tokens; vLLM calls it so.
     max_model_len: usize,
-    fingerprint: String,
+    fingerprint: &'a str,
 }
 
 /// `GET /v1/models`.
 pub(crate) fn list(service: &Service) -> Result<Vec<u8>, Fault> {
-    let data = service.models().all().iter().map(|served| describe(served)).collect::<Result<_, Fault>>()?;
+    let data = service.models().all().iter().map(|served| describe(served)).collect();
     json::write(&List { object: "list", data })
 }
 
@@ -189,13 +158,12 @@ pub(crate) fn retrieve(service: &Service, id: &str) -> Result<Vec<u8>, Fault> {
         )
         .param("model")
     })?;
-    json::write(&describe(served)?)
+    json::write(&describe(served))
 }
 
-fn describe(served: &Served) -> Result<Described<'_>, Fault> {
+fn describe(served: &Served) -> Described<'_> {
     let model = served.embedder.model();
-    let fingerprint = served.embedder.fingerprint(&Options::new()).map_err(|error| Fault::from(&error))?;
-    Ok(Described {
+    Described {
         id: &served.name,
         object: "model",
         created: served.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -203,6 +171,6 @@ fn describe(served: &Served) -> Result<Described<'_>, Fault> {
         name: model.name(),
         dimensions: model.dimensions(),
         max_model_len: model.max_tokens(),
-        fingerprint: fingerprint.to_string(),
-    })
+        fingerprint: &served.fingerprint,
+    }
 }

@@ -1,5 +1,7 @@
 //! Which path does what.
 
+use std::collections::HashSet;
+
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -12,6 +14,7 @@ use crate::Service;
 use crate::ask::Door;
 use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
+use crate::json;
 use crate::settings::EmbeddingsDialect;
 use crate::{ask, auth, body, dialect, llama, ollama, openai, page, tei};
 
@@ -98,7 +101,7 @@ fn llama_routes() -> Router<Service> {
 }
 
 async fn health() -> Response {
-    json(br#"{"status":"ok"}"#.to_vec())
+    as_json(br#"{"status":"ok"}"#.to_vec())
 }
 
 /// A route for vectors.
@@ -118,7 +121,7 @@ async fn short(
     request: Request,
 ) -> Result<Response, Fault> {
     let (_, body) = ask::body(&service, request).await?;
-    ask::aside(body.len(), move || answer(&service, &body)).await.map(json)
+    ask::aside(body.len(), move || answer(&service, &body)).await.map(as_json)
 }
 
 /// A route without a body.
@@ -126,11 +129,11 @@ async fn look(
     State(service): State<Service>,
     answer: fn(&Service) -> Result<Vec<u8>, Fault>,
 ) -> Result<Response, Fault> {
-    answer(&service).map(json)
+    answer(&service).map(as_json)
 }
 
 async fn model(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, Fault> {
-    openai::retrieve(&service, &id).map(json)
+    openai::retrieve(&service, &id).map(as_json)
 }
 
 /// `POST /embeddings`: OpenAI's by `input`, llama-server's by `content`, or always, if the operator says so.
@@ -138,7 +141,8 @@ async fn embeddings(State(service): State<Service>, request: Request) -> Respons
     let by_default = service.settings().dialect == EmbeddingsDialect::Llama;
     let answer = async {
         let (headers, body) = ask::body(&service, request).await.map_err(|fault| (by_default, fault))?;
-        let llamas = by_default || (llama::has(&body, "content") && !llama::has(&body, "input"));
+        let (fields, body) = fields(body).await.map_err(|fault| (by_default, fault))?;
+        let llamas = by_default || (fields.contains("content") && !fields.contains("input"));
         let answer = if llamas {
             ask::embed(service.clone(), llama::EMBEDDING, headers, body).await
         } else {
@@ -155,13 +159,19 @@ async fn embeddings(State(service): State<Service>, request: Request) -> Respons
 async fn tokenize(State(service): State<Service>, request: Request) -> Response {
     let answer = async {
         let (_, body) = ask::body(&service, request).await.map_err(|fault| (Dialect::Tei, fault))?;
-        let teis = llama::has(&body, "inputs");
+        let (fields, body) = fields(body).await.map_err(|fault| (Dialect::Tei, fault))?;
+        let teis = fields.contains("inputs");
         let (dialect, answer): (_, fn(&Service, &[u8]) -> _) =
             if teis { (Dialect::Tei, tei::tokenize) } else { (Dialect::Llama, llama::tokenize) };
         let answer = ask::aside(body.len(), move || answer(&service, &body)).await;
-        answer.map(json).map_err(|fault| (dialect, fault))
+        answer.map(as_json).map_err(|fault| (dialect, fault))
     };
     answer.await.unwrap_or_else(|(dialect, fault)| refused(fault, dialect))
+}
+
+/// The fields of a body, which say whose it is; and the body again.
+async fn fields(body: Vec<u8>) -> Result<(HashSet<String>, Vec<u8>), Fault> {
+    ask::aside(body.len(), move || Ok((json::fields(&body), body))).await
 }
 
 /// A refusal in a protocol that the path alone does not say.
@@ -183,6 +193,6 @@ async fn wrong_method(request: Request) -> Fault {
     Fault::new(FaultKind::WrongMethod, message)
 }
 
-pub(crate) fn json(body: Vec<u8>) -> Response {
+fn as_json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

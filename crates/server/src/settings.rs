@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// How a server behaves; the default is what `connote serve` does without flags.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -48,7 +50,8 @@ pub enum EmbeddingsDialect {
 
 /// What token ids in place of a text mean on OpenAI's route. Its clients may send ids of OpenAI's vocabulary, which are other
 /// words in any other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TokenIds {
     /// They are refused.
     #[default]

@@ -1,16 +1,15 @@
 //! Text Embeddings Inference's protocol:
 //! <https://huggingface.github.io/text-embeddings-inference/>.
 
-use connote::{Input, Options, SpecialTokens, Truncation};
+use connote::{Input, SpecialTokens, Truncation};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::ask::{Ask, Done, Door};
-use crate::extras::{Extras, Truncate};
+use crate::extras::Extras;
 use crate::fault::Fault;
-use crate::json::{self, Content, Count, Inputs};
-use crate::openai::with_special_tokens;
-use crate::tokens;
+use crate::json::{self, Content, Count, Inputs, Texts};
+use crate::tokens::{self, with_special_tokens};
 
 /// `POST /embed`, and `POST /`.
 pub(crate) const EMBED: Door<()> = Door { read: embed, write: vectors };
@@ -58,30 +57,17 @@ fn read(service: &Service, body: &[u8], per_token: bool) -> Result<(Ask, ()), Fa
         Content::Ids(ids) => Input::from_ids(with_special_tokens(model, ids)),
     };
     let inputs = contents.into_iter().map(input).collect();
-    let truncation = match (extras.truncate, asked.truncation_direction) {
-        (None, _) => Truncation::Error,
-        (Some(Truncate(Truncation::End)), Some(Direction::Left)) => Truncation::Start,
-        (Some(Truncate(truncation)), _) => truncation,
-    };
     // Token vectors are as the network gives them, as TEI's are.
     let normalize = asked.normalize.unwrap_or(!per_token);
-    let mut options = Options::new().truncation(truncation).normalize(normalize);
-    if let Some(task) = extras.task(chosen.task)? {
-        options = options.task(task);
+    let mut options = extras.options(&chosen, Truncation::Error, asked.dimensions)?.normalize(normalize);
+    if (extras.truncate, asked.truncation_direction) == (Some(Truncation::End), Some(Direction::Left)) {
+        options = options.truncation(Truncation::Start);
     }
-    if let Some(Count(dimensions)) = asked.dimensions {
-        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
-        let checked = model.check_dimensions(Some(dimensions));
-        checked.map_err(|error| Fault::from(&error).param("dimensions"))?;
-        options = options.dimensions(dimensions);
-    }
-    let priority = extras.priority.map(|priority| priority.0);
-    Ok((Ask { served: chosen.served, inputs, options, priority, per_token }, ()))
+    Ok((Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token }, ()))
 }
 
 fn vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
-    let vectors: Vec<&[f32]> = done.embeddings.iter().map(|one| one.vector.as_slice()).collect();
-    json::write(&vectors)
+    json::write(&done.vectors())
 }
 
 fn token_vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
@@ -94,14 +80,6 @@ struct ToTokenize {
     inputs: Texts,
     model: Option<String>,
     add_special_tokens: Option<bool>,
-}
-
-/// A text, or several.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a string or an array of strings")]
-enum Texts {
-    One(String),
-    Many(Vec<String>),
 }
 
 #[derive(Serialize)]
@@ -121,10 +99,6 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
     let task = extras.task(chosen.task)?;
-    let texts = match asked.inputs {
-        Texts::One(text) => vec![text],
-        Texts::Many(texts) => texts,
-    };
     let around = asked.add_special_tokens.unwrap_or(true);
     let tokens_of = |text: &String| -> Result<Vec<Token>, Fault> {
         let ids = tokens::tokenize(model, text, task.clone(), around, SpecialTokens::Parse)?;
@@ -132,7 +106,7 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
             |tokens::Token { id, text, special }| Token { id, text, special, start: None, stop: None };
         Ok(tokens::described(model, &ids).into_iter().map(token).collect())
     };
-    json::write(&texts.iter().map(tokens_of).collect::<Result<Vec<_>, Fault>>()?)
+    json::write(&asked.inputs.into_vec().iter().map(tokens_of).collect::<Result<Vec<_>, Fault>>()?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,10 +132,9 @@ pub(crate) fn decode(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
 pub(crate) fn info(service: &Service) -> Result<Vec<u8>, Fault> {
     let served = service.models().first();
     let embedder = &served.embedder;
-    let fingerprint = embedder.fingerprint(&Options::new()).map_err(|error| Fault::from(&error))?;
     json::write(&serde_json::json!({
         "model_id": served.name,
-        "model_sha": fingerprint.to_string(),
+        "model_sha": served.fingerprint,
         "model_dtype": "gguf",
         "model_type": { "embedding": { "pooling": embedder.pooling().to_string() } },
         "served_model_name": served.name,

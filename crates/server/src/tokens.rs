@@ -32,6 +32,14 @@ pub(crate) fn tokenize(
     Ok(if around { ids } else { ids[before..ids.len() - after].to_vec() })
 }
 
+/// Ids as the network should read them: with the special tokens that a text gets, where they are missing.
+pub(crate) fn with_special_tokens(model: &Model, ids: Vec<u32>) -> Vec<u32> {
+    let (before, after) = (model.tokenizer().prefix(), model.tokenizer().suffix());
+    let before = if ids.starts_with(before) { &[] } else { before };
+    let after = if ids.ends_with(after) { &[] } else { after };
+    [before, ids.as_slice(), after].concat()
+}
+
 /// Tokens with their texts.
 pub(crate) fn described(model: &Model, ids: &[u32]) -> Vec<Token> {
     let tokenizer = model.tokenizer();
