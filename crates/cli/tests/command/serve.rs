@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use super::{connote, run};
@@ -111,4 +112,67 @@ fn a_place_that_is_not_to_be_had_is_an_error() {
         assert!(stderr.contains(what) && !stderr.contains("serving"), "{arguments:?}: {stderr}");
         assert_eq!(stdout, b"", "{arguments:?}");
     }
+}
+
+#[test]
+fn a_unix_socket_is_made_and_removed_and_nobodys_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("connote.sock");
+    // One that a server has left behind.
+    drop(UnixListener::bind(&path).expect("a socket"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_connote"));
+    command.args(["serve", "--unix-socket"]).arg(&path).env_remove("CONNOTE_MODEL");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut said = String::new();
+    while !said.contains(&format!(" at unix:{}", path.display())) {
+        assert!(stderr.read_line(&mut said).expect("a line") > 0, "it ended: {said}");
+    }
+    let mut stream = UnixStream::connect(&path).expect("it listens");
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.ends_with("{\"status\":\"ok\"}"), "{answer}");
+    let taken = |path: &std::path::Path| {
+        let arguments = ["serve", "--unix-socket", path.to_str().expect("UTF-8")];
+        let (_, stderr) = run(connote().args(arguments), 1);
+        assert!(stderr.contains("choose another path"), "{stderr}");
+    };
+    taken(&path);
+    let sent = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(!path.exists(), "it goes with the server");
+    // A file that is no socket stays.
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "mine").expect("written");
+    taken(&file);
+    assert_eq!(std::fs::read_to_string(&file).expect("still there"), "mine");
+}
+
+#[test]
+fn keys_come_from_a_file_that_has_some() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("keys");
+    let name = path.to_str().expect("UTF-8");
+    for (text, what) in
+        [(None, "cannot be read"), (Some(""), "has no key"), (Some("# none\n \n"), "has no key")]
+    {
+        if let Some(text) = text {
+            std::fs::write(&path, text).expect("written");
+        }
+        let (_, stderr) = run(connote().args(["serve", "--port", "0", "--api-key-file", name]), 1);
+        assert!(stderr.contains(what) && stderr.contains(name), "{stderr}");
+    }
+    std::fs::write(&path, "# of the team\nsecret # mine\n").expect("written");
+    let serving = Serving::start(&["--api-key-file", name]);
+    assert!(serving.get("/health").starts_with("HTTP/1.1 200 "));
+    assert!(serving.get("/v1/models").starts_with("HTTP/1.1 401 "));
+    let mut stream = TcpStream::connect(&serving.address).expect("it listens");
+    let asked = "GET /v1/models HTTP/1.1\r\nHost: test\r\nX-Api-Key: secret\r\nConnection: close\r\n\r\n";
+    stream.write_all(asked.as_bytes()).expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

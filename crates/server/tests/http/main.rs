@@ -36,12 +36,15 @@ impl Running {
     }
 
     fn start_with(embedder: Arc<Embedder>, settings: Settings) -> Self {
+        Self::start_service(service(embedder, settings))
+    }
+
+    fn start_service(service: Service) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (told, address) = std::sync::mpsc::channel();
         let work = async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             told.send(listener.local_addr()?).expect("the test waits");
-            let service = service(embedder, settings);
             connote_server::serve(listener, service, async { stopped.await.expect("said") }).await
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

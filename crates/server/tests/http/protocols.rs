@@ -1,11 +1,14 @@
 //! TEI's, Ollama's and llama-server's routes: their shapes, their refusals, and the library's vectors in all of them.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connote::{Input, Options};
-use connote_server::{EmbeddingsDialect, Settings, TokenIds};
+use connote::{Embedder, Input, Options};
+use connote_server::{EmbeddingsDialect, Error, Service, Settings, TokenIds};
 use serde_json::{Value, json};
+use testkit::edit::Edit;
+use testkit::tiny;
 
 use crate::client::{Answer, Client};
 use crate::{EMBEDDER, Running, client};
@@ -280,4 +283,56 @@ fn llamas_dialect_is_the_default_where_the_operator_says_so() {
     let mut client = Client::connect(server.address);
     let answer = client.send("POST", "/embeddings", json!({ "input": TEXTS[0] }).to_string());
     assert_eq!(floats(&answer.json()[0]["embedding"][0]), wanted(TEXTS[0]));
+}
+
+#[test]
+fn several_models_are_told_apart_by_name() {
+    let file = Edit::of(&tiny::bert(1)).key("general.name", "tiny").bytes();
+    let small = Arc::new(Embedder::from_bytes(file).expect("it opens"));
+    let models = vec![("first".to_owned(), EMBEDDER.clone()), ("second".to_owned(), small.clone())];
+    let service = Service::new(models, Settings::default()).expect("two models");
+    let server = Running::start_service(service);
+    let mut client = Client::connect(server.address);
+    let second = small.embed_one("the cat").expect("a vector").vector;
+    for model in ["second", "Second", "tiny", "second:latest"] {
+        let answer = client.embed(&json!({ "model": model, "input": "the cat" }));
+        assert_eq!(
+            (answer.vectors(), answer.header("x-model")),
+            (vec![second.clone()], Some("second")),
+            "{model}"
+        );
+    }
+    for body in [json!({ "input": "the cat" }), json!({ "model": "first", "input": "the cat" })] {
+        assert_eq!(client.embed(&body).vectors(), [wanted("the cat")]);
+    }
+    let unknown = client.embed(&json!({ "model": "third", "input": "the cat" }));
+    let message = unknown.json()["error"]["message"].as_str().expect("words").to_owned();
+    assert!(unknown.status == 404 && message.contains("first, second"), "{message}");
+    let names: Vec<Value> = vec![json!("first"), json!("second")];
+    let listed = client.send("GET", "/v1/models", "").json();
+    assert_eq!(
+        listed["data"].as_array().expect("a list").iter().map(|one| one["id"].clone()).collect::<Vec<_>>(),
+        names
+    );
+    // Two of one name could not be told apart.
+    let twice = vec![("x".to_owned(), EMBEDDER.clone()), ("X".to_owned(), small)];
+    assert!(matches!(Service::new(twice, Settings::default()), Err(Error::SameName(name)) if name == "X"));
+    assert!(matches!(Service::new(Vec::new(), Settings::default()), Err(Error::NoModel)));
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_where_the_operator_says_so() {
+    let ask = |client: &mut Client| {
+        client.write("GET /health HTTP/1.1\r\nHost: test\r\nOrigin: https://app.example\r\n\r\n");
+        let answer = client.read();
+        answer.header("access-control-allow-origin").map(str::to_owned)
+    };
+    assert_eq!(ask(&mut client()), None);
+    for (allowed, seen) in
+        [("https://app.example", Some("https://app.example")), ("*", Some("*")), ("https://other", None)]
+    {
+        let settings = Settings { cors_origins: vec![allowed.to_owned()], ..Settings::default() };
+        let server = Running::start_with(EMBEDDER.clone(), settings);
+        assert_eq!(ask(&mut Client::connect(server.address)).as_deref(), seen, "{allowed}");
+    }
 }
