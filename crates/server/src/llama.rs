@@ -1,7 +1,7 @@
 //! llama-server's protocol: <https://github.com/ggml-org/llama.cpp/tree/master/tools/server>.
 
 use connote::{Input, Model, SpecialTokens, Truncation};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Service;
@@ -149,12 +149,19 @@ fn ids(model: &Model, parts: &[Part]) -> Vec<u32> {
     ids
 }
 
+#[derive(Serialize)]
+struct Item {
+    index: usize,
+    /// Always a list of vectors, here of one.
+    embedding: Vec<Vec<f32>>,
+}
+
 fn vectors(done: &Done, normalize: &i64) -> Result<Vec<u8>, Fault> {
     let item = |(index, embedding): (usize, &connote::Embedding)| {
-        let rows: Vec<Vec<f32>> = embedding.rows().map(|row| scaled(row, *normalize)).collect();
-        json!({ "index": index, "embedding": rows })
+        let embedding = embedding.rows().map(|row| scaled(row, *normalize)).collect();
+        Item { index, embedding }
     };
-    json::write(&done.embeddings.iter().enumerate().map(item).collect::<Vec<Value>>())
+    json::write(&done.embeddings.iter().enumerate().map(item).collect::<Vec<Item>>())
 }
 
 /// A vector under a norm: -1 none, 0 so that its largest value is 32760, 2 as it is (it has that one), else the p-norm.

@@ -82,6 +82,11 @@ struct Answer<'a> {
     prompt_eval_count: usize,
 }
 
+#[derive(Serialize)]
+struct AnswerOne<'a> {
+    embedding: Option<&'a [f32]>,
+}
+
 fn vectors(done: &Done, model: &String) -> Result<Vec<u8>, Fault> {
     json::write(&Answer {
         model,
@@ -94,7 +99,7 @@ fn vectors(done: &Done, model: &String) -> Result<Vec<u8>, Fault> {
 }
 
 fn vector(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
-    json::write(&json!({ "embedding": done.vectors().first() }))
+    json::write(&AnswerOne { embedding: done.vectors().first().copied() })
 }
 
 /// `GET /api/version`.
