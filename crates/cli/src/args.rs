@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task, Truncation, Tuning};
 
 use crate::bench::BenchCommand;
+use crate::logs;
 
 #[cfg(not(feature = "builtin"))]
 const WITHOUT_MODEL: &str =
@@ -347,7 +348,7 @@ pub(crate) struct SimilarArgs {
 #[command(
     after_help = "It speaks the protocols of OpenAI (/v1/embeddings, /v1/models), Text Embeddings Inference (/embed, /embed_all, /tokenize, \
     /decode, /info), Ollama (/api/embed, /api/embeddings, /api/tags, /api/show, /api/ps, /api/version) and llama-server (/embedding, /embeddings, \
-    /tokenize, /detokenize, /props); GET / is a page for browsers, GET /health says whether it runs. Ctrl-C or SIGTERM ends the \
+    /tokenize, /detokenize, /props); GET / is a page for browsers; GET /health says whether it runs, /health/ready whether to send it requests, /metrics what it did. Ctrl-C or SIGTERM ends the \
     server when the requests at hand are answered; a second one ends it at once.\n\nExamples:\n  connote serve --model embeddinggemma-300m-Q8_0.gguf --port 8080\n  \
     connote serve --model notes=embeddinggemma-300m-Q8_0.gguf --model small=all-MiniLM-L6-v2-Q8_0.gguf\n  \
     curl http://127.0.0.1:8080/v1/embeddings -d '{\"input\": [\"a cat on the mat\", \"a feline on a rug\"]}'"
@@ -366,7 +367,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
     pub(crate) unix_socket: Option<PathBuf>,
     /// A file of keys, one a line (`#` begins a comment): requests must have one of them, as `Authorization: Bearer KEY` or
-    /// `X-Api-Key: KEY`
+    /// `X-Api-Key: KEY`. SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
     /// An origin whose pages may ask, such as https://example.org; may be given several times, `*` is all
@@ -391,9 +392,32 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) explain: bool,
     #[command(flatten)]
+    pub(crate) logs: LogArgs,
+    #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) tuning: TuningArgs,
+}
+
+/// What is logged.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What is logged on stderr: off, error, warn, info (a line a request), debug or trace, or a filter such as
+    /// `connote::request=info,warn`. Never a text or a key
+    #[arg(long, value_name = "LEVEL|FILTER", env = "CONNOTE_LOG", default_value = "warn", value_parser = logs::filter)]
+    pub(crate) log: String,
+    /// How it is logged
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How lines of a log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
 }
 
 /// Whose shape an answer has.

@@ -16,6 +16,7 @@ mod input;
 mod inspect;
 mod inspect_report;
 mod json_row;
+mod logs;
 mod model;
 mod output;
 mod pages;

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connote::{Embedder, Options};
-use server::{Config, EmbeddingsDialect, Event, Listen, Settings, TokenIds};
+use server::{Config, EmbeddingsDialect, Event, Listen, ReadKeys, Settings, TokenIds};
 
 use crate::args::{DialectChoice, ModelArgs, ServeArgs, TokenIdsChoice};
 use crate::failure::{Failure, Outcome};
+use crate::logs;
 use crate::model;
 use crate::say::say;
 
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
+    logs::start(&args.logs);
     let settings = settings(args)?;
     let models = models(args)?;
     let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
@@ -33,13 +35,15 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
             }
         }
     }
-    let config = Config { models, settings, listen: listen(args) };
+    let config = Config { models, settings, listen: listen(args), keys: read_keys(args) };
     server::run(config, |event| match event {
         Event::Listening(address) => {
             told.iter().for_each(|line| say(format_args!("{line}")));
             // The last line before requests are answered: scripts wait for it.
             say(format_args!("connote: serving {names} at {address}"));
         }
+        Event::Keys(Ok(count)) => say(format_args!("connote: keys were read again; there are {count}")),
+        Event::Keys(Err(why)) => say(format_args!("connote: {why}; the keys stay as they were")),
         Event::Stopping => say(format_args!("connote: stopping when the requests at hand are answered")),
         _ => {}
     })?;
@@ -81,7 +85,10 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
         body_limit: (args.max_body_mb as usize) << 20,
         request_timeout: Duration::from_secs(args.request_timeout.into()),
         queue_tokens: args.max_queue_tokens as usize,
-        api_keys: args.api_key_file.as_deref().map_or_else(|| Ok(Vec::new()), api_keys)?,
+        api_keys: match &args.api_key_file {
+            Some(path) => api_keys(path).map_err(Failure::nothing)?,
+            None => Vec::new(),
+        },
         cors_origins: args.cors.clone(),
         dialect: match args.dialect {
             DialectChoice::Openai => EmbeddingsDialect::OpenAi,
@@ -94,14 +101,20 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     })
 }
 
+/// Reads the file of keys again.
+fn read_keys(args: &ServeArgs) -> Option<ReadKeys> {
+    let path = args.api_key_file.clone()?;
+    Some(Box::new(move || api_keys(&path)))
+}
+
 /// The keys of a file: one a line. None at all would let everybody in, which nobody means who names a file.
-fn api_keys(path: &Path) -> Result<Vec<String>, Failure> {
+fn api_keys(path: &Path) -> Result<Vec<String>, String> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::nothing(format!("{}: the keys cannot be read: {error}", path.display())))?;
+        .map_err(|error| format!("{}: the keys cannot be read: {error}", path.display()))?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
     let keys: Vec<String> = lines.filter(|key| !key.is_empty()).map(str::to_owned).collect();
     if keys.is_empty() {
-        return Err(Failure::nothing(format!("{}: has no key; write one a line", path.display())));
+        return Err(format!("{}: has no key; write one a line", path.display()));
     }
     Ok(keys)
 }

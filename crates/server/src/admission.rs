@@ -64,9 +64,13 @@ impl Admission {
     }
 
     /// Tokens at hand: interactive and batch.
-    #[cfg(test)]
-    fn tokens(&self) -> [usize; 2] {
+    pub(crate) fn tokens(&self) -> [usize; 2] {
         self.state().tokens
+    }
+
+    /// Tokens of each priority that may be.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

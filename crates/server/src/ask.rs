@@ -1,5 +1,6 @@
 //! A request and its answer, whatever the protocol: the way between the doors and the engine.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,9 @@ use crate::Service;
 use crate::body;
 use crate::fault::{Fault, FaultKind};
 use crate::formats::{self, Format};
+use crate::metrics::Work;
 use crate::models::Served;
+use crate::observe::Watch;
 
 /// What a client asks for, read from its protocol.
 pub(crate) struct Ask {
@@ -66,6 +69,9 @@ pub(crate) struct Door<F> {
 /// Bytes up to which JSON and tokens are dealt with where the socket is read; more would keep other sockets waiting.
 const QUICK: usize = 16 << 10;
 
+/// What a client hears of a fault of the server.
+pub(crate) const FELL: &str = "the server failed on this request (please report it)";
+
 /// Runs what takes long in proportion to `size` bytes where it keeps no socket waiting.
 pub(crate) async fn aside<T: Send + 'static>(
     size: usize,
@@ -75,7 +81,11 @@ pub(crate) async fn aside<T: Send + 'static>(
         return work();
     }
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Fault::internal("the server failed on this request (please report it)")))
+    done.unwrap_or_else(|error| match error.try_into_panic() {
+        // As if it had been here: one place answers panics.
+        Ok(panic) => resume_unwind(panic),
+        Err(_) => Err(Fault::internal(FELL)),
+    })
 }
 
 /// The body of a request, within its limits of bytes and time.
@@ -111,7 +121,11 @@ pub(crate) async fn embed<F: Send + 'static>(
     let parsed = begin.elapsed();
     let tokens = call.tokens();
     let priority = call.priority();
-    let ticket = service.admission().admit(priority, tokens)?;
+    let watch = Watch::current();
+    watch.step("parse", begin, parsed);
+    watch.asks(&ask.served.name, ask.inputs.len(), tokens);
+    let ticket = service.admission().admit(priority, tokens);
+    let ticket = ticket.inspect_err(|_| service.metrics().refused(tokens))?;
     let mut pending = call.submit();
     let results = tokio::time::timeout(timeout.saturating_sub(parsed), &mut pending).await;
     let waited = pending.waited().unwrap_or_default();
@@ -119,6 +133,10 @@ pub(crate) async fn embed<F: Send + 'static>(
     drop(pending);
     let Ok(results) = results else { return Err(too_slow("it", timeout)) };
     let took = begin.elapsed();
+    let engine = took.saturating_sub(parsed + waited);
+    service.metrics().waited(priority, waited);
+    watch.step("queue", begin + parsed, waited);
+    watch.step("engine", begin + parsed + waited, engine);
     let results = results.into_iter().enumerate();
     let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error)));
     let embeddings = embeddings.collect::<Result<Vec<Embedding>, Fault>>()?;
@@ -127,6 +145,9 @@ pub(crate) async fn embed<F: Send + 'static>(
     let truncated = embeddings.iter().filter(|embedding| embedding.truncated).count();
     let fingerprint = fingerprint(&ask)?;
     let done = Done { served, embeddings, took };
+    let work =
+        Work { model: &done.served.name, texts: done.embeddings.len(), tokens: done.tokens(), truncated };
+    service.metrics().embedded(work);
     let values: usize = done.embeddings.iter().map(|embedding| embedding.vector.len()).sum();
     let name = done.served.name.clone();
     let dimensions = done.embeddings.first().map_or(0, |embedding| embedding.dimensions);
@@ -136,7 +157,9 @@ pub(crate) async fn embed<F: Send + 'static>(
         Format::Octets => Ok(formats::octets(&done)),
         Format::Arrow => formats::arrow(&done, &told, per_token),
     });
-    let mut response = ([(header::CONTENT_TYPE, format.kind())], answer.await?).into_response();
+    let body = answer.await?;
+    watch.step("write", begin + took, begin.elapsed().saturating_sub(took));
+    let mut response = ([(header::CONTENT_TYPE, format.kind())], body).into_response();
     let headers = response.headers_mut();
     let mut say = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -151,7 +174,6 @@ pub(crate) async fn embed<F: Send + 'static>(
     }
     say("x-truncated", truncated.to_string());
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    let engine = took.saturating_sub(parsed + waited);
     say(
         "server-timing",
         format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine)),

@@ -1,5 +1,7 @@
 //! Who may ask: keys.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
@@ -9,11 +11,28 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::Service;
 use crate::fault::{Fault, FaultKind};
 
+/// The keys, which may change while requests come.
+pub(crate) struct Keys(RwLock<Arc<[String]>>);
+
+impl Keys {
+    pub(crate) fn new(keys: &[String]) -> Self {
+        Self(RwLock::new(keys.into()))
+    }
+
+    pub(crate) fn set(&self, keys: Vec<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+    }
+
+    fn now(&self) -> Arc<[String]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Lets a request pass that has a key, or needs none.
 pub(crate) async fn check(State(service): State<Service>, request: Request, next: Next) -> Response {
-    let keys = &service.settings().api_keys;
+    let keys = service.keys().now();
     let free = keys.is_empty() || is_public(request.method(), request.uri().path());
-    if free || is_known(request.headers(), keys) {
+    if free || is_known(request.headers(), &keys) {
         return next.run(request).await;
     }
     let message =
@@ -25,7 +44,8 @@ pub(crate) async fn check(State(service): State<Service>, request: Request, next
 fn is_public(method: &Method, path: &str) -> bool {
     let page =
         matches!(path, "/" | "/page.js" | "/style.css") && matches!(*method, Method::GET | Method::HEAD);
-    page || matches!(path, "/health" | "/v1/health") || *method == Method::OPTIONS
+    let health = matches!(path, "/health" | "/v1/health" | "/health/live" | "/health/ready");
+    page || health || *method == Method::OPTIONS
 }
 
 fn is_known(headers: &HeaderMap, keys: &[String]) -> bool {

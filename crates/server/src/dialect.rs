@@ -87,6 +87,7 @@ pub(crate) async fn write(State(service): State<Service>, request: Request, next
     let (status, body) = dialect.refusal(&fault);
     let mut refused = response.map(|_| body.to_string().into());
     *refused.status_mut() = status;
+    refused.extensions_mut().insert(fault.kind);
     let headers = refused.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(wait) = fault.retry_after {

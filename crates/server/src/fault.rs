@@ -42,6 +42,22 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::InvalidJson,
+        Self::InvalidRequest,
+        Self::NoTokens,
+        Self::TooLong,
+        Self::UnknownModel,
+        Self::UnknownRoute,
+        Self::WrongMethod,
+        Self::Unauthorized,
+        Self::BodyTooLarge,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::Internal,
+    ];
+
     /// The status, unless the protocol has another.
     pub(crate) fn status(self) -> StatusCode {
         match self {

@@ -17,12 +17,18 @@ mod error;
 mod extras;
 mod fault;
 mod formats;
+mod gauges;
 mod json;
 mod llama;
+mod metrics;
 mod models;
+mod observe;
 mod ollama;
 mod openai;
+#[cfg(feature = "otel")]
+mod otel;
 mod page;
+mod ready;
 mod routes;
 mod settings;
 mod signals;
@@ -50,7 +56,10 @@ pub use routes::router;
 pub use settings::{EmbeddingsDialect, Settings, TokenIds};
 
 use admission::Admission;
+use auth::Keys;
+use metrics::Metrics;
 use models::Models;
+use ready::Readiness;
 
 /// Threads that read and write sockets. Everything else is computed elsewhere, so they are few: more would
 /// only take cores from the engine.
@@ -64,7 +73,12 @@ pub struct Config {
     pub settings: Settings,
     /// Where it listens.
     pub listen: Listen,
+    /// Reads the keys again when SIGHUP comes; without it SIGHUP ends the process, as it does others.
+    pub keys: Option<ReadKeys>,
 }
+
+/// Reads keys, or says why they cannot be read.
+pub type ReadKeys = Box<dyn Fn() -> Result<Vec<String>, String>>;
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +121,8 @@ impl fmt::Display for Address {
 pub enum Event {
     /// Requests are taken at this address.
     Listening(Address),
+    /// SIGHUP came: so many keys were read again, or could not be, and those before hold.
+    Keys(Result<usize, String>),
     /// A signal came: no more requests are taken, those at hand are finished.
     Stopping,
 }
@@ -119,16 +135,36 @@ struct Inner {
     models: Models,
     settings: Settings,
     admission: Admission,
+    metrics: Metrics,
+    readiness: Readiness,
+    keys: Keys,
+    #[cfg(feature = "otel")]
+    traces: Option<otel::Traces>,
 }
 
 impl Service {
-    /// Takes models, each with its name.
+    /// Takes models, each with its name, and has each compute a short text: what comes of it `GET /health/ready` says.
+    ///
+    /// With the feature `otel` it sends traces if the standard variables `OTEL_*` name a collector.
     ///
     /// # Errors
     /// If there is none, two have one name, or one gives a vector a token: the routes have one vector a text.
     pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
         let admission = Admission::new(settings.queue_tokens);
-        Ok(Self(Arc::new(Inner { models: Models::new(models)?, settings, admission })))
+        let models = Models::new(models)?;
+        let metrics = Metrics::new(&models, &admission);
+        let readiness = Readiness::check(&models);
+        let keys = Keys::new(&settings.api_keys);
+        Ok(Self(Arc::new(Inner {
+            models,
+            settings,
+            admission,
+            metrics,
+            readiness,
+            keys,
+            #[cfg(feature = "otel")]
+            traces: otel::Traces::from_environment(),
+        })))
     }
 
     pub(crate) fn models(&self) -> &Models {
@@ -142,6 +178,35 @@ impl Service {
     pub(crate) fn admission(&self) -> &Admission {
         &self.0.admission
     }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// From now on requests must have one of these keys; none: anybody may ask.
+    pub fn set_api_keys(&self, keys: Vec<String>) {
+        self.keys().set(keys);
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    /// Where spans are sent.
+    #[cfg(feature = "otel")]
+    pub(crate) fn traces(&self) -> Option<&otel::Traces> {
+        self.0.traces.as_ref()
+    }
+
+    /// Ready when `stop` is, and by then not ready for requests any more.
+    async fn stopped(self, stop: impl Future<Output = ()>) {
+        stop.await;
+        self.readiness().stop();
+    }
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes the requests at hand; a second signal drops them. `tell` hears
@@ -150,7 +215,7 @@ impl Service {
 /// # Errors
 /// If it cannot listen there, the engine cannot be served, or a second signal came.
 pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
-    let Config { models, settings, listen } = config;
+    let Config { models, settings, listen, keys } = config;
     let service = Service::new(models, settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
@@ -158,19 +223,26 @@ pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::System)?;
-    let outcome = runtime.block_on(until_signalled(service, &listen, tell));
+    let outcome = runtime.block_on(until_signalled(service.clone(), &listen, keys, tell));
     // Texts whose clients went away may still be computed: nobody waits for them.
     runtime.shutdown_background();
+    #[cfg(feature = "otel")]
+    if let (Some(traces), Ok(())) = (service.traces(), &outcome) {
+        traces.flush();
+    }
     outcome
 }
 
 async fn until_signalled(
     service: Service,
     listen: &Listen,
+    keys: Option<ReadKeys>,
     mut tell: impl FnMut(Event),
 ) -> Result<(), Error> {
     // Before anybody is told that it listens: who then sends a signal is heard.
     let mut signals = signals::Signals::watch().map_err(Error::System)?;
+    let mut hangups = signals::Hangups::watch(keys.is_some()).map_err(Error::System)?;
+    let serves = service.clone();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async {
         // An error means that nobody can stop it any more, which is a reason to stop.
@@ -190,9 +262,19 @@ async fn until_signalled(
             Box::pin(listener.serve(service, stopped))
         }
     };
-    tokio::select! {
-        ended = &mut serving => return ended.map_err(Error::System),
-        () = signals.next() => {}
+    loop {
+        tokio::select! {
+            ended = &mut serving => return ended.map_err(Error::System),
+            () = signals.next() => break,
+            () = hangups.next() => {}
+        }
+        // A file of some lines: no request notices.
+        let Some(read) = keys.as_ref().map(|read| read()) else { continue };
+        tell(Event::Keys(read.map(|keys| {
+            let count = keys.len();
+            serves.set_api_keys(keys);
+            count
+        })));
     }
     tell(Event::Stopping);
     let _ = stop.send(());
@@ -213,5 +295,6 @@ pub async fn serve(
 ) -> io::Result<()> {
     // An answer must not wait for the packet before it to be acknowledged. Where the system refuses, it may.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let stop = service.clone().stopped(stop);
     axum::serve(listener, router(service)).with_graceful_shutdown(stop).await
 }

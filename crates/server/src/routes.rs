@@ -1,5 +1,6 @@
 //! Which path does what.
 
+use std::any::Any;
 use std::collections::HashSet;
 
 use axum::Router;
@@ -8,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::Service;
@@ -16,7 +18,7 @@ use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
-use crate::{ask, auth, body, dialect, llama, ollama, openai, page, tei};
+use crate::{ask, auth, body, dialect, llama, metrics, observe, ollama, openai, page, ready, tei};
 
 /// What there is, for those who asked for something else.
 const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
@@ -24,7 +26,11 @@ const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embeddi
 
 /// The routes of a service.
 pub fn router(service: Service) -> Router {
-    let routes = Router::new()
+    layered(all(), service)
+}
+
+fn all() -> Router<Service> {
+    Router::new()
         .merge(openai_routes())
         .merge(tei_routes())
         .merge(ollama_routes())
@@ -34,18 +40,35 @@ pub fn router(service: Service) -> Router {
         .route("/style.css", get(page::style))
         .route("/health", get(health))
         .route("/v1/health", get(health))
+        .route("/health/live", get(ready::live))
+        .route("/health/ready", get(ready::ready))
+        .route("/metrics", get(metrics::scrape))
         // Two protocols have these.
         .route("/embeddings", post(embeddings))
         .route("/tokenize", post(tokenize))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_route)
+}
+
+/// What every request passes, the last first.
+fn layered(routes: Router<Service>, service: Service) -> Router {
+    let routes = routes
         .layer(middleware::from_fn_with_state(service.clone(), auth::check))
+        .layer(CatchPanicLayer::custom(fallen(service.clone())))
         .layer(middleware::from_fn_with_state(service.clone(), dialect::write));
     let routes = match cors(&service.settings().cors_origins) {
         Some(layer) => routes.layer(layer),
         None => routes,
     };
-    routes.with_state(service)
+    routes.layer(middleware::from_fn_with_state(service.clone(), observe::request)).with_state(service)
+}
+
+/// The answer to a request on which the server fell: the others go on.
+fn fallen(service: Service) -> impl Fn(Box<dyn Any + Send>) -> Response + Clone {
+    move |_| {
+        service.metrics().panicked();
+        Fault::internal(ask::FELL).into_response()
+    }
 }
 
 /// Which pages of other origins may ask; those that are no origin are none.
@@ -58,6 +81,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     let told = [
         "x-embedding-fingerprint",
         "x-model",
+        "x-request-id",
         "x-truncated",
         "x-dimensions",
         "x-count",
@@ -195,4 +219,60 @@ async fn wrong_method(request: Request) -> Fault {
 
 fn as_json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::StatusCode;
+    use connote::Embedder;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::Settings;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_in_the_protocols_shape_and_the_server_goes_on() {
+        let embedder = Arc::new(Embedder::open(testkit::models::builtin()).expect("it opens"));
+        let service = Service::new(vec![("minilm".to_owned(), embedder)], Settings::default()).expect("one");
+        let aside = || async { ask::aside(1 << 20, || -> Result<(), Fault> { panic!("aside") }).await };
+        let routes = Router::new()
+            .route(
+                "/v1/embeddings",
+                post(|| async {
+                    if true {
+                        panic!("of the handler")
+                    }
+                }),
+            )
+            .route("/embed", post(aside))
+            .route("/metrics", get(metrics::scrape));
+        let routes = layered(routes, service);
+        let send = async |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+            let response = routes.clone().oneshot(request).await.expect("an answer");
+            let (head, body) = response.into_parts();
+            (head, to_bytes(body, 1 << 20).await.expect("a body"))
+        };
+        for (path, wanted) in [
+            (
+                "/v1/embeddings",
+                json!({ "error": { "message": ask::FELL, "type": "server_error", "param": null, "code": "internal" } }),
+            ),
+            ("/embed", json!({ "error": ask::FELL, "error_type": "Backend" })),
+        ] {
+            let (head, body) = send("POST", path).await;
+            let body: Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!((head.status, body), (StatusCode::INTERNAL_SERVER_ERROR, wanted), "{path}");
+            assert!(head.headers.contains_key("x-request-id"));
+        }
+        let (head, body) = send("GET", "/metrics").await;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(head.status, StatusCode::OK);
+        assert!(text.contains("connote_panics_total 2\n"), "{text}");
+        assert!(text.contains("connote_errors_total{kind=\"internal\"} 2\n"), "{text}");
+    }
 }

@@ -14,7 +14,8 @@ pub struct Settings {
     /// Tokens that may wait or be computed at once, of each priority; a request that finds others and would go past it is
     /// told to come back.
     pub queue_tokens: usize,
-    /// Keys of which a request must have one; none: anybody may ask.
+    /// Keys of which a request must have one; none: anybody may ask. [`Service::set_api_keys`](crate::Service::set_api_keys)
+    /// changes them.
     pub api_keys: Vec<String>,
     /// Origins whose pages may ask, `*` for all.
     pub cors_origins: Vec<String>,

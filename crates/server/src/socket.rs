@@ -46,6 +46,7 @@ impl Socket {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         let Self { listener, file } = self;
+        let stop = service.clone().stopped(stop);
         let ended = axum::serve(listener, router(service)).with_graceful_shutdown(stop).await;
         drop(file);
         ended

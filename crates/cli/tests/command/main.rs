@@ -6,6 +6,7 @@ mod endings;
 mod files;
 mod rows;
 mod serve;
+mod serve_logs;
 mod spaces;
 mod terminal;
 mod tuning;

@@ -9,16 +9,22 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use super::{connote, run};
 
 /// A server at a free port; killed when the test ends, however it ends.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     stderr: BufReader<ChildStderr>,
     address: String,
 }
 
 impl Serving {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, None)
+    }
+
+    /// With a variable of its environment, of those that change what is logged and traced the only one.
+    pub(crate) fn start_with(arguments: &[&str], variable: Option<(&str, &str)>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_connote"));
         command.args(["serve", "--port", "0"]).args(arguments).env_remove("CONNOTE_MODEL");
+        command.env_remove("CONNOTE_LOG").env_remove("OTEL_EXPORTER_OTLP_ENDPOINT").envs(variable);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -34,21 +40,26 @@ impl Serving {
         Self { child, stderr, address }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
+    }
+
+    /// The answer to a request; `head` has whole lines.
+    pub(crate) fn ask(&self, head: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("written");
+        write!(stream, "{head}Host: test\r\nConnection: close\r\n\r\n{body}").expect("written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
     /// Its exit code and what else it said on stderr and stdout.
-    fn end(mut self) -> (Option<i32>, String, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
         let (mut said, mut data) = (String::new(), String::new());
         self.stderr.read_to_string(&mut said).expect("UTF-8");
         self.child.stdout.take().expect("a pipe").read_to_string(&mut data).expect("UTF-8");
@@ -175,4 +186,30 @@ fn keys_come_from_a_file_that_has_some() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn a_hangup_reads_the_keys_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("keys");
+    std::fs::write(&path, "first\n").expect("written");
+    let mut serving = Serving::start(&["--api-key-file", path.to_str().expect("UTF-8")]);
+    let status = |serving: &Serving, key: &str| {
+        let answer = serving.ask(&format!("GET /v1/models HTTP/1.1\r\nX-Api-Key: {key}\r\n"), "");
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    };
+    let again = |serving: &mut Serving, text: &str| {
+        std::fs::write(&path, text).expect("written");
+        serving.signal("HUP");
+        let mut said = String::new();
+        serving.stderr.read_line(&mut said).expect("a line");
+        said
+    };
+    assert_eq!((status(&serving, "first"), status(&serving, "second")), ("200".into(), "401".into()));
+    let said = again(&mut serving, "second\nthird\n");
+    assert!(said.contains("there are 2"), "{said}");
+    assert_eq!((status(&serving, "first"), status(&serving, "second")), ("401".into(), "200".into()));
+    let said = again(&mut serving, "# none\n");
+    assert!(said.contains("has no key") && said.contains("stay"), "{said}");
+    assert_eq!((status(&serving, "first"), status(&serving, "second")), ("401".into(), "200".into()));
 }

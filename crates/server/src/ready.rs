@@ -1,0 +1,127 @@
+//! Whether it should be sent requests: `GET /health/ready`.
+//!
+//! Every model computes a short text twice before the first request is taken. A probe reads what came of it and computes
+//! nothing: however busy the engine is, it is answered at once, and a server under load is not taken for a dead one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use connote::{Embedder, Embedding};
+use serde_json::json;
+
+use crate::Service;
+use crate::models::Models;
+
+/// What every model computes.
+const TEXT: &str = "Is it ready?";
+
+/// What a service knows of itself.
+pub(crate) struct Readiness(Mutex<Standing>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    Ready,
+    /// The self-check failed, and why.
+    Failed(String),
+    /// It takes no more requests.
+    Stopping,
+}
+
+impl Readiness {
+    /// Checks all models.
+    pub(crate) fn check(models: &Models) -> Self {
+        let failed = models.all().iter().find_map(|served| {
+            let fault = computes(&served.embedder).err()?;
+            Some(format!("the self-check of the model `{}` failed: {fault}", served.name))
+        });
+        if let Some(reason) = &failed {
+            tracing::error!(target: "connote::ready", reason, "not ready");
+        }
+        Self(Mutex::new(failed.map_or(Standing::Ready, Standing::Failed)))
+    }
+
+    /// From now on it ends.
+    pub(crate) fn stop(&self) {
+        *self.standing() = Standing::Stopping;
+    }
+
+    /// Why it is not ready.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match &*self.standing() {
+            Standing::Ready => None,
+            Standing::Failed(reason) => Some(reason.clone()),
+            Standing::Stopping => Some("the server is stopping".to_owned()),
+        }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Computes the short text twice.
+fn computes(embedder: &Embedder) -> Result<(), String> {
+    let one = || embedder.embed_one(TEXT).map_err(|error| error.to_string());
+    sound(&one()?, &one()?, embedder.dimensions())
+}
+
+/// Whether a vector that was computed twice can be one.
+fn sound(first: &Embedding, again: &Embedding, dimensions: usize) -> Result<(), String> {
+    let vector = &first.vector;
+    if vector.len() != dimensions {
+        return Err(format!("its vector has {} values instead of {dimensions}", vector.len()));
+    }
+    if !vector.iter().all(|value| value.is_finite()) {
+        return Err("its vector is not finite".to_owned());
+    }
+    if vector.iter().all(|value| *value == 0.0) {
+        return Err("its vector is zero".to_owned());
+    }
+    let bits =
+        |embedding: &Embedding| embedding.vector.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    if bits(first) != bits(again) {
+        return Err("the same text had another vector the second time".to_owned());
+    }
+    Ok(())
+}
+
+/// `GET /health/live`: that this is answered is the answer.
+pub(crate) async fn live() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
+}
+
+/// `GET /health/ready`: 200, or 503 with a reason.
+pub(crate) async fn ready(State(service): State<Service>) -> Response {
+    let (status, body) = match service.readiness().reason() {
+        None => (StatusCode::OK, json!({ "status": "ready" })),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not ready", "reason": reason })),
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[f32]) -> Embedding {
+        Embedding { vector: values.to_vec(), dimensions: 2, tokens: 5, truncated: false }
+    }
+
+    #[test]
+    fn a_vector_that_cannot_be_one_is_not_sound() {
+        let good = of(&[0.6, -0.8]);
+        assert_eq!(sound(&good, &good, 2), Ok(()));
+        for (first, again, what) in [
+            (of(&[1.0]), good.clone(), "1 values instead of 2"),
+            (of(&[0.6, f32::NAN]), good.clone(), "not finite"),
+            (of(&[f32::INFINITY, 0.0]), good.clone(), "not finite"),
+            (of(&[0.0, -0.0]), good.clone(), "zero"),
+            (good.clone(), of(&[0.6, -0.800_000_1]), "the second time"),
+        ] {
+            let fault = sound(&first, &again, 2).expect_err(what);
+            assert!(fault.contains(what), "{fault}");
+        }
+    }
+}
