@@ -13,6 +13,8 @@ pub(crate) struct Serving {
     child: Child,
     stderr: BufReader<ChildStderr>,
     address: String,
+    /// What it said on stderr before it served.
+    pub(crate) began: String,
 }
 
 impl Serving {
@@ -37,7 +39,7 @@ impl Serving {
             }
         };
         assert!(said.contains("connote: serving ") && said.contains("fingerprint "), "{said}");
-        Self { child, stderr, address }
+        Self { child, stderr, address, began: said }
     }
 
     pub(crate) fn get(&self, path: &str) -> String {

@@ -166,6 +166,11 @@ mod traces {
     #[test]
     fn a_collector_that_is_not_to_be_reached_is_said_and_nothing_else() {
         let serving = Serving::start_with(&[], Some(("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1")));
+        assert!(
+            serving.began.contains("no traces are sent") && serving.began.contains("no TLS"),
+            "{}",
+            serving.began
+        );
         assert!(embed(&serving, "").starts_with("HTTP/1.1 200 "));
         serving.signal("TERM");
         let (code, said, _) = serving.end();
