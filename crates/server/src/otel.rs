@@ -136,7 +136,7 @@ fn is_wanted(variable: impl Fn(&str) -> Option<String>) -> Result<bool, String> 
     };
     match endpoint {
         Some(endpoint) if endpoint.starts_with("https:") => Err(format!(
-            "{endpoint}: there is no TLS here; name a collector at http://, such as one on this machine"
+            "{endpoint}: there is no TLS here; name a collector that takes plain HTTP, such as http://127.0.0.1:4318"
         )),
         _ => Ok(wanted),
     }
