@@ -22,6 +22,7 @@ mod llama;
 mod models;
 mod ollama;
 mod openai;
+mod openapi;
 mod page;
 mod routes;
 mod settings;
