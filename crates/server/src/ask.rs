@@ -223,7 +223,7 @@ fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
 }
 
 /// Seconds that a client may give a request: less no server could promise to notice.
-pub(crate) const TIMEOUTS: RangeInclusive<f64> = 0.1..=86_400.0;
+const TIMEOUTS: RangeInclusive<f64> = 0.1..=99_999.999;
 
 fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let Some(value) = headers.get("x-request-timeout") else { return Ok(None) };

@@ -21,7 +21,7 @@ const L2: i64 = 2;
 pub(crate) const MAX_NORM: f64 = i32::MAX as f64;
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     #[serde(default)]
     content: Option<Value>,
     #[serde(default)]
@@ -191,7 +191,7 @@ fn scaled(row: &[f32], normalize: i64) -> Vec<f32> {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToTokenize {
+pub(crate) struct ToTokenize {
     content: Option<Value>,
     model: Option<String>,
     add_special: Option<bool>,
@@ -215,7 +215,11 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
     let ids =
         match prompt(&content).map_err(|why| Fault::invalid(format!("`content` {why}")).param("content"))? {
             Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
-            Prompt::Parts(parts) => ids(model, &parts),
+            Prompt::Parts(parts) => {
+                let ids = ids(model, &parts);
+                tokens::check(model, &ids, "content")?;
+                ids
+            }
         };
     if asked.with_pieces != Some(true) {
         return json::write(&json!({ "tokens": ids }));
@@ -226,7 +230,7 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
 }
 
 #[derive(Debug, Deserialize)]
-struct ToDetokenize {
+pub(crate) struct ToDetokenize {
     tokens: Inputs,
     model: Option<String>,
 }

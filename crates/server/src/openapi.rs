@@ -4,6 +4,8 @@
 //! refuses. So bounds and tasks are those of the models that are served, and the document is made when the server starts.
 
 mod answers;
+#[cfg(test)]
+mod drift;
 mod facts;
 mod operations;
 mod requests;
