@@ -23,7 +23,7 @@ pub(crate) fn document(service: &Service) -> Value {
     let mut components = json!({
         "schemas": schemas,
         "parameters": operations::parameters(),
-        "headers": answers::headers(),
+        "headers": answers::headers(&facts),
     });
     let mut document = json!({
         "openapi": "3.1.0",

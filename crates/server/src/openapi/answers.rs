@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::facts::Facts;
 use super::{any_of, joined, schema};
 use crate::dialect::Dialect;
 
@@ -56,9 +57,9 @@ pub(super) fn error(dialect: Dialect) -> Value {
 }
 
 /// Headers of answers.
-pub(super) fn headers() -> Value {
+pub(super) fn headers(facts: &Facts) -> Value {
     let header = |description: &str, required: bool, schema: Value| json!({ "description": description, "required": required, "schema": schema });
-    json!({
+    let mut all = json!({
         "X-Embedding-Fingerprint": header(
             "The vector space; vectors of different ones must not be compared.", true,
             json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
@@ -69,8 +70,11 @@ pub(super) fn headers() -> Value {
         "X-Count": header("Vectors, where they come as bytes.", false, count()),
         "Server-Timing": header("Milliseconds in `parse`, `queue` and `engine`.", true, string()),
         "Retry-After": header("Seconds after which to come back, from the measured speed.", true, json!({ "type": "integer", "minimum": 1 })),
-        "WWW-Authenticate": header("How to send a key.", true, one("Bearer")),
-    })
+    });
+    if facts.keys {
+        all["WWW-Authenticate"] = header("How to send a key.", true, one("Bearer"));
+    }
+    all
 }
 
 /// An object that has all of these fields and no others.
