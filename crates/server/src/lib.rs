@@ -27,6 +27,7 @@ mod ollama;
 mod openai;
 #[cfg(feature = "otel")]
 mod otel;
+mod openapi;
 mod page;
 mod ready;
 mod routes;

@@ -17,14 +17,17 @@ pub(crate) const EMBEDDING: Door<i64> = Door { read, write: vectors };
 /// What `embd_normalize` is where the request does not say: L2.
 const L2: i64 = 2;
 
+/// The highest p of a norm: llama-server has an `int`.
+pub(crate) const MAX_NORM: f64 = i32::MAX as f64;
+
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     #[serde(default)]
     content: Option<Value>,
     #[serde(default)]
     input: Option<Value>,
     model: Option<String>,
-    embd_normalize: Option<i64>,
+    embd_normalize: Option<f64>,
 }
 
 fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
@@ -43,19 +46,25 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
         prompts(&value).map_err(|message| Fault::invalid(format!("\"{field}\" {message}")).param(field))?;
     let inputs = prompts.into_iter().map(|prompt| match prompt {
         Prompt::Text(text) => extras.titled(Input::new(text)),
-        Prompt::Parts(parts) => Input::from_ids(ids(model, &parts)),
+        Prompt::Parts(parts) => extras.titled(Input::from_ids(ids(model, &parts))),
     });
     let inputs = inputs.collect();
-    let normalize = asked.embd_normalize.unwrap_or(L2);
-    if normalize < -1 {
-        let message =
-            "`embd_normalize` is below -1; it is -1 (none), 0 (largest value), 1, 2 or the p of a norm";
-        return Err(Fault::invalid(message).param("embd_normalize"));
-    }
+    let normalize = asked.embd_normalize.map_or(Ok(L2), norm)?;
     // Other norms than L2 are of what the network gives.
     let options = extras.options(&chosen, Truncation::Error, None)?.normalize(normalize == L2);
     let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
     Ok((ask, normalize))
+}
+
+/// The number of a norm, which may be written as `2.0`.
+fn norm(number: f64) -> Result<i64, Fault> {
+    if number.fract() != 0.0 || !(-1.0..=MAX_NORM).contains(&number) {
+        let message = format!(
+            "`embd_normalize` is {number}; it is -1 (none), 0 (largest value), 1, 2 or the p of a norm, a whole number"
+        );
+        return Err(Fault::invalid(message).param("embd_normalize"));
+    }
+    Ok(number as i64)
 }
 
 /// One prompt.
@@ -92,7 +101,8 @@ fn prompt(value: &Value) -> Result<Prompt, String> {
             let part = |item: &Value| match item {
                 Value::String(text) => Ok(Part::Text(text.clone())),
                 Value::Number(number) => {
-                    let id = number.as_u64().and_then(|id| u32::try_from(id).ok());
+                    let id = number.as_u64().or_else(|| json::whole(number.as_f64()?));
+                    let id = id.and_then(|id| u32::try_from(id).ok());
                     id.map(Part::Id).ok_or_else(|| format!("has {number}, which is no token id"))
                 }
                 other => Err(format!("has {other} among token ids and strings")),
@@ -181,7 +191,7 @@ fn scaled(row: &[f32], normalize: i64) -> Vec<f32> {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToTokenize {
+pub(crate) struct ToTokenize {
     content: Option<Value>,
     model: Option<String>,
     add_special: Option<bool>,
@@ -205,7 +215,11 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
     let ids =
         match prompt(&content).map_err(|why| Fault::invalid(format!("`content` {why}")).param("content"))? {
             Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
-            Prompt::Parts(parts) => ids(model, &parts),
+            Prompt::Parts(parts) => {
+                let ids = ids(model, &parts);
+                tokens::check(model, &ids, "content")?;
+                ids
+            }
         };
     if asked.with_pieces != Some(true) {
         return json::write(&json!({ "tokens": ids }));
@@ -216,7 +230,7 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
 }
 
 #[derive(Debug, Deserialize)]
-struct ToDetokenize {
+pub(crate) struct ToDetokenize {
     tokens: Inputs,
     model: Option<String>,
 }

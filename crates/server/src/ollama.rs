@@ -24,7 +24,7 @@ pub(crate) const EMBEDDINGS: Door<()> = Door { read: embeddings, write: vector }
 const API_VERSION: &str = "0.12.0";
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     model: Option<String>,
     #[serde(default)]
     input: Option<Texts>,
@@ -32,7 +32,7 @@ struct Asked {
 }
 
 #[derive(Debug, Deserialize)]
-struct AskedOne {
+pub(crate) struct AskedOne {
     model: Option<String>,
     prompt: Option<String>,
 }
@@ -176,7 +176,7 @@ fn parameters(count: u64) -> String {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToShow {
+pub(crate) struct ToShow {
     model: Option<String>,
     /// Its older name.
     name: Option<String>,

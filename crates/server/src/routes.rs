@@ -4,11 +4,13 @@ use std::any::Any;
 use std::collections::HashSet;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -18,18 +20,18 @@ use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
-use crate::{ask, auth, body, dialect, llama, metrics, observe, ollama, openai, page, ready, tei};
+use crate::{ask, auth, body, dialect, llama, metrics, observe, ollama, openai, openapi, page, ready, tei};
 
 /// What there is, for those who asked for something else.
 const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
-                      /api/tags and /health";
+                      /api/tags and /health; /openapi.json describes all";
 
 /// The routes of a service.
 pub fn router(service: Service) -> Router {
-    layered(all(), service)
+    layered(all(&service), service)
 }
 
-fn all() -> Router<Service> {
+fn all(service: &Service) -> Router<Service> {
     Router::new()
         .merge(openai_routes())
         .merge(tei_routes())
@@ -43,6 +45,7 @@ fn all() -> Router<Service> {
         .route("/health/live", get(ready::live))
         .route("/health/ready", get(ready::ready))
         .route("/metrics", get(metrics::scrape))
+        .route("/openapi.json", description(service))
         // Two protocols have these.
         .route("/embeddings", post(embeddings))
         .route("/tokenize", post(tokenize))
@@ -124,6 +127,12 @@ fn llama_routes() -> Router<Service> {
         .route("/props", get(|service| look(service, llama::props)))
 }
 
+/// The document that describes the routes: it does not change while they are served.
+fn description(service: &Service) -> MethodRouter<Service> {
+    let document = Bytes::from(openapi::document(service).to_string());
+    get(async move || ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response())
+}
+
 async fn health() -> Response {
     as_json(br#"{"status":"ok"}"#.to_vec())
 }
@@ -156,7 +165,11 @@ async fn look(
     answer(&service).map(as_json)
 }
 
-async fn model(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn model(
+    State(service): State<Service>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Fault> {
+    let Path(id) = id.map_err(|error| Fault::invalid(format!("the name of the model: {error}")))?;
     openai::retrieve(&service, &id).map(as_json)
 }
 
@@ -193,7 +206,7 @@ async fn tokenize(State(service): State<Service>, request: Request) -> Response 
     answer.await.unwrap_or_else(|(dialect, fault)| refused(fault, dialect))
 }
 
-/// The fields of a body, which say whose it is; and the body again.
+/// The fields of a body that are not null, which say whose it is; and the body again.
 async fn fields(body: Vec<u8>) -> Result<(HashSet<String>, Vec<u8>), Fault> {
     ask::aside(body.len(), move || Ok((json::fields(&body), body))).await
 }

@@ -18,7 +18,7 @@ pub(crate) const EMBED: Door<()> = Door { read: embed, write: vectors };
 pub(crate) const EMBED_ALL: Door<()> = Door { read: embed_all, write: token_vectors };
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     inputs: Inputs,
     model: Option<String>,
     truncation_direction: Option<Direction>,
@@ -54,7 +54,7 @@ fn read(service: &Service, body: &[u8], per_token: bool) -> Result<(Ask, ()), Fa
     }
     let input = |content| match content {
         Content::Text(text) => extras.titled(Input::new(text)),
-        Content::Ids(ids) => Input::from_ids(with_special_tokens(model, ids)),
+        Content::Ids(ids) => extras.titled(Input::from_ids(with_special_tokens(model, ids))),
     };
     let inputs = contents.into_iter().map(input).collect();
     // Token vectors are as the network gives them, as TEI's are.
@@ -76,7 +76,7 @@ fn token_vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToTokenize {
+pub(crate) struct ToTokenize {
     inputs: Texts,
     model: Option<String>,
     add_special_tokens: Option<bool>,
@@ -110,7 +110,7 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
 }
 
 #[derive(Debug, Deserialize)]
-struct ToDecode {
+pub(crate) struct ToDecode {
     ids: Inputs,
     model: Option<String>,
     skip_special_tokens: Option<bool>,

@@ -5,6 +5,7 @@ mod embeddings;
 mod gone;
 mod llama_cases;
 mod operation;
+mod openapi;
 mod protocols;
 mod refusals;
 mod shutdown;
