@@ -75,7 +75,12 @@ pub(crate) async fn aside<T: Send + 'static>(
         return work();
     }
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Fault::internal("the server failed on this request (please report it)")))
+    done.unwrap_or_else(|_| Err(failed()))
+}
+
+/// A panic, which took nothing else with it.
+pub(crate) fn failed() -> Fault {
+    Fault::internal("the server failed on this request (please report it)")
 }
 
 /// The body of a request, within its limits of bytes and time.
@@ -135,6 +140,7 @@ pub(crate) async fn embed<F: Send + 'static>(
         Format::Json => write(&done, &form),
         Format::Octets => Ok(formats::octets(&done)),
         Format::Arrow => formats::arrow(&done, &told, per_token),
+        Format::Lines => formats::lines(&done, per_token),
     });
     let mut response = ([(header::CONTENT_TYPE, format.kind())], answer.await?).into_response();
     let headers = response.headers_mut();
@@ -160,7 +166,7 @@ pub(crate) async fn embed<F: Send + 'static>(
 }
 
 /// Ends the work of a request that nobody waits for.
-struct CancelOnDrop(CancellationToken);
+pub(crate) struct CancelOnDrop(pub(crate) CancellationToken);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -168,7 +174,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn too_slow(what: &str, limit: Duration) -> Fault {
+pub(crate) fn too_slow(what: &str, limit: Duration) -> Fault {
     let message =
         format!("{what} took longer than {} s, which is what a request may take", limit.as_secs_f64());
     Fault::new(FaultKind::Timeout, message)
@@ -215,13 +221,13 @@ fn fingerprint(ask: &Ask) -> Result<String, Fault> {
     fingerprint.map(|fingerprint| fingerprint.to_string()).map_err(|error| Fault::from(&error))
 }
 
-fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
+pub(crate) fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
     let Some(value) = headers.get("x-priority") else { return Ok(None) };
     let name = value.to_str().unwrap_or("");
     name.trim().parse().map(Some).map_err(|error| Fault::invalid(format!("the header X-Priority: {error}")))
 }
 
-fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let Some(value) = headers.get("x-request-timeout") else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);

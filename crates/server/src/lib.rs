@@ -18,8 +18,10 @@ mod extras;
 mod fault;
 mod formats;
 mod json;
+mod lines;
 mod llama;
 mod models;
+mod ndjson;
 mod ollama;
 mod openai;
 mod page;
@@ -28,6 +30,7 @@ mod settings;
 mod signals;
 #[cfg(unix)]
 mod socket;
+mod stream_options;
 mod tei;
 mod tokens;
 
@@ -43,7 +46,7 @@ use std::sync::Arc;
 use axum::serve::ListenerExt;
 use connote::Embedder;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use error::Error;
 pub use routes::router;
@@ -119,6 +122,7 @@ struct Inner {
     models: Models,
     settings: Settings,
     admission: Admission,
+    stopping: watch::Sender<bool>,
 }
 
 impl Service {
@@ -128,7 +132,18 @@ impl Service {
     /// If there is none, two have one name, or one gives a vector a token: the routes have one vector a text.
     pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
         let admission = Admission::new(settings.queue_tokens);
-        Ok(Self(Arc::new(Inner { models: Models::new(models)?, settings, admission })))
+        let stopping = watch::Sender::new(false);
+        Ok(Self(Arc::new(Inner { models: Models::new(models)?, settings, admission, stopping })))
+    }
+
+    /// Says that the server stops: streams, which have no end of their own, take no more lines. [`serve`] does this;
+    /// programs that serve the [`router`] by themselves do it.
+    pub fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.stopping.subscribe()
     }
 
     pub(crate) fn models(&self) -> &Models {
@@ -213,5 +228,18 @@ pub async fn serve(
 ) -> io::Result<()> {
     // An answer must not wait for the packet before it to be acknowledged. Where the system refuses, it may.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let stop = stopped(&service, stop);
     axum::serve(listener, router(service)).with_graceful_shutdown(stop).await
+}
+
+/// Until `stop`, of which the service then hears.
+fn stopped(
+    service: &Service,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let service = service.clone();
+    async move {
+        stop.await;
+        service.stop();
+    }
 }

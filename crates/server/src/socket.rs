@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-use crate::Service;
 use crate::routes::router;
+use crate::{Service, stopped};
 
 /// A socket that this process made; its file goes with it.
 pub(crate) struct Socket {
@@ -46,6 +46,7 @@ impl Socket {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         let Self { listener, file } = self;
+        let stop = stopped(&service, stop);
         let ended = axum::serve(listener, router(service)).with_graceful_shutdown(stop).await;
         drop(file);
         ended

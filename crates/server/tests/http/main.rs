@@ -4,6 +4,7 @@ mod client;
 mod embeddings;
 mod gone;
 mod llama_cases;
+mod ndjson;
 mod protocols;
 mod refusals;
 mod shutdown;
@@ -61,8 +62,13 @@ fn service(embedder: Arc<Embedder>, settings: Settings) -> Service {
 
 /// A client of the server that most tests share.
 fn client() -> Client {
+    Client::connect(shared())
+}
+
+/// Where the server is that most tests share.
+fn shared() -> SocketAddr {
     static SHARED: LazyLock<Running> = LazyLock::new(|| Running::start(EMBEDDER.clone()));
-    Client::connect(SHARED.address)
+    SHARED.address
 }
 
 #[test]
