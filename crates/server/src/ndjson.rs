@@ -86,7 +86,8 @@ pub(crate) async fn answer(service: Service, request: Request) -> Result<Respons
     let mut lines = Lines::new(request.into_body(), service.settings().body_limit);
     if asks_first {
         // Reading asks it to send, which has to be said before the answer begins.
-        lines.read().await?;
+        let first = tokio::time::timeout(stream.timeout, lines.read()).await;
+        first.unwrap_or_else(|_| Err(ask::too_slow("the first line", stream.timeout)))?;
     }
     let name = stream.served.name.clone();
     let (answers, parts) = mpsc::channel(1);
