@@ -10,7 +10,7 @@ mod refusals;
 mod shutdown;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use connote::{Embedder, Pooling};
@@ -63,6 +63,12 @@ fn service(embedder: Arc<Embedder>, settings: Settings) -> Service {
 /// A client of the server that most tests share.
 fn client() -> Client {
     Client::connect(shared())
+}
+
+/// Held by tests that give the engine many tokens: what waits is counted for the whole process.
+fn many_tokens() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where the server is that most tests share.

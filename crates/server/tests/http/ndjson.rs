@@ -273,6 +273,7 @@ fn a_client_that_waits_to_be_asked_is_asked() {
 
 #[test]
 fn a_long_stream_has_little_under_way() {
+    let _turn = crate::many_tokens();
     let (embedder, server) = one_thread(Settings::default());
     let mut sending = Stream::open(server.address, "/embed");
     let mut reading = Stream {
@@ -357,6 +358,7 @@ fn no_line_is_too_long_for_the_stream() {
 
 #[test]
 fn lines_wait_for_room_and_a_stream_that_finds_none_is_told() {
+    let _turn = crate::many_tokens();
     let (embedder, server) = one_thread(Settings { queue_tokens: 300, ..Settings::default() });
     let text = "the cat sat on the mat ".repeat(8);
     // Windows are larger than what may wait, and none is sent away.
@@ -400,6 +402,7 @@ fn the_time_of_a_request_is_that_of_a_window() {
 
 #[test]
 fn work_of_a_client_that_goes_stops() {
+    let _turn = crate::many_tokens();
     let (embedder, server) = one_thread(Settings::default());
     let waiting = || embedder.statistics().waiting_tokens;
     let text = "cats and mats ".repeat(70);
@@ -468,6 +471,7 @@ fn a_server_that_stops_ends_its_streams_in_order() {
 
 #[test]
 fn a_stream_that_was_read_is_answered_when_the_server_stops() {
+    let _turn = crate::many_tokens();
     let (embedder, server) = one_thread(Settings::default());
     let mut stream = Stream::open(server.address, "/embed");
     let text = "cats and mats ".repeat(70);
