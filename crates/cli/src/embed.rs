@@ -2,34 +2,17 @@
 
 use std::time::Instant;
 
+use connote::jsonl::RowError;
 use connote::{Embedder, Embedding, Input, Options, Request};
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::args::{EmbedArgs, OutputFormat};
 use crate::failure::{Failure, Outcome};
-use crate::input::{Row, RowError, Rows};
+use crate::input::{Row, Rows};
 use crate::model;
 use crate::output::{Output, excerpt};
 use crate::progress::Progress;
 use crate::say::say;
 use crate::spaces::Spaces;
-
-/// A line of output. The form is fixed: scripts rely on it.
-#[derive(Serialize)]
-struct EmbeddedRow<'a> {
-    id: &'a RawValue,
-    tokens: usize,
-    truncated: bool,
-    embedding: Vectors<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Vectors<'a> {
-    One(&'a [f32]),
-    PerToken(Vec<&'a [f32]>),
-}
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
     let mut options = args.preparation.options().normalize(!args.no_normalize);
@@ -124,12 +107,7 @@ fn write(output: &mut Output, embedder: &Embedder, row: &Row, embedding: &Embedd
     if output.format() == OutputFormat::Text {
         return write_for_people(output, row, embedding);
     }
-    let embedding_value = match per_token {
-        true => Vectors::PerToken(embedding.rows().collect()),
-        false => Vectors::One(&embedding.vector),
-    };
-    let Embedding { tokens, truncated, .. } = *embedding;
-    output.json(&EmbeddedRow { id: &row.id, tokens, truncated, embedding: embedding_value })
+    output.embedded(&row.id, embedding, per_token)
 }
 
 /// The text, what became of it, and the first values.

@@ -1,17 +1,16 @@
 //! Texts from the command line, a file or standard input, row by row.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use connote::Input;
+use connote::jsonl::{self, RowError};
 use serde_json::value::RawValue;
 
 use crate::args::{InputFormat, TextArgs};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::json_row;
 use crate::say::say;
 
 /// One row of input: its name, and its text or what is wrong with it.
@@ -27,29 +26,15 @@ pub(crate) struct Row {
 impl Row {
     /// A row named by its place.
     fn numbered(index: usize, line: Option<usize>, input: Result<Input, RowError>) -> Self {
-        Self { id: json_row::numbered(index), line, input }
+        Self { id: jsonl::numbered(index), line, input }
     }
 
     /// What the library says against this row, with the row's line.
     pub(crate) fn refused(&self, error: &connote::Error) -> RowError {
-        let kind = error.kind().name();
         match self.line {
-            Some(line) => RowError::at_line(line, kind, error.message()),
-            None => RowError { kind, message: error.message().to_owned() },
+            Some(line) => RowError::refused(line, error),
+            None => RowError { kind: error.kind().name(), message: error.message().to_owned() },
         }
-    }
-}
-
-/// What is wrong with a row.
-#[derive(Debug, Clone)]
-pub(crate) struct RowError {
-    pub(crate) kind: &'static str,
-    pub(crate) message: String,
-}
-
-impl RowError {
-    pub(crate) fn at_line(line: usize, kind: &'static str, message: impl fmt::Display) -> Self {
-        Self { kind, message: format!("line {line}: {message}") }
     }
 }
 
@@ -176,34 +161,19 @@ impl Rows {
     }
 
     /// One line as a row. Blank lines between JSON objects are no rows; they count as lines.
-    fn row(&mut self, mut line: Vec<u8>) -> Option<Row> {
-        if line.last() == Some(&b'\n') {
-            line.pop();
-            if line.last() == Some(&b'\r') {
-                line.pop();
-            }
-        }
+    fn row(&mut self, line: Vec<u8>) -> Option<Row> {
         let index = self.index;
         self.index += 1;
-        if index == 0 && line.starts_with(b"\xef\xbb\xbf") {
-            line.drain(..3);
-        }
-        let number = index + 1;
-        let text = String::from_utf8(line).map_err(|error| {
-            let place = error.utf8_error().valid_up_to();
-            let message = format!("not UTF-8 at byte {place}; save the input as UTF-8");
-            (RowError::at_line(number, "invalid_utf8", message), error)
-        });
-        match (self.format, text) {
-            (InputFormat::Lines, text) => {
-                Some(Row::numbered(index, Some(number), text.map(Input::new).map_err(|(error, _)| error)))
+        let number = Some(index + 1);
+        match self.format {
+            InputFormat::Lines => {
+                let text = jsonl::utf8(line, index + 1).map_err(|(error, _)| error);
+                Some(Row::numbered(index, number, text.map(Input::new)))
             }
-            (InputFormat::Jsonl, Err((error, bytes))) => {
-                let id = json_row::id_of_damaged(&String::from_utf8_lossy(bytes.as_bytes()), index);
-                Some(Row { id, line: Some(number), input: Err(error) })
+            InputFormat::Jsonl => {
+                let jsonl::Row { id, input } = jsonl::read(line, index)?;
+                Some(Row { id, line: number, input })
             }
-            (InputFormat::Jsonl, Ok(text)) if text.trim().is_empty() => None,
-            (InputFormat::Jsonl, Ok(text)) => Some(json_row::read(&text, index)),
         }
     }
 }

@@ -15,7 +15,6 @@ mod identity;
 mod input;
 mod inspect;
 mod inspect_report;
-mod json_row;
 mod logs;
 mod model;
 mod output;

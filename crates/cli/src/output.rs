@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
+use connote::Embedding;
+use connote::jsonl::{self, RowError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -11,7 +13,7 @@ use crate::args::{OutputArgs, OutputFormat};
 use crate::aside::Aside;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::input::{RowError, Rows};
+use crate::input::Rows;
 
 /// A place for results. A file is written under another name and appears when it is complete.
 pub(crate) struct Output {
@@ -20,19 +22,6 @@ pub(crate) struct Output {
     aside: Option<Aside>,
     is_stdout: bool,
     format: OutputFormat,
-}
-
-/// A row that failed, in its place.
-#[derive(Serialize)]
-struct FailedRow<'a> {
-    id: &'a RawValue,
-    error: ErrorBody<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    kind: &'a str,
-    message: &'a str,
 }
 
 impl Output {
@@ -89,6 +78,26 @@ impl Output {
             .map_err(|error| Failure::writing(&self.name, &error))
     }
 
+    /// A text's vector, or vectors, on a line.
+    pub(crate) fn embedded(
+        &mut self,
+        id: &RawValue,
+        embedding: &Embedding,
+        per_token: bool,
+    ) -> Result<(), Failure> {
+        self.row(id, Ok(embedding), per_token)
+    }
+
+    fn row(
+        &mut self,
+        id: &RawValue,
+        result: Result<&Embedding, &RowError>,
+        per_token: bool,
+    ) -> Result<(), Failure> {
+        jsonl::write(&mut self.writer, id, result, per_token)
+            .map_err(|error| Failure::writing(&self.name, &error))
+    }
+
     /// A line for people.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failure> {
         writeln!(self.writer, "{line}").map_err(|error| Failure::writing(&self.name, &error))
@@ -97,9 +106,7 @@ impl Output {
     /// A row that failed.
     pub(crate) fn failed(&mut self, id: &RawValue, error: &RowError) -> Result<(), Failure> {
         match self.format {
-            OutputFormat::Jsonl => {
-                self.json(&FailedRow { id, error: ErrorBody { kind: error.kind, message: &error.message } })
-            }
+            OutputFormat::Jsonl => self.row(id, Err(error), false),
             OutputFormat::Text => self.line(&format!("{id}  failed: {}", error.message)),
         }
     }

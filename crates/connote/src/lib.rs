@@ -42,6 +42,7 @@ mod engine;
 mod error;
 mod explain;
 mod fingerprint;
+pub mod jsonl;
 mod known;
 mod model;
 mod pending;

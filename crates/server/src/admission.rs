@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use connote::Priority;
+use tokio::sync::{self, Notify};
 
 use crate::fault::{Fault, FaultKind};
 
@@ -12,11 +13,22 @@ use crate::fault::{Fault, FaultKind};
 pub(crate) struct Admission {
     limit: usize,
     state: Arc<Mutex<State>>,
+    lanes: Arc<[Lane; 2]>,
+}
+
+/// Those that wait for room of one priority, one after the other.
+#[derive(Default)]
+struct Lane {
+    turn: sync::Mutex<()>,
+    /// Told when a ticket was given back.
+    room: Notify,
 }
 
 struct State {
     /// Tokens at hand, interactive and batch.
     tokens: [usize; 2],
+    /// Tokens that wait for room and come before those that ask now.
+    promised: [usize; 2],
     /// Tokens answered since `since`, while there was work.
     answered: usize,
     since: Instant,
@@ -32,8 +44,8 @@ const USUAL_RATE: f64 = 1000.0;
 
 impl Admission {
     pub(crate) fn new(limit: usize) -> Self {
-        let state = State { tokens: [0; 2], answered: 0, since: Instant::now(), rate: 0.0 };
-        Self { limit, state: Arc::new(Mutex::new(state)) }
+        let state = State { tokens: [0; 2], promised: [0; 2], answered: 0, since: Instant::now(), rate: 0.0 };
+        Self { limit, state: Arc::new(Mutex::new(state)), lanes: Arc::default() }
     }
 
     /// Takes a request in, until the ticket is dropped. One that finds nothing of its priority is always taken, however
@@ -41,7 +53,7 @@ impl Admission {
     pub(crate) fn admit(&self, priority: Priority, tokens: usize) -> Result<Ticket, Fault> {
         let mut state = self.state();
         let lane = lane(priority);
-        let present = state.tokens[lane];
+        let present = state.tokens[lane] + state.promised[lane];
         if present > 0 && present.saturating_add(tokens) > self.limit {
             let all: usize = state.tokens.iter().sum();
             let wait = (all as f64 / state.rate()).ceil().clamp(1.0, 600.0);
@@ -54,13 +66,23 @@ impl Admission {
             fault.retry_after = Some(Duration::from_secs_f64(wait));
             return Err(fault);
         }
-        if state.tokens == [0; 2] {
-            // Idle time is not counted.
-            (state.answered, state.since) = (0, Instant::now());
-        }
-        state.tokens[lane] += tokens;
+        state.take(lane, tokens);
         drop(state);
         Ok(Ticket { admission: self.clone(), lane, tokens, answered: false })
+    }
+
+    /// Takes part of a stream in as soon as there is room: what was begun is not sent away. Those that wait are taken in the
+    /// order in which they came, and before requests that come later.
+    pub(crate) async fn wait_for_room(&self, priority: Priority, tokens: usize) -> Ticket {
+        let lane = lane(priority);
+        let promise = Promise::new(self, lane, tokens);
+        let _turn = self.lanes[lane].turn.lock().await;
+        while !self.state().has_room(lane, tokens, self.limit) {
+            self.lanes[lane].room.notified().await;
+        }
+        drop(promise);
+        self.state().take(lane, tokens);
+        Ticket { admission: self.clone(), lane, tokens, answered: false }
     }
 
     /// Tokens at hand: interactive and batch.
@@ -79,6 +101,19 @@ impl Admission {
 }
 
 impl State {
+    fn has_room(&self, lane: usize, tokens: usize, limit: usize) -> bool {
+        let present = self.tokens[lane];
+        present == 0 || present.saturating_add(tokens) <= limit
+    }
+
+    fn take(&mut self, lane: usize, tokens: usize) {
+        if self.tokens == [0; 2] {
+            // Idle time is not counted.
+            (self.answered, self.since) = (0, Instant::now());
+        }
+        self.tokens[lane] += tokens;
+    }
+
     /// Tokens a second, as real requests had them.
     fn rate(&self) -> f64 {
         let seconds = self.since.elapsed().as_secs_f64();
@@ -94,6 +129,26 @@ fn lane(priority: Priority) -> usize {
     match priority {
         Priority::Interactive => 0,
         Priority::Batch => 1,
+    }
+}
+
+/// Tokens that wait for room, until they have it or nobody wants it any more.
+struct Promise<'a> {
+    admission: &'a Admission,
+    lane: usize,
+    tokens: usize,
+}
+
+impl<'a> Promise<'a> {
+    fn new(admission: &'a Admission, lane: usize, tokens: usize) -> Self {
+        admission.state().promised[lane] += tokens;
+        Self { admission, lane, tokens }
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        self.admission.state().promised[self.lane] -= self.tokens;
     }
 }
 
@@ -124,11 +179,17 @@ impl Drop for Ticket {
                 (state.answered, state.since) = (0, Instant::now());
             }
         }
+        drop(state);
+        self.admission.lanes[self.lane].room.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
 
     #[test]
@@ -157,5 +218,37 @@ mod tests {
         let Ok(_first) = admission.admit(Priority::Batch, 10_000) else { panic!("taken") };
         let Err(fault) = admission.admit(Priority::Batch, 10) else { panic!("full") };
         assert_eq!(fault.retry_after, Some(Duration::from_secs(20)));
+    }
+
+    #[tokio::test]
+    async fn a_stream_waits_for_room_and_goes_before_those_that_come_later() {
+        let admission = Admission::new(100);
+        let Ok(first) = admission.admit(Priority::Batch, 90) else { panic!("taken") };
+        let mut second = Box::pin(admission.wait_for_room(Priority::Batch, 60));
+        let mut third = Box::pin(admission.wait_for_room(Priority::Batch, 30));
+        assert!(ready(&mut second).await.is_none() && ready(&mut third).await.is_none());
+        assert!(admission.admit(Priority::Batch, 5).is_err(), "there would be room, which is promised");
+        assert!(admission.admit(Priority::Interactive, 5).is_ok());
+        drop(first);
+        assert!(ready(&mut third).await.is_none(), "it came later");
+        let Some(second) = ready(&mut second).await else { panic!("there is room") };
+        assert_eq!(admission.tokens(), [0, 60]);
+        let Some(_third) = ready(&mut third).await else { panic!("there is room for both") };
+        drop(second);
+        assert_eq!(admission.tokens(), [0, 30]);
+        // Who waits no more holds nobody up.
+        let mut gone = Box::pin(admission.wait_for_room(Priority::Batch, 80));
+        assert!(ready(&mut gone).await.is_none());
+        drop(gone);
+        assert!(admission.admit(Priority::Batch, 70).is_ok());
+    }
+
+    /// The ticket, if there is room by now.
+    async fn ready<F: Future<Output = Ticket>>(waits: &mut Pin<Box<F>>) -> Option<Ticket> {
+        let poll = |context: &mut Context<'_>| match waits.as_mut().poll(context) {
+            Poll::Ready(ticket) => Poll::Ready(Some(ticket)),
+            Poll::Pending => Poll::Ready(None),
+        };
+        poll_fn(poll).await
     }
 }

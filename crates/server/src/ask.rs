@@ -157,6 +157,7 @@ pub(crate) async fn embed<F: Send + 'static>(
         Format::Json => write(&done, &form),
         Format::Octets => Ok(formats::octets(&done)),
         Format::Arrow => formats::arrow(&done, &told, per_token),
+        Format::Lines => formats::lines(&done, per_token),
     });
     let body = answer.await?;
     watch.step("write", begin + took, begin.elapsed().saturating_sub(took));
@@ -183,7 +184,7 @@ pub(crate) async fn embed<F: Send + 'static>(
 }
 
 /// Ends the work of a request that nobody waits for.
-struct CancelOnDrop(CancellationToken);
+pub(crate) struct CancelOnDrop(pub(crate) CancellationToken);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -191,7 +192,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn too_slow(what: &str, limit: Duration) -> Fault {
+pub(crate) fn too_slow(what: &str, limit: Duration) -> Fault {
     let message =
         format!("{what} took longer than {} s, which is what a request may take", limit.as_secs_f64());
     Fault::new(FaultKind::Timeout, message)
@@ -238,7 +239,7 @@ fn fingerprint(ask: &Ask) -> Result<String, Fault> {
     fingerprint.map(|fingerprint| fingerprint.to_string()).map_err(|error| Fault::from(&error))
 }
 
-fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
+pub(crate) fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
     let Some(value) = headers.get("x-priority") else { return Ok(None) };
     let name = value.to_str().unwrap_or("");
     name.trim().parse().map(Some).map_err(|error| Fault::invalid(format!("the header X-Priority: {error}")))
@@ -247,7 +248,7 @@ fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
 /// Seconds that a client may give a request: less no server could promise to notice.
 const TIMEOUTS: RangeInclusive<f64> = 0.1..=99_999.999;
 
-fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let Some(value) = headers.get("x-request-timeout") else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| TIMEOUTS.contains(seconds));

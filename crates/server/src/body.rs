@@ -39,8 +39,13 @@ pub(crate) async fn discard(request: Request) {
         return;
     }
     let mut body = request.into_body();
+    drain(&mut body).await;
+}
+
+/// Reads what a client still sends, for nobody.
+pub(crate) async fn drain(body: &mut Body) {
     let mut length = 0;
-    while let Ok(Some(data)) = next(&mut body).await {
+    while let Ok(Some(data)) = next(body).await {
         length += data.len();
         if length > DROPPED {
             break;
@@ -49,11 +54,11 @@ pub(crate) async fn discard(request: Request) {
 }
 
 /// Whether the client sends the body only when it is asked to, which reading it does.
-fn asks_first(request: &Request) -> bool {
+pub(crate) fn asks_first(request: &Request) -> bool {
     request.headers().contains_key(header::EXPECT)
 }
 
-async fn next(body: &mut Body) -> Result<Option<axum::body::Bytes>, Fault> {
+pub(crate) async fn next(body: &mut Body) -> Result<Option<axum::body::Bytes>, Fault> {
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
             None => return Ok(None),

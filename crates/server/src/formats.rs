@@ -8,6 +8,7 @@ use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use axum::http::{HeaderMap, header};
+use connote::jsonl;
 
 use crate::ask::Done;
 use crate::fault::Fault;
@@ -21,6 +22,8 @@ pub(crate) enum Format {
     Octets,
     /// An Arrow IPC stream of one batch.
     Arrow,
+    /// A line of JSON a text.
+    Lines,
 }
 
 impl Format {
@@ -28,8 +31,11 @@ impl Format {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
         let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or("").trim());
-        let known =
-            |kind: &str| [Format::Octets, Format::Arrow, Format::Json].into_iter().find(|f| f.kind() == kind);
+        let forms = [Format::Octets, Format::Arrow, Format::Lines, Format::Json];
+        let known = |kind: &str| {
+            let lines = is_lines(kind).then_some(Format::Lines);
+            lines.or_else(|| forms.into_iter().find(|form| form.kind() == kind))
+        };
         kinds.filter_map(known).next().unwrap_or(Format::Json)
     }
 
@@ -39,8 +45,15 @@ impl Format {
             Format::Json => "application/json",
             Format::Octets => "application/octet-stream",
             Format::Arrow => "application/vnd.apache.arrow.stream",
+            Format::Lines => "application/x-ndjson",
         }
     }
+}
+
+/// Whether a media type is one of those that lines of JSON go by.
+pub(crate) fn is_lines(kind: &str) -> bool {
+    let names = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
+    names.iter().any(|name| kind.eq_ignore_ascii_case(name))
 }
 
 /// The bytes of values.
@@ -51,6 +64,16 @@ pub(crate) fn little_endian<'a>(values: impl IntoIterator<Item = &'a f32>) -> Ve
 /// All rows, one after the other.
 pub(crate) fn octets(done: &Done) -> Vec<u8> {
     little_endian(done.embeddings.iter().flat_map(|one| &one.vector))
+}
+
+/// A line a text, whose id is its index.
+pub(crate) fn lines(done: &Done, per_token: bool) -> Result<Vec<u8>, Fault> {
+    let mut lines = Vec::new();
+    for (index, embedding) in done.embeddings.iter().enumerate() {
+        jsonl::write(&mut lines, &jsonl::numbered(index), Ok(embedding), per_token)
+            .map_err(|error| Fault::internal(format!("the answer cannot be written: {error}")))?;
+    }
+    Ok(lines)
 }
 
 /// A row a text: `embedding`, `tokens`, `truncated`. Where a text has a vector a token, `embedding` is a list of them.

@@ -19,15 +19,17 @@ mod fault;
 mod formats;
 mod gauges;
 mod json;
+mod lines;
 mod llama;
 mod metrics;
 mod models;
+mod ndjson;
 mod observe;
 mod ollama;
 mod openai;
+mod openapi;
 #[cfg(feature = "otel")]
 mod otel;
-mod openapi;
 mod page;
 mod ready;
 mod routes;
@@ -35,6 +37,7 @@ mod settings;
 mod signals;
 #[cfg(unix)]
 mod socket;
+mod stream_options;
 mod tei;
 mod tokens;
 
@@ -50,7 +53,7 @@ use std::sync::Arc;
 use axum::serve::ListenerExt;
 use connote::Embedder;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use error::Error;
 pub use routes::router;
@@ -141,6 +144,8 @@ struct Inner {
     keys: Keys,
     #[cfg(feature = "otel")]
     traces: Option<otel::Traces>,
+    /// Whether it stops.
+    stopping: watch::Sender<bool>,
 }
 
 impl Service {
@@ -165,7 +170,19 @@ impl Service {
             keys,
             #[cfg(feature = "otel")]
             traces: otel::Traces::from_environment(),
+            stopping: watch::Sender::new(false),
         })))
+    }
+
+    /// Says that the server stops: it is not ready for requests any more, and streams, which have no end of their own, take no
+    /// more lines. [`serve`] does this; programs that serve the [`router`] by themselves do it.
+    pub fn stop(&self) {
+        self.readiness().stop();
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.stopping.subscribe()
     }
 
     pub(crate) fn models(&self) -> &Models {
@@ -206,7 +223,7 @@ impl Service {
     /// Ready when `stop` is, and by then not ready for requests any more.
     async fn stopped(self, stop: impl Future<Output = ()>) {
         stop.await;
-        self.readiness().stop();
+        self.stop();
     }
 }
 

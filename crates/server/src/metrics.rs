@@ -26,7 +26,7 @@ use crate::models::Models;
 /// The label of paths that no route has.
 pub(crate) const OTHER: &str = "other";
 
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Seconds: from a short text on an idle server to the default time limit.
 const SECONDS: [f64; 16] =
@@ -78,6 +78,7 @@ pub(crate) struct Metrics {
     durations: Family<Route, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     errors: Family<Kind, Counter>,
+    line_errors: Family<Kind, Counter>,
     panics: Counter,
     gone: Counter,
     texts: Family<Model, Counter>,
@@ -102,6 +103,7 @@ impl Metrics {
             durations: Family::new_with_constructor(seconds),
             in_flight: Gauge::default(),
             errors: Family::default(),
+            line_errors: Family::default(),
             panics: Counter::default(),
             gone: Counter::default(),
             texts: Family::default(),
@@ -137,6 +139,11 @@ impl Metrics {
         );
         own.register("requests_in_flight", "Requests that have no whole answer yet", self.in_flight.clone());
         own.register("errors", "Refusals and failures by kind", self.errors.clone());
+        own.register(
+            "line_errors",
+            "Lines of streams that have an error in place of a vector, by kind",
+            self.line_errors.clone(),
+        );
         own.register("panics", "Requests that met a fault of the server; it went on", self.panics.clone());
         own.register("clients_gone", "Requests whose client went before the answer", self.gone.clone());
         own.register("texts", "Texts that were answered with vectors", self.texts.clone());
@@ -181,6 +188,11 @@ impl Metrics {
     /// A request, or a line of one that is streamed, was refused or failed.
     pub(crate) fn failed(&self, kind: FaultKind) {
         self.errors.get_or_create(&Kind { kind: kind.name() }).inc();
+    }
+
+    /// A line of a stream has an error in place of a vector; `kind` is the line's.
+    pub(crate) fn line_failed(&self, kind: &'static str) {
+        self.line_errors.get_or_create(&Kind { kind }).inc();
     }
 
     /// The server itself failed on a request.

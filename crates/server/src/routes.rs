@@ -20,7 +20,9 @@ use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
-use crate::{ask, auth, body, dialect, llama, metrics, observe, ollama, openai, openapi, page, ready, tei};
+use crate::{
+    ask, auth, body, dialect, llama, metrics, ndjson, observe, ollama, openai, openapi, page, ready, tei,
+};
 
 /// What there is, for those who asked for something else.
 const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
@@ -143,6 +145,9 @@ async fn embed<F: Send + 'static>(
     door: Door<F>,
     request: Request,
 ) -> Result<Response, Fault> {
+    if ndjson::is_stream(request.headers()) {
+        return ndjson::answer(service, request).await;
+    }
     let (headers, body) = ask::body(&service, request).await?;
     ask::embed(service, door, headers, body).await
 }
@@ -175,6 +180,9 @@ async fn model(
 
 /// `POST /embeddings`: OpenAI's by `input`, llama-server's by `content`, or always, if the operator says so.
 async fn embeddings(State(service): State<Service>, request: Request) -> Response {
+    if ndjson::is_stream(request.headers()) {
+        return ndjson::answer(service, request).await.into_response();
+    }
     let by_default = service.settings().dialect == EmbeddingsDialect::Llama;
     let answer = async {
         let (headers, body) = ask::body(&service, request).await.map_err(|fault| (by_default, fault))?;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use connote_testkit::golden;
 use connote_testkit::tiny::{self, GemmaKind};
+use connote_testkit::{golden, http_bodies};
 
 fn main() -> std::io::Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "fuzz/corpus".to_owned());
@@ -27,6 +27,10 @@ fn main() -> std::io::Result<()> {
         for (index, text) in golden::texts("minilm").iter().enumerate() {
             fs::write(folder.join(target).join(format!("golden-{index}")), &text.text)?;
         }
+    }
+    fs::create_dir_all(folder.join("http_bodies"))?;
+    for (index, request) in http_bodies::seeds().iter().enumerate() {
+        fs::write(folder.join("http_bodies").join(format!("seed-{index}")), request)?;
     }
     Ok(())
 }

@@ -10,6 +10,11 @@ use crate::metrics;
 /// [`crate::ask::TIMEOUTS`] in digits.
 const SECONDS: &str = r"^(0\.[1-9][0-9]{0,2}|[1-9][0-9]{0,4}(\.[0-9]{1,3})?)$";
 
+/// What a stream is.
+const LINES: &str = "A stream of lines, each a JSON object: `{\"text\": \"...\", \"id\": any, \"task\": \"...\", \"title\": \"...\"}`, \
+                     answered by lines in the same order while it comes. A line that fails has an `error` in place of its `embedding`. \
+                     What holds for all lines is in the query: `model`, `dimensions`, `normalize`, `task`, `title`, `truncate`, `priority`.";
+
 /// Headers of requests.
 pub(super) fn parameters() -> Value {
     json!({
@@ -192,6 +197,9 @@ impl Doors<'_> {
         ]);
         done["content"]["application/octet-stream"] = json!({});
         done["content"]["application/vnd.apache.arrow.stream"] = json!({});
+        done["content"]["application/x-ndjson"] = json!({});
+        operation["requestBody"]["content"]["application/x-ndjson"] =
+            json!({ "schema": { "type": "string", "description": LINES } });
         let mut busy = refusal(dialects, "Too much waits already.");
         busy["headers"] = headers(&["Retry-After"]);
         operation["responses"]["429"] = busy;

@@ -56,6 +56,13 @@ impl Client {
         answer
     }
 
+    /// All that comes until the server ends the connection.
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).expect("it ends");
+        bytes
+    }
+
     pub(crate) fn send(&mut self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
         let body = body.as_ref();
         self.write(format!(

@@ -13,6 +13,7 @@ use crate::client::Client;
 
 #[test]
 fn work_that_nobody_waits_for_stops() {
+    let _turn = crate::many_tokens();
     let embedder = Embedder::builder().threads(1).open(models::builtin()).expect("the committed model opens");
     let embedder = Arc::new(embedder);
     let server = Running::start(embedder.clone());

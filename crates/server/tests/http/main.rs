@@ -4,14 +4,15 @@ mod client;
 mod embeddings;
 mod gone;
 mod llama_cases;
-mod operation;
+mod ndjson;
 mod openapi;
+mod operation;
 mod protocols;
 mod refusals;
 mod shutdown;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use connote::{Embedder, Pooling};
@@ -63,8 +64,19 @@ fn service(embedder: Arc<Embedder>, settings: Settings) -> Service {
 
 /// A client of the server that most tests share.
 fn client() -> Client {
+    Client::connect(shared())
+}
+
+/// Held by tests that give the engine many tokens: what waits is counted for the whole process.
+fn many_tokens() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the server is that most tests share.
+fn shared() -> SocketAddr {
     static SHARED: LazyLock<Running> = LazyLock::new(|| Running::start(EMBEDDER.clone()));
-    Client::connect(SHARED.address)
+    SHARED.address
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! What a stream of lines asks for as a whole: the query of its address.
+
+use std::sync::Arc;
+
+use axum::http::Uri;
+use connote::{Options, Priority, Truncation};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::Service;
+use crate::dialect::Dialect;
+use crate::extras::Extras;
+use crate::fault::Fault;
+use crate::json::{self, Count};
+use crate::models::Served;
+
+/// For all lines; a line may have a task and a title of its own.
+pub(crate) struct StreamOptions {
+    pub(crate) served: Arc<Served>,
+    pub(crate) options: Options,
+    pub(crate) title: Option<String>,
+    pub(crate) priority: Option<Priority>,
+    /// A vector a token, instead of one a text.
+    pub(crate) per_token: bool,
+}
+
+/// Keys of the query beside those of `Extras`.
+#[derive(Deserialize)]
+struct Asked {
+    model: Option<String>,
+    dimensions: Option<Count>,
+    normalize: Option<bool>,
+    title: Option<String>,
+}
+
+/// All that there are.
+const KEYS: [&str; 9] = [
+    "model",
+    "dimensions",
+    "normalize",
+    "task",
+    "input_type",
+    "prompt_name",
+    "title",
+    "truncate",
+    "priority",
+];
+
+/// Reads the query; what it leaves open is as the path's protocol has it.
+pub(crate) fn read(service: &Service, uri: &Uri) -> Result<StreamOptions, Fault> {
+    let fields = fields(uri.query().unwrap_or(""))?;
+    let in_query = |mut fault: Fault| {
+        fault.message = format!("the query of the address: {}", fault.message);
+        fault
+    };
+    let asked: Asked = json::read(&fields).map_err(in_query)?;
+    let extras: Extras = json::read(&fields).map_err(in_query)?;
+    let chosen = service.models().choose(asked.model.as_deref())?;
+    let truncation = match Dialect::of(uri.path(), service.settings().dialect) {
+        Dialect::Ollama => Truncation::End,
+        _ => Truncation::Error,
+    };
+    let per_token = uri.path() == "/embed_all";
+    let options = extras.options(&chosen, truncation, asked.dimensions)?;
+    let options = options.normalize(asked.normalize.unwrap_or(!per_token));
+    Ok(StreamOptions {
+        served: chosen.served,
+        options,
+        title: asked.title,
+        priority: extras.priority,
+        per_token,
+    })
+}
+
+/// A query as the JSON object that a request would have.
+fn fields(query: &str) -> Result<Vec<u8>, Fault> {
+    let mut fields = Map::new();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if !KEYS.contains(&key.as_ref()) {
+            let message =
+                format!("the query of the address has `{key}`; what is known is {}", KEYS.join(", "));
+            return Err(Fault::invalid(message).param(key));
+        }
+        let value = match (key.as_ref(), value.as_ref()) {
+            (_, "") => Value::Null,
+            ("truncate" | "normalize", "true") => Value::Bool(true),
+            ("truncate" | "normalize", "false") => Value::Bool(false),
+            ("dimensions", number) => number.parse().map_or_else(|_| Value::from(number), Value::Number),
+            (_, text) => Value::from(text),
+        };
+        if fields.insert(key.clone().into_owned(), value).is_some() {
+            return Err(Fault::invalid(format!("the query of the address has `{key}` twice")).param(key));
+        }
+    }
+    json::write(&fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_as_the_fields_of_a_request() {
+        let read = |query| fields(query).map(|bytes| String::from_utf8(bytes).expect("JSON"));
+        assert_eq!(read("").expect("nothing"), "{}");
+        let all = "dimensions=256&truncate=true&normalize=false&title=a+%22b%22&task=";
+        let wanted = r#"{"dimensions":256,"normalize":false,"task":null,"title":"a \"b\"","truncate":true}"#;
+        assert_eq!(read(all).expect("known keys"), wanted);
+        // To be refused later, with the field's name.
+        assert_eq!(read("truncate=1&dimensions=x").expect("known"), r#"{"dimensions":"x","truncate":"1"}"#);
+        let fault = read("dimension=256").expect_err("no such key");
+        assert!(fault.message.contains("`dimension`") && fault.message.contains("model, dimensions"));
+        let fault = read("task=query&task=document").expect_err("which?");
+        assert!(fault.message.contains("twice"));
+    }
+}
