@@ -378,6 +378,10 @@ pub(crate) struct ServeArgs {
     /// Seconds that a request may take; then it is refused (504) and its work stops
     #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) request_timeout: u32,
+    /// Seconds that a client may take to send the head of a request, or keep still with its body or with an answer; then its
+    /// connection ends
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) client_timeout: u32,
     /// Tokens of each priority that may wait; a request that would be past it is told when to come back (429)
     #[arg(long, value_name = "N", default_value_t = 1 << 18, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_queue_tokens: u32,

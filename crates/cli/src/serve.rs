@@ -80,6 +80,7 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     Ok(Settings {
         body_limit: (args.max_body_mb as usize) << 20,
         request_timeout: Duration::from_secs(args.request_timeout.into()),
+        client_timeout: Duration::from_secs(args.client_timeout.into()),
         queue_tokens: args.max_queue_tokens as usize,
         api_keys: args.api_key_file.as_deref().map_or_else(|| Ok(Vec::new()), api_keys)?,
         cors_origins: args.cors.clone(),

@@ -81,8 +81,10 @@ pub(crate) async fn aside<T: Send + 'static>(
 /// The body of a request, within its limits of bytes and time.
 pub(crate) async fn body(service: &Service, request: Request) -> Result<(HeaderMap, Vec<u8>), Fault> {
     let headers = request.headers().clone();
-    let limit = service.settings().request_timeout;
-    let body = tokio::time::timeout(limit, body::read(request, service.settings().body_limit)).await;
+    let settings = service.settings();
+    let limit = settings.request_timeout;
+    let read = body::read(request, settings.body_limit, settings.client_timeout);
+    let body = tokio::time::timeout(limit, read).await;
     let body = body.unwrap_or_else(|_| Err(too_slow("the body of the request", limit)))?;
     Ok((headers, body))
 }

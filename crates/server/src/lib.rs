@@ -12,6 +12,7 @@ mod admission;
 mod ask;
 mod auth;
 mod body;
+mod connections;
 mod dialect;
 mod error;
 mod extras;
@@ -148,7 +149,8 @@ impl Service {
 /// where it listens and that it stops.
 ///
 /// # Errors
-/// If it cannot listen there, the engine cannot be served, or a second signal came.
+/// If it cannot listen there, the engine cannot be served, or requests had to be dropped: a second signal came, or they took
+/// longer than they may.
 pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
     let Config { models, settings, listen } = config;
     let service = Service::new(models, settings)?;
@@ -159,7 +161,7 @@ pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
         .build()
         .map_err(Error::System)?;
     let outcome = runtime.block_on(until_signalled(service, &listen, tell));
-    // Texts whose clients went away may still be computed: nobody waits for them.
+    // What was begun aside may not have ended, as the reading of a large body: nobody waits for it.
     runtime.shutdown_background();
     outcome
 }
@@ -187,7 +189,7 @@ async fn until_signalled(
         Listen::Unix(path) => {
             let listener = socket::Socket::bind(path).map_err(|error| Error::Socket(path.clone(), error))?;
             tell(Event::Listening(Address::Unix(path.clone())));
-            Box::pin(listener.serve(service, stopped))
+            Box::pin(connections::serve(listener, service, stopped))
         }
     };
     tokio::select! {
@@ -197,15 +199,20 @@ async fn until_signalled(
     tell(Event::Stopping);
     let _ = stop.send(());
     tokio::select! {
-        ended = serving => ended.map_err(Error::System),
+        ended = serving => ended.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::Interrupted,
+            _ => Error::System(error),
+        }),
         () = signals.next() => Err(Error::Interrupted),
     }
 }
 
-/// Serves at a listener until `stop` is ready, then finishes the requests at hand.
+/// Serves at a listener until `stop` is ready, then finishes the requests at hand. Dropping the future drops them.
 ///
 /// # Errors
-/// If the system takes the listener away.
+/// [`io::ErrorKind::TimedOut`] if requests were not answered, or answers not read, when
+/// [`request_timeout`](Settings::request_timeout) and [`client_timeout`](Settings::client_timeout) had passed since `stop`: they
+/// were dropped.
 pub async fn serve(
     listener: TcpListener,
     service: Service,
@@ -213,5 +220,5 @@ pub async fn serve(
 ) -> io::Result<()> {
     // An answer must not wait for the packet before it to be acknowledged. Where the system refuses, it may.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, router(service)).with_graceful_shutdown(stop).await
+    connections::serve(listener, service, stop).await
 }

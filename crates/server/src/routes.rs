@@ -181,15 +181,15 @@ fn refused(fault: Fault, dialect: Dialect) -> Response {
     response
 }
 
-async fn unknown_route(request: Request) -> Fault {
+async fn unknown_route(State(service): State<Service>, request: Request) -> Fault {
     let message = format!("there is no route {} {}; {ROUTES}", request.method(), request.uri().path());
-    body::discard(request).await;
+    body::discard(&service, request).await;
     Fault::new(FaultKind::UnknownRoute, message)
 }
 
-async fn wrong_method(request: Request) -> Fault {
+async fn wrong_method(State(service): State<Service>, request: Request) -> Fault {
     let message = format!("{} is not for {}; {ROUTES}", request.uri().path(), request.method());
-    body::discard(request).await;
+    body::discard(&service, request).await;
     Fault::new(FaultKind::WrongMethod, message)
 }
 

@@ -11,6 +11,9 @@ pub struct Settings {
     pub body_limit: usize,
     /// How long a request may take, from its last byte to the first of its answer.
     pub request_timeout: Duration,
+    /// How long a client may take to send the head of a request, and how long it may send nothing of a body or read nothing of an
+    /// answer; then its connection ends.
+    pub client_timeout: Duration,
     /// Tokens that may wait or be computed at once, of each priority; a request that finds others and would go past it is
     /// told to come back.
     pub queue_tokens: usize,
@@ -29,6 +32,7 @@ impl Default for Settings {
         Self {
             body_limit: 64 << 20,
             request_timeout: Duration::from_secs(600),
+            client_timeout: Duration::from_secs(30),
             queue_tokens: 1 << 18,
             api_keys: Vec::new(),
             cors_origins: Vec::new(),
