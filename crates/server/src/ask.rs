@@ -124,7 +124,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let results = results.into_iter().enumerate();
     let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error)));
     let embeddings = embeddings.collect::<Result<Vec<Embedding>, Fault>>()?;
-    ticket.answered();
+    drop(ticket);
     let served = ask.served.clone();
     let truncated = embeddings.iter().filter(|embedding| embedding.truncated).count();
     let fingerprint = fingerprint(&ask)?;

@@ -50,7 +50,7 @@ pub use error::Error;
 pub use routes::router;
 pub use settings::{EmbeddingsDialect, Settings, TokenIds};
 
-use admission::Admission;
+use admission::{Admission, Progress};
 use models::Models;
 
 /// Threads that read and write sockets. Everything else is computed elsewhere, so they are few: more would
@@ -128,8 +128,15 @@ impl Service {
     /// # Errors
     /// If there is none, two have one name, or one gives a vector a token: the routes have one vector a text.
     pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
-        let admission = Admission::new(settings.queue_tokens);
-        Ok(Self(Arc::new(Inner { models: Models::new(models)?, settings, admission })))
+        let models = Models::new(models)?;
+        let engine = models.first().embedder.clone();
+        // One pool computes for all models.
+        let progress = move || {
+            let now = engine.statistics();
+            Progress { waiting: now.waiting_tokens, computed: now.tokens }
+        };
+        let admission = Admission::new(settings.queue_tokens, progress);
+        Ok(Self(Arc::new(Inner { models, settings, admission })))
     }
 
     pub(crate) fn models(&self) -> &Models {
