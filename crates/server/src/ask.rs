@@ -98,7 +98,9 @@ pub(crate) async fn embed<F: Send + 'static>(
 ) -> Result<Response, Fault> {
     let begin = Instant::now();
     let format = Format::of(&headers);
-    let timeout = timeout(&headers)?.unwrap_or(service.settings().request_timeout);
+    let limit = service.settings().request_timeout;
+    // The client may have less patience than the operator, not more.
+    let timeout = timeout(&headers)?.map_or(limit, |asked| asked.min(limit));
     let size = body.len();
     let reading = service.clone();
     // Dropped when the answer is there, or when the client has gone: then nobody needs it.
@@ -107,7 +109,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let reader = move || {
         let (mut ask, form) = read(&reading, &body)?;
         ask.priority = ask.priority.or(priority(&headers)?);
-        prepare(ask, &token, begin + timeout).map(|(ask, call)| (ask, form, call))
+        prepare(ask, &token, begin, timeout).map(|(ask, call)| (ask, form, call))
     };
     let (ask, form, call) = aside(size, reader).await?;
     let parsed = begin.elapsed();
@@ -122,7 +124,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let Ok(results) = results else { return Err(too_slow("it", timeout)) };
     let took = begin.elapsed();
     let results = results.into_iter().enumerate();
-    let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error)));
+    let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error, timeout)));
     let embeddings = embeddings.collect::<Result<Vec<Embedding>, Fault>>()?;
     drop(ticket);
     let served = ask.served.clone();
@@ -177,22 +179,31 @@ fn too_slow(what: &str, limit: Duration) -> Fault {
 }
 
 /// Texts to token ids; the first that can have no vector is why the request fails.
-fn prepare(ask: Ask, token: &CancellationToken, deadline: Instant) -> Result<(Ask, PreparedCall), Fault> {
+fn prepare(
+    ask: Ask,
+    token: &CancellationToken,
+    begin: Instant,
+    timeout: Duration,
+) -> Result<(Ask, PreparedCall), Fault> {
     let request = connote::Request::new(ask.inputs.iter().cloned()).with(ask.options.clone());
-    let mut request = request.cancellation(token).deadline(deadline);
+    let mut request = request.cancellation(token).deadline(begin + timeout);
     if let Some(priority) = ask.priority {
         request = request.priority(priority);
     }
     let call = ask.embedder().prepare(request).map_err(|error| Fault::from(&error))?;
     if let Some((index, error)) = call.errors().next() {
-        return Err(at(&ask, index, error));
+        return Err(at(&ask, index, error, timeout));
     }
     Ok((ask, call))
 }
 
 /// Why one text has no vector, with its index.
-fn at(ask: &Ask, index: usize, error: &connote::Error) -> Fault {
+fn at(ask: &Ask, index: usize, error: &connote::Error, timeout: Duration) -> Fault {
     let mut fault = Fault::from(error).param("input");
+    if fault.kind == FaultKind::Timeout {
+        // Its time was the request's: no text of it is to blame.
+        return too_slow("it", timeout);
+    }
     let model = ask.served.embedder.model();
     fault.message = match (fault.kind, ask.inputs.get(index)) {
         // The library's advice speaks of its own options.

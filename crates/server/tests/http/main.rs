@@ -3,6 +3,7 @@
 mod client;
 mod embeddings;
 mod gone;
+mod limits;
 mod llama_cases;
 mod protocols;
 mod refusals;
