@@ -1,18 +1,22 @@
 //! A request and its answer, whatever the protocol: the way between the doors and the engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use connote::{CancellationToken, Embedder, Embedding, Input, Options, PreparedCall, Priority};
+use tokio::sync::Semaphore;
 
 use crate::Service;
-use crate::body;
+use crate::body::{self, Body, Purpose};
 use crate::fault::{Fault, FaultKind};
 use crate::formats::{self, Format};
+use crate::held::Share;
 use crate::models::Served;
+use crate::settings::Settings;
 
 /// What a client asks for, read from its protocol.
 pub(crate) struct Ask {
@@ -66,7 +70,22 @@ pub(crate) struct Door<F> {
 /// Bytes up to which JSON and tokens are dealt with where the socket is read; more would keep other sockets waiting.
 const QUICK: usize = 16 << 10;
 
-/// Runs what takes long in proportion to `size` bytes where it keeps no socket waiting.
+/// Bytes from which it takes so long that what is smaller must not wait behind it.
+const LONG: usize = 1 << 20;
+
+/// How much of it may run at once. It is beside the engine, which is the slower part by far: half the CPUs keep it fed, and more
+/// would take them from the requests that are computed.
+struct Turns {
+    short: Semaphore,
+    long: Semaphore,
+}
+
+static TURNS: LazyLock<Turns> = LazyLock::new(|| {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    Turns { short: Semaphore::new(cpus), long: Semaphore::new(cpus.div_ceil(2)) }
+});
+
+/// Runs what takes long in proportion to `size` bytes where it keeps no socket waiting, when its turn comes.
 pub(crate) async fn aside<T: Send + 'static>(
     size: usize,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
@@ -74,19 +93,49 @@ pub(crate) async fn aside<T: Send + 'static>(
     if size <= QUICK {
         return work();
     }
-    let done = tokio::task::spawn_blocking(work).await;
+    let turns = if size < LONG { &TURNS.short } else { &TURNS.long };
+    // They are never closed.
+    let turn = turns.acquire().await;
+    let done = tokio::task::spawn_blocking(move || {
+        // Kept by the work: where nobody waits for it any more, it still takes its time.
+        let _turn = turn;
+        work()
+    });
+    let done = done.await;
     done.unwrap_or_else(|_| Err(Fault::internal("the server failed on this request (please report it)")))
 }
 
 /// The body of a request, within its limits of bytes and time.
-pub(crate) async fn body(service: &Service, request: Request) -> Result<(HeaderMap, Vec<u8>), Fault> {
+pub(crate) async fn body(
+    service: &Service,
+    request: Request,
+    purpose: Purpose,
+) -> Result<(HeaderMap, Body), Fault> {
     let headers = request.headers().clone();
-    let settings = service.settings();
-    let limit = settings.request_timeout;
-    let read = body::read(request, settings.body_limit, settings.client_timeout);
-    let body = tokio::time::timeout(limit, read).await;
-    let body = body.unwrap_or_else(|_| Err(too_slow("the body of the request", limit)))?;
+    let limit = service.settings().request_timeout;
+    let body = in_time("the body of the request", limit, body::read(service, request, purpose)).await?;
     Ok((headers, body))
+}
+
+/// What comes of work, unless it takes longer than `limit`.
+pub(crate) async fn in_time<T>(
+    what: &str,
+    limit: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_slow(what, limit)))
+}
+
+/// An answer and its share of what is held, which it keeps until its last byte is on its way.
+pub(crate) fn held(bytes: Vec<u8>, mut share: Share) -> Bytes {
+    struct Answer(Vec<u8>, #[expect(dead_code, reason = "it is given back when this is dropped")] Share);
+    impl AsRef<[u8]> for Answer {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    share.set(bytes.len());
+    Bytes::from_owner(Answer(bytes, share))
 }
 
 /// A request for vectors through a door, from its body to its answer.
@@ -94,13 +143,14 @@ pub(crate) async fn embed<F: Send + 'static>(
     service: Service,
     Door { read, write }: Door<F>,
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: Body,
 ) -> Result<Response, Fault> {
     let begin = Instant::now();
     let format = Format::of(&headers);
     let limit = service.settings().request_timeout;
     // The client may have less patience than the operator, not more.
     let timeout = timeout(&headers)?.map_or(limit, |asked| asked.min(limit));
+    let Body { bytes: body, mut share } = body;
     let size = body.len();
     let reading = service.clone();
     // Dropped when the answer is there, or when the client has gone: then nobody needs it.
@@ -109,9 +159,16 @@ pub(crate) async fn embed<F: Send + 'static>(
     let reader = move || {
         let (mut ask, form) = read(&reading, &body)?;
         ask.priority = ask.priority.or(priority(&headers)?);
-        prepare(ask, &token, begin, timeout).map(|(ask, call)| (ask, form, call))
+        let (ask, call) = prepare(ask, &token, begin, timeout)?;
+        fits(reading.settings(), &ask, &call)?;
+        Ok((ask, form, call))
     };
-    let (ask, form, call) = aside(size, reader).await?;
+    let (ask, form, call) = in_time("it", timeout, aside(size, reader)).await?;
+    // The vectors, and the answer as it is made of them.
+    let bytes_a_value = if format == Format::Json { 16 } else { 8 };
+    if !share.grow(size, values(&ask, &call).saturating_mul(bytes_a_value)) {
+        return Err(body::crowded(&service));
+    }
     let parsed = begin.elapsed();
     let tokens = call.tokens();
     let priority = call.priority();
@@ -140,7 +197,7 @@ pub(crate) async fn embed<F: Send + 'static>(
         Format::Octets => Ok(formats::octets(&done)),
         Format::Arrow => formats::arrow(&done, &told, per_token),
     });
-    let mut response = ([(header::CONTENT_TYPE, format.kind())], answer.await?).into_response();
+    let mut response = ([(header::CONTENT_TYPE, format.kind())], held(answer.await?, share)).into_response();
     let headers = response.headers_mut();
     let mut say = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -176,6 +233,33 @@ fn too_slow(what: &str, limit: Duration) -> Fault {
     let message =
         format!("{what} took longer than {} s, which is what a request may take", limit.as_secs_f64());
     Fault::new(FaultKind::Timeout, message)
+}
+
+/// The values of all vectors.
+fn values(ask: &Ask, call: &PreparedCall) -> usize {
+    let rows = if ask.per_token { call.tokens() } else { ask.inputs.len() };
+    rows.saturating_mul(ask.embedder().dimensions())
+}
+
+/// Refuses what no answer can hold, or nobody would wait for.
+fn fits(settings: &Settings, ask: &Ask, call: &PreparedCall) -> Result<(), Fault> {
+    let advice = "send the texts in several requests, or as NDJSON, which has no limit";
+    let (tokens, limit) = (call.tokens(), settings.request_tokens);
+    let message = if tokens > limit {
+        format!(
+            "the request has {tokens} tokens, and the limit that --max-request-tokens sets is {limit}; {advice}"
+        )
+    } else if values(ask, call).saturating_mul(4) > settings.answer_limit {
+        let what = if ask.per_token { "tokens" } else { "texts" };
+        format!(
+            "the vectors of so many {what}, {} values of 4 bytes, are larger than {}, the limit that --max-answer-mb sets; {advice}",
+            values(ask, call),
+            body::mib(settings.answer_limit)
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(FaultKind::BodyTooLarge, message))
 }
 
 /// Texts to token ids; the first that can have no vector is why the request fails.
@@ -242,4 +326,31 @@ fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     timeout.map(Some).ok_or_else(|| {
         Fault::invalid("the header X-Request-Timeout is not a number of seconds above 0, up to 86400")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn large_bodies_take_turns() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        let permits = TURNS.long.available_permits();
+        let work = move || {
+            let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+            thread::sleep(Duration::from_millis(20));
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Ok(running)
+        };
+        let tasks: Vec<_> = (0..3 * permits).map(|_| tokio::spawn(aside(LONG, work))).collect();
+        // Those of which nobody waits for the end count as well.
+        tasks[0].abort();
+        for task in tasks {
+            let Ok(running) = task.await else { continue };
+            assert!(running.is_ok_and(|running| running <= permits));
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod error;
 mod extras;
 mod fault;
 mod formats;
+mod held;
 mod json;
 mod llama;
 mod models;
@@ -51,6 +52,7 @@ pub use routes::router;
 pub use settings::{EmbeddingsDialect, Settings, TokenIds};
 
 use admission::{Admission, Progress};
+use held::Held;
 use models::Models;
 
 /// Threads that read and write sockets. Everything else is computed elsewhere, so they are few: more would
@@ -120,6 +122,7 @@ struct Inner {
     models: Models,
     settings: Settings,
     admission: Admission,
+    held: Held,
 }
 
 impl Service {
@@ -136,7 +139,8 @@ impl Service {
             Progress { waiting: now.waiting_tokens, computed: now.tokens }
         };
         let admission = Admission::new(settings.queue_tokens, progress);
-        Ok(Self(Arc::new(Inner { models, settings, admission })))
+        let held = Held::new(settings.held_limit);
+        Ok(Self(Arc::new(Inner { models, settings, admission, held })))
     }
 
     pub(crate) fn models(&self) -> &Models {
@@ -149,6 +153,10 @@ impl Service {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.0.admission
+    }
+
+    pub(crate) fn held(&self) -> &Held {
+        &self.0.held
     }
 }
 
