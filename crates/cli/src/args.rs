@@ -376,9 +376,22 @@ pub(crate) struct ServeArgs {
     /// The largest body of a request, in MiB; a larger one is refused (413)
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub(crate) max_body_mb: u32,
+    /// MiB of vectors in one answer, at 4 bytes a value; a request for more is refused (413)
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) max_answer_mb: u32,
+    /// Tokens of one request; one with more is refused (413)
+    #[arg(long, value_name = "N", default_value_t = 1 << 22, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_request_tokens: u32,
+    /// MiB of bodies and answers that may be at hand at once; a request that would be past it is told when to come back (429)
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) max_held_mb: u32,
     /// Seconds that a request may take; then it is refused (504) and its work stops
     #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) request_timeout: u32,
+    /// Seconds that a client may take to send the head of a request, or keep still with its body or with an answer; then its
+    /// connection ends
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) client_timeout: u32,
     /// Tokens of each priority that may wait; a request that would be past it is told when to come back (429)
     #[arg(long, value_name = "N", default_value_t = 1 << 18, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_queue_tokens: u32,

@@ -83,7 +83,11 @@ fn models(args: &ServeArgs) -> Result<Vec<(String, Arc<Embedder>)>, Failure> {
 fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     Ok(Settings {
         body_limit: (args.max_body_mb as usize) << 20,
+        answer_limit: (args.max_answer_mb as usize) << 20,
+        request_tokens: args.max_request_tokens as usize,
+        held_limit: (args.max_held_mb as usize) << 20,
         request_timeout: Duration::from_secs(args.request_timeout.into()),
+        client_timeout: Duration::from_secs(args.client_timeout.into()),
         queue_tokens: args.max_queue_tokens as usize,
         api_keys: match &args.api_key_file {
             Some(path) => api_keys(path).map_err(Failure::nothing)?,

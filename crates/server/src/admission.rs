@@ -12,6 +12,7 @@ use crate::fault::{Fault, FaultKind};
 #[derive(Clone)]
 pub(crate) struct Admission {
     limit: usize,
+    progress: Arc<dyn Fn() -> Progress + Send + Sync>,
     state: Arc<Mutex<State>>,
     lanes: Arc<[Lane; 2]>,
 }
@@ -24,51 +25,98 @@ struct Lane {
     room: Notify,
 }
 
+/// How far the engine is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    /// Tokens that were not begun yet.
+    pub(crate) waiting: usize,
+    /// Tokens that were, ever.
+    pub(crate) computed: u64,
+}
+
 struct State {
     /// Tokens at hand, interactive and batch.
     tokens: [usize; 2],
     /// Tokens that wait for room and come before those that ask now.
     promised: [usize; 2],
-    /// Tokens answered since `since`, while there was work.
-    answered: usize,
-    since: Instant,
-    /// Tokens a second, as last measured; 0 before.
-    rate: f64,
+    rate: Rate,
 }
 
-/// How long tokens are counted for one measurement of their rate.
-const WINDOW: Duration = Duration::from_secs(2);
+/// Tokens a second, of the time in which there was work; the more recent counts more.
+struct Rate {
+    tokens: f64,
+    seconds: f64,
+    /// When it was looked last, and what the engine had computed by then.
+    seen: (Instant, u64),
+}
 
-/// Assumed before anything was measured.
+/// Seconds of work after which they count a third.
+const MEMORY: f64 = 30.0;
+
+/// Tokens a second that are assumed before anything was measured, and for so many seconds' worth.
 const USUAL_RATE: f64 = 1000.0;
+const USUAL_SECONDS: f64 = 0.1;
+
+impl Rate {
+    fn new(now: Instant, computed: u64) -> Self {
+        Self { tokens: USUAL_RATE * USUAL_SECONDS, seconds: USUAL_SECONDS, seen: (now, computed) }
+    }
+
+    /// Counts what came since it looked last, if there was work.
+    fn look(&mut self, now: Instant, computed: u64, worked: bool) {
+        let (before, known) = std::mem::replace(&mut self.seen, (now, computed));
+        if worked {
+            let seconds = now.saturating_duration_since(before).as_secs_f64();
+            let kept = (-seconds / MEMORY).exp();
+            self.tokens = self.tokens * kept + computed.saturating_sub(known) as f64;
+            self.seconds = self.seconds * kept + seconds;
+        }
+    }
+
+    /// How long so many tokens take: whole seconds, at least one, and not so many that nobody would come back.
+    fn wait(&self, tokens: usize) -> Duration {
+        let seconds = (tokens as f64 * self.seconds / self.tokens.max(1.0)).ceil();
+        Duration::from_secs_f64(seconds.clamp(1.0, 600.0))
+    }
+}
 
 impl Admission {
-    pub(crate) fn new(limit: usize) -> Self {
-        let state = State { tokens: [0; 2], promised: [0; 2], answered: 0, since: Instant::now(), rate: 0.0 };
-        Self { limit, state: Arc::new(Mutex::new(state)), lanes: Arc::default() }
+    pub(crate) fn new(limit: usize, progress: impl Fn() -> Progress + Send + Sync + 'static) -> Self {
+        let rate = Rate::new(Instant::now(), progress().computed);
+        let state = Arc::new(Mutex::new(State { tokens: [0; 2], promised: [0; 2], rate }));
+        Self { limit, progress: Arc::new(progress), state, lanes: Arc::default() }
     }
 
     /// Takes a request in, until the ticket is dropped. One that finds nothing of its priority is always taken, however
     /// large: otherwise it never could be.
     pub(crate) fn admit(&self, priority: Priority, tokens: usize) -> Result<Ticket, Fault> {
-        let mut state = self.state();
+        let mut state = self.look();
         let lane = lane(priority);
         let present = state.tokens[lane] + state.promised[lane];
         if present > 0 && present.saturating_add(tokens) > self.limit {
-            let all: usize = state.tokens.iter().sum();
-            let wait = (all as f64 / state.rate()).ceil().clamp(1.0, 600.0);
+            drop(state);
+            let wait = self.wait();
             let message = format!(
                 "{present} tokens of {priority} work wait already, and this request's {tokens} would be past the limit of {} \
-                 (--max-queue-tokens); come back in {wait} s",
-                self.limit
+                 (--max-queue-tokens); come back in {} s",
+                self.limit,
+                wait.as_secs()
             );
             let mut fault = Fault::new(FaultKind::Overloaded, message);
-            fault.retry_after = Some(Duration::from_secs_f64(wait));
+            fault.retry_after = Some(wait);
             return Err(fault);
         }
-        state.take(lane, tokens);
+        state.tokens[lane] += tokens;
         drop(state);
-        Ok(Ticket { admission: self.clone(), lane, tokens, answered: false })
+        Ok(Ticket { admission: self.clone(), lane, tokens })
+    }
+
+    /// When what is at hand will have been computed, by the speed that was measured.
+    pub(crate) fn wait(&self) -> Duration {
+        let state = self.look();
+        let all: usize = state.tokens.iter().sum();
+        // Part of a large request may be done.
+        state.rate.wait(all.min((self.progress)().waiting))
     }
 
     /// Takes part of a stream in as soon as there is room: what was begun is not sent away. Those that wait are taken in the
@@ -81,8 +129,9 @@ impl Admission {
             self.lanes[lane].room.notified().await;
         }
         drop(promise);
-        self.state().take(lane, tokens);
-        Ticket { admission: self.clone(), lane, tokens, answered: false }
+        // As it was up to now: time without work is not counted.
+        self.look().tokens[lane] += tokens;
+        Ticket { admission: self.clone(), lane, tokens }
     }
 
     /// Tokens at hand: interactive and batch.
@@ -95,6 +144,14 @@ impl Admission {
         self.limit
     }
 
+    /// The state, with what was computed up to now.
+    fn look(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        let worked = state.tokens != [0; 2];
+        state.rate.look(Instant::now(), (self.progress)().computed, worked);
+        state
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,24 +161,6 @@ impl State {
     fn has_room(&self, lane: usize, tokens: usize, limit: usize) -> bool {
         let present = self.tokens[lane];
         present == 0 || present.saturating_add(tokens) <= limit
-    }
-
-    fn take(&mut self, lane: usize, tokens: usize) {
-        if self.tokens == [0; 2] {
-            // Idle time is not counted.
-            (self.answered, self.since) = (0, Instant::now());
-        }
-        self.tokens[lane] += tokens;
-    }
-
-    /// Tokens a second, as real requests had them.
-    fn rate(&self) -> f64 {
-        let seconds = self.since.elapsed().as_secs_f64();
-        match (self.rate, self.answered) {
-            (rate, _) if rate > 0.0 => rate,
-            (_, answered) if answered > 0 && seconds > 0.0 => answered as f64 / seconds,
-            _ => USUAL_RATE,
-        }
     }
 }
 
@@ -157,29 +196,11 @@ pub(crate) struct Ticket {
     admission: Admission,
     lane: usize,
     tokens: usize,
-    answered: bool,
-}
-
-impl Ticket {
-    /// It has its answer: its tokens say how fast the engine is.
-    pub(crate) fn answered(mut self) {
-        self.answered = true;
-    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.admission.state();
-        state.tokens[self.lane] -= self.tokens;
-        if self.answered {
-            state.answered += self.tokens;
-            let seconds = state.since.elapsed();
-            if seconds >= WINDOW {
-                state.rate = state.answered as f64 / seconds.as_secs_f64();
-                (state.answered, state.since) = (0, Instant::now());
-            }
-        }
-        drop(state);
+        self.admission.look().tokens[self.lane] -= self.tokens;
         self.admission.lanes[self.lane].room.notify_one();
     }
 }
@@ -194,35 +215,53 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_back_and_the_other_lane_stays_open() {
-        let admission = Admission::new(100);
-        let Ok(first) = admission.admit(Priority::Batch, 5000) else {
+        // Part of what it was given the engine has begun.
+        let admission = Admission::new(100, || Progress { waiting: 1500, computed: 0 });
+        let Ok(first) = admission.admit(Priority::Batch, 8000) else {
             panic!("an empty queue takes anything")
         };
         let Err(fault) = admission.admit(Priority::Batch, 1) else { panic!("it was full") };
         assert_eq!(fault.kind, FaultKind::Overloaded);
-        assert_eq!(fault.retry_after, Some(Duration::from_secs(5)), "at the usual rate");
+        let wait = fault.retry_after.expect("when to come back");
+        assert!(
+            wait >= Duration::from_secs(2),
+            "at the usual rate or less, as nothing is computed: {wait:?}"
+        );
         assert!(fault.message.contains("--max-queue-tokens"), "{}", fault.message);
         let Ok(query) = admission.admit(Priority::Interactive, 12) else {
             panic!("queries have their own room")
         };
-        assert_eq!(admission.tokens(), [12, 5000]);
+        assert_eq!(admission.tokens(), [12, 8000]);
         drop((first, query));
         assert_eq!(admission.tokens(), [0, 0]);
         assert!(admission.admit(Priority::Batch, 1).is_ok());
     }
 
     #[test]
-    fn the_wait_is_that_of_the_measured_rate() {
-        let admission = Admission::new(10);
-        admission.state().rate = 500.0;
-        let Ok(_first) = admission.admit(Priority::Batch, 10_000) else { panic!("taken") };
-        let Err(fault) = admission.admit(Priority::Batch, 10) else { panic!("full") };
-        assert_eq!(fault.retry_after, Some(Duration::from_secs(20)));
+    fn the_wait_is_that_of_the_work_before_idle_time_or_not() {
+        let begin = Instant::now();
+        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
+        let mut rate = Rate::new(begin, 0);
+        assert_eq!(rate.wait(5000), Duration::from_secs(5), "as usual");
+        // Forty requests of a hundred tokens and 10 ms, each after a second of idleness.
+        for request in 0..40 {
+            let second = f64::from(request);
+            rate.look(at(second), 100 * request as u64, false);
+            rate.look(at(second + 0.01), 100 * (request as u64 + 1), true);
+        }
+        let wait = rate.wait(100_000).as_secs();
+        assert!((10..=13).contains(&wait), "of 10000 tokens a second, from 0.4 s of work: {wait}");
+        // Then it is slower, and is seen to be while a request is computed.
+        rate.look(at(100.0), 4000, false);
+        rate.look(at(400.0), 4000 + 300 * 500, true);
+        assert_eq!(rate.wait(10_000).as_secs(), 20, "of 500 tokens a second");
+        assert_eq!(rate.wait(0).as_secs(), 1);
+        assert_eq!(rate.wait(usize::MAX).as_secs(), 600);
     }
 
     #[tokio::test]
     async fn a_stream_waits_for_room_and_goes_before_those_that_come_later() {
-        let admission = Admission::new(100);
+        let admission = Admission::new(100, || Progress { waiting: 0, computed: 0 });
         let Ok(first) = admission.admit(Priority::Batch, 90) else { panic!("taken") };
         let mut second = Box::pin(admission.wait_for_room(Priority::Batch, 60));
         let mut third = Box::pin(admission.wait_for_room(Priority::Batch, 30));

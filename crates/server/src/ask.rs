@@ -2,21 +2,25 @@
 
 use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use connote::{CancellationToken, Embedder, Embedding, Input, Options, PreparedCall, Priority};
+use tokio::sync::Semaphore;
 
 use crate::Service;
-use crate::body;
+use crate::body::{self, Body, Purpose};
 use crate::fault::{Fault, FaultKind};
 use crate::formats::{self, Format};
+use crate::held::Share;
 use crate::metrics::Work;
 use crate::models::Served;
 use crate::observe::Watch;
+use crate::settings::Settings;
 
 /// What a client asks for, read from its protocol.
 pub(crate) struct Ask {
@@ -73,7 +77,22 @@ const QUICK: usize = 16 << 10;
 /// What a client hears of a fault of the server.
 pub(crate) const FELL: &str = "the server failed on this request (please report it)";
 
-/// Runs what takes long in proportion to `size` bytes where it keeps no socket waiting.
+/// Bytes from which it takes so long that what is smaller must not wait behind it.
+const LONG: usize = 1 << 20;
+
+/// How much of it may run at once. It is beside the engine, which is the slower part by far: half the CPUs keep it fed, and more
+/// would take them from the requests that are computed.
+struct Turns {
+    short: Semaphore,
+    long: Semaphore,
+}
+
+static TURNS: LazyLock<Turns> = LazyLock::new(|| {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    Turns { short: Semaphore::new(cpus), long: Semaphore::new(cpus.div_ceil(2)) }
+});
+
+/// Runs what takes long in proportion to `size` bytes where it keeps no socket waiting, when its turn comes.
 pub(crate) async fn aside<T: Send + 'static>(
     size: usize,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
@@ -81,8 +100,15 @@ pub(crate) async fn aside<T: Send + 'static>(
     if size <= QUICK {
         return work();
     }
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| match error.try_into_panic() {
+    let turns = if size < LONG { &TURNS.short } else { &TURNS.long };
+    // They are never closed.
+    let turn = turns.acquire().await;
+    let done = tokio::task::spawn_blocking(move || {
+        // Kept by the work: where nobody waits for it any more, it still takes its time.
+        let _turn = turn;
+        work()
+    });
+    done.await.unwrap_or_else(|error| match error.try_into_panic() {
         // As if it had been here: one place answers panics.
         Ok(panic) => resume_unwind(panic),
         Err(_) => Err(Fault::internal(FELL)),
@@ -90,12 +116,36 @@ pub(crate) async fn aside<T: Send + 'static>(
 }
 
 /// The body of a request, within its limits of bytes and time.
-pub(crate) async fn body(service: &Service, request: Request) -> Result<(HeaderMap, Vec<u8>), Fault> {
+pub(crate) async fn body(
+    service: &Service,
+    request: Request,
+    purpose: Purpose,
+) -> Result<(HeaderMap, Body), Fault> {
     let headers = request.headers().clone();
     let limit = service.settings().request_timeout;
-    let body = tokio::time::timeout(limit, body::read(request, service.settings().body_limit)).await;
-    let body = body.unwrap_or_else(|_| Err(too_slow("the body of the request", limit)))?;
+    let body = in_time("the body of the request", limit, body::read(service, request, purpose)).await?;
     Ok((headers, body))
+}
+
+/// What comes of work, unless it takes longer than `limit`.
+pub(crate) async fn in_time<T>(
+    what: &str,
+    limit: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_slow(what, limit)))
+}
+
+/// An answer and its share of what is held, which it keeps until its last byte is on its way.
+pub(crate) fn held(bytes: Vec<u8>, mut share: Share) -> Bytes {
+    struct Answer(Vec<u8>, #[expect(dead_code, reason = "it is given back when this is dropped")] Share);
+    impl AsRef<[u8]> for Answer {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    share.set(bytes.len());
+    Bytes::from_owner(Answer(bytes, share))
 }
 
 /// A request for vectors through a door, from its body to its answer.
@@ -103,11 +153,14 @@ pub(crate) async fn embed<F: Send + 'static>(
     service: Service,
     Door { read, write }: Door<F>,
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: Body,
 ) -> Result<Response, Fault> {
     let begin = Instant::now();
     let format = Format::of(&headers);
-    let timeout = timeout(&headers)?.unwrap_or(service.settings().request_timeout);
+    let limit = service.settings().request_timeout;
+    // The client may have less patience than the operator, not more.
+    let timeout = timeout(&headers)?.map_or(limit, |asked| asked.min(limit));
+    let Body { bytes: body, mut share } = body;
     let size = body.len();
     let reading = service.clone();
     // Dropped when the answer is there, or when the client has gone: then nobody needs it.
@@ -116,9 +169,16 @@ pub(crate) async fn embed<F: Send + 'static>(
     let reader = move || {
         let (mut ask, form) = read(&reading, &body)?;
         ask.priority = ask.priority.or(priority(&headers)?);
-        prepare(ask, &token, begin + timeout).map(|(ask, call)| (ask, form, call))
+        let (ask, call) = prepare(ask, &token, begin, timeout)?;
+        fits(reading.settings(), &ask, &call)?;
+        Ok((ask, form, call))
     };
-    let (ask, form, call) = aside(size, reader).await?;
+    let (ask, form, call) = in_time("it", timeout, aside(size, reader)).await?;
+    // The vectors, and the answer as it is made of them.
+    let bytes_a_value = if format == Format::Json { 16 } else { 8 };
+    if !share.grow(size, values(&ask, &call).saturating_mul(bytes_a_value)) {
+        return Err(body::crowded(&service));
+    }
     let parsed = begin.elapsed();
     let tokens = call.tokens();
     let priority = call.priority();
@@ -139,9 +199,9 @@ pub(crate) async fn embed<F: Send + 'static>(
     watch.step("queue", begin + parsed, waited);
     watch.step("engine", begin + parsed + waited, engine);
     let results = results.into_iter().enumerate();
-    let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error)));
+    let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error, timeout)));
     let embeddings = embeddings.collect::<Result<Vec<Embedding>, Fault>>()?;
-    ticket.answered();
+    drop(ticket);
     let served = ask.served.clone();
     let truncated = embeddings.iter().filter(|embedding| embedding.truncated).count();
     let fingerprint = fingerprint(&ask)?;
@@ -161,7 +221,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     });
     let body = answer.await?;
     watch.step("write", begin + took, begin.elapsed().saturating_sub(took));
-    let mut response = ([(header::CONTENT_TYPE, format.kind())], body).into_response();
+    let mut response = ([(header::CONTENT_TYPE, format.kind())], held(body, share)).into_response();
     let headers = response.headers_mut();
     let mut say = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -198,23 +258,59 @@ pub(crate) fn too_slow(what: &str, limit: Duration) -> Fault {
     Fault::new(FaultKind::Timeout, message)
 }
 
+/// The values of all vectors.
+fn values(ask: &Ask, call: &PreparedCall) -> usize {
+    let rows = if ask.per_token { call.tokens() } else { ask.inputs.len() };
+    rows.saturating_mul(ask.embedder().dimensions())
+}
+
+/// Refuses what no answer can hold, or nobody would wait for.
+fn fits(settings: &Settings, ask: &Ask, call: &PreparedCall) -> Result<(), Fault> {
+    let advice = "send the texts in several requests, or as NDJSON, which has no limit";
+    let (tokens, limit) = (call.tokens(), settings.request_tokens);
+    let message = if tokens > limit {
+        format!(
+            "the request has {tokens} tokens, and the limit that --max-request-tokens sets is {limit}; {advice}"
+        )
+    } else if values(ask, call).saturating_mul(4) > settings.answer_limit {
+        let what = if ask.per_token { "tokens" } else { "texts" };
+        format!(
+            "the vectors of so many {what}, {} values of 4 bytes, are larger than {}, the limit that --max-answer-mb sets; {advice}",
+            values(ask, call),
+            body::mib(settings.answer_limit)
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(FaultKind::BodyTooLarge, message))
+}
+
 /// Texts to token ids; the first that can have no vector is why the request fails.
-fn prepare(ask: Ask, token: &CancellationToken, deadline: Instant) -> Result<(Ask, PreparedCall), Fault> {
+fn prepare(
+    ask: Ask,
+    token: &CancellationToken,
+    begin: Instant,
+    timeout: Duration,
+) -> Result<(Ask, PreparedCall), Fault> {
     let request = connote::Request::new(ask.inputs.iter().cloned()).with(ask.options.clone());
-    let mut request = request.cancellation(token).deadline(deadline);
+    let mut request = request.cancellation(token).deadline(begin + timeout);
     if let Some(priority) = ask.priority {
         request = request.priority(priority);
     }
     let call = ask.embedder().prepare(request).map_err(|error| Fault::from(&error))?;
     if let Some((index, error)) = call.errors().next() {
-        return Err(at(&ask, index, error));
+        return Err(at(&ask, index, error, timeout));
     }
     Ok((ask, call))
 }
 
 /// Why one text has no vector, with its index.
-fn at(ask: &Ask, index: usize, error: &connote::Error) -> Fault {
+fn at(ask: &Ask, index: usize, error: &connote::Error, timeout: Duration) -> Fault {
     let mut fault = Fault::from(error).param("input");
+    if fault.kind == FaultKind::Timeout {
+        // Its time was the request's: no text of it is to blame.
+        return too_slow("it", timeout);
+    }
     let model = ask.served.embedder.model();
     fault.message = match (fault.kind, ask.inputs.get(index)) {
         // The library's advice speaks of its own options.
@@ -259,4 +355,31 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
             "the header X-Request-Timeout is not a number of seconds from {least} to {most}"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn large_bodies_take_turns() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        let permits = TURNS.long.available_permits();
+        let work = move || {
+            let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+            thread::sleep(Duration::from_millis(20));
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Ok(running)
+        };
+        let tasks: Vec<_> = (0..3 * permits).map(|_| tokio::spawn(aside(LONG, work))).collect();
+        // Those of which nobody waits for the end count as well.
+        tasks[0].abort();
+        for task in tasks {
+            let Ok(running) = task.await else { continue };
+            assert!(running.is_ok_and(|running| running <= permits));
+        }
+    }
 }

@@ -8,8 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::Service;
 use crate::fault::{Fault, FaultKind};
+use crate::{Service, body};
 
 /// The keys, which may change while requests come.
 pub(crate) struct Keys(RwLock<Arc<[String]>>);
@@ -35,6 +35,7 @@ pub(crate) async fn check(State(service): State<Service>, request: Request, next
     if free || is_known(request.headers(), &keys) {
         return next.run(request).await;
     }
+    body::discard(&service, request).await;
     let message =
         "a key is needed that this server knows: send `Authorization: Bearer KEY`, or `X-Api-Key: KEY`";
     Fault::new(FaultKind::Unauthorized, message).into_response()
@@ -58,7 +59,7 @@ fn is_known(headers: &HeaderMap, keys: &[String]) -> bool {
     });
     let own = headers.get("x-api-key").map(|value| value.as_bytes().trim_ascii());
     bearer.into_iter().chain(own).any(|key| {
-        // All of them, and each to its end: how long it takes says nothing of what was right.
+        // All of them, and each of the same length to its end: how long it takes tells lengths, and nothing of what was right.
         let known = keys.iter().map(|one| one.as_bytes().ct_eq(key));
         known.fold(Choice::from(0), |any, one| any | one).into()
     })

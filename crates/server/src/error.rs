@@ -29,7 +29,7 @@ pub enum Error {
     Socket(std::path::PathBuf, io::Error),
     /// The system gave no threads, no signals, or took the listener away.
     System(io::Error),
-    /// A second signal came before all requests at hand were answered.
+    /// A second signal came before all requests at hand were answered, or they took longer than they may.
     Interrupted,
 }
 
@@ -63,6 +63,7 @@ impl fmt::Display for Error {
                 let advice = match error.kind() {
                     io::ErrorKind::AddrInUse => "; a server answers there, or the file is no socket: choose another path",
                     io::ErrorKind::NotFound => "; its folder is not there",
+                    io::ErrorKind::InvalidInput => "; choose a shorter path, of 100 bytes or less",
                     _ => "; may this user write there?",
                 };
                 write!(f, "cannot listen at the Unix socket {}: {error}{advice}", path.display())

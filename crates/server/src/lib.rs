@@ -12,12 +12,14 @@ mod admission;
 mod ask;
 mod auth;
 mod body;
+mod connections;
 mod dialect;
 mod error;
 mod extras;
 mod fault;
 mod formats;
 mod gauges;
+mod held;
 mod json;
 mod lines;
 mod llama;
@@ -59,8 +61,9 @@ pub use error::Error;
 pub use routes::router;
 pub use settings::{EmbeddingsDialect, Settings, TokenIds};
 
-use admission::Admission;
+use admission::{Admission, Progress};
 use auth::Keys;
+use held::Held;
 use metrics::Metrics;
 use models::Models;
 use ready::Readiness;
@@ -139,6 +142,7 @@ struct Inner {
     models: Models,
     settings: Settings,
     admission: Admission,
+    held: Held,
     metrics: Metrics,
     readiness: Readiness,
     keys: Keys,
@@ -156,8 +160,15 @@ impl Service {
     /// # Errors
     /// If there is none, two have one name, or one gives a vector a token: the routes have one vector a text.
     pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
-        let admission = Admission::new(settings.queue_tokens);
         let models = Models::new(models)?;
+        let engine = models.first().embedder.clone();
+        // One pool computes for all models.
+        let progress = move || {
+            let now = engine.statistics();
+            Progress { waiting: now.waiting_tokens, computed: now.tokens }
+        };
+        let admission = Admission::new(settings.queue_tokens, progress);
+        let held = Held::new(settings.held_limit);
         let metrics = Metrics::new(&models, &admission);
         let readiness = Readiness::check(&models);
         let keys = Keys::new(&settings.api_keys);
@@ -165,6 +176,7 @@ impl Service {
             models,
             settings,
             admission,
+            held,
             metrics,
             readiness,
             keys,
@@ -197,6 +209,10 @@ impl Service {
         &self.0.admission
     }
 
+    pub(crate) fn held(&self) -> &Held {
+        &self.0.held
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
@@ -219,19 +235,14 @@ impl Service {
     pub(crate) fn traces(&self) -> Option<&otel::Traces> {
         self.0.traces.as_ref()
     }
-
-    /// Ready when `stop` is, and by then not ready for requests any more.
-    async fn stopped(self, stop: impl Future<Output = ()>) {
-        stop.await;
-        self.stop();
-    }
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes the requests at hand; a second signal drops them. `tell` hears
 /// where it listens and that it stops.
 ///
 /// # Errors
-/// If it cannot listen there, the engine cannot be served, or a second signal came.
+/// If it cannot listen there, the engine cannot be served, or requests had to be dropped: a second signal came, or they took
+/// longer than they may.
 pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
     let Config { models, settings, listen, keys } = config;
     let service = Service::new(models, settings)?;
@@ -242,7 +253,7 @@ pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
         .build()
         .map_err(Error::System)?;
     let outcome = runtime.block_on(until_signalled(service.clone(), &listen, keys, tell));
-    // Texts whose clients went away may still be computed: nobody waits for them.
+    // What was begun aside may not have ended, as the reading of a large body: nobody waits for it.
     runtime.shutdown_background();
     #[cfg(feature = "otel")]
     if let (Some(traces), Ok(())) = (service.traces(), &outcome) {
@@ -277,7 +288,7 @@ async fn until_signalled(
         Listen::Unix(path) => {
             let listener = socket::Socket::bind(path).map_err(|error| Error::Socket(path.clone(), error))?;
             tell(Event::Listening(Address::Unix(path.clone())));
-            Box::pin(listener.serve(service, stopped))
+            Box::pin(connections::serve(listener, service, stopped))
         }
     };
     loop {
@@ -297,15 +308,20 @@ async fn until_signalled(
     tell(Event::Stopping);
     let _ = stop.send(());
     tokio::select! {
-        ended = serving => ended.map_err(Error::System),
+        ended = serving => ended.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::Interrupted,
+            _ => Error::System(error),
+        }),
         () = signals.next() => Err(Error::Interrupted),
     }
 }
 
-/// Serves at a listener until `stop` is ready, then finishes the requests at hand.
+/// Serves at a listener until `stop` is ready, then finishes the requests at hand. Dropping the future drops them.
 ///
 /// # Errors
-/// If the system takes the listener away.
+/// [`io::ErrorKind::TimedOut`] if requests were not answered, or answers not read, when
+/// [`request_timeout`](Settings::request_timeout) and [`client_timeout`](Settings::client_timeout) had passed since `stop`: they
+/// were dropped.
 pub async fn serve(
     listener: TcpListener,
     service: Service,
@@ -313,6 +329,5 @@ pub async fn serve(
 ) -> io::Result<()> {
     // An answer must not wait for the packet before it to be acknowledged. Where the system refuses, it may.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let stop = service.clone().stopped(stop);
-    axum::serve(listener, router(service)).with_graceful_shutdown(stop).await
+    connections::serve(listener, service, stop).await
 }

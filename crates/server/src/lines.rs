@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use axum::body::Body;
 use tokio::sync::watch;
@@ -129,8 +130,8 @@ impl Lines {
     }
 
     /// Reads what a client still sends, for nobody.
-    pub(crate) async fn drain(mut self) {
-        body::drain(&mut self.body).await;
+    pub(crate) async fn drain(mut self, patience: Duration) {
+        body::drain(&mut self.body, patience).await;
     }
 }
 

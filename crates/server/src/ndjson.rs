@@ -82,7 +82,7 @@ pub(crate) async fn answer(service: Service, request: Request) -> Result<Respons
         Ok(begun) => begun,
         Err(fault) => {
             // One that sends without an end hears it nevertheless.
-            let _ = tokio::time::timeout(LINGER, body::discard(request)).await;
+            let _ = tokio::time::timeout(LINGER, body::discard(&service, request)).await;
             return Err(fault);
         }
     };
@@ -112,7 +112,8 @@ fn begin(service: &Service, request: &Request) -> Result<(Stream, String), Fault
     let StreamOptions { served, options, title, priority, per_token } =
         stream_options::read(service, request.uri())?;
     let priority = priority.or(ask::priority(request.headers())?).unwrap_or(Priority::Batch);
-    let timeout = ask::timeout(request.headers())?.unwrap_or(service.settings().request_timeout);
+    let limit = service.settings().request_timeout;
+    let timeout = ask::timeout(request.headers())?.map_or(limit, |asked| asked.min(limit));
     // As the smallest request, so that a full queue says when to come back. Later its lines wait for room.
     drop(service.admission().admit(priority, 1)?);
     let token = CancellationToken::new();
@@ -162,7 +163,7 @@ async fn run(stream: Stream, mut lines: Lines, answers: mpsc::Sender<Part>) {
         if written.is_err() || answers.try_send(Part::Lines(line)).is_err() {
             return;
         }
-        let _ = tokio::time::timeout(LINGER, lines.drain()).await;
+        let _ = tokio::time::timeout(LINGER, lines.drain(LINGER)).await;
     }
     let _ = answers.send(Part::End).await;
 }
@@ -279,14 +280,12 @@ async fn compute(
     [submitted, deadline]: [Instant; 2],
 ) -> Result<Vec<u8>, Fault> {
     let results = match tokio::time::timeout_at(deadline.into(), &mut pending).await {
-        Ok(results) => {
-            ticket.into_iter().for_each(Ticket::answered);
-            results
-        }
+        Ok(results) => results,
         // Past its deadline it is ready: with what there is, and with errors for the rest.
         Err(_) => (&mut pending).await,
     };
-    // Room is given back here: who takes the answer late holds nobody up.
+    // Who takes the answer late holds nobody up.
+    drop(ticket);
     let waited = pending.waited().unwrap_or_default();
     stream.watch.step("queue", submitted, waited);
     stream.watch.step("engine", submitted + waited, submitted.elapsed().saturating_sub(waited));

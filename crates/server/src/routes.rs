@@ -16,6 +16,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::Service;
 use crate::ask::Door;
+use crate::body::{Body, Purpose};
 use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::json;
@@ -148,7 +149,7 @@ async fn embed<F: Send + 'static>(
     if ndjson::is_stream(request.headers()) {
         return ndjson::answer(service, request).await;
     }
-    let (headers, body) = ask::body(&service, request).await?;
+    let (headers, body) = ask::body(&service, request, Purpose::Vectors).await?;
     ask::embed(service, door, headers, body).await
 }
 
@@ -158,8 +159,21 @@ async fn short(
     answer: fn(&Service, &[u8]) -> Result<Vec<u8>, Fault>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let (_, body) = ask::body(&service, request).await?;
-    ask::aside(body.len(), move || answer(&service, &body)).await.map(as_json)
+    let (_, body) = ask::body(&service, request, Purpose::Tokens).await?;
+    of_tokens(service, answer, body).await
+}
+
+/// What a route answers to a body, without the engine.
+async fn of_tokens(
+    service: Service,
+    answer: fn(&Service, &[u8]) -> Result<Vec<u8>, Fault>,
+    body: Body,
+) -> Result<Response, Fault> {
+    let Body { bytes, share } = body;
+    let limit = service.settings().request_timeout;
+    let answer = ask::aside(bytes.len(), move || answer(&service, &bytes));
+    let answer = ask::in_time("it", limit, answer).await?;
+    Ok(as_json(ask::held(answer, share)))
 }
 
 /// A route without a body.
@@ -185,7 +199,8 @@ async fn embeddings(State(service): State<Service>, request: Request) -> Respons
     }
     let by_default = service.settings().dialect == EmbeddingsDialect::Llama;
     let answer = async {
-        let (headers, body) = ask::body(&service, request).await.map_err(|fault| (by_default, fault))?;
+        let (headers, body) =
+            ask::body(&service, request, Purpose::Vectors).await.map_err(|fault| (by_default, fault))?;
         let (fields, body) = fields(body).await.map_err(|fault| (by_default, fault))?;
         let llamas = by_default || (fields.contains("content") && !fields.contains("input"));
         let answer = if llamas {
@@ -203,19 +218,19 @@ async fn embeddings(State(service): State<Service>, request: Request) -> Respons
 /// `POST /tokenize`: TEI's by `inputs`, else llama-server's.
 async fn tokenize(State(service): State<Service>, request: Request) -> Response {
     let answer = async {
-        let (_, body) = ask::body(&service, request).await.map_err(|fault| (Dialect::Tei, fault))?;
+        let (_, body) =
+            ask::body(&service, request, Purpose::Tokens).await.map_err(|fault| (Dialect::Tei, fault))?;
         let (fields, body) = fields(body).await.map_err(|fault| (Dialect::Tei, fault))?;
         let teis = fields.contains("inputs");
         let (dialect, answer): (_, fn(&Service, &[u8]) -> _) =
             if teis { (Dialect::Tei, tei::tokenize) } else { (Dialect::Llama, llama::tokenize) };
-        let answer = ask::aside(body.len(), move || answer(&service, &body)).await;
-        answer.map(as_json).map_err(|fault| (dialect, fault))
+        of_tokens(service, answer, body).await.map_err(|fault| (dialect, fault))
     };
     answer.await.unwrap_or_else(|(dialect, fault)| refused(fault, dialect))
 }
 
 /// The fields of a body that are not null, which say whose it is; and the body again.
-async fn fields(body: Vec<u8>) -> Result<(HashSet<String>, Vec<u8>), Fault> {
+async fn fields(body: Body) -> Result<(HashSet<String>, Body), Fault> {
     ask::aside(body.len(), move || Ok((json::fields(&body), body))).await
 }
 
@@ -226,20 +241,20 @@ fn refused(fault: Fault, dialect: Dialect) -> Response {
     response
 }
 
-async fn unknown_route(request: Request) -> Fault {
+async fn unknown_route(State(service): State<Service>, request: Request) -> Fault {
     let message = format!("there is no route {} {}; {ROUTES}", request.method(), request.uri().path());
-    body::discard(request).await;
+    body::discard(&service, request).await;
     Fault::new(FaultKind::UnknownRoute, message)
 }
 
-async fn wrong_method(request: Request) -> Fault {
+async fn wrong_method(State(service): State<Service>, request: Request) -> Fault {
     let message = format!("{} is not for {}; {ROUTES}", request.uri().path(), request.method());
-    body::discard(request).await;
+    body::discard(&service, request).await;
     Fault::new(FaultKind::WrongMethod, message)
 }
 
-fn as_json(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+fn as_json(body: impl Into<axum::body::Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
 #[cfg(test)]

@@ -9,8 +9,18 @@ use serde::Deserialize;
 pub struct Settings {
     /// Bytes that a request's body may have.
     pub body_limit: usize,
+    /// Bytes of the vectors of one answer: four a value, of as many values as the model gives. A request for more is refused.
+    pub answer_limit: usize,
+    /// Tokens that one request may have; one with more is refused.
+    pub request_tokens: usize,
+    /// Bytes of bodies and answers that may be at hand at once; a request that finds others and would go past it is told to
+    /// come back. Up to 16 KiB of each are not counted.
+    pub held_limit: usize,
     /// How long a request may take, from its last byte to the first of its answer.
     pub request_timeout: Duration,
+    /// How long a client may take to send the head of a request, and how long it may send nothing of a body or read nothing of an
+    /// answer; then its connection ends.
+    pub client_timeout: Duration,
     /// Tokens that may wait or be computed at once, of each priority; a request that finds others and would go past it is
     /// told to come back.
     pub queue_tokens: usize,
@@ -29,7 +39,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             body_limit: 64 << 20,
+            answer_limit: 512 << 20,
+            request_tokens: 1 << 22,
+            held_limit: 1 << 30,
             request_timeout: Duration::from_secs(600),
+            client_timeout: Duration::from_secs(30),
             queue_tokens: 1 << 18,
             api_keys: Vec::new(),
             cors_origins: Vec::new(),

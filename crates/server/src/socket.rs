@@ -1,29 +1,40 @@
 //! Listening at a Unix socket.
 
-use std::future::Future;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use axum::serve::Listener;
 use tokio::net::UnixListener;
-
-use crate::Service;
-use crate::routes::router;
 
 /// A socket that this process made; its file goes with it.
 pub(crate) struct Socket {
+    // Dropped first: who comes when it has gone finds no socket, not one at which nobody answers.
+    _file: File,
     listener: UnixListener,
-    file: File,
 }
 
-struct File(PathBuf);
+/// The file of a socket: its path, device and inode.
+struct File(PathBuf, (u64, u64));
+
+impl File {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self(path.to_owned(), identity(path)?))
+    }
+}
 
 impl Drop for File {
     fn drop(&mut self) {
-        // Somebody may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
+        // Somebody may have removed it already, and made another in its place.
+        if identity(&self.0).is_ok_and(|now| now == self.1) {
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    path.symlink_metadata().map(|file| (file.dev(), file.ino()))
 }
 
 impl Socket {
@@ -36,19 +47,19 @@ impl Socket {
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
-        Ok(Self { listener, file: File(path.to_owned()) })
+        Ok(Self { _file: File::of(path)?, listener })
+    }
+}
+
+impl Listener for Socket {
+    type Io = <UnixListener as Listener>::Io;
+    type Addr = <UnixListener as Listener>::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        Listener::accept(&mut self.listener).await
     }
 
-    /// Serves until `stop` is ready, then finishes the requests at hand.
-    pub(crate) async fn serve(
-        self,
-        service: Service,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        let Self { listener, file } = self;
-        let stop = service.clone().stopped(stop);
-        let ended = axum::serve(listener, router(service)).with_graceful_shutdown(stop).await;
-        drop(file);
-        ended
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Listener::local_addr(&self.listener)
     }
 }

@@ -127,14 +127,10 @@ fn a_place_that_is_not_to_be_had_is_an_error() {
     }
 }
 
-#[test]
-fn a_unix_socket_is_made_and_removed_and_nobodys_is_taken() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("connote.sock");
-    // One that a server has left behind.
-    drop(UnixListener::bind(&path).expect("a socket"));
+/// A server at a Unix socket.
+fn at_socket(path: &std::path::Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_connote"));
-    command.args(["serve", "--unix-socket"]).arg(&path).env_remove("CONNOTE_MODEL");
+    command.args(["serve", "--unix-socket"]).arg(path).env_remove("CONNOTE_MODEL");
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -142,6 +138,50 @@ fn a_unix_socket_is_made_and_removed_and_nobodys_is_taken() {
     while !said.contains(&format!(" at unix:{}", path.display())) {
         assert!(stderr.read_line(&mut said).expect("a line") > 0, "it ended: {said}");
     }
+    // Whatever else it says has a reader.
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    child
+}
+
+fn terminate(child: &Child) {
+    let sent = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+#[test]
+fn a_server_that_ends_leaves_its_place_to_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("connote.sock");
+    let mut first = at_socket(&path);
+    let mut busy = UnixStream::connect(&path).expect("it listens");
+    let head = "POST /embed HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n";
+    busy.write_all(head.as_bytes()).expect("written");
+    assert!(busy.read(&mut [0; 25]).expect("it asks for the body") > 0);
+    terminate(&first);
+    // Gone at the beginning of the end, while a request is at hand.
+    while path.exists() {
+        assert!(first.try_wait().expect("it is known").is_none(), "it waits for the request");
+        std::thread::yield_now();
+    }
+    let mut second = at_socket(&path);
+    busy.write_all(b"{\"inputs\": \"x\"}").expect("written");
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(first.wait().expect("it ends").code(), Some(0));
+    // The next one's, which still answers there.
+    UnixStream::connect(&path).expect("it listens");
+    terminate(&second);
+    assert_eq!(second.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_unix_socket_is_made_and_removed_and_nobodys_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("connote.sock");
+    // One that a server has left behind.
+    drop(UnixListener::bind(&path).expect("a socket"));
+    let mut child = at_socket(&path);
     let mut stream = UnixStream::connect(&path).expect("it listens");
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("written");
     let mut answer = String::new();
@@ -153,8 +193,7 @@ fn a_unix_socket_is_made_and_removed_and_nobodys_is_taken() {
         assert!(stderr.contains("choose another path"), "{stderr}");
     };
     taken(&path);
-    let sent = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
+    terminate(&child);
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
     assert!(!path.exists(), "it goes with the server");
     // A file that is no socket stays.
@@ -162,6 +201,9 @@ fn a_unix_socket_is_made_and_removed_and_nobodys_is_taken() {
     std::fs::write(&file, "mine").expect("written");
     taken(&file);
     assert_eq!(std::fs::read_to_string(&file).expect("still there"), "mine");
+    let long = folder.path().join("x".repeat(200));
+    let (_, stderr) = run(connote().args(["serve", "--unix-socket", long.to_str().expect("UTF-8")]), 1);
+    assert!(stderr.contains("a shorter path"), "{stderr}");
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("LlamaProps", llama_props()),
         ("LlamaError", llama_error()),
         ("Health", object(json!({ "status": one("ok") }))),
+        ("Ready", object(json!({ "status": one("ready") }))),
+        ("NotReady", object(json!({ "status": one("not ready"), "reason": { "type": "string" } }))),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -127,9 +127,12 @@ fn public(summary: &str, content: Value) -> Value {
 }
 
 fn ready() -> Value {
-    let content = json!({ "application/json": { "schema": schema("Health") } });
+    let content = json!({ "application/json": { "schema": schema("Ready") } });
     let mut operation = public("Whether it should be sent requests", content);
-    operation["responses"]["503"] = refusal(&[OpenAi], "A model failed its self-check, or the server stops.");
+    operation["responses"]["503"] = json!({
+        "description": "A model failed its self-check, or the server stops.",
+        "content": { "application/json": { "schema": schema("NotReady") } },
+    });
     operation
 }
 

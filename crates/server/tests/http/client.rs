@@ -30,6 +30,11 @@ impl Client {
         self.stream.get_mut().write_all(bytes.as_ref()).expect("written");
     }
 
+    /// Waits until an answer begins.
+    pub(crate) fn wait(&self) {
+        assert!(self.stream.get_ref().peek(&mut [0]).expect("an answer") > 0);
+    }
+
     /// One answer, of any status, a 100 (continue) included.
     pub(crate) fn read(&mut self) -> Answer {
         let mut line = || {

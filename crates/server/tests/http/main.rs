@@ -3,6 +3,7 @@
 mod client;
 mod embeddings;
 mod gone;
+mod limits;
 mod llama_cases;
 mod ndjson;
 mod openapi;
@@ -26,7 +27,7 @@ use client::Client;
 static EMBEDDER: LazyLock<Arc<Embedder>> =
     LazyLock::new(|| Arc::new(Embedder::open(models::builtin()).expect("the committed model opens")));
 
-/// A server of its own, at a free port.
+/// A server of its own, at a free port; it stops when it is told to, or dropped.
 struct Running {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -48,7 +49,7 @@ impl Running {
         let work = async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             told.send(listener.local_addr()?).expect("the test waits");
-            connote_server::serve(listener, service, async { stopped.await.expect("said") }).await
+            connote_server::serve(listener, service, async { drop(stopped.await) }).await
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let thread = thread::spawn(move || runtime.expect("a runtime").block_on(work));

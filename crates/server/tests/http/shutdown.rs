@@ -1,7 +1,11 @@
 //! How a server ends.
 
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use connote_server::Settings;
 use serde_json::json;
 
 use crate::client::Client;
@@ -37,4 +41,99 @@ fn an_idle_server_ends_at_once() {
     let server = Running::start(EMBEDDER.clone());
     server.stop.send(()).expect("it runs");
     server.thread.join().expect("it does not panic").expect("it ends well");
+}
+
+/// Stops a server, which has to end; what it ends with.
+fn ended(server: Running) -> std::io::Result<()> {
+    server.stop.send(()).expect("it runs");
+    let begin = Instant::now();
+    while !server.thread.is_finished() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it does not end");
+        thread::sleep(Duration::from_millis(5));
+    }
+    server.thread.join().expect("it does not panic")
+}
+
+/// A server that bears clients who keep still for so long.
+fn patient(client_timeout: Duration) -> Running {
+    Running::start_with(EMBEDDER.clone(), Settings { client_timeout, ..Settings::default() })
+}
+
+const SHORT: Duration = Duration::from_millis(300);
+
+#[test]
+fn clients_that_asked_for_nothing_yet_do_not_hold_it_up() {
+    let server = patient(Duration::from_secs(3600));
+    let connect = || TcpStream::connect(server.address).expect("it listens");
+    let [mut silent, mut half, mut second] = [connect(), connect(), connect()];
+    half.write_all(b"GET /hea").expect("written");
+    let mut answer = [0; 12];
+    second.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\nGET /hea").expect("written");
+    second.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    ended(server).expect("it ends well");
+    for client in [&mut silent, &mut half, &mut second] {
+        // Closed, whatever was still on its way.
+        let _ = client.read_to_end(&mut Vec::new());
+    }
+}
+
+#[test]
+fn clients_that_keep_still_are_left() {
+    let server = patient(SHORT);
+    // A head that never ends.
+    let mut half = TcpStream::connect(server.address).expect("it listens");
+    half.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    half.write_all(b"GET /hea").expect("written");
+    assert_eq!(half.read(&mut [0; 99]).expect("closed"), 0);
+    // Bodies that never end, wanted or not.
+    for (method, path, status) in [("POST", "/embed", 504), ("POST", "/nope", 404), ("PUT", "/embed", 405)] {
+        let mut client = Client::connect(server.address);
+        client.write(format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\n{{"));
+        let answer = client.read();
+        assert_eq!(answer.status, status, "{path}");
+        if status == 504 {
+            let said = answer.json()["error"].as_str().expect("words").to_owned();
+            assert!(said.contains("--client-timeout"), "{said}");
+        }
+    }
+    ended(server).expect("it ends well");
+}
+
+/// Asks for an answer of some 60 MB, which no socket holds, and reads none of it.
+fn asks_for_much(server: &Running) -> TcpStream {
+    let body = json!({ "inputs": "a ".repeat(1 << 20) }).to_string();
+    let mut client = TcpStream::connect(server.address).expect("it listens");
+    let length = body.len();
+    let head = format!("POST /tokenize HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n");
+    client.write_all(head.as_bytes()).expect("written");
+    client.write_all(body.as_bytes()).expect("written");
+    client.read_exact(&mut [0; 99]).expect("it begins");
+    client
+}
+
+#[test]
+fn an_answer_that_nobody_reads_does_not_hold_it_up() {
+    let server = patient(SHORT);
+    let _reads_nothing = asks_for_much(&server);
+    ended(server).expect("it ends well");
+}
+
+#[test]
+fn what_takes_longer_than_a_request_and_a_client_may_is_dropped() {
+    let settings = Settings {
+        request_timeout: Duration::from_secs(1),
+        client_timeout: Duration::from_secs(5),
+        ..Settings::default()
+    };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    let mut slow = asks_for_much(&server);
+    // Never still, and never done: it gives up when the connection does.
+    let reads = thread::spawn(move || {
+        while slow.read(&mut [0; 1 << 16]).is_ok_and(|read| read > 0) {
+            thread::sleep(Duration::from_millis(25));
+        }
+    });
+    assert_eq!(ended(server).expect_err("it was not read").kind(), ErrorKind::TimedOut);
+    reads.join().expect("it gives up");
 }

@@ -1,0 +1,97 @@
+//! Connections: taken, served, and ended with the server.
+
+use std::future::{Future, pending};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::Listener;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
+
+use crate::Service;
+use crate::routes::router;
+
+/// Serves until `stop` is ready, then finishes the requests at hand. A connection on which nothing was asked, or whose client
+/// keeps still, ends at once.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] if, when a request's time and a client's have passed since `stop`, there were still requests;
+/// they are dropped.
+pub(crate) async fn serve(
+    mut listener: impl Listener,
+    service: Service,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let settings = service.settings();
+    let patience = settings.client_timeout;
+    let limit = settings.request_timeout.saturating_add(patience);
+    let router = router(service.clone());
+    let stopping = watch::Sender::new(());
+    // Ended with this future, however that ends.
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            (stream, _) = listener.accept() => {
+                connections.spawn(connection(stream, router.clone(), patience, stopping.subscribe()));
+            }
+            // So that those that have ended leave nothing behind.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    // Who comes now is told that nobody listens, instead of waiting in the system's queue.
+    drop(listener);
+    service.stop();
+    let _ = stopping.send(());
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "requests took longer than they may");
+    tokio::time::timeout(limit, ended).await.map_err(late)
+}
+
+/// One connection, from its first byte to its end. A client that takes longer than `patience` to send a request's head, or to
+/// read any more of an answer, is left: it holds a descriptor and memory, and holds up the end of the server.
+async fn connection<S>(stream: S, router: Router, patience: Duration, mut stopping: watch::Receiver<()>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(patience));
+    let asked = Arc::new(AtomicBool::new(false));
+    let routes = TowerToHyperService::new(router);
+    let heard = asked.clone();
+    let service = service_fn(move |request| {
+        heard.store(true, Ordering::Relaxed);
+        routes.call(request)
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(patience);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // Why a connection broke is nobody's concern but its client's, who knows.
+        _ = connection.as_mut() => return,
+        () = told(&mut stopping) => {}
+    }
+    // The first request has not come yet, or half of its head: hyper would wait for the rest. Between requests it ends by itself.
+    if asked.load(Ordering::Relaxed) {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+/// Ready when the server stops.
+async fn told(stopping: &mut watch::Receiver<()>) {
+    if stopping.changed().await.is_err() {
+        // Nobody is there to say it any more: this task is about to be ended.
+        pending().await
+    }
+}
