@@ -332,7 +332,7 @@ def test_cors(binary):
 
 
 def test_several_models_by_alias(binary, url):
-    with Server(binary, "--model", "one=all-MiniLM-L6-v2", "--model", "two=all-MiniLM-L6-v2") as server:
+    with Server(binary, "--model", "one=all-MiniLM-L6-v2-Q8_0", "--model", "two=all-MiniLM-L6-v2-Q8_0") as server:
         ids = [m["id"] for m in json.loads(curl(f"{server.url}/v1/models"))["data"]]
         assert set(ids) >= {"one", "two"}
         for name in ("one", "two"):

@@ -67,10 +67,10 @@ pub(super) fn headers(facts: &Facts) -> Value {
             json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
         ),
         "X-Model": header("The model that answered, by the name it is served under.", false, string()),
-        "X-Truncated": header("How many texts were cut.", true, count()),
+        "X-Truncated": header("How many texts were cut; a stream says it line by line.", false, count()),
         "X-Dimensions": header("Values of a vector, where they come as bytes.", false, count()),
         "X-Count": header("Vectors, where they come as bytes.", false, count()),
-        "Server-Timing": header("Milliseconds in `parse`, `queue` and `engine`.", true, string()),
+        "Server-Timing": header("Milliseconds in `parse`, `queue` and `engine`; not of a stream.", false, string()),
         "Retry-After": header("Seconds after which to come back, from the measured speed.", true, json!({ "type": "integer", "minimum": 1 })),
     });
     if facts.keys {

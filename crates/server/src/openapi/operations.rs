@@ -269,8 +269,8 @@ impl Doors<'_> {
     fn metrics(&self) -> Value {
         let mut operation = self.look(OpenAi, "Counters and gauges for Prometheus", "Health");
         operation["tags"] = json!(["Server"]);
-        operation["responses"]["200"]["content"] =
-            json!({ metrics::OPENMETRICS: { "schema": { "type": "string" } } });
+        let kind = metrics::OPENMETRICS.split(';').next().unwrap_or_default();
+        operation["responses"]["200"]["content"] = json!({ kind: { "schema": { "type": "string" } } });
         operation
     }
 
