@@ -1,6 +1,8 @@
 //! llama-server's protocol: <https://github.com/ggml-org/llama.cpp/tree/master/tools/server>.
 
-use connote::{Input, Model, SpecialTokens, Truncation};
+use std::num::NonZeroU32;
+
+use connote::{Input, Model, Norm, SpecialTokens, Truncation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -12,10 +14,10 @@ use crate::json::{self, Inputs};
 use crate::tokens;
 
 /// `POST /embedding`, and `POST /embeddings` with `content`.
-pub(crate) const EMBEDDING: Door<i64> = Door { read, write: vectors };
+pub(crate) const EMBEDDING: Door<()> = Door { read, write: vectors };
 
-/// What `embd_normalize` is where the request does not say: L2.
-const L2: i64 = 2;
+/// The highest p of a norm: llama-server has an `int`.
+pub(crate) const MAX_NORM: f64 = i32::MAX as f64;
 
 #[derive(Debug, Deserialize)]
 struct Asked {
@@ -24,10 +26,10 @@ struct Asked {
     #[serde(default)]
     input: Option<Value>,
     model: Option<String>,
-    embd_normalize: Option<i64>,
+    embd_normalize: Option<f64>,
 }
 
-fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
+fn read(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
     let asked: Asked = json::read(body)?;
     let extras: Extras = json::read(body)?;
     let chosen = service.models().choose(asked.model.as_deref())?;
@@ -43,19 +45,28 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
         prompts(&value).map_err(|message| Fault::invalid(format!("\"{field}\" {message}")).param(field))?;
     let inputs = prompts.into_iter().map(|prompt| match prompt {
         Prompt::Text(text) => extras.titled(Input::new(text)),
-        Prompt::Parts(parts) => Input::from_ids(ids(model, &parts)),
+        Prompt::Parts(parts) => extras.titled(Input::from_ids(ids(model, &parts))),
     });
     let inputs = inputs.collect();
-    let normalize = asked.embd_normalize.unwrap_or(L2);
-    if normalize < -1 {
-        let message =
-            "`embd_normalize` is below -1; it is -1 (none), 0 (largest value), 1, 2 or the p of a norm";
+    let norm = asked.embd_normalize.map_or(Ok(Norm::L2), norm)?;
+    let options = extras.options(&chosen, Truncation::Error, None)?.norm(norm);
+    let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
+    Ok((ask, ()))
+}
+
+/// The norm of a number, which may be written as `2.0`.
+fn norm(number: f64) -> Result<Norm, Fault> {
+    if number.fract() != 0.0 || !(-1.0..=MAX_NORM).contains(&number) {
+        let message = format!(
+            "`embd_normalize` is {number}; it is -1 (none), 0 (largest value), 1, 2 or the p of a norm, a whole number"
+        );
         return Err(Fault::invalid(message).param("embd_normalize"));
     }
-    // Other norms than L2 are of what the network gives.
-    let options = extras.options(&chosen, Truncation::Error, None)?.normalize(normalize == L2);
-    let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
-    Ok((ask, normalize))
+    Ok(match NonZeroU32::new(number.max(0.0) as u32) {
+        Some(p) => Norm::P(p),
+        None if number < 0.0 => Norm::None,
+        None => Norm::Largest,
+    })
 }
 
 /// One prompt.
@@ -150,34 +161,15 @@ fn ids(model: &Model, parts: &[Part]) -> Vec<u32> {
 }
 
 #[derive(Serialize)]
-struct Item {
+struct Item<'a> {
     index: usize,
     /// Always a list of vectors, here of one.
-    embedding: Vec<Vec<f32>>,
+    embedding: [&'a [f32]; 1],
 }
 
-fn vectors(done: &Done, normalize: &i64) -> Result<Vec<u8>, Fault> {
-    let item = |(index, embedding): (usize, &connote::Embedding)| {
-        let embedding = embedding.rows().map(|row| scaled(row, *normalize)).collect();
-        Item { index, embedding }
-    };
-    json::write(&done.embeddings.iter().enumerate().map(item).collect::<Vec<Item>>())
-}
-
-/// A vector under a norm: -1 none, 0 so that its largest value is 32760, 2 as it is (it has that one), else the p-norm.
-fn scaled(row: &[f32], normalize: i64) -> Vec<f32> {
-    let values = row.iter().map(|&value| f64::from(value).abs());
-    let norm = match normalize {
-        -1 | L2 => return row.to_vec(),
-        0 => values.fold(0.0, f64::max) / 32760.0,
-        1 => values.sum(),
-        p => values.map(|value| value.powf(p as f64)).sum::<f64>().powf(1.0 / p as f64),
-    };
-    // A power too high for doubles leaves the vector as it is.
-    if !norm.is_finite() || norm == 0.0 {
-        return row.to_vec();
-    }
-    row.iter().map(|&value| (f64::from(value) / norm) as f32).collect()
+fn vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
+    let item = |(index, vector)| Item { index, embedding: [vector] };
+    json::write(&done.vectors().into_iter().enumerate().map(item).collect::<Vec<Item<'_>>>())
 }
 
 #[derive(Debug, Deserialize)]

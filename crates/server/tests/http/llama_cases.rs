@@ -179,5 +179,27 @@ fn embd_normalize_is_the_norm() {
     assert!((vector(1).iter().map(|value| value.abs()).sum::<f64>() - 1.0).abs() < 1e-4);
     assert!((norm(&vector(2)) - 1.0).abs() < 1e-4);
     assert!((vector(3).iter().map(|value| value.abs().powi(3)).sum::<f64>() - 1.0).abs() < 1e-4);
-    assert_eq!(post("/embedding", &json!({ "content": "a cat", "embd_normalize": -2 })).0, 400);
+    assert!((largest(&vector(2000)) - 1.0).abs() < 1e-2, "a power past the doubles is a norm, too");
+    for wrong in [json!(-2), json!(2.5), json!(1e10)] {
+        assert_eq!(post("/embedding", &json!({ "content": "a cat", "embd_normalize": wrong })).0, 400);
+    }
+}
+
+#[test]
+fn embd_normalize_holds_in_every_form_of_answer_and_names_another_space() {
+    let ask = |normalize: i64, accept: &str| {
+        let body = json!({ "content": "a cat", "embd_normalize": normalize }).to_string();
+        client().send_with("POST", "/embedding", &format!("Accept: {accept}\r\n"), body)
+    };
+    let mut spaces = std::collections::HashSet::new();
+    for normalize in [-1, 0, 1, 2, 3] {
+        let json = ask(normalize, "application/json");
+        let values = floats(&json.json()[0]["embedding"][0]);
+        let bytes: Vec<u8> = values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();
+        assert_eq!(ask(normalize, "application/octet-stream").body, bytes, "{normalize}");
+        let arrow = ask(normalize, "application/vnd.apache.arrow.stream").body;
+        assert!(arrow.windows(bytes.len()).any(|window| window == bytes), "{normalize}");
+        spaces.insert(json.header("x-embedding-fingerprint").expect("a name").to_owned());
+    }
+    assert_eq!(spaces.len(), 5, "{spaces:?}");
 }
