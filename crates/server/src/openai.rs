@@ -81,7 +81,9 @@ fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Encoding), Fault> 
     }
     let input = |content| match content {
         Content::Text(text) => Ok(extras.titled(Input::new(text))),
-        Content::Ids(ids) if ids_are_ours => Ok(Input::from_ids(with_special_tokens(model, ids))),
+        Content::Ids(ids) if ids_are_ours => {
+            Ok(extras.titled(Input::from_ids(with_special_tokens(model, ids))))
+        }
         Content::Ids(_) => Err(foreign_ids()),
     };
     let inputs = contents.into_iter().map(input).collect::<Result<Vec<Input>, Fault>>()?;

@@ -54,7 +54,7 @@ fn read(service: &Service, body: &[u8], per_token: bool) -> Result<(Ask, ()), Fa
     }
     let input = |content| match content {
         Content::Text(text) => extras.titled(Input::new(text)),
-        Content::Ids(ids) => Input::from_ids(with_special_tokens(model, ids)),
+        Content::Ids(ids) => extras.titled(Input::from_ids(with_special_tokens(model, ids))),
     };
     let inputs = contents.into_iter().map(input).collect();
     // Token vectors are as the network gives them, as TEI's are.

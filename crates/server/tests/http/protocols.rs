@@ -8,12 +8,20 @@ use connote::{Embedder, Input, Options};
 use connote_server::{EmbeddingsDialect, Error, Service, Settings, TokenIds};
 use serde_json::{Value, json};
 use testkit::edit::Edit;
-use testkit::tiny;
+use testkit::tiny::{self, GemmaKind, GemmaSize};
 
 use crate::client::{Answer, Client};
 use crate::{EMBEDDER, Running, client};
 
 const TEXTS: [&str; 2] = ["a cat on the mat", "hello world"];
+
+/// A tiny network that connote takes for a model with prompts.
+fn gemma() -> Arc<Embedder> {
+    let size = GemmaSize { layers: 24, dim: 768, kv_heads: 2 };
+    let file = Edit::of(&tiny::gemma_of(1, GemmaKind::WithoutHeads, size));
+    let file = file.key("general.name", "EmbeddingGemma 300M").bytes();
+    Arc::new(Embedder::from_bytes(file).expect("it opens"))
+}
 
 fn wanted(text: &str) -> Vec<f32> {
     EMBEDDER.embed_one(text).expect("a vector").vector
@@ -202,6 +210,24 @@ fn token_ids_are_ours_only_when_somebody_says_so() {
     assert_eq!(client.embed(&json!({ "input": bare })).vectors(), [wanted(TEXTS[0])]);
     let refused = client.embed(&json!({ "input": bare, "token_ids": "reject" }));
     assert_eq!(refused.status, 400);
+}
+
+#[test]
+fn ids_have_no_title_so_that_an_answer_is_of_one_space() {
+    let server = Running::start(gemma());
+    let mut client = Client::connect(server.address);
+    for (path, body) in [
+        ("/embed", json!({ "inputs": [[2, 3], "hello"], "title": "T" })),
+        ("/embed", json!({ "inputs": [2, 3], "title": "T" })),
+        ("/embed", json!({ "inputs": [[2, 3], "hello"], "task": "query" })),
+        ("/embedding", json!({ "content": [[2, "x"], "hello"], "title": "T" })),
+        ("/v1/embeddings", json!({ "input": [[2, 3]], "title": "T", "token_ids": "model" })),
+    ] {
+        let answer = client.send("POST", path, body.to_string());
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(matches!(answer.status, 400 | 422) && text.contains("token ids"), "{body}: {text}");
+    }
+    assert_eq!(client.send("POST", "/embed", r#"{"inputs": [[2, 3], "hello"], "title": " "}"#).status, 200);
 }
 
 #[test]
