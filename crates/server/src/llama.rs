@@ -45,7 +45,9 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
         prompts(&value).map_err(|message| Fault::invalid(format!("\"{field}\" {message}")).param(field))?;
     let inputs = prompts.into_iter().map(|prompt| match prompt {
         Prompt::Text(text) => extras.titled(Input::new(text)),
-        Prompt::Parts(parts) => extras.titled(Input::from_ids(ids(model, &parts))),
+        Prompt::Parts(parts) => {
+            extras.titled(Input::from_ids(ids(model, &parts, true, SpecialTokens::Parse)))
+        }
     });
     let inputs = inputs.collect();
     let norm = asked.embd_normalize.map_or(Ok(Norm::L2), norm)?;
@@ -139,15 +141,16 @@ fn prompt(value: &Value) -> Result<Prompt, String> {
 const FORMS: &str = "must be a string, token ids, both by turns, an object with `prompt_string` or with text parts in `content`, \
                      or an array of those";
 
-/// The ids of a prompt in parts: special tokens stand around a first part that is text, as llama-server has it.
-fn ids(model: &Model, parts: &[Part]) -> Vec<u32> {
+/// The ids of a prompt in parts: where special tokens are asked for `around`, they stand around a first part that is text, as
+/// llama-server has it.
+fn ids(model: &Model, parts: &[Part], around: bool, special: SpecialTokens) -> Vec<u32> {
     let mut ids = Vec::new();
     for (place, part) in parts.iter().enumerate() {
         match part {
             Part::Id(id) => ids.push(*id),
             Part::Text(text) => {
-                let own = model.tokenizer().encode(text, SpecialTokens::Parse);
-                if place == 0 {
+                let own = model.tokenizer().encode(text, special);
+                if around && place == 0 {
                     ids.extend(model.tokenizer().prefix());
                     ids.extend(own);
                     ids.extend(model.tokenizer().suffix());
@@ -186,24 +189,31 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
     let asked: ToTokenize = json::read(body)?;
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
-    let content = asked.content.ok_or_else(|| {
-        Fault::invalid("`content` (llama-server's) or `inputs` (TEI's) is missing").param("content")
-    })?;
     let special = match asked.parse_special {
         Some(false) => SpecialTokens::PlainText,
         _ => SpecialTokens::Parse,
     };
     let around = asked.add_special.unwrap_or(false);
-    let ids =
-        match prompt(&content).map_err(|why| Fault::invalid(format!("`content` {why}")).param("content"))? {
-            Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
-            Prompt::Parts(parts) => ids(model, &parts),
-        };
+    let prompt = match asked.content {
+        // No content, and an array of none, have no tokens with llama-server.
+        None => Prompt::Parts(Vec::new()),
+        Some(Value::Array(parts)) if parts.is_empty() => Prompt::Parts(Vec::new()),
+        Some(content) => {
+            prompt(&content).map_err(|why| Fault::invalid(format!("`content` {why}")).param("content"))?
+        }
+    };
+    let ids = match prompt {
+        Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
+        Prompt::Parts(parts) => ids(model, &parts, around, special),
+    };
     if asked.with_pieces != Some(true) {
         return json::write(&json!({ "tokens": ids }));
     }
-    let piece = |token: tokens::Token| json!({ "id": token.id, "piece": token.text });
-    let pieces: Vec<Value> = tokens::described(model, &ids).into_iter().map(piece).collect();
+    let piece = |(id, piece): (&u32, Result<String, Vec<u8>>)| match piece {
+        Ok(text) => json!({ "id": id, "piece": text }),
+        Err(bytes) => json!({ "id": id, "piece": bytes }),
+    };
+    let pieces: Vec<Value> = ids.iter().zip(tokens::pieces(model, &ids)).map(piece).collect();
     json::write(&json!({ "tokens": pieces }))
 }
 

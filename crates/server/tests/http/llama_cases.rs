@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::client;
+use crate::client::Client;
+use crate::protocols::gemma;
+use crate::{Running, client};
 
 fn post(path: &str, body: &Value) -> (u16, Value) {
     let answer = client().send("POST", path, body.to_string());
@@ -183,6 +185,46 @@ fn embd_normalize_is_the_norm() {
     for wrong in [json!(-2), json!(2.5), json!(1e10)] {
         assert_eq!(post("/embedding", &json!({ "content": "a cat", "embd_normalize": wrong })).0, 400);
     }
+}
+
+#[test]
+fn tokens_of_arrays_go_by_the_same_flags_as_those_of_texts() {
+    for (body, tokens) in [
+        (json!({ "content": ["hello", "world"] }), json!([7592, 2088])),
+        (json!({ "content": ["hello", "world"], "add_special": true }), json!([101, 7592, 102, 2088])),
+        (json!({ "content": [101, "hello"], "add_special": true }), json!([101, 7592])),
+        (json!({ "content": ["[CLS] hello"] }), json!([101, 7592])),
+        (json!({ "content": ["[CLS]"], "parse_special": false }), post_tokens("[CLS]", false)),
+        (json!({ "content": [] }), json!([])),
+        (json!({}), json!([])),
+    ] {
+        let (status, answer) = post("/tokenize", &body);
+        assert_eq!((status, &answer["tokens"]), (200, &tokens), "{body}");
+    }
+    assert_ne!(post_tokens("[CLS]", false), json!([101]));
+    assert_eq!(post("/tokenize", &json!({ "content": 5 })).0, 400);
+    assert_eq!(post("/tokenize", &json!({ "content": [true] })).0, 400);
+}
+
+fn post_tokens(content: &str, parse_special: bool) -> Value {
+    post("/tokenize", &json!({ "content": content, "parse_special": parse_special })).1["tokens"].clone()
+}
+
+#[test]
+fn pieces_are_the_bytes_of_the_text() {
+    let (_, answer) =
+        post("/tokenize", &json!({ "content": "hello worlding", "with_pieces": true, "add_special": true }));
+    let pieces: Vec<&Value> =
+        answer["tokens"].as_array().expect("tokens").iter().map(|token| &token["piece"]).collect();
+    assert_eq!(pieces, ["[CLS]", " hello", " world", "ing", "[SEP]"]);
+    let server = Running::start(gemma());
+    let mut gemma = Client::connect(server.address);
+    let body = json!({ "content": "the\n\u{F3}", "with_pieces": true }).to_string();
+    let tokens = gemma.send("POST", "/tokenize", body).json()["tokens"].clone();
+    let pieces: Vec<&Value> =
+        tokens.as_array().expect("tokens").iter().map(|token| &token["piece"]).collect();
+    // U+00F3 has no token of its own: its two bytes are no UTF-8 one by one.
+    assert_eq!(pieces, [&json!("the"), &json!("\n"), &json!([0xC3]), &json!([0xB3])]);
 }
 
 #[test]
