@@ -25,9 +25,10 @@ pub(crate) const EMBEDDINGS: Door<Encoding> = Door { read: embeddings, write: an
 struct Asked {
     input: Inputs,
     model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::choice")]
     encoding_format: Option<Encoding>,
     dimensions: Option<Count>,
+    #[serde(default, deserialize_with = "json::choice")]
     token_ids: Option<TokenIds>,
 }
 

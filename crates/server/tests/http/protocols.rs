@@ -152,6 +152,29 @@ fn refusals_have_the_shape_of_their_protocol() {
 }
 
 #[test]
+fn the_item_that_is_no_text_is_named() {
+    for (path, body, what) in [
+        ("/api/embed", json!({ "input": ["a", 5] }), "input 1: invalid type: integer `5`, expected a string"),
+        ("/api/embed", json!({ "input": ["a", "b", ["c"]] }), "input 2: invalid type: sequence"),
+        (
+            "/api/embed",
+            json!({ "input": 5 }),
+            "`input`: invalid type: integer `5`, expected a string or an array of strings",
+        ),
+        ("/tokenize", json!({ "inputs": ["a", null] }), "inputs 1: invalid type: null"),
+        (
+            "/embed",
+            json!({ "inputs": "x", "truncation_direction": 1 }),
+            "`truncation_direction`: invalid type: integer",
+        ),
+    ] {
+        let answer = post(path, &body);
+        let message = answer.json()["error"].as_str().expect("words").to_owned();
+        assert!((400..500).contains(&answer.status) && message.contains(what), "{path} {body}: {message}");
+    }
+}
+
+#[test]
 fn what_is_served_is_described() {
     let mut client = client();
     let name = EMBEDDER.model().name();

@@ -54,7 +54,13 @@ fn a_bad_request_names_the_field_and_what_is_wrong() {
         ("{\"input\": [[101, 102]]}", Some("input"), "check_embedding_ctx_length=False"),
         // The other fields.
         ("{\"input\": \"x\", \"encoding_format\": \"int8\"}", Some("encoding_format"), "base64"),
-        ("{\"input\": \"x\", \"encoding_format\": 1}", Some("encoding_format"), "expected"),
+        (
+            "{\"input\": \"x\", \"encoding_format\": 1}",
+            Some("encoding_format"),
+            "`encoding_format`: invalid type: integer `1`, expected a string",
+        ),
+        ("{\"input\": \"x\", \"token_ids\": true}", Some("token_ids"), "`token_ids`: invalid type: boolean"),
+        ("{\"input\": \"x\", \"token_ids\": \"ours\"}", Some("token_ids"), "`reject`"),
         ("{\"input\": \"x\", \"dimensions\": \"9\"}", Some("dimensions"), "whole number"),
         ("{\"input\": \"x\", \"dimensions\": -1}", Some("dimensions"), "whole number"),
         ("{\"input\": \"x\", \"dimensions\": 384.5}", Some("dimensions"), "whole number"),
