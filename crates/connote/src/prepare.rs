@@ -26,6 +26,11 @@ impl Model {
         Ok(self.sequence(input, options)?.whole())
     }
 
+    /// The longest text in tokens under these options, special tokens and prompt included.
+    pub fn limit(&self, options: &Options) -> usize {
+        options.max_tokens.unwrap_or(self.max_tokens())
+    }
+
     /// One input as the network would read it, however long.
     fn sequence<'a>(&'a self, input: &'a Input, options: &Options) -> Result<Sequence<'a>, Error> {
         let prompt = self.prompt_for(input, options)?;
@@ -180,7 +185,7 @@ impl Model {
     /// Tokens there is room for beside the special tokens.
     fn room(&self, options: &Options) -> Result<usize, Error> {
         let specials = self.special_token_count();
-        let limit = options.max_tokens.unwrap_or(self.max_tokens());
+        let limit = self.limit(options);
         if limit > self.context_length() {
             let message = format!(
                 "a limit of {limit} tokens is more than the model's context of {}",

@@ -232,6 +232,11 @@ impl Options {
         self
     }
 
+    /// Whether texts that are too long are cut instead of refused.
+    pub fn cuts(&self) -> bool {
+        self.truncation != Truncation::Error
+    }
+
     /// The limit in tokens, special tokens and prompt included, instead of the model's own; at most the
     /// model's context length.
     pub fn max_tokens(mut self, max_tokens: usize) -> Self {

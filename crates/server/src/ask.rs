@@ -10,7 +10,7 @@ use connote::{CancellationToken, Embedder, Embedding, Input, Options, PreparedCa
 
 use crate::Service;
 use crate::body;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, TooLong};
 use crate::formats::{self, Format};
 use crate::models::Served;
 
@@ -196,11 +196,18 @@ fn at(ask: &Ask, index: usize, error: &connote::Error) -> Fault {
         // The library's advice speaks of its own options.
         (FaultKind::TooLong, Some(input)) => {
             let tokens = model.tokenize(input, &ask.options).map_or(0, |ids| ids.len());
+            let limit = model.limit(&ask.options);
+            fault.too_long = Some(TooLong { tokens, limit });
+            // Where texts are cut, it is the prompt that does not fit.
+            let (what, advice) = match ask.options.cuts() {
+                false => ("", "shorten or split it, or let it be cut with \"truncate\": true"),
+                true => {
+                    ("its prompt alone does not fit, so it cannot be cut; ", "shorten the task or the title")
+                }
+            };
             format!(
-                "input {index}: the text has {tokens} tokens and is too large: the model `{}` takes {} at most; shorten or \
-                 split it, or let it be cut with \"truncate\": true",
+                "input {index}: the text has {tokens} tokens and is too large: the model `{}` takes {limit} at most; {what}{advice}",
                 model.name(),
-                model.max_tokens()
             )
         }
         _ => format!("input {index}: {}", error.message()),

@@ -15,6 +15,15 @@ pub(crate) struct Fault {
     pub(crate) param: Option<String>,
     /// When to come back.
     pub(crate) retry_after: Option<Duration>,
+    /// By how much a text is too long.
+    pub(crate) too_long: Option<TooLong>,
+}
+
+/// A text that is too long, in tokens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TooLong {
+    pub(crate) tokens: usize,
+    pub(crate) limit: usize,
 }
 
 /// What kind of refusal it is.
@@ -79,7 +88,7 @@ impl FaultKind {
 
 impl Fault {
     pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, retry_after: None }
+        Self { kind, message: message.into(), param: None, retry_after: None, too_long: None }
     }
 
     /// A request that makes no sense.

@@ -79,7 +79,11 @@ impl Models {
         if let Some(served) = self.named(asked) {
             return Ok(Chosen { served, task: None });
         }
-        let (name, tag) = asked.rsplit_once(':').unwrap_or((asked, ""));
+        // A task in the user's words may have colons of its own.
+        let (name, tag) = match asked.find(":custom:") {
+            Some(at) => (&asked[..at], &asked[at + 1..]),
+            None => asked.rsplit_once(':').unwrap_or((asked, "")),
+        };
         let served = match (self.named(name), self.all()) {
             (Some(served), _) => served,
             (None, [only]) => only.clone(),
@@ -90,8 +94,13 @@ impl Models {
                 return Err(Fault::new(FaultKind::UnknownModel, message).param("model"));
             }
         };
-        // Other tags are versions, as Ollama's `:latest`.
-        Ok(Chosen { served, task: tag.parse().ok() })
+        let task = match tag.parse() {
+            Ok(task) => Some(task),
+            Err(why) if tag.starts_with("custom:") => return Err(Fault::invalid(why).param("model")),
+            // Other tags are versions, as Ollama's `:latest`.
+            Err(_) => None,
+        };
+        Ok(Chosen { served, task })
     }
 
     fn named(&self, name: &str) -> Option<Arc<Served>> {

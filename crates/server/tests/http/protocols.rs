@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connote::{Embedder, Input, Options};
+use connote::{Embedder, Input, Options, Request, Task};
 use connote_server::{EmbeddingsDialect, Error, Service, Settings, TokenIds};
 use serde_json::{Value, json};
 use testkit::edit::Edit;
@@ -140,7 +140,9 @@ fn refusals_have_the_shape_of_their_protocol() {
         "Ollama's clients expect it to be cut"
     );
     let llama = post("/embedding", &json!({ "content": long }));
-    assert_eq!((llama.status, &llama.json()["error"]["code"]), (400, &json!(400)));
+    let error = &llama.json()["error"];
+    assert_eq!((llama.status, &error["code"]), (400, &json!(400)));
+    assert_eq!((&error["n_prompt_tokens"], &error["n_ctx"]), (&json!(302), &json!(256)));
     for path in ["/embed", "/embedding", "/embeddings", "/decode"] {
         let answer = post(path, &json!({}));
         assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
@@ -149,6 +151,50 @@ fn refusals_have_the_shape_of_their_protocol() {
             "{path}"
         );
     }
+}
+
+#[test]
+fn ollamas_clients_may_ask_for_a_model_before_they_have_texts() {
+    for body in [
+        json!({ "model": "m" }),
+        json!({ "model": "m", "input": null }),
+        json!({ "model": "m", "input": [] }),
+    ] {
+        let answer = post("/api/embed", &body);
+        assert_eq!((answer.status, &answer.json()["embeddings"]), (200, &json!([])), "{body}");
+        assert_eq!(answer.json()["model"], "m");
+    }
+    let older = post("/api/embeddings", &json!({ "model": "m" }));
+    assert_eq!((older.status, older.json()), (200, json!({ "embedding": [] })));
+    // A text without words is a text.
+    let empty = post("/api/embed", &json!({ "input": "" })).json();
+    assert_eq!(floats(&empty["embeddings"][0]), wanted(""));
+}
+
+#[test]
+fn ollamas_context_is_a_limit_in_tokens() {
+    let long = "cat ".repeat(300);
+    let read = |num_ctx: Value| {
+        let answer =
+            post("/api/embed", &json!({ "input": long, "options": { "num_ctx": num_ctx, "seed": 1 } }));
+        assert_eq!((answer.status, answer.header("x-truncated")), (200, Some("1")), "{num_ctx}");
+        answer.json()["prompt_eval_count"].as_u64().expect("a number")
+    };
+    // Never past the model's own 256; of no use below 4, as Ollama has it.
+    for (num_ctx, tokens) in
+        [(json!(8), 8), (json!(1), 4), (json!(8192), 256), (json!(0), 256), (json!(null), 256)]
+    {
+        assert_eq!(read(num_ctx.clone()), tokens, "{num_ctx}");
+    }
+    let body = json!({ "prompt": long, "options": { "num_ctx": 8 }, "truncate": false });
+    let refused = post("/api/embeddings", &body);
+    let message = refused.json()["error"].as_str().expect("words").to_owned();
+    assert!(
+        refused.status == 400 && message.contains("302 tokens") && message.contains("takes 8 at most"),
+        "{message}"
+    );
+    let wrong = post("/api/embed", &json!({ "input": "x", "options": { "num_ctx": "8" } }));
+    assert!(wrong.status == 400 && wrong.json()["error"].as_str().expect("words").contains("options"));
 }
 
 #[test]
@@ -252,6 +298,25 @@ fn ids_have_no_title_so_that_an_answer_is_of_one_space() {
 }
 
 #[test]
+fn where_the_prompt_does_not_fit_nobody_is_told_to_cut_the_text() {
+    let server = Running::start(gemma());
+    let mut client = Client::connect(server.address);
+    let task = format!("custom:{}", "case law ".repeat(8));
+    let mut message = |truncate: bool| {
+        let body = json!({ "inputs": "the cat", "task": task, "truncate": truncate }).to_string();
+        let answer = client.send("POST", "/embed", body);
+        assert_eq!(answer.status, 422);
+        answer.json()["error"].as_str().expect("words").to_owned()
+    };
+    let cut = message(true);
+    assert!(
+        cut.contains("input 0") && cut.contains("shorten the task") && !cut.contains("\"truncate\""),
+        "{cut}"
+    );
+    assert!(message(false).contains("\"truncate\": true"));
+}
+
+#[test]
 fn keys_are_asked_for_and_the_page_is_not() {
     let settings = Settings { api_keys: vec!["one".to_owned(), "another".to_owned()], ..Settings::default() };
     let server = Running::start_with(EMBEDDER.clone(), settings);
@@ -317,6 +382,16 @@ fn the_models_name_may_ask_for_a_task_and_other_names_are_nobodys() {
         let answer = post("/v1/embeddings", &json!({ "model": model, "input": TEXTS[0] }));
         assert_eq!(answer.vectors(), [wanted(TEXTS[0])], "{model}");
     }
+    let served = gemma();
+    let server = Running::start(served.clone());
+    let mut client = Client::connect(server.address);
+    for (tag, task) in [("query", Task::Query), ("custom:law: cases", Task::Custom("law: cases".to_owned()))]
+    {
+        let wanted = served.embed(Request::new(["the cat"]).task(task)).expect("a vector").remove(0);
+        let answer = client.embed(&json!({ "model": format!("embeddinggemma:{tag}"), "input": "the cat" }));
+        assert_eq!(answer.vectors(), [wanted.vector], "{tag}");
+    }
+    assert_eq!(client.embed(&json!({ "model": "embeddinggemma:custom: ", "input": "x" })).status, 400);
     // A task it has no prompt for is not silently dropped.
     assert_eq!(post("/v1/embeddings", &json!({ "input": "x", "task": "code-retrieval" })).status, 400);
     let both = json!({ "input": "x", "task": "query", "input_type": "document" });
