@@ -94,12 +94,18 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     })
 }
 
+/// The key of a line. A comment begins the line or follows white space: a key may have a `#` of its own.
+fn key(line: &str) -> &str {
+    let begins = |&(at, _): &(usize, &str)| line[..at].chars().next_back().is_none_or(char::is_whitespace);
+    let end = line.match_indices('#').find(begins).map_or(line.len(), |(at, _)| at);
+    line[..end].trim()
+}
+
 /// The keys of a file: one a line. None at all would let everybody in, which nobody means who names a file.
 fn api_keys(path: &Path) -> Result<Vec<String>, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::nothing(format!("{}: the keys cannot be read: {error}", path.display())))?;
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
-    let keys: Vec<String> = lines.filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    let keys: Vec<String> = text.lines().map(key).filter(|key| !key.is_empty()).map(str::to_owned).collect();
     if keys.is_empty() {
         return Err(Failure::nothing(format!("{}: has no key; write one a line", path.display())));
     }

@@ -165,12 +165,12 @@ fn keys_come_from_a_file_that_has_some() {
         let (_, stderr) = run(connote().args(["serve", "--port", "0", "--api-key-file", name]), 1);
         assert!(stderr.contains(what) && stderr.contains(name), "{stderr}");
     }
-    std::fs::write(&path, "# of the team\nsecret # mine\n").expect("written");
+    std::fs::write(&path, "# of the team\nse#cret # mine\n\t# none\n").expect("written");
     let serving = Serving::start(&["--api-key-file", name]);
     assert!(serving.get("/health").starts_with("HTTP/1.1 200 "));
     assert!(serving.get("/v1/models").starts_with("HTTP/1.1 401 "));
     let mut stream = TcpStream::connect(&serving.address).expect("it listens");
-    let asked = "GET /v1/models HTTP/1.1\r\nHost: test\r\nX-Api-Key: secret\r\nConnection: close\r\n\r\n";
+    let asked = "GET /v1/models HTTP/1.1\r\nHost: test\r\nX-Api-Key: se#cret\r\nConnection: close\r\n\r\n";
     stream.write_all(asked.as_bytes()).expect("written");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
