@@ -60,7 +60,10 @@ impl Model {
 
     /// Prompt and text as one, without special tokens around them.
     fn encode(&self, prompt: &str, input: &Input, options: &Options) -> Vec<u32> {
-        let text: Cow<'_, str> = match prompt.is_empty() {
+        // Clients that put a task's prompt there themselves would get vectors of a prompt that nobody trained. A prompt in
+        // the caller's own words goes before every text, as it says.
+        let has_it = prompt.is_empty() || (options.prompt.is_none() && input.text.starts_with(prompt));
+        let text: Cow<'_, str> = match has_it {
             true => Cow::Borrowed(&input.text),
             false => Cow::Owned(format!("{prompt}{}", input.text)),
         };

@@ -197,7 +197,8 @@ impl Options {
         Self::default()
     }
 
-    /// The task, which chooses the model's prompt. Default: none, and no prompt.
+    /// The task, which chooses the model's prompt. Default: none, and no prompt. A text that begins with just that prompt
+    /// does not get it twice.
     pub fn task(mut self, task: Task) -> Self {
         self.task = Some(task);
         self
