@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connote::{Embedder, Options};
+use connote::Embedder;
 use server::{Config, EmbeddingsDialect, Event, Listen, Settings, TokenIds};
 
 use crate::args::{DialectChoice, ModelArgs, ServeArgs, TokenIdsChoice};
@@ -17,24 +17,31 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     let models = models(args)?;
     let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(", ");
-    let mut told = Vec::new();
-    for (name, embedder) in &models {
-        // Now, while the model's file is surely there: hashing it later could meet another.
-        let fingerprint = embedder.fingerprint(&Options::new())?;
-        let dimensions = embedder.dimensions();
-        let of = if models.len() > 1 { format!(" of {name}") } else { String::new() };
-        told.push(format!(
-            "connote: whole vectors{of} have {dimensions} dimensions and the fingerprint {fingerprint}"
-        ));
-        if args.explain {
+    if args.explain {
+        for (_, embedder) in &models {
             // A query, a paragraph, a page, and a request of many.
             for lengths in [&[12][..], &[64], &[400], &[64; 64]] {
                 say(format_args!("{}\n", embedder.explain(lengths)));
             }
         }
     }
+    let several = models.len() > 1;
+    // Nobody needs to hear it where the address is not to be had.
+    let mut told = Vec::new();
     let config = Config { models, settings, listen: listen(args) };
     server::run(config, |event| match event {
+        Event::Model { name, dimensions, fingerprint, has_prompts } => {
+            let of = if several { format!(" of {name}") } else { String::new() };
+            told.push(format!(
+                "connote: whole vectors{of} have {dimensions} dimensions and the fingerprint {fingerprint}"
+            ));
+            if has_prompts {
+                told.push(format!(
+                    "connote: {name} was trained with a prompt for each task; a request that names none (`task`: query, \
+                     document, ...) goes without"
+                ));
+            }
+        }
         Event::Listening(address) => {
             told.iter().for_each(|line| say(format_args!("{line}")));
             // The last line before requests are answered: scripts wait for it.

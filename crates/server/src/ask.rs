@@ -105,6 +105,9 @@ pub(crate) async fn embed<F: Send + 'static>(
     let reader = move || {
         let (mut ask, form) = read(&reading, &body)?;
         ask.priority = ask.priority.or(priority(&headers)?);
+        if format == Format::Octets && ask.per_token && ask.inputs.len() > 1 {
+            return Err(unbounded_rows());
+        }
         prepare(ask, &token, begin + timeout).map(|(ask, call)| (ask, form, call))
     };
     let (ask, form, call) = aside(size, reader).await?;
@@ -131,6 +134,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let name = done.served.name.clone();
     let dimensions = done.embeddings.first().map_or(0, |embedding| embedding.dimensions);
     let (told, per_token) = (fingerprint.clone(), ask.per_token);
+    let task = ask.inputs.first().and_then(|input| input.effective_task(&ask.options));
     let answer = aside(values * 10, move || match format {
         Format::Json => write(&done, &form),
         Format::Octets => Ok(formats::octets(&done)),
@@ -149,6 +153,7 @@ pub(crate) async fn embed<F: Send + 'static>(
         say("x-dimensions", dimensions.to_string());
         say("x-count", (values / dimensions.max(1)).to_string());
     }
+    say("x-task", task.map_or_else(|| "none".to_owned(), |task| task.to_string()));
     say("x-truncated", truncated.to_string());
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let engine = took.saturating_sub(parsed + waited);
@@ -157,6 +162,17 @@ pub(crate) async fn embed<F: Send + 'static>(
         format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine)),
     );
     Ok(response)
+}
+
+/// Row after row, and nothing that says which rows are of which text.
+fn unbounded_rows() -> Fault {
+    let message = format!(
+        "`{}` does not say where the vectors of a text end; send one text at a time, or accept `{}` or `{}`",
+        Format::Octets.kind(),
+        Format::Arrow.kind(),
+        Format::Json.kind()
+    );
+    Fault::invalid(message).param("inputs")
 }
 
 /// Ends the work of a request that nobody waits for.

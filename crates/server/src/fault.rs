@@ -42,6 +42,8 @@ pub(crate) enum FaultKind {
     WrongMethod,
     Unauthorized,
     BodyTooLarge,
+    /// The body is compressed.
+    UnsupportedEncoding,
     /// Too much waits.
     Overloaded,
     /// It took longer than it may.
@@ -61,6 +63,7 @@ impl FaultKind {
             FaultKind::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             FaultKind::Unauthorized => StatusCode::UNAUTHORIZED,
             FaultKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            FaultKind::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             FaultKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             FaultKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
             FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -79,6 +82,7 @@ impl FaultKind {
             FaultKind::WrongMethod => "method_not_allowed",
             FaultKind::Unauthorized => "invalid_api_key",
             FaultKind::BodyTooLarge => "request_too_large",
+            FaultKind::UnsupportedEncoding => "unsupported_content_encoding",
             FaultKind::Overloaded => "overloaded",
             FaultKind::Timeout => "timeout",
             FaultKind::Internal => "internal",

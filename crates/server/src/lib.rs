@@ -13,6 +13,7 @@ mod ask;
 mod auth;
 mod body;
 mod dialect;
+mod encoding;
 mod error;
 mod extras;
 mod fault;
@@ -22,6 +23,7 @@ mod llama;
 mod models;
 mod ollama;
 mod openai;
+mod origin;
 mod page;
 mod routes;
 mod settings;
@@ -105,6 +107,17 @@ impl fmt::Display for Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A model is served, whose whole vectors without a task have these dimensions and this fingerprint.
+    Model {
+        /// What requests call it.
+        name: String,
+        /// Values a vector.
+        dimensions: usize,
+        /// The name of the vector space.
+        fingerprint: String,
+        /// Whether it has prompts, which a request gets by naming a task.
+        has_prompts: bool,
+    },
     /// Requests are taken at this address.
     Listening(Address),
     /// A signal came: no more requests are taken, those at hand are finished.
@@ -125,8 +138,10 @@ impl Service {
     /// Takes models, each with its name.
     ///
     /// # Errors
-    /// If there is none, two have one name, or one gives a vector a token: the routes have one vector a text.
+    /// If there is none, two have one name, one gives a vector a token (the routes have one vector a text), or an origin is
+    /// none.
     pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
+        origin::check(&settings.cors_origins)?;
         let admission = Admission::new(settings.queue_tokens);
         Ok(Self(Arc::new(Inner { models: Models::new(models)?, settings, admission })))
     }
@@ -149,9 +164,10 @@ impl Service {
 ///
 /// # Errors
 /// If it cannot listen there, the engine cannot be served, or a second signal came.
-pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
+pub fn run(config: Config, mut tell: impl FnMut(Event)) -> Result<(), Error> {
     let Config { models, settings, listen } = config;
     let service = Service::new(models, settings)?;
+    service.models().all().iter().for_each(|served| tell(served.event()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("connote-http")

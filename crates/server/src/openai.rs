@@ -140,6 +140,8 @@ struct Described<'a> {
     /// The model's own name.
     name: &'a str,
     dimensions: usize,
+    /// How token vectors become one: a choice of the file, or of the operator.
+    pooling: String,
     /// The longest text in tokens; vLLM calls it so.
     max_model_len: usize,
     fingerprint: &'a str,
@@ -173,6 +175,7 @@ fn describe(served: &Served) -> Described<'_> {
         owned_by: "connote",
         name: model.name(),
         dimensions: model.dimensions(),
+        pooling: served.embedder.pooling().to_string(),
         max_model_len: model.max_tokens(),
         fingerprint: &served.fingerprint,
     }

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::Service;
 use crate::ask::Door;
@@ -16,7 +17,7 @@ use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
-use crate::{ask, auth, body, dialect, llama, ollama, openai, page, tei};
+use crate::{ask, auth, body, dialect, encoding, llama, ollama, openai, page, tei};
 
 /// What there is, for those who asked for something else.
 const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
@@ -39,6 +40,7 @@ pub fn router(service: Service) -> Router {
         .route("/tokenize", post(tokenize))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_route)
+        .layer(middleware::from_fn(encoding::check))
         .layer(middleware::from_fn_with_state(service.clone(), auth::check))
         .layer(middleware::from_fn_with_state(service.clone(), dialect::write));
     let routes = match cors(&service.settings().cors_origins) {
@@ -61,17 +63,22 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         "x-truncated",
         "x-dimensions",
         "x-count",
+        "x-task",
         "server-timing",
         "retry-after",
     ];
     let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST]);
-    Some(layer.allow_headers(tower_http::cors::Any).expose_headers(told.map(HeaderName::from_static)))
+    // Not `*`, which is all headers but Authorization.
+    Some(
+        layer.allow_headers(AllowHeaders::mirror_request()).expose_headers(told.map(HeaderName::from_static)),
+    )
 }
 
 fn openai_routes() -> Router<Service> {
     Router::new()
         .route("/v1/embeddings", post(|service, request| embed(service, openai::EMBEDDINGS, request)))
         .route("/v1/models", get(|service| look(service, openai::list)))
+        .route("/models", get(|service| look(service, openai::list)))
         .route("/v1/models/{*id}", get(model))
 }
 
@@ -132,7 +139,11 @@ async fn look(
     answer(&service).map(as_json)
 }
 
-async fn model(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn model(
+    State(service): State<Service>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Fault> {
+    let Path(id) = id.map_err(|error| Fault::invalid(format!("the name of the model: {error}")))?;
     openai::retrieve(&service, &id).map(as_json)
 }
 

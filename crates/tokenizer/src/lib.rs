@@ -224,7 +224,9 @@ impl Tokenizer {
                 Some(byte) => Cow::Owned(vec![byte]),
                 None => Cow::Borrowed(text.as_bytes()),
             },
-            Some(TokenType::Normal) => Cow::Owned(text.replace(sentencepiece::SPACE, " ").into_bytes()),
+            Some(TokenType::Normal | TokenType::UserDefined) => {
+                Cow::Owned(text.replace(sentencepiece::SPACE, " ").into_bytes())
+            }
             _ => Cow::Borrowed(text.as_bytes()),
         })
     }

@@ -82,7 +82,8 @@ fn matryoshka_models_give_fewer_dimensions() {
     let file = file.key("general.name", "EmbeddingGemma 300M").bytes();
     let embedder = Arc::new(Embedder::from_bytes(file).expect("it opens"));
     let wanted = embedder.embed(Request::new(["the cat"]).dimensions(256)).expect("a vector").remove(0);
-    let mut client = Client::connect(Running::start(embedder).address);
+    let server = Running::start(embedder);
+    let mut client = Client::connect(server.address);
     let answer = client.embed(&json!({ "input": "the cat", "dimensions": 256 }));
     assert_eq!(wanted.vector.len(), 256);
     assert_eq!(bits(&answer.vectors()), bits(&[wanted.vector]));

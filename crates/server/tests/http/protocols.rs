@@ -71,12 +71,7 @@ fn every_protocol_gives_the_librarys_bits() {
 fn vectors_come_as_octets_and_as_arrow() {
     let ask = |accept: &str| {
         let body = json!({ "input": TEXTS }).to_string();
-        let mut client = client();
-        client.write(format!(
-            "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ));
-        client.read()
+        client().send_with("POST", "/v1/embeddings", &format!("Accept: {accept}\r\n"), body)
     };
     let octets = ask("application/octet-stream");
     assert_eq!(octets.header("content-type"), Some("application/octet-stream"));
@@ -95,6 +90,60 @@ fn vectors_come_as_octets_and_as_arrow() {
         "the vectors lie in it as they are"
     );
     assert_eq!(ask("*/*").header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn a_vector_that_is_none_is_withheld_in_every_form() {
+    for value in [f32::NAN, 0.0] {
+        let file = Edit::of(&tiny::gemma(1, GemmaKind::WithHeads));
+        let file = file.tensor("dense_3.weight", &[44, 20], &[value; 44 * 20]).bytes();
+        let embedder = Arc::new(Embedder::from_bytes(file).expect("it opens"));
+        let server = Running::start(embedder);
+        let mut client = Client::connect(server.address);
+        for (path, body) in [
+            ("/v1/embeddings", json!({ "input": ["cat", "the cat"] })),
+            ("/embed", json!({ "inputs": ["cat", "the cat"] })),
+            ("/api/embed", json!({ "input": ["cat", "the cat"] })),
+            ("/embedding", json!({ "content": ["cat", "the cat"], "embd_normalize": 3 })),
+        ] {
+            for accept in
+                ["application/json", "application/octet-stream", "application/vnd.apache.arrow.stream"]
+            {
+                let accept = format!("Accept: {accept}\r\n");
+                let answer = client.send_with("POST", path, &accept, body.to_string());
+                let text = String::from_utf8_lossy(&answer.body).into_owned();
+                assert!(answer.status == 500 && text.contains("withheld"), "{path}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn octets_of_tokens_are_of_one_text() {
+    let ask = |inputs: Value, accept: &str| {
+        let body = json!({ "inputs": inputs }).to_string();
+        client().send_with("POST", "/embed_all", &format!("Accept: {accept}\r\n"), body)
+    };
+    let one = ask(json!("hello world"), "application/octet-stream");
+    assert_eq!((one.status, one.header("x-count"), one.body.len()), (200, Some("4"), 4 * 384 * 4));
+    let two = ask(json!(TEXTS), "application/octet-stream");
+    let message = two.json()["error"].as_str().expect("words").to_owned();
+    assert!(two.status == 422 && message.contains("arrow"), "{message}");
+    assert_eq!(ask(json!(TEXTS), "application/vnd.apache.arrow.stream").status, 200);
+}
+
+#[test]
+fn answers_say_which_task_they_are_of() {
+    let server = Running::start(gemma());
+    let mut client = Client::connect(server.address);
+    for (body, task) in [
+        (json!({ "input": "the cat" }), "none"),
+        (json!({ "input": "the cat", "input_type": "search_query" }), "query"),
+        (json!({ "input": "the cat", "title": "T" }), "document"),
+        (json!({ "input": "the cat", "model": "m:clustering" }), "clustering"),
+    ] {
+        assert_eq!(client.embed(&body).header("x-task"), Some(task), "{body}");
+    }
 }
 
 #[test]
@@ -166,6 +215,14 @@ fn ollamas_clients_may_ask_for_a_model_before_they_have_texts() {
     }
     let older = post("/api/embeddings", &json!({ "model": "m" }));
     assert_eq!((older.status, older.json()), (200, json!({ "embedding": [] })));
+    for (accept, length) in
+        [("application/octet-stream", Some("0")), ("application/vnd.apache.arrow.stream", None)]
+    {
+        let accept = format!("Accept: {accept}\r\n");
+        let answer = client().send_with("POST", "/api/embed", &accept, r#"{"model": "m"}"#);
+        assert_eq!((answer.status, answer.header("x-count")), (200, Some("0")));
+        assert!(length.is_none_or(|length| answer.header("content-length") == Some(length)));
+    }
     // A text without words is a text.
     let empty = post("/api/embed", &json!({ "input": "" })).json();
     assert_eq!(floats(&empty["embeddings"][0]), wanted(""));
@@ -231,6 +288,8 @@ fn what_is_served_is_described() {
     };
     let listed = &get("/v1/models")["data"][0];
     assert_eq!((&listed["id"], &listed["max_model_len"]), (&json!(name), &json!(256)));
+    assert_eq!((&listed["pooling"], &listed["dimensions"]), (&json!("mean"), &json!(384)));
+    assert_eq!(get("/models")["data"][0], *listed);
     assert_eq!(get(&format!("/v1/models/{name}"))["object"], "model");
     assert_eq!(get("/info")["max_input_length"], 256);
     assert_eq!(get("/api/tags")["models"][0]["details"]["quantization_level"], "Q8_0");
@@ -440,6 +499,23 @@ fn several_models_are_told_apart_by_name() {
     let twice = vec![("x".to_owned(), EMBEDDER.clone()), ("X".to_owned(), small)];
     assert!(matches!(Service::new(twice, Settings::default()), Err(Error::SameName(name)) if name == "X"));
     assert!(matches!(Service::new(Vec::new(), Settings::default()), Err(Error::NoModel)));
+}
+
+#[test]
+fn pages_may_send_their_key_and_what_is_no_origin_is_refused() {
+    let settings = Settings { cors_origins: vec!["*".to_owned()], ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    let asked = "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\
+                 Access-Control-Request-Headers: authorization,content-type\r\n";
+    let answer = Client::connect(server.address).send_with("OPTIONS", "/v1/embeddings", asked, "");
+    assert_eq!(answer.status, 200);
+    // `*` would not be all: by the Fetch standard Authorization must be named.
+    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,content-type"));
+    for origin in ["", "not an origin", "https://example.org/"] {
+        let settings = Settings { cors_origins: vec![origin.to_owned()], ..Settings::default() };
+        let models = vec![("minilm".to_owned(), EMBEDDER.clone())];
+        assert!(matches!(Service::new(models, settings), Err(Error::Origin(text, _)) if text == origin));
+    }
 }
 
 #[test]

@@ -120,6 +120,29 @@ fn routes_and_methods_that_are_not_there() {
 }
 
 #[test]
+fn the_name_of_a_model_that_is_no_text_is_refused_in_openais_form() {
+    let error = error(&client().send("GET", "/v1/models/%ff", ""), 400);
+    assert!(error["message"].as_str().expect("words").contains("the name of the model"), "{error}");
+}
+
+#[test]
+fn a_compressed_body_is_refused_by_name() {
+    let mut client = client();
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03";
+    let answer = client.send_with("POST", "/v1/embeddings", "Content-Encoding: gzip\r\n", gzip);
+    let error = error(&answer, 415);
+    let message = error["message"].as_str().expect("words");
+    assert!(message.contains("Content-Encoding") && message.contains("gzip"), "{message}");
+    assert_eq!(
+        (&error["code"], answer.header("accept-encoding")),
+        (&json!("unsupported_content_encoding"), Some("identity"))
+    );
+    let plain =
+        client.send_with("POST", "/v1/embeddings", "Content-Encoding: identity\r\n", r#"{"input": "x"}"#);
+    assert_eq!(plain.vectors().len(), 1);
+}
+
+#[test]
 fn a_body_past_the_limit_is_refused() {
     // White space, so that the length is all there is against it.
     let body = |length: usize| {
