@@ -1,5 +1,6 @@
 //! A request and its answer, whatever the protocol: the way between the doors and the engine.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -244,12 +245,18 @@ fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
     name.trim().parse().map(Some).map_err(|error| Fault::invalid(format!("the header X-Priority: {error}")))
 }
 
+/// Seconds that a client may give a request: less no server could promise to notice.
+const TIMEOUTS: RangeInclusive<f64> = 0.1..=99_999.999;
+
 fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let Some(value) = headers.get("x-request-timeout") else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
-    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
+    let seconds = seconds.filter(|seconds| TIMEOUTS.contains(seconds));
     let timeout = seconds.map(Duration::from_secs_f64);
     timeout.map(Some).ok_or_else(|| {
-        Fault::invalid("the header X-Request-Timeout is not a number of seconds above 0, up to 86400")
+        let (least, most) = (TIMEOUTS.start(), TIMEOUTS.end());
+        Fault::invalid(format!(
+            "the header X-Request-Timeout is not a number of seconds from {least} to {most}"
+        ))
     })
 }

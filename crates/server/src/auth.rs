@@ -21,10 +21,10 @@ pub(crate) async fn check(State(service): State<Service>, request: Request, next
     Fault::new(FaultKind::Unauthorized, message).into_response()
 }
 
-/// What anybody may see: whether it runs, and the page, which asks for a key itself.
+/// What anybody may see: whether it runs, what routes there are, and the page, which asks for a key itself.
 fn is_public(method: &Method, path: &str) -> bool {
-    let page =
-        matches!(path, "/" | "/page.js" | "/style.css") && matches!(*method, Method::GET | Method::HEAD);
+    let page = matches!(path, "/" | "/page.js" | "/style.css" | "/openapi.json")
+        && matches!(*method, Method::GET | Method::HEAD);
     page || matches!(path, "/health" | "/v1/health") || *method == Method::OPTIONS
 }
 

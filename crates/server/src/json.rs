@@ -67,10 +67,11 @@ pub(crate) fn write(answer: &impl Serialize) -> Result<Vec<u8>, Fault> {
         .map_err(|error| Fault::internal(format!("the answer cannot be written: {error}")))
 }
 
-/// The fields that a JSON object has; none if it is none.
+/// The fields that a JSON object has, and not as null; none if it is none.
 pub(crate) fn fields(body: &[u8]) -> HashSet<String> {
-    let fields = serde_json::from_slice::<HashMap<String, de::IgnoredAny>>(body);
-    fields.map_or_else(|_| HashSet::new(), |fields| fields.into_keys().collect())
+    let fields = serde_json::from_slice::<HashMap<String, Option<de::IgnoredAny>>>(body);
+    let fields = fields.unwrap_or_default().into_iter();
+    fields.filter_map(|(name, value)| value.map(|_| name)).collect()
 }
 
 /// A text, or several.
@@ -126,7 +127,7 @@ pub(crate) fn choice<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 /// A number that is whole, and not below 0, though it is written as `256.0`.
-fn whole(value: f64) -> Option<u64> {
+pub(crate) fn whole(value: f64) -> Option<u64> {
     // Up to where every whole number has a double of its own.
     let is_whole = value.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&value);
     is_whole.then_some(value as u64)

@@ -23,6 +23,7 @@ mod llama;
 mod models;
 mod ollama;
 mod openai;
+mod openapi;
 mod origin;
 mod page;
 mod routes;

@@ -20,7 +20,7 @@ pub(crate) const EMBEDDING: Door<()> = Door { read, write: vectors };
 pub(crate) const MAX_NORM: f64 = i32::MAX as f64;
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     #[serde(default)]
     content: Option<Value>,
     #[serde(default)]
@@ -105,7 +105,8 @@ fn prompt(value: &Value) -> Result<Prompt, String> {
             let part = |item: &Value| match item {
                 Value::String(text) => Ok(Part::Text(text.clone())),
                 Value::Number(number) => {
-                    let id = number.as_u64().and_then(|id| u32::try_from(id).ok());
+                    let id = number.as_u64().or_else(|| json::whole(number.as_f64()?));
+                    let id = id.and_then(|id| u32::try_from(id).ok());
                     id.map(Part::Id).ok_or_else(|| format!("has {number}, which is no token id"))
                 }
                 other => Err(format!("has {other} among token ids and strings")),
@@ -176,7 +177,7 @@ fn vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToTokenize {
+pub(crate) struct ToTokenize {
     content: Option<Value>,
     model: Option<String>,
     add_special: Option<bool>,
@@ -204,7 +205,11 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
     };
     let ids = match prompt {
         Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
-        Prompt::Parts(parts) => ids(model, &parts, around, special),
+        Prompt::Parts(parts) => {
+            let ids = ids(model, &parts, around, special);
+            tokens::check(model, &ids, "content")?;
+            ids
+        }
     };
     if asked.with_pieces != Some(true) {
         return json::write(&json!({ "tokens": ids }));
@@ -218,7 +223,7 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
 }
 
 #[derive(Debug, Deserialize)]
-struct ToDetokenize {
+pub(crate) struct ToDetokenize {
     tokens: Inputs,
     model: Option<String>,
 }

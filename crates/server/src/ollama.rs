@@ -24,7 +24,7 @@ pub(crate) const EMBEDDINGS: Door<()> = Door { read: embeddings, write: vector }
 const API_VERSION: &str = "0.12.0";
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     model: Option<String>,
     #[serde(default)]
     input: Option<Texts>,
@@ -33,7 +33,7 @@ struct Asked {
 }
 
 #[derive(Debug, Deserialize)]
-struct AskedOne {
+pub(crate) struct AskedOne {
     model: Option<String>,
     prompt: Option<String>,
     options: Option<ModelOptions>,
@@ -197,7 +197,7 @@ fn parameters(count: u64) -> String {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToShow {
+pub(crate) struct ToShow {
     model: Option<String>,
     /// Its older name.
     name: Option<String>,

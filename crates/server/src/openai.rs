@@ -22,7 +22,7 @@ pub(crate) const EMBEDDINGS: Door<Encoding> = Door { read: embeddings, write: an
 
 /// The body of a request. `user` and fields that are not known are not looked at.
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     input: Inputs,
     model: Option<String>,
     #[serde(default, deserialize_with = "json::choice")]

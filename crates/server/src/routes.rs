@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::Service;
@@ -17,11 +18,11 @@ use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
-use crate::{ask, auth, body, dialect, encoding, llama, ollama, openai, page, tei};
+use crate::{ask, auth, body, dialect, encoding, llama, ollama, openai, openapi, page, tei};
 
 /// What there is, for those who asked for something else.
 const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
-                      /api/tags and /health";
+                      /api/tags and /health; /openapi.json describes all";
 
 /// The routes of a service.
 pub fn router(service: Service) -> Router {
@@ -35,6 +36,7 @@ pub fn router(service: Service) -> Router {
         .route("/style.css", get(page::style))
         .route("/health", get(health))
         .route("/v1/health", get(health))
+        .route("/openapi.json", description(&service))
         // Two protocols have these.
         .route("/embeddings", post(embeddings))
         .route("/tokenize", post(tokenize))
@@ -105,6 +107,12 @@ fn llama_routes() -> Router<Service> {
         .route("/embedding", post(|service, request| embed(service, llama::EMBEDDING, request)))
         .route("/detokenize", post(|service, request| short(service, llama::detokenize, request)))
         .route("/props", get(|service| look(service, llama::props)))
+}
+
+/// The document that describes the routes: it does not change while they are served.
+fn description(service: &Service) -> MethodRouter<Service> {
+    let document = Bytes::from(openapi::document(service).to_string());
+    get(async move || ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response())
 }
 
 async fn health() -> Response {
@@ -180,7 +188,7 @@ async fn tokenize(State(service): State<Service>, request: Request) -> Response 
     answer.await.unwrap_or_else(|(dialect, fault)| refused(fault, dialect))
 }
 
-/// The fields of a body, which say whose it is; and the body again.
+/// The fields of a body that are not null, which say whose it is; and the body again.
 async fn fields(body: Vec<u8>) -> Result<(HashSet<String>, Vec<u8>), Fault> {
     ask::aside(body.len(), move || Ok((json::fields(&body), body))).await
 }

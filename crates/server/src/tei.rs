@@ -18,7 +18,7 @@ pub(crate) const EMBED: Door<()> = Door { read: embed, write: vectors };
 pub(crate) const EMBED_ALL: Door<()> = Door { read: embed_all, write: token_vectors };
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     inputs: Inputs,
     model: Option<String>,
     #[serde(default, deserialize_with = "json::choice")]
@@ -77,7 +77,7 @@ fn token_vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToTokenize {
+pub(crate) struct ToTokenize {
     inputs: Texts,
     model: Option<String>,
     add_special_tokens: Option<bool>,
@@ -111,7 +111,7 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
 }
 
 #[derive(Debug, Deserialize)]
-struct ToDecode {
+pub(crate) struct ToDecode {
     ids: Inputs,
     model: Option<String>,
     skip_special_tokens: Option<bool>,

@@ -68,13 +68,17 @@ pub(crate) fn described(model: &Model, ids: &[u32]) -> Vec<Token> {
     ids.iter().map(token).collect()
 }
 
+/// Refuses ids that the vocabulary does not have.
+pub(crate) fn check(model: &Model, ids: &[u32], field: &str) -> Result<(), Fault> {
+    let words = model.tokenizer().vocab_size();
+    let Some(id) = ids.iter().find(|&&id| id as usize >= words) else { return Ok(()) };
+    let message = format!("the token id {id} is not in the vocabulary, whose ids are below {words}");
+    Err(Fault::invalid(message).param(field))
+}
+
 /// The text of ids; refuses those that the vocabulary does not have.
 pub(crate) fn decode(model: &Model, ids: &[u32], skip_special: bool) -> Result<String, Fault> {
-    let words = model.tokenizer().vocab_size();
-    if let Some(id) = ids.iter().find(|&&id| id as usize >= words) {
-        let message = format!("the token id {id} is not in the vocabulary, whose ids are below {words}");
-        return Err(Fault::invalid(message).param("ids"));
-    }
+    check(model, ids, "ids")?;
     if skip_special {
         return Ok(model.tokenizer().decode(ids));
     }

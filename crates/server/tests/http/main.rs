@@ -4,6 +4,7 @@ mod client;
 mod embeddings;
 mod gone;
 mod llama_cases;
+mod openapi;
 mod protocols;
 mod refusals;
 mod shutdown;

@@ -428,7 +428,9 @@ fn a_full_queue_and_a_short_patience_say_so() {
     // Queries have their own room.
     assert_eq!(client.embed(&json!({ "input": "hello world", "priority": "interactive" })).status, 200);
     let body = json!({ "input": texts }).to_string();
-    client.write("POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nX-Request-Timeout: 0.05\r\nX-Priority: interactive\r\n");
+    client.write(
+        "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nX-Request-Timeout: 0.1\r\nX-Priority: interactive\r\n",
+    );
     client.write(format!("Content-Length: {}\r\n\r\n{body}", body.len()));
     let late = client.read();
     assert_eq!((late.status, &late.json()["error"]["code"]), (504, &json!("timeout")));

@@ -1,0 +1,80 @@
+//! A field that a reader gets, or loses, is missed here until the document says so.
+
+use std::collections::BTreeSet;
+
+use serde::de::value::Error;
+use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::json;
+
+use super::facts::Facts;
+use super::requests;
+use crate::extras::Extras;
+use crate::{llama, ollama, openai, tei};
+
+/// Asks a type for its fields: it is told that none can be read, with their names.
+struct Names;
+
+impl<'de> Deserializer<'de> for Names {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(Error::custom(""))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
+        Err(Error::custom(fields.join(" ")))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+fn names<T: for<'de> Deserialize<'de>>() -> String {
+    T::deserialize(Names).err().map(|names| names.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn the_document_has_the_fields_that_the_readers_have() {
+    let facts = Facts {
+        names: vec!["a".to_owned()],
+        words: 10,
+        whole: 4,
+        dimensions: json!({}),
+        tasks: Vec::new(),
+        custom: false,
+        keys: false,
+        ids_are_ours: false,
+        llama: false,
+    };
+    let schemas = requests::schemas(&facts);
+    let extras = names::<Extras>();
+    assert!(extras.contains("prompt_name"), "{extras}");
+    // Beside them, fields that are described to say that they change nothing, or whose they are.
+    for (name, read, beside) in [
+        ("OpenAiRequest", names::<openai::Asked>() + " " + &extras, "user"),
+        ("TeiRequest", names::<tei::Asked>() + " " + &extras, ""),
+        ("TeiTokenizeRequest", names::<tei::ToTokenize>() + " " + &extras, ""),
+        ("TeiDecodeRequest", names::<tei::ToDecode>(), ""),
+        ("OllamaRequest", names::<ollama::Asked>() + " " + &extras, "keep_alive options"),
+        ("OllamaPromptRequest", names::<ollama::AskedOne>() + " " + &extras, "keep_alive options"),
+        ("OllamaShowRequest", names::<ollama::ToShow>(), ""),
+        ("LlamaRequest", names::<llama::Asked>() + " " + &extras, ""),
+        ("LlamaContentRequest", names::<llama::Asked>() + " " + &extras, ""),
+        ("LlamaTokenizeRequest", names::<llama::ToTokenize>(), "inputs"),
+        ("LlamaDetokenizeRequest", names::<llama::ToDetokenize>(), ""),
+    ] {
+        let described = schemas[name]["properties"].as_object().expect("fields").keys().map(String::as_str);
+        let wanted: BTreeSet<&str> = read.split_whitespace().chain(beside.split_whitespace()).collect();
+        assert_eq!(described.collect::<BTreeSet<&str>>(), wanted, "{name}");
+    }
+    let all = schemas.keys().filter(|name| name.ends_with("Request")).count();
+    assert_eq!(all, 11, "each of them is looked at above");
+}

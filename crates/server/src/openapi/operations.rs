@@ -1,0 +1,287 @@
+//! What can be done at which path.
+
+use serde_json::{Map, Value, json};
+
+use super::facts::Facts;
+use super::{answers, any_of, joined, schema};
+use crate::dialect::Dialect::{self, Llama, Ollama, OpenAi, Tei};
+
+/// [`crate::ask::TIMEOUTS`] in digits.
+const SECONDS: &str = r"^(0\.[1-9][0-9]{0,2}|[1-9][0-9]{0,4}(\.[0-9]{1,3})?)$";
+
+/// Headers of requests.
+pub(super) fn parameters() -> Value {
+    json!({
+        "Priority": {
+            "name": "X-Priority", "in": "header",
+            "description": "As the field `priority`, which goes before it.",
+            "schema": { "type": "string", "enum": ["interactive", "batch"] },
+        },
+        "Timeout": {
+            "name": "X-Request-Timeout", "in": "header",
+            "description": "Seconds after which the answer is of no use, from 0.1 to 99999.999: then 504, and the work stops.",
+            // As it is written in the header, since fuzzers and proxies see no number there.
+            "schema": { "type": "string", "pattern": SECONDS }, "example": "30",
+        },
+    })
+}
+
+/// All paths.
+pub(super) fn paths(facts: &Facts) -> Value {
+    let doors = Doors(facts);
+    let embeddings = if facts.llama {
+        doors.embed(
+            &[Llama],
+            "Vectors (llama-server)",
+            schema("LlamaRequest"),
+            schema("LlamaEmbeddings"),
+            llama_examples(facts),
+        )
+    } else {
+        let request = any_of([schema("OpenAiRequest"), schema("LlamaContentRequest")]);
+        let answer = any_of([schema("OpenAiEmbeddings"), schema("LlamaEmbeddings")]);
+        let examples = joined(
+            openai_examples(facts),
+            json!({ "content": { "value": { "content": "a cat on the mat" } } }),
+        );
+        let description = "By `input` as OpenAI, by `content` as llama-server.";
+        let operation =
+            doors.embed(&[OpenAi, Llama], "Vectors (OpenAI or llama-server)", request, answer, examples);
+        joined(operation, json!({ "description": description }))
+    };
+    let tei = || {
+        doors.embed(
+            &[Tei],
+            "Vectors (TEI)",
+            schema("TeiRequest"),
+            schema("TeiEmbeddings"),
+            tei_examples(facts),
+        )
+    };
+    json!({
+        "/v1/embeddings": { "post": doors.embed(&[OpenAi], "Vectors (OpenAI)", schema("OpenAiRequest"), schema("OpenAiEmbeddings"), openai_examples(facts)) },
+        "/v1/models": { "get": doors.look(OpenAi, "The models that are served", "OpenAiModels") },
+        "/models": { "get": doors.look(OpenAi, "The models that are served, by llama-server's path", "OpenAiModels") },
+        "/v1/models/{id}": { "get": doors.model() },
+        "/embeddings": { "post": embeddings },
+        "/": { "get": root(), "post": tei() },
+        "/embed": { "post": tei() },
+        "/embed_all": { "post": doors.embed(&[Tei], "A vector a token (TEI)", schema("TeiRequest"), schema("TeiTokenEmbeddings"), tei_examples(facts)) },
+        "/tokenize": { "post": doors.tokenize() },
+        "/decode": { "post": doors.short(&[Tei], "Token ids to texts (TEI)", schema("TeiDecodeRequest"), schema("TeiTexts"), json!({
+            "one": { "value": { "ids": ids(facts) } },
+            "several": { "value": { "ids": [ids(facts), ids(facts)], "skip_special_tokens": false } },
+        })) },
+        "/detokenize": { "post": doors.short(&[Llama], "Token ids to text (llama-server)", schema("LlamaDetokenizeRequest"), schema("LlamaTextOfTokens"), json!({
+            "ids": { "value": { "tokens": ids(facts) } },
+        })) },
+        "/info": { "get": doors.look(Tei, "The first model, and how it is served (TEI)", "TeiInfo") },
+        "/props": { "get": doors.look(Llama, "The first model, and how it is served (llama-server)", "LlamaProps") },
+        "/embedding": { "post": doors.embed(&[Llama], "Vectors (llama-server)", schema("LlamaRequest"), schema("LlamaEmbeddings"), llama_examples(facts)) },
+        "/api/embed": { "post": doors.embed(&[Ollama], "Vectors (Ollama)", schema("OllamaRequest"), schema("OllamaEmbeddings"), json!({
+            "text": { "value": { "model": facts.names[0], "input": "a cat on the mat" } },
+            "texts": { "value": { "model": facts.names[0], "input": ["a cat on the mat", "a feline on a rug"], "truncate": false } },
+        })) },
+        "/api/embeddings": { "post": doors.embed(&[Ollama], "A vector, by Ollama's older route", schema("OllamaPromptRequest"), schema("OllamaEmbedding"), json!({
+            "text": { "value": { "model": facts.names[0], "prompt": "a cat on the mat" } },
+        })) },
+        "/api/show": { "post": doors.short(&[Ollama], "A model (Ollama)", schema("OllamaShowRequest"), schema("OllamaModelInfo"), json!({
+            "model": { "value": { "model": facts.names[0] } },
+        })) },
+        "/api/tags": { "get": doors.look(Ollama, "The models that are served (Ollama)", "OllamaModels") },
+        "/api/ps": { "get": doors.look(Ollama, "The models that are loaded, which are all (Ollama)", "OllamaRunning") },
+        "/api/version": { "get": doors.look(Ollama, "What version of Ollama's API this is", "OllamaVersion") },
+        "/health": { "get": public("Whether it runs", json!({ "application/json": { "schema": schema("Health") } })) },
+        "/v1/health": { "get": public("Whether it runs", json!({ "application/json": { "schema": schema("Health") } })) },
+        "/page.js": { "get": public("The page's script", json!({ "text/javascript": { "schema": { "type": "string" } } })) },
+        "/style.css": { "get": public("The page's style", json!({ "text/css": { "schema": { "type": "string" } } })) },
+        "/openapi.json": { "get": public("This document", json!({ "application/json": { "schema": { "type": "object", "required": ["openapi", "info", "paths"] } } })) },
+    })
+}
+
+fn root() -> Value {
+    let text = json!({ "schema": { "type": "string" } });
+    let page = public("The page for browsers", json!({ "text/html": text, "text/plain": text }));
+    joined(
+        page,
+        json!({ "description": "The page for who takes text/html, else the line by which Ollama's clients know their server." }),
+    )
+}
+
+/// What anybody may have, with a key or without.
+fn public(summary: &str, content: Value) -> Value {
+    json!({
+        "tags": ["Server"],
+        "summary": summary,
+        "security": [],
+        "responses": { "200": { "description": "As it is.", "content": content } },
+    })
+}
+
+/// Token ids that the first model has.
+fn ids(facts: &Facts) -> Vec<usize> {
+    [2023, 2003, 1037, 3231].map(|id| id % facts.words).to_vec()
+}
+
+fn task(facts: &Facts) -> Value {
+    facts.tasks.first().map_or(Value::Null, |task| json!(task.spellings[0]))
+}
+
+fn openai_examples(facts: &Facts) -> Value {
+    json!({
+        "text": { "value": { "model": facts.names[0], "input": "a cat on the mat" } },
+        "texts": { "value": { "input": ["a cat on the mat", "a feline on a rug"], "encoding_format": "base64" } },
+        "query": { "value": { "input": "plant garlic when?", "task": task(facts), "dimensions": facts.whole } },
+        "ids": { "value": { "input": [ids(facts)], "token_ids": "model" } },
+    })
+}
+
+fn tei_examples(facts: &Facts) -> Value {
+    json!({
+        "text": { "value": { "inputs": "a cat on the mat" } },
+        "texts": { "value": { "inputs": ["a cat on the mat", "a feline on a rug"], "truncate": true, "truncation_direction": "Right" } },
+        "query": { "value": { "inputs": "plant garlic when?", "prompt_name": task(facts), "dimensions": facts.whole } },
+    })
+}
+
+fn llama_examples(facts: &Facts) -> Value {
+    json!({
+        "text": { "value": { "content": "a cat on the mat" } },
+        "texts": { "value": { "input": ["a cat on the mat", { "prompt_string": "a feline on a rug" }], "embd_normalize": 2 } },
+        "ids": { "value": { "input": ids(facts) } },
+        "parts": { "value": { "input": { "content": [{ "type": "text", "text": "a cat " }, { "type": "text", "text": "on the mat" }] } } },
+    })
+}
+
+/// Routes that speak a protocol.
+struct Doors<'a>(&'a Facts);
+
+impl Doors<'_> {
+    /// A route for vectors.
+    fn embed(
+        &self,
+        dialects: &[Dialect],
+        summary: &str,
+        request: Value,
+        answer: Value,
+        examples: Value,
+    ) -> Value {
+        let mut operation = self.short(dialects, summary, request, answer, examples);
+        operation["parameters"] = ["Priority", "Timeout"]
+            .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }))
+            .into_iter()
+            .collect();
+        let done = &mut operation["responses"]["200"];
+        done["headers"] = headers(&[
+            "X-Embedding-Fingerprint",
+            "X-Model",
+            "X-Task",
+            "X-Truncated",
+            "X-Dimensions",
+            "X-Count",
+            "Server-Timing",
+        ]);
+        done["content"]["application/octet-stream"] = json!({});
+        done["content"]["application/vnd.apache.arrow.stream"] = json!({});
+        let mut busy = refusal(dialects, "Too much waits already.");
+        busy["headers"] = headers(&["Retry-After"]);
+        operation["responses"]["429"] = busy;
+        operation
+    }
+
+    /// A route that reads a body.
+    fn short(
+        &self,
+        dialects: &[Dialect],
+        summary: &str,
+        request: Value,
+        answer: Value,
+        examples: Value,
+    ) -> Value {
+        let mut responses = self.responses(dialects, answer);
+        let mut refuse = |status: &str, why: &str| responses[status] = refusal(dialects, why);
+        refuse("400", "The body is no JSON object, or a field or header is missing or wrong.");
+        if dialects.contains(&Tei) {
+            refuse("422", "A field or header is missing or wrong (TEI).");
+        }
+        if self.0.names.len() > 1 {
+            refuse("404", "No model is served under this name.");
+        }
+        refuse("413", "The body is larger than --max-body-mb.");
+        refuse("415", "The body has a Content-Encoding.");
+        refuse("504", "It took longer than it may.");
+        json!({
+            "tags": dialects.iter().copied().map(tag).collect::<Vec<&str>>(),
+            "summary": summary,
+            "requestBody": { "required": true, "content": { "application/json": { "schema": request, "examples": examples } } },
+            "responses": responses,
+        })
+    }
+
+    /// A route without a body.
+    fn look(&self, dialect: Dialect, summary: &str, answer: &str) -> Value {
+        json!({ "tags": [tag(dialect)], "summary": summary, "responses": self.responses(&[dialect], schema(answer)) })
+    }
+
+    fn model(&self) -> Value {
+        let mut operation = self.look(OpenAi, "A model that is served", "OpenAiModel");
+        operation["parameters"] = json!([{
+            "name": "id", "in": "path", "required": true, "description": "Its name.",
+            "schema": { "type": "string", "minLength": 1 }, "example": self.0.names[0],
+        }]);
+        operation["responses"]["400"] = refusal(&[OpenAi], "The name is no UTF-8.");
+        operation["responses"]["404"] = refusal(&[OpenAi], "No model is served under this name.");
+        operation
+    }
+
+    fn tokenize(&self) -> Value {
+        let request = any_of([schema("TeiTokenizeRequest"), schema("LlamaTokenizeRequest")]);
+        let answer = any_of([schema("TeiTokens"), schema("LlamaTokens")]);
+        let examples = json!({
+            "tei": { "value": { "inputs": ["a cat on the mat", "a feline on a rug"], "add_special_tokens": false } },
+            "llama": { "value": { "content": "a cat on the mat", "add_special": true, "with_pieces": true } },
+        });
+        let operation =
+            self.short(&[Tei, Llama], "Texts to tokens (TEI or llama-server)", request, answer, examples);
+        joined(operation, json!({ "description": "By `inputs` as TEI, by `content` as llama-server." }))
+    }
+
+    /// The answer in JSON, and what any route may have to say instead.
+    fn responses(&self, dialects: &[Dialect], answer: Value) -> Value {
+        let mut all = Map::new();
+        let done = json!({ "description": "Done.", "content": { "application/json": { "schema": answer } } });
+        all.insert("200".to_owned(), done);
+        if self.0.keys {
+            let mut unknown = refusal(dialects, "A key is needed that the server knows.");
+            unknown["headers"] = headers(&["WWW-Authenticate"]);
+            all.insert("401".to_owned(), unknown);
+        }
+        all.insert("500".to_owned(), refusal(dialects, "A fault of the server or of the model's file."));
+        Value::Object(all)
+    }
+}
+
+fn headers(names: &[&str]) -> Value {
+    let all = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })));
+    Value::Object(all.collect())
+}
+
+/// A refusal in the shape of these protocols.
+fn refusal(dialects: &[Dialect], why: &str) -> Value {
+    let shape = match dialects {
+        [one] => answers::error(*one),
+        several => any_of(several.iter().copied().map(answers::error)),
+    };
+    json!({ "description": why, "content": { "application/json": { "schema": shape } } })
+}
+
+fn tag(dialect: Dialect) -> &'static str {
+    match dialect {
+        OpenAi => "OpenAI",
+        Tei => "TEI",
+        Ollama => "Ollama",
+        Llama => "llama-server",
+    }
+}
