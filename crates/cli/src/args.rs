@@ -366,7 +366,7 @@ pub(crate) struct ServeArgs {
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
     pub(crate) unix_socket: Option<PathBuf>,
-    /// A file of keys, one a line (`#` begins a comment): requests must have one of them, as `Authorization: Bearer KEY` or
+    /// A file of keys, one a line (` #` begins a comment): requests must have one of them, as `Authorization: Bearer KEY` or
     /// `X-Api-Key: KEY`. SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,

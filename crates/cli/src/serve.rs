@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connote::{Embedder, Options};
+use connote::Embedder;
 use server::{Config, EmbeddingsDialect, Event, Listen, ReadKeys, Settings, TokenIds};
 
 use crate::args::{DialectChoice, ModelArgs, ServeArgs, TokenIdsChoice};
@@ -19,24 +19,31 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     let models = models(args)?;
     let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(", ");
-    let mut told = Vec::new();
-    for (name, embedder) in &models {
-        // Now, while the model's file is surely there: hashing it later could meet another.
-        let fingerprint = embedder.fingerprint(&Options::new())?;
-        let dimensions = embedder.dimensions();
-        let of = if models.len() > 1 { format!(" of {name}") } else { String::new() };
-        told.push(format!(
-            "connote: whole vectors{of} have {dimensions} dimensions and the fingerprint {fingerprint}"
-        ));
-        if args.explain {
+    if args.explain {
+        for (_, embedder) in &models {
             // A query, a paragraph, a page, and a request of many.
             for lengths in [&[12][..], &[64], &[400], &[64; 64]] {
                 say(format_args!("{}\n", embedder.explain(lengths)));
             }
         }
     }
+    let several = models.len() > 1;
+    // Nobody needs to hear it where the address is not to be had.
+    let mut told = Vec::new();
     let config = Config { models, settings, listen: listen(args), keys: read_keys(args) };
     server::run(config, |event| match event {
+        Event::Model { name, dimensions, fingerprint, has_prompts } => {
+            let of = if several { format!(" of {name}") } else { String::new() };
+            told.push(format!(
+                "connote: whole vectors{of} have {dimensions} dimensions and the fingerprint {fingerprint}"
+            ));
+            if has_prompts {
+                told.push(format!(
+                    "connote: {name} was trained with a prompt for each task; a request that names none (`task`: query, \
+                     document, ...) goes without"
+                ));
+            }
+        }
         Event::Listening(address) => {
             told.iter().for_each(|line| say(format_args!("{line}")));
             // The last line before requests are answered: scripts wait for it.
@@ -111,12 +118,18 @@ fn read_keys(args: &ServeArgs) -> Option<ReadKeys> {
     Some(Box::new(move || api_keys(&path)))
 }
 
+/// The key of a line. A comment begins the line or follows white space: a key may have a `#` of its own.
+fn key(line: &str) -> &str {
+    let begins = |&(at, _): &(usize, &str)| line[..at].chars().next_back().is_none_or(char::is_whitespace);
+    let end = line.match_indices('#').find(begins).map_or(line.len(), |(at, _)| at);
+    line[..end].trim()
+}
+
 /// The keys of a file: one a line. None at all would let everybody in, which nobody means who names a file.
 fn api_keys(path: &Path) -> Result<Vec<String>, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{}: the keys cannot be read: {error}", path.display()))?;
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
-    let keys: Vec<String> = lines.filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    let keys: Vec<String> = text.lines().map(key).filter(|key| !key.is_empty()).map(str::to_owned).collect();
     if keys.is_empty() {
         return Err(format!("{}: has no key; write one a line", path.display()));
     }

@@ -1,7 +1,7 @@
 //! What a caller gets.
 
 use crate::error::{Error, ErrorKind};
-use crate::request::Options;
+use crate::request::{Norm, Options};
 
 /// The vector of one text.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,16 +39,34 @@ pub(crate) fn finish(
         }
         let row = &row[..dimensions];
         // In f64: a sum of squares in f32 overflows before the values do.
-        let norm = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
-        if norm == 0.0 {
+        let length = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
+        if length == 0.0 {
             return Err(bad("is zero"));
         }
-        match options.normalize {
-            true => vectors.extend(row.iter().map(|&value| (f64::from(value) / norm) as f32)),
-            false => vectors.extend_from_slice(row),
-        }
+        let divisor = match options.norm {
+            Norm::None => {
+                vectors.extend_from_slice(row);
+                continue;
+            }
+            Norm::L2 => length,
+            Norm::Largest => largest(row) / 32760.0,
+            Norm::P(p) => p_norm(row, p.get()),
+        };
+        vectors.extend(row.iter().map(|&value| (f64::from(value) / divisor) as f32));
     }
     Ok(vectors)
+}
+
+/// The largest absolute value.
+fn largest(row: &[f32]) -> f64 {
+    row.iter().fold(0.0, |largest, &value| f64::from(value).abs().max(largest))
+}
+
+/// The p-norm of a row that is not zero, for any p: no value has a power that overflows, nor do all vanish.
+fn p_norm(row: &[f32], p: u32) -> f64 {
+    let (largest, p) = (largest(row), f64::from(p));
+    let sum = row.iter().map(|&value| (f64::from(value).abs() / largest).powf(p)).sum::<f64>();
+    largest * sum.powf(1.0 / p)
 }
 
 fn bad(what: &str) -> Error {
@@ -88,6 +106,27 @@ mod tests {
             let got = finish(&[3.0 * scale, 4.0 * scale], 2, 2, &Options::new()).expect("a vector");
             assert!((got[0] - 0.6).abs() < 1e-6 && (got[1] - 0.8).abs() < 1e-6, "{got:?}");
         }
+    }
+
+    #[test]
+    fn every_norm_is_one_however_high_its_power() {
+        let p = |p: u32| Norm::P(p.try_into().expect("not 0"));
+        let finish = |row: &[f32], norm| {
+            finish(row, row.len(), row.len(), &Options::new().norm(norm)).expect("a vector")
+        };
+        let row = [3.0, -4.0, 0.5];
+        assert_eq!(finish(&row, Norm::None), row);
+        assert_eq!(finish(&row, Norm::Largest), [24570.0, -32760.0, 4095.0]);
+        assert_eq!(finish(&row, p(1)), [0.4, -4.0 / 7.5, 0.5 / 7.5]);
+        assert_eq!(finish(&row, p(2)), finish(&row, Norm::L2));
+        for (power, scale) in [(3, 1.0), (20, 1.0), (400, 1e-30), (400, 1e30), (2000, 1.0)] {
+            let got = finish(&row.map(|value| value * scale), p(power));
+            let sum: f64 = got.iter().map(|&value| f64::from(value).abs().powi(power as i32)).sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{power}, {scale}: {got:?}");
+            assert!((got[0] / got[1] + 0.75).abs() < 1e-6, "{got:?}");
+        }
+        // So high that only the largest counts.
+        assert_eq!(finish(&row, p(u32::MAX)), [0.75, -1.0, 0.125]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 use crate::model::Model;
-use crate::request::{Input, Options};
+use crate::request::{self, Input, Options};
 
 /// A SHA-256.
 pub(crate) type Digest = [u8; 32];
@@ -55,7 +55,13 @@ pub(crate) fn of(
     field(&mut hash, if model.has_dense_heads() { b"heads" } else { b"no heads" });
     field(&mut hash, prompt.as_bytes());
     field(&mut hash, &(dimensions as u64).to_le_bytes());
-    field(&mut hash, if options.normalize { b"unit" } else { b"raw" });
+    let norm = match options.norm {
+        request::Norm::None => "raw".to_owned(),
+        request::Norm::L2 => "unit".to_owned(),
+        request::Norm::Largest => "largest".to_owned(),
+        request::Norm::P(p) => format!("norm {p}"),
+    };
+    field(&mut hash, norm.as_bytes());
     Ok(Fingerprint(hex(&hash.finalize()[..8])))
 }
 

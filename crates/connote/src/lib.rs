@@ -69,7 +69,7 @@ pub use model::Model;
 pub use pending::{Pending, PreparedCall};
 pub use pool::Statistics;
 pub use prepare::Prepared;
-pub use request::{Input, Options, Request, SpecialTokens, Truncation};
+pub use request::{Input, Norm, Options, Request, SpecialTokens, Truncation};
 pub use schedule::{CancellationToken, Priority};
 pub use similarity::cosine_similarity;
 pub use task::Task;

@@ -26,6 +26,11 @@ impl Model {
         Ok(self.sequence(input, options)?.whole())
     }
 
+    /// The longest text in tokens under these options, special tokens and prompt included.
+    pub fn limit(&self, options: &Options) -> usize {
+        options.max_tokens.unwrap_or(self.max_tokens())
+    }
+
     /// One input as the network would read it, however long.
     fn sequence<'a>(&'a self, input: &'a Input, options: &Options) -> Result<Sequence<'a>, Error> {
         let prompt = self.prompt_for(input, options)?;
@@ -55,7 +60,10 @@ impl Model {
 
     /// Prompt and text as one, without special tokens around them.
     fn encode(&self, prompt: &str, input: &Input, options: &Options) -> Vec<u32> {
-        let text: Cow<'_, str> = match prompt.is_empty() {
+        // Clients that put a task's prompt there themselves would get vectors of a prompt that nobody trained. A prompt in
+        // the caller's own words goes before every text, as it says.
+        let has_it = prompt.is_empty() || (options.prompt.is_none() && input.text.starts_with(prompt));
+        let text: Cow<'_, str> = match has_it {
             true => Cow::Borrowed(&input.text),
             false => Cow::Owned(format!("{prompt}{}", input.text)),
         };
@@ -180,7 +188,7 @@ impl Model {
     /// Tokens there is room for beside the special tokens.
     fn room(&self, options: &Options) -> Result<usize, Error> {
         let specials = self.special_token_count();
-        let limit = options.max_tokens.unwrap_or(self.max_tokens());
+        let limit = self.limit(options);
         if limit > self.context_length() {
             let message = format!(
                 "a limit of {limit} tokens is more than the model's context of {}",

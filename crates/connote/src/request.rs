@@ -1,6 +1,7 @@
 //! What a caller asks for.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 pub use tokenizer::SpecialTokens;
@@ -147,13 +148,30 @@ impl FromStr for Truncation {
     }
 }
 
+/// How long vectors are made. It keeps their direction, but not their distances and inner products: each norm is a vector
+/// space of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Norm {
+    /// As the network gives them.
+    None,
+    /// The largest absolute value is 32760, so that values fit into 16-bit integers, as llama.cpp has it.
+    Largest,
+    /// The p-norm is 1: the sum of absolute values for 1, the length for 2.
+    P(NonZeroU32),
+}
+
+impl Norm {
+    /// Unit length.
+    pub const L2: Self = Norm::P(NonZeroU32::new(2).unwrap());
+}
+
 /// How texts become vectors: everything but the texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub(crate) task: Option<Task>,
     pub(crate) prompt: Option<String>,
     pub(crate) dimensions: Option<usize>,
-    pub(crate) normalize: bool,
+    pub(crate) norm: Norm,
     pub(crate) truncation: Truncation,
     pub(crate) max_tokens: Option<usize>,
     pub(crate) special_tokens: SpecialTokens,
@@ -165,7 +183,7 @@ impl Default for Options {
             task: None,
             prompt: None,
             dimensions: None,
-            normalize: true,
+            norm: Norm::L2,
             truncation: Truncation::default(),
             max_tokens: None,
             special_tokens: SpecialTokens::default(),
@@ -179,7 +197,8 @@ impl Options {
         Self::default()
     }
 
-    /// The task, which chooses the model's prompt. Default: none, and no prompt.
+    /// The task, which chooses the model's prompt. Default: none, and no prompt. A text that begins with just that prompt
+    /// does not get it twice.
     pub fn task(mut self, task: Task) -> Self {
         self.task = Some(task);
         self
@@ -198,8 +217,13 @@ impl Options {
     }
 
     /// Whether vectors get unit length (L2). Default: yes.
-    pub fn normalize(mut self, normalize: bool) -> Self {
-        self.normalize = normalize;
+    pub fn normalize(self, normalize: bool) -> Self {
+        self.norm(if normalize { Norm::L2 } else { Norm::None })
+    }
+
+    /// How long vectors are made. Default: [`Norm::L2`].
+    pub fn norm(mut self, norm: Norm) -> Self {
+        self.norm = norm;
         self
     }
 
@@ -207,6 +231,11 @@ impl Options {
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.truncation = truncation;
         self
+    }
+
+    /// Whether texts that are too long are cut instead of refused.
+    pub fn cuts(&self) -> bool {
+        self.truncation != Truncation::Error
     }
 
     /// The limit in tokens, special tokens and prompt included, instead of the model's own; at most the

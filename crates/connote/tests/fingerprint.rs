@@ -1,7 +1,9 @@
 //! The fingerprint: everything that moves vectors has a part in it, and nothing else.
 
+use std::num::NonZeroU32;
+
 use connote::gguf::OwnedValue;
-use connote::{Embedder, Input, Model, Options, Pooling, Task, Truncation};
+use connote::{Embedder, Input, Model, Norm, Options, Pooling, Task, Truncation};
 use testkit::edit::Edit;
 use testkit::models;
 use testkit::tiny::{self, GemmaKind};
@@ -79,6 +81,9 @@ fn options_pooling_weights_and_heads_count() {
     let mut names = vec![
         plain,
         name(&Options::new().normalize(false)),
+        name(&Options::new().norm(Norm::Largest)),
+        name(&Options::new().norm(Norm::P(NonZeroU32::MIN))),
+        name(&Options::new().norm(Norm::P(NonZeroU32::MAX))),
         name(&Options::new().prompt("query: ")),
         name(&Options::new().prompt("query:")),
         pooled(Pooling::Cls),

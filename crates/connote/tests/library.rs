@@ -6,7 +6,7 @@ use connote::{
 use proptest::prelude::*;
 use testkit::edit::Edit;
 use testkit::models;
-use testkit::tiny::{self, GemmaKind};
+use testkit::tiny::{self, GemmaKind, GemmaSize};
 
 fn minilm() -> Embedder {
     Embedder::open(models::builtin()).expect("the committed model opens")
@@ -244,6 +244,23 @@ fn a_prompt_is_the_text_before_the_text() {
     let prompted =
         embedder.embed(Request::new(["cats"]).with(Options::new().prompt("query: "))).expect("a vector");
     assert_eq!(prompted, embedder.embed(["query: cats"]).expect("a vector"));
+}
+
+#[test]
+fn a_prompt_that_a_text_has_already_is_not_put_before_it_again() {
+    let size = GemmaSize { layers: 24, dim: 768, kv_heads: 2 };
+    let file = Edit::of(&tiny::gemma_of(1, GemmaKind::WithoutHeads, size));
+    let model = Model::from_bytes(file.key("general.name", "EmbeddingGemma 300M").bytes()).expect("it opens");
+    let ids = |text: &str, options: &Options| model.tokenize(&Input::new(text), options).expect("ids");
+    let query = Options::new().task(Task::Query);
+    let prompt = "task: search result | query: ";
+    assert_eq!(ids(&format!("{prompt}the cat"), &query), ids("the cat", &query));
+    assert_eq!(ids("the cat", &query), ids(&format!("{prompt}the cat"), &Options::new()));
+    let document = Options::new().task(Task::Document);
+    assert_eq!(ids("title: none | text: the cat", &document), ids("the cat", &document));
+    // Another task's prompt is text like any other, and so is a prompt in the caller's words.
+    assert_ne!(ids(&format!("{prompt}a"), &document), ids("a", &document));
+    assert_eq!(ids("a: b", &Options::new().prompt("a: ")), ids("a: a: b", &Options::new()));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::Service;
 use crate::body::{self, Body, Purpose};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, TooLong};
 use crate::formats::{self, Format};
 use crate::held::Share;
 use crate::metrics::Work;
@@ -169,6 +169,9 @@ pub(crate) async fn embed<F: Send + 'static>(
     let reader = move || {
         let (mut ask, form) = read(&reading, &body)?;
         ask.priority = ask.priority.or(priority(&headers)?);
+        if format == Format::Octets && ask.per_token && ask.inputs.len() > 1 {
+            return Err(unbounded_rows());
+        }
         let (ask, call) = prepare(ask, &token, begin, timeout)?;
         fits(reading.settings(), &ask, &call)?;
         Ok((ask, form, call))
@@ -213,6 +216,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let name = done.served.name.clone();
     let dimensions = done.embeddings.first().map_or(0, |embedding| embedding.dimensions);
     let (told, per_token) = (fingerprint.clone(), ask.per_token);
+    let task = ask.inputs.first().and_then(|input| input.effective_task(&ask.options));
     let answer = aside(values * 10, move || match format {
         Format::Json => write(&done, &form),
         Format::Octets => Ok(formats::octets(&done)),
@@ -234,6 +238,7 @@ pub(crate) async fn embed<F: Send + 'static>(
         say("x-dimensions", dimensions.to_string());
         say("x-count", (values / dimensions.max(1)).to_string());
     }
+    say("x-task", task.map_or_else(|| "none".to_owned(), |task| task.to_string()));
     say("x-truncated", truncated.to_string());
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     say(
@@ -241,6 +246,17 @@ pub(crate) async fn embed<F: Send + 'static>(
         format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine)),
     );
     Ok(response)
+}
+
+/// Row after row, and nothing that says which rows are of which text.
+fn unbounded_rows() -> Fault {
+    let message = format!(
+        "`{}` does not say where the vectors of a text end; send one text at a time, or accept `{}` or `{}`",
+        Format::Octets.kind(),
+        Format::Arrow.kind(),
+        Format::Json.kind()
+    );
+    Fault::invalid(message).param("inputs")
 }
 
 /// Ends the work of a request that nobody waits for.
@@ -316,11 +332,18 @@ fn at(ask: &Ask, index: usize, error: &connote::Error, timeout: Duration) -> Fau
         // The library's advice speaks of its own options.
         (FaultKind::TooLong, Some(input)) => {
             let tokens = model.tokenize(input, &ask.options).map_or(0, |ids| ids.len());
+            let limit = model.limit(&ask.options);
+            fault.too_long = Some(TooLong { tokens, limit });
+            // Where texts are cut, it is the prompt that does not fit.
+            let (what, advice) = match ask.options.cuts() {
+                false => ("", "shorten or split it, or let it be cut with \"truncate\": true"),
+                true => {
+                    ("its prompt alone does not fit, so it cannot be cut; ", "shorten the task or the title")
+                }
+            };
             format!(
-                "input {index}: the text has {tokens} tokens and is too large: the model `{}` takes {} at most; shorten or \
-                 split it, or let it be cut with \"truncate\": true",
+                "input {index}: the text has {tokens} tokens and is too large: the model `{}` takes {limit} at most; {what}{advice}",
                 model.name(),
-                model.max_tokens()
             )
         }
         _ => format!("input {index}: {}", error.message()),

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::Service;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, TooLong};
 use crate::settings::EmbeddingsDialect;
 
 /// A protocol.
@@ -69,10 +69,12 @@ impl Dialect {
                     _ if status.is_server_error() => "server_error",
                     _ => "invalid_request_error",
                 };
-                (
-                    status,
-                    json!({ "error": { "code": status.as_u16(), "message": fault.message, "type": kind } }),
-                )
+                let mut error = json!({ "code": status.as_u16(), "message": fault.message, "type": kind });
+                if let Some(TooLong { tokens, limit }) = fault.too_long {
+                    error["n_prompt_tokens"] = json!(tokens);
+                    error["n_ctx"] = json!(limit);
+                }
+                (status, json!({ "error": error }))
             }
         }
     }

@@ -15,6 +15,8 @@ pub enum Error {
     Model(connote::Error),
     /// Two models are to be served under this name.
     SameName(String),
+    /// A text that is to be an origin of pages is none, for this reason.
+    Origin(String, &'static str),
     /// It cannot listen there.
     Listen {
         /// The host that was asked for.
@@ -45,6 +47,10 @@ impl fmt::Display for Error {
             Error::SameName(name) => {
                 write!(f, "two models are to be served as `{name}`; give one another name, as in --model other={name}")
             }
+            Error::Origin(origin, why) => write!(
+                f,
+                "`{origin}` is not an origin of pages, which is as in https://example.org or http://localhost:3000: {why}"
+            ),
             Error::Listen { host, port, error } => {
                 let advice = match error.kind() {
                     io::ErrorKind::AddrInUse => {

@@ -15,6 +15,15 @@ pub(crate) struct Fault {
     pub(crate) param: Option<String>,
     /// When to come back.
     pub(crate) retry_after: Option<Duration>,
+    /// By how much a text is too long.
+    pub(crate) too_long: Option<TooLong>,
+}
+
+/// A text that is too long, in tokens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TooLong {
+    pub(crate) tokens: usize,
+    pub(crate) limit: usize,
 }
 
 /// What kind of refusal it is.
@@ -33,6 +42,8 @@ pub(crate) enum FaultKind {
     WrongMethod,
     Unauthorized,
     BodyTooLarge,
+    /// The body is compressed.
+    UnsupportedEncoding,
     /// Too much waits.
     Overloaded,
     /// It took longer than it may.
@@ -43,7 +54,7 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::NoTokens,
@@ -53,6 +64,7 @@ impl FaultKind {
         Self::WrongMethod,
         Self::Unauthorized,
         Self::BodyTooLarge,
+        Self::UnsupportedEncoding,
         Self::Overloaded,
         Self::Timeout,
         Self::Internal,
@@ -68,6 +80,7 @@ impl FaultKind {
             FaultKind::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             FaultKind::Unauthorized => StatusCode::UNAUTHORIZED,
             FaultKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            FaultKind::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             FaultKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             FaultKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
             FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -86,6 +99,7 @@ impl FaultKind {
             FaultKind::WrongMethod => "method_not_allowed",
             FaultKind::Unauthorized => "invalid_api_key",
             FaultKind::BodyTooLarge => "request_too_large",
+            FaultKind::UnsupportedEncoding => "unsupported_content_encoding",
             FaultKind::Overloaded => "overloaded",
             FaultKind::Timeout => "timeout",
             FaultKind::Internal => "internal",
@@ -95,7 +109,7 @@ impl FaultKind {
 
 impl Fault {
     pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, retry_after: None }
+        Self { kind, message: message.into(), param: None, retry_after: None, too_long: None }
     }
 
     /// A request that makes no sense.

@@ -27,16 +27,24 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The first that the client names; JSON for everything else.
+    /// The one that the client likes best by its `q`, and of equals the first it names; JSON for everything else.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
-        let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or("").trim());
-        let forms = [Format::Octets, Format::Arrow, Format::Lines, Format::Json];
-        let known = |kind: &str| {
-            let lines = is_lines(kind).then_some(Format::Lines);
-            lines.or_else(|| forms.into_iter().find(|form| form.kind() == kind))
-        };
-        kinds.filter_map(known).next().unwrap_or(Format::Json)
+        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+        let ranges = accept.flat_map(|accept| accept.split(',')).map(|range| {
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            (kind.trim(), liking(parameters))
+        });
+        let known = |(kind, liking): (&str, f32)| Some((Format::called(kind)?, liking));
+        let liked = ranges.filter_map(known).filter(|&(_, liking)| liking > 0.0);
+        let best = liked.reduce(|best, next| if next.1 > best.1 { next } else { best });
+        best.map_or(Format::Json, |(format, _)| format)
+    }
+
+    /// By its media type.
+    fn called(kind: &str) -> Option<Self> {
+        let all = [Format::Octets, Format::Arrow, Format::Json];
+        let lines = is_lines(kind).then_some(Format::Lines);
+        lines.or_else(|| all.into_iter().find(|format| format.kind().eq_ignore_ascii_case(kind)))
     }
 
     /// Its media type.
@@ -54,6 +62,15 @@ impl Format {
 pub(crate) fn is_lines(kind: &str) -> bool {
     let names = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
     names.iter().any(|name| kind.eq_ignore_ascii_case(name))
+}
+
+/// The `q` among the parameters of a media range: from 0, never, to 1, which it is where nothing is said.
+fn liking(parameters: &str) -> f32 {
+    let q = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?
+    });
+    q.unwrap_or(1.0)
 }
 
 /// The bytes of values.
@@ -83,7 +100,9 @@ pub(crate) fn arrow(done: &Done, fingerprint: &str, per_token: bool) -> Result<V
 }
 
 fn stream(done: &Done, fingerprint: &str, per_token: bool) -> Result<Vec<u8>, ArrowError> {
-    let dimensions = done.embeddings.first().map_or(0, |one| one.dimensions);
+    // Where there is no text, readers still find columns of the width they know.
+    let whole = || done.served.embedder.dimensions();
+    let dimensions = done.embeddings.first().map_or_else(whole, |one| one.dimensions);
     let size =
         i32::try_from(dimensions).map_err(|_| ArrowError::InvalidArgumentError("too wide".to_owned()))?;
     let item = || Arc::new(Field::new("item", DataType::Float32, false));
@@ -126,4 +145,34 @@ fn stream(done: &Done, fingerprint: &str, per_token: bool) -> Result<Vec<u8>, Ar
     let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
     writer.write(&batch)?;
     writer.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_best_liked_form_of_answer_is_chosen() {
+        for (accept, wanted) in [
+            ("", Format::Json),
+            ("*/*", Format::Json),
+            ("text/html, application/xml;q=0.9", Format::Json),
+            ("application/octet-stream", Format::Octets),
+            ("Application/Octet-Stream", Format::Octets),
+            ("application/octet-stream;q=0.1, application/json", Format::Json),
+            ("application/json;q=0.5, application/octet-stream ; Q = 0.8", Format::Octets),
+            ("application/json, application/octet-stream", Format::Json),
+            ("application/octet-stream;q=0", Format::Json),
+            ("application/vnd.apache.arrow.stream;x=y;q=0.2, */*;q=0.1", Format::Arrow),
+        ] {
+            let headers = [(header::ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
+            assert_eq!(Format::of(&headers), wanted, "{accept}");
+        }
+        let two = ["application/json;q=0.3", "application/octet-stream"];
+        let headers =
+            two.map(|accept| (header::ACCEPT, HeaderValue::from_static(accept))).into_iter().collect();
+        assert_eq!(Format::of(&headers), Format::Octets);
+    }
 }

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use serde::de::{self, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_path_to_error::Segment;
 
@@ -33,7 +34,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
             _ => None,
         };
         let inner = error.inner();
-        // A value of another kind than an enum's is an error of syntax to serde_json, though the JSON is valid.
+        // Half a surrogate pair is an error of syntax to serde_json, though it is a text that is at fault, not the JSON.
         let valid = inner.is_data() || serde_json::from_slice::<de::IgnoredAny>(body).is_ok();
         match (valid, field) {
             (true, Some(field)) => {
@@ -74,8 +75,7 @@ pub(crate) fn fields(body: &[u8]) -> HashSet<String> {
 }
 
 /// A text, or several.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a string or an array of strings")]
+#[derive(Debug)]
 pub(crate) enum Texts {
     One(String),
     Many(Vec<String>),
@@ -88,6 +88,42 @@ impl Texts {
             Texts::Many(texts) => texts,
         }
     }
+}
+
+/// Not untagged, which would lose the index of what is no text.
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts::One(text.to_owned()))
+            }
+
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Texts, E> {
+                Ok(Texts::One(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Texts, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(items)).map(Texts::Many)
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+/// A choice by its name. Read as a string first: a value of another kind is an error of syntax where serde_json looks for an
+/// enum, and has no place.
+pub(crate) fn choice<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    name.map(|name| T::deserialize(name.into_deserializer())).transpose()
 }
 
 /// A number that is whole, and not below 0, though it is written as `256.0`.

@@ -14,6 +14,7 @@ mod auth;
 mod body;
 mod connections;
 mod dialect;
+mod encoding;
 mod error;
 mod extras;
 mod fault;
@@ -30,6 +31,7 @@ mod observe;
 mod ollama;
 mod openai;
 mod openapi;
+mod origin;
 #[cfg(feature = "otel")]
 mod otel;
 mod page;
@@ -126,6 +128,17 @@ impl fmt::Display for Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A model is served, whose whole vectors without a task have these dimensions and this fingerprint.
+    Model {
+        /// What requests call it.
+        name: String,
+        /// Values a vector.
+        dimensions: usize,
+        /// The name of the vector space.
+        fingerprint: String,
+        /// Whether it has prompts, which a request gets by naming a task.
+        has_prompts: bool,
+    },
     /// Requests are taken at this address.
     Listening(Address),
     /// SIGHUP came: so many keys were read again, or could not be, and those before hold.
@@ -158,8 +171,10 @@ impl Service {
     /// With the feature `otel` it sends traces if the standard variables `OTEL_*` name a collector.
     ///
     /// # Errors
-    /// If there is none, two have one name, or one gives a vector a token: the routes have one vector a text.
+    /// If there is none, two have one name, one gives a vector a token (the routes have one vector a text), or an origin is
+    /// none.
     pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
+        origin::check(&settings.cors_origins)?;
         let models = Models::new(models)?;
         let engine = models.first().embedder.clone();
         // One pool computes for all models.
@@ -243,9 +258,10 @@ impl Service {
 /// # Errors
 /// If it cannot listen there, the engine cannot be served, or requests had to be dropped: a second signal came, or they took
 /// longer than they may.
-pub fn run(config: Config, tell: impl FnMut(Event)) -> Result<(), Error> {
+pub fn run(config: Config, mut tell: impl FnMut(Event)) -> Result<(), Error> {
     let Config { models, settings, listen, keys } = config;
     let service = Service::new(models, settings)?;
+    service.models().all().iter().for_each(|served| tell(served.event()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("connote-http")

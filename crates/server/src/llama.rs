@@ -1,6 +1,8 @@
 //! llama-server's protocol: <https://github.com/ggml-org/llama.cpp/tree/master/tools/server>.
 
-use connote::{Input, Model, SpecialTokens, Truncation};
+use std::num::NonZeroU32;
+
+use connote::{Input, Model, Norm, SpecialTokens, Truncation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -12,10 +14,7 @@ use crate::json::{self, Inputs};
 use crate::tokens;
 
 /// `POST /embedding`, and `POST /embeddings` with `content`.
-pub(crate) const EMBEDDING: Door<i64> = Door { read, write: vectors };
-
-/// What `embd_normalize` is where the request does not say: L2.
-const L2: i64 = 2;
+pub(crate) const EMBEDDING: Door<()> = Door { read, write: vectors };
 
 /// The highest p of a norm: llama-server has an `int`.
 pub(crate) const MAX_NORM: f64 = i32::MAX as f64;
@@ -30,7 +29,7 @@ pub(crate) struct Asked {
     embd_normalize: Option<f64>,
 }
 
-fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
+fn read(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
     let asked: Asked = json::read(body)?;
     let extras: Extras = json::read(body)?;
     let chosen = service.models().choose(asked.model.as_deref())?;
@@ -46,25 +45,30 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, i64), Fault> {
         prompts(&value).map_err(|message| Fault::invalid(format!("\"{field}\" {message}")).param(field))?;
     let inputs = prompts.into_iter().map(|prompt| match prompt {
         Prompt::Text(text) => extras.titled(Input::new(text)),
-        Prompt::Parts(parts) => extras.titled(Input::from_ids(ids(model, &parts))),
+        Prompt::Parts(parts) => {
+            extras.titled(Input::from_ids(ids(model, &parts, true, SpecialTokens::Parse)))
+        }
     });
     let inputs = inputs.collect();
-    let normalize = asked.embd_normalize.map_or(Ok(L2), norm)?;
-    // Other norms than L2 are of what the network gives.
-    let options = extras.options(&chosen, Truncation::Error, None)?.normalize(normalize == L2);
+    let norm = asked.embd_normalize.map_or(Ok(Norm::L2), norm)?;
+    let options = extras.options(&chosen, Truncation::Error, None)?.norm(norm);
     let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
-    Ok((ask, normalize))
+    Ok((ask, ()))
 }
 
-/// The number of a norm, which may be written as `2.0`.
-fn norm(number: f64) -> Result<i64, Fault> {
+/// The norm of a number, which may be written as `2.0`.
+fn norm(number: f64) -> Result<Norm, Fault> {
     if number.fract() != 0.0 || !(-1.0..=MAX_NORM).contains(&number) {
         let message = format!(
             "`embd_normalize` is {number}; it is -1 (none), 0 (largest value), 1, 2 or the p of a norm, a whole number"
         );
         return Err(Fault::invalid(message).param("embd_normalize"));
     }
-    Ok(number as i64)
+    Ok(match NonZeroU32::new(number.max(0.0) as u32) {
+        Some(p) => Norm::P(p),
+        None if number < 0.0 => Norm::None,
+        None => Norm::Largest,
+    })
 }
 
 /// One prompt.
@@ -138,15 +142,16 @@ fn prompt(value: &Value) -> Result<Prompt, String> {
 const FORMS: &str = "must be a string, token ids, both by turns, an object with `prompt_string` or with text parts in `content`, \
                      or an array of those";
 
-/// The ids of a prompt in parts: special tokens stand around a first part that is text, as llama-server has it.
-fn ids(model: &Model, parts: &[Part]) -> Vec<u32> {
+/// The ids of a prompt in parts: where special tokens are asked for `around`, they stand around a first part that is text, as
+/// llama-server has it.
+fn ids(model: &Model, parts: &[Part], around: bool, special: SpecialTokens) -> Vec<u32> {
     let mut ids = Vec::new();
     for (place, part) in parts.iter().enumerate() {
         match part {
             Part::Id(id) => ids.push(*id),
             Part::Text(text) => {
-                let own = model.tokenizer().encode(text, SpecialTokens::Parse);
-                if place == 0 {
+                let own = model.tokenizer().encode(text, special);
+                if around && place == 0 {
                     ids.extend(model.tokenizer().prefix());
                     ids.extend(own);
                     ids.extend(model.tokenizer().suffix());
@@ -160,34 +165,15 @@ fn ids(model: &Model, parts: &[Part]) -> Vec<u32> {
 }
 
 #[derive(Serialize)]
-struct Item {
+struct Item<'a> {
     index: usize,
     /// Always a list of vectors, here of one.
-    embedding: Vec<Vec<f32>>,
+    embedding: [&'a [f32]; 1],
 }
 
-fn vectors(done: &Done, normalize: &i64) -> Result<Vec<u8>, Fault> {
-    let item = |(index, embedding): (usize, &connote::Embedding)| {
-        let embedding = embedding.rows().map(|row| scaled(row, *normalize)).collect();
-        Item { index, embedding }
-    };
-    json::write(&done.embeddings.iter().enumerate().map(item).collect::<Vec<Item>>())
-}
-
-/// A vector under a norm: -1 none, 0 so that its largest value is 32760, 2 as it is (it has that one), else the p-norm.
-fn scaled(row: &[f32], normalize: i64) -> Vec<f32> {
-    let values = row.iter().map(|&value| f64::from(value).abs());
-    let norm = match normalize {
-        -1 | L2 => return row.to_vec(),
-        0 => values.fold(0.0, f64::max) / 32760.0,
-        1 => values.sum(),
-        p => values.map(|value| value.powf(p as f64)).sum::<f64>().powf(1.0 / p as f64),
-    };
-    // A power too high for doubles leaves the vector as it is.
-    if !norm.is_finite() || norm == 0.0 {
-        return row.to_vec();
-    }
-    row.iter().map(|&value| (f64::from(value) / norm) as f32).collect()
+fn vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
+    let item = |(index, vector)| Item { index, embedding: [vector] };
+    json::write(&done.vectors().into_iter().enumerate().map(item).collect::<Vec<Item<'_>>>())
 }
 
 #[derive(Debug, Deserialize)]
@@ -204,28 +190,35 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
     let asked: ToTokenize = json::read(body)?;
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
-    let content = asked.content.ok_or_else(|| {
-        Fault::invalid("`content` (llama-server's) or `inputs` (TEI's) is missing").param("content")
-    })?;
     let special = match asked.parse_special {
         Some(false) => SpecialTokens::PlainText,
         _ => SpecialTokens::Parse,
     };
     let around = asked.add_special.unwrap_or(false);
-    let ids =
-        match prompt(&content).map_err(|why| Fault::invalid(format!("`content` {why}")).param("content"))? {
-            Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
-            Prompt::Parts(parts) => {
-                let ids = ids(model, &parts);
-                tokens::check(model, &ids, "content")?;
-                ids
-            }
-        };
+    let prompt = match asked.content {
+        // No content, and an array of none, have no tokens with llama-server.
+        None => Prompt::Parts(Vec::new()),
+        Some(Value::Array(parts)) if parts.is_empty() => Prompt::Parts(Vec::new()),
+        Some(content) => {
+            prompt(&content).map_err(|why| Fault::invalid(format!("`content` {why}")).param("content"))?
+        }
+    };
+    let ids = match prompt {
+        Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
+        Prompt::Parts(parts) => {
+            let ids = ids(model, &parts, around, special);
+            tokens::check(model, &ids, "content")?;
+            ids
+        }
+    };
     if asked.with_pieces != Some(true) {
         return json::write(&json!({ "tokens": ids }));
     }
-    let piece = |token: tokens::Token| json!({ "id": token.id, "piece": token.text });
-    let pieces: Vec<Value> = tokens::described(model, &ids).into_iter().map(piece).collect();
+    let piece = |(id, piece): (&u32, Result<String, Vec<u8>>)| match piece {
+        Ok(text) => json!({ "id": id, "piece": text }),
+        Err(bytes) => json!({ "id": id, "piece": bytes }),
+    };
+    let pieces: Vec<Value> = ids.iter().zip(tokens::pieces(model, &ids)).map(piece).collect();
     json::write(&json!({ "tokens": pieces }))
 }
 

@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use connote::{Embedder, Options, Pooling, Task};
+use connote::{Embedder, Options, Pooling, PromptTemplate, Task};
 
+use crate::Event;
 use crate::error::Error;
 use crate::fault::{Fault, FaultKind};
 
@@ -21,6 +22,22 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// What an operator hears of it.
+    pub(crate) fn event(&self) -> Event {
+        Event::Model {
+            name: self.name.clone(),
+            dimensions: self.embedder.dimensions(),
+            fingerprint: self.fingerprint.clone(),
+            has_prompts: self.has_prompts(),
+        }
+    }
+
+    /// Whether any of its tasks puts words before the texts.
+    fn has_prompts(&self) -> bool {
+        let known = self.embedder.model().known();
+        known.is_some_and(|known| known.prompts.iter().any(|(_, words)| *words != PromptTemplate::Plain("")))
+    }
+
     /// The same model with a vector a token.
     pub(crate) fn per_token(&self) -> &Embedder {
         self.per_token.get_or_init(|| self.embedder.with_pooling(Pooling::None))
@@ -50,7 +67,8 @@ impl Models {
             if all.iter().any(|served| same(&served.name, &name)) {
                 return Err(Error::SameName(name));
             }
-            // The first time it hashes the model's file, which no request should wait for.
+            // The first time it hashes the model's file: no request should wait for it, nor should it meet another file
+            // in this one's place.
             let fingerprint = embedder.fingerprint(&Options::new()).map_err(Error::Model)?.to_string();
             all.push(Arc::new(Served {
                 name,
@@ -79,7 +97,11 @@ impl Models {
         if let Some(served) = self.named(asked) {
             return Ok(Chosen { served, task: None });
         }
-        let (name, tag) = asked.rsplit_once(':').unwrap_or((asked, ""));
+        // A task in the user's words may have colons of its own.
+        let (name, tag) = match asked.find(":custom:") {
+            Some(at) => (&asked[..at], &asked[at + 1..]),
+            None => asked.rsplit_once(':').unwrap_or((asked, "")),
+        };
         let served = match (self.named(name), self.all()) {
             (Some(served), _) => served,
             (None, [only]) => only.clone(),
@@ -90,8 +112,13 @@ impl Models {
                 return Err(Fault::new(FaultKind::UnknownModel, message).param("model"));
             }
         };
-        // Other tags are versions, as Ollama's `:latest`.
-        Ok(Chosen { served, task: tag.parse().ok() })
+        let task = match tag.parse() {
+            Ok(task) => Some(task),
+            Err(why) if tag.starts_with("custom:") => return Err(Fault::invalid(why).param("model")),
+            // Other tags are versions, as Ollama's `:latest`.
+            Err(_) => None,
+        };
+        Ok(Chosen { served, task })
     }
 
     fn named(&self, name: &str) -> Option<Arc<Served>> {

@@ -29,30 +29,45 @@ pub(crate) struct Asked {
     #[serde(default)]
     input: Option<Texts>,
     dimensions: Option<Count>,
+    options: Option<ModelOptions>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct AskedOne {
     model: Option<String>,
     prompt: Option<String>,
+    options: Option<ModelOptions>,
+}
+
+/// What Ollama lets a request set of the model. All but this is about memory and writing text.
+#[derive(Debug, Deserialize)]
+struct ModelOptions {
+    /// The longest text in tokens.
+    num_ctx: Option<f64>,
+}
+
+impl ModelOptions {
+    /// The limit in tokens; Ollama takes 4 for less. What is no count of any is no limit.
+    fn limit(&self) -> Option<usize> {
+        self.num_ctx.filter(|&tokens| tokens >= 1.0).map(|tokens| (tokens as usize).max(4))
+    }
 }
 
 fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
     let asked: Asked = json::read(body)?;
-    let Some(texts) = asked.input.map(Texts::into_vec) else {
-        return Err(Fault::invalid("`input` is missing: a text, or an array of texts").param("input"));
-    };
-    let ask = ask(service, body, asked.model.as_deref(), texts, asked.dimensions)?;
+    // Without texts it asks whether the model is there, which is how clients of Ollama have one loaded.
+    let texts = asked.input.map(Texts::into_vec).unwrap_or_default();
+    let limit = asked.options.and_then(|options| options.limit());
+    let ask = ask(service, body, asked.model.as_deref(), texts, asked.dimensions, limit)?;
     let name = asked.model.unwrap_or_else(|| ask.served.name.clone());
     Ok((ask, name))
 }
 
 fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
     let asked: AskedOne = json::read(body)?;
-    let Some(prompt) = asked.prompt else {
-        return Err(Fault::invalid("`prompt` is missing: the text").param("prompt"));
-    };
-    Ok((ask(service, body, asked.model.as_deref(), vec![prompt], None)?, ()))
+    let texts = asked.prompt.into_iter().collect();
+    let limit = asked.options.and_then(|options| options.limit());
+    Ok((ask(service, body, asked.model.as_deref(), texts, None, limit)?, ()))
 }
 
 fn ask(
@@ -61,13 +76,18 @@ fn ask(
     model: Option<&str>,
     texts: Vec<String>,
     dimensions: Option<Count>,
+    limit: Option<usize>,
 ) -> Result<Ask, Fault> {
     let extras: Extras = json::read(body)?;
     let chosen = service.models().choose(model)?;
     // 0 is how Ollama says all.
     let dimensions = dimensions.filter(|&Count(dimensions)| dimensions > 0);
     // Its clients expect texts to be cut.
-    let options = extras.options(&chosen, Truncation::End, dimensions)?;
+    let mut options = extras.options(&chosen, Truncation::End, dimensions)?;
+    if let Some(limit) = limit {
+        // Clients send one number for all their models: it never asks for more than a model takes.
+        options = options.max_tokens(limit.min(chosen.served.embedder.model().max_tokens()));
+    }
     let inputs = texts.into_iter().map(|text| extras.titled(Input::new(text))).collect();
     Ok(Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false })
 }
@@ -84,7 +104,8 @@ struct Answer<'a> {
 
 #[derive(Serialize)]
 struct AnswerOne<'a> {
-    embedding: Option<&'a [f32]>,
+    /// Of no values where no text was sent.
+    embedding: &'a [f32],
 }
 
 fn vectors(done: &Done, model: &String) -> Result<Vec<u8>, Fault> {
@@ -99,7 +120,7 @@ fn vectors(done: &Done, model: &String) -> Result<Vec<u8>, Fault> {
 }
 
 fn vector(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
-    json::write(&AnswerOne { embedding: done.vectors().first().copied() })
+    json::write(&AnswerOne { embedding: done.vectors().first().copied().unwrap_or_default() })
 }
 
 /// `GET /api/version`.

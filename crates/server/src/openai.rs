@@ -25,9 +25,10 @@ pub(crate) const EMBEDDINGS: Door<Encoding> = Door { read: embeddings, write: an
 pub(crate) struct Asked {
     input: Inputs,
     model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::choice")]
     encoding_format: Option<Encoding>,
     dimensions: Option<Count>,
+    #[serde(default, deserialize_with = "json::choice")]
     token_ids: Option<TokenIds>,
 }
 
@@ -139,6 +140,8 @@ struct Described<'a> {
     /// The model's own name.
     name: &'a str,
     dimensions: usize,
+    /// How token vectors become one: a choice of the file, or of the operator.
+    pooling: String,
     /// The longest text in tokens; vLLM calls it so.
     max_model_len: usize,
     fingerprint: &'a str,
@@ -172,6 +175,7 @@ fn describe(served: &Served) -> Described<'_> {
         owned_by: "connote",
         name: model.name(),
         dimensions: model.dimensions(),
+        pooling: served.embedder.pooling().to_string(),
         max_model_len: model.max_tokens(),
         fingerprint: &served.fingerprint,
     }

@@ -12,7 +12,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::Service;
 use crate::ask::Door;
@@ -22,7 +22,8 @@ use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
 use crate::{
-    ask, auth, body, dialect, llama, metrics, ndjson, observe, ollama, openai, openapi, page, ready, tei,
+    ask, auth, body, dialect, encoding, llama, metrics, ndjson, observe, ollama, openai, openapi, page,
+    ready, tei,
 };
 
 /// What there is, for those who asked for something else.
@@ -59,6 +60,7 @@ fn all(service: &Service) -> Router<Service> {
 /// What every request passes, the last first.
 fn layered(routes: Router<Service>, service: Service) -> Router {
     let routes = routes
+        .layer(middleware::from_fn_with_state(service.clone(), encoding::check))
         .layer(middleware::from_fn_with_state(service.clone(), auth::check))
         .layer(CatchPanicLayer::custom(fallen(service.clone())))
         .layer(middleware::from_fn_with_state(service.clone(), dialect::write));
@@ -91,17 +93,22 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         "x-truncated",
         "x-dimensions",
         "x-count",
+        "x-task",
         "server-timing",
         "retry-after",
     ];
     let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST]);
-    Some(layer.allow_headers(tower_http::cors::Any).expose_headers(told.map(HeaderName::from_static)))
+    // Not `*`, which is all headers but Authorization.
+    Some(
+        layer.allow_headers(AllowHeaders::mirror_request()).expose_headers(told.map(HeaderName::from_static)),
+    )
 }
 
 fn openai_routes() -> Router<Service> {
     Router::new()
         .route("/v1/embeddings", post(|service, request| embed(service, openai::EMBEDDINGS, request)))
         .route("/v1/models", get(|service| look(service, openai::list)))
+        .route("/models", get(|service| look(service, openai::list)))
         .route("/v1/models/{*id}", get(model))
 }
 

@@ -21,6 +21,7 @@ pub(crate) const EMBED_ALL: Door<()> = Door { read: embed_all, write: token_vect
 pub(crate) struct Asked {
     inputs: Inputs,
     model: Option<String>,
+    #[serde(default, deserialize_with = "json::choice")]
     truncation_direction: Option<Direction>,
     normalize: Option<bool>,
     dimensions: Option<Count>,

@@ -12,6 +12,15 @@ pub(crate) struct Token {
     pub(crate) special: bool,
 }
 
+/// The texts of tokens as they follow each other: a byte token is its byte, which may not be UTF-8 by itself.
+pub(crate) fn pieces(model: &Model, ids: &[u32]) -> Vec<Result<String, Vec<u8>>> {
+    let piece = |&id: &u32| {
+        let bytes = model.tokenizer().bytes(id).unwrap_or_default().into_owned();
+        String::from_utf8(bytes).map_err(|error| error.into_bytes())
+    };
+    ids.iter().map(piece).collect()
+}
+
 /// All tokens of a text, however many, with what the model puts around it where `around` says so.
 pub(crate) fn tokenize(
     model: &Model,

@@ -215,6 +215,22 @@ impl Tokenizer {
         })
     }
 
+    /// The bytes that a token stands for in running text, a space first where it begins a word; of a mark, its name. A byte
+    /// token alone need not be UTF-8.
+    pub fn bytes(&self, id: u32) -> Option<Cow<'_, [u8]>> {
+        let text = self.vocabulary.get(id)?;
+        Some(match self.token_type(id) {
+            Some(TokenType::Byte) => match sentencepiece::byte_of(text) {
+                Some(byte) => Cow::Owned(vec![byte]),
+                None => Cow::Borrowed(text.as_bytes()),
+            },
+            Some(TokenType::Normal | TokenType::UserDefined) => {
+                Cow::Owned(text.replace(sentencepiece::SPACE, " ").into_bytes())
+            }
+            _ => Cow::Borrowed(text.as_bytes()),
+        })
+    }
+
     /// The algorithm.
     pub fn kind(&self) -> Kind {
         match self.algorithm {

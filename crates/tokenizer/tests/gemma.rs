@@ -65,6 +65,8 @@ fn tables() {
     assert_eq!(GEMMA.piece(2).as_deref(), Some("<bos>"));
     assert_eq!(GEMMA.piece(248).as_deref(), Some("<0x0A>"));
     assert_eq!(GEMMA.piece(138).as_deref(), Some("\u{2581}\u{2581}"));
+    let bytes = [2, 248, 138, 481].map(|id| GEMMA.bytes(id).expect("a token"));
+    assert_eq!(bytes, [&b"<bos>"[..], b"\n", b"  ", b"\xF3"]);
     assert_eq!(GEMMA.token_type(138), Some(TokenType::UserDefined));
 }
 

@@ -37,6 +37,9 @@ fn tables() {
     assert_eq!(MINILM.piece(7592).as_deref(), Some("hello"));
     assert_eq!(MINILM.piece(2075).as_deref(), Some("##ing"));
     assert_eq!(MINILM.piece(30_522), None);
+    let bytes = [101, 7592, 2075].map(|id| MINILM.bytes(id).expect("a token"));
+    assert_eq!(bytes, [&b"[CLS]"[..], b" hello", b"ing"]);
+    assert_eq!(MINILM.bytes(30_522), None);
     assert_eq!(MINILM.token_type(101), Some(TokenType::Control));
     assert_eq!(MINILM.token_type(30_522), None);
 }

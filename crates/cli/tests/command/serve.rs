@@ -6,6 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+use testkit::edit::Edit;
+use testkit::tiny::{self, GemmaKind, GemmaSize};
+
 use super::{connote, run};
 
 /// A server at a free port; killed when the test ends, however it ends.
@@ -90,6 +93,20 @@ fn a_signal_ends_a_server_well() {
 }
 
 #[test]
+fn who_serves_a_model_with_prompts_hears_that_a_task_must_be_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gemma.gguf");
+    let size = GemmaSize { layers: 24, dim: 768, kv_heads: 2 };
+    let file = Edit::of(&tiny::gemma_of(1, GemmaKind::WithoutHeads, size));
+    std::fs::write(&path, file.key("general.name", "EmbeddingGemma 300M").bytes()).expect("written");
+    for (model, hears) in [(None, false), (Some(path.to_str().expect("UTF-8")), true)] {
+        let arguments: Vec<&str> = model.iter().flat_map(|path| ["--model", path]).collect();
+        let serving = Serving::start(&arguments);
+        assert_eq!(serving.began.contains("prompt for each task"), hears, "{}", serving.began);
+    }
+}
+
+#[test]
 fn a_second_signal_does_not_wait_for_requests() {
     let mut serving = Serving::start(&[]);
     // Its body never comes.
@@ -120,6 +137,7 @@ fn a_place_that_is_not_to_be_had_is_an_error() {
         (&["--port", "65536"], 2, "65536"),
         (&["--pooling", "none", "--port", "0"], 2, "a vector a token"),
         (&["--model", "/no/such.gguf"], 1, "/no/such.gguf"),
+        (&["--cors", "https://example.org/", "--port", "0"], 1, "`https://example.org/` is not an origin"),
     ] {
         let (stdout, stderr) = run(connote().arg("serve").args(arguments), code);
         assert!(stderr.contains(what) && !stderr.contains("serving"), "{arguments:?}: {stderr}");
@@ -220,12 +238,12 @@ fn keys_come_from_a_file_that_has_some() {
         let (_, stderr) = run(connote().args(["serve", "--port", "0", "--api-key-file", name]), 1);
         assert!(stderr.contains(what) && stderr.contains(name), "{stderr}");
     }
-    std::fs::write(&path, "# of the team\nsecret # mine\n").expect("written");
+    std::fs::write(&path, "# of the team\nse#cret # mine\n\t# none\n").expect("written");
     let serving = Serving::start(&["--api-key-file", name]);
     assert!(serving.get("/health").starts_with("HTTP/1.1 200 "));
     assert!(serving.get("/v1/models").starts_with("HTTP/1.1 401 "));
     let mut stream = TcpStream::connect(&serving.address).expect("it listens");
-    let asked = "GET /v1/models HTTP/1.1\r\nHost: test\r\nX-Api-Key: secret\r\nConnection: close\r\n\r\n";
+    let asked = "GET /v1/models HTTP/1.1\r\nHost: test\r\nX-Api-Key: se#cret\r\nConnection: close\r\n\r\n";
     stream.write_all(asked.as_bytes()).expect("written");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

@@ -29,7 +29,10 @@ pub(super) fn schemas() -> Map<String, Value> {
             ),
         ),
         ("OllamaEmbeddings", ollama()),
-        ("OllamaEmbedding", object(json!({ "embedding": schema("Vector") }))),
+        (
+            "OllamaEmbedding",
+            object(json!({ "embedding": described("No values where there was no text.", schema("Vector")) })),
+        ),
         ("OllamaModels", object(json!({ "models": array(ollama_model(json!({}))) }))),
         ("OllamaRunning", object(json!({ "models": array(ollama_model(running())) }))),
         ("OllamaModelDetails", ollama_details()),
@@ -67,6 +70,7 @@ pub(super) fn headers(facts: &Facts) -> Value {
             json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
         ),
         "X-Model": header("The model that answered, by the name it is served under.", false, string()),
+        "X-Task": header("What the vectors are for; `none` without a prompt. Not of a stream.", false, string()),
         "X-Truncated": header("How many texts were cut; a stream says it line by line.", false, count()),
         "X-Dimensions": header("Values of a vector, where they come as bytes.", false, count()),
         "X-Count": header("Vectors, where they come as bytes.", false, count()),
@@ -131,6 +135,7 @@ fn openai_model() -> Value {
         "owned_by": string(),
         "name": described("The model's own name.", string()),
         "dimensions": count(),
+        "pooling": described("How token vectors become one.", string()),
         "max_model_len": described("The longest text in tokens.", count()),
         "fingerprint": described("The space of its whole vectors without a task.", string()),
     }))
@@ -233,7 +238,11 @@ fn llama() -> Value {
 }
 
 fn llama_tokens() -> Value {
-    let piece = object(json!({ "id": count(), "piece": string() }));
+    let bytes = described(
+        "Of a token that is no UTF-8 by itself.",
+        array(json!({ "type": "integer", "minimum": 0, "maximum": 255 })),
+    );
+    let piece = object(json!({ "id": count(), "piece": any_of([string(), bytes]) }));
     object(json!({ "tokens": any_of([array(count()), array(piece)]) }))
 }
 
@@ -265,5 +274,8 @@ fn llama_error() -> Value {
     ];
     let error =
         json!({ "code": described("The status.", count()), "message": string(), "type": { "enum": kinds } });
-    object(json!({ "error": object(error) }))
+    let mut error = object(error);
+    error["properties"]["n_prompt_tokens"] = described("Of a text that is too long.", count());
+    error["properties"]["n_ctx"] = described("What it may have.", count());
+    object(json!({ "error": error }))
 }

@@ -67,6 +67,7 @@ pub(super) fn paths(facts: &Facts) -> Value {
     json!({
         "/v1/embeddings": { "post": doors.embed(&[OpenAi], "Vectors (OpenAI)", schema("OpenAiRequest"), schema("OpenAiEmbeddings"), openai_examples(facts)) },
         "/v1/models": { "get": doors.look(OpenAi, "The models that are served", "OpenAiModels") },
+        "/models": { "get": doors.look(OpenAi, "The models that are served, by llama-server's path", "OpenAiModels") },
         "/v1/models/{id}": { "get": doors.model() },
         "/embeddings": { "post": embeddings },
         "/": { "get": root(), "post": tei() },
@@ -193,6 +194,7 @@ impl Doors<'_> {
         done["headers"] = headers(&[
             "X-Embedding-Fingerprint",
             "X-Model",
+            "X-Task",
             "X-Truncated",
             "X-Dimensions",
             "X-Count",
@@ -228,6 +230,7 @@ impl Doors<'_> {
             refuse("404", "No model is served under this name.");
         }
         refuse("413", "The body is larger than --max-body-mb.");
+        refuse("415", "The body has a Content-Encoding.");
         refuse("504", "It took longer than it may.");
         json!({
             "tags": dialects.iter().copied().map(tag).collect::<Vec<&str>>(),

@@ -224,21 +224,29 @@ fn tei_decode() -> Value {
 fn ollama(facts: &Facts) -> Value {
     let sizes = any_of([facts.dimensions.clone(), json!({ "enum": [0, null] })]);
     let own = json!({
-        "input": any_of([schema("Text"), array(schema("Text"))]),
+        "input": any_of([schema("Text"), array(schema("Text")), json!({ "type": "null" })]),
         "dimensions": joined(sizes, json!({ "description": "The size of the vectors; 0 is the whole." })),
         "keep_alive": ignored("Accepted, and without effect: a model stays."),
-        "options": ignored("Accepted, and without effect."),
+        "options": model_options(),
     });
-    request("Ollama's request for vectors.", &["input"], own, vec![schema("Purpose")])
+    request("Ollama's request for vectors.", &[], own, vec![schema("Purpose")])
+}
+
+fn model_options() -> Value {
+    json!({
+        "type": ["object", "null"],
+        "properties": { "num_ctx": optional("number", "A limit in tokens, where it is below the model's own.") },
+        "description": "All but `num_ctx` is accepted and without effect.",
+    })
 }
 
 fn ollama_prompt() -> Value {
     let own = json!({
-        "prompt": schema("Text"),
+        "prompt": nullable(schema("Text")),
         "keep_alive": ignored("Accepted, and without effect: a model stays."),
-        "options": ignored("Accepted, and without effect."),
+        "options": model_options(),
     });
-    request("Ollama's older request for one vector.", &["prompt"], own, vec![schema("Purpose")])
+    request("Ollama's older request for one vector.", &[], own, vec![schema("Purpose")])
 }
 
 fn ollama_show() -> Value {
@@ -319,14 +327,13 @@ fn llama_tokenize() -> Value {
         "type": "object",
         "description": "llama-server's request for tokens.",
         "properties": {
-            "content": schema("LlamaPrompt"),
+            "content": any_of([schema("LlamaPrompt"), json!({ "type": "array", "maxItems": 0 }), json!({ "type": "null" })]),
             "inputs": { "type": "null" },
             "model": model(),
             "add_special": optional("boolean", "With the tokens that the model puts around a text; not by default."),
             "parse_special": optional("boolean", "Whether names of special tokens in the text are read as such, as by default."),
             "with_pieces": optional("boolean", "Each token with its text."),
         },
-        "required": ["content"],
     })
 }
 

@@ -69,9 +69,20 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.send_with(method, path, "", body)
+    }
+
+    /// With header lines of its own, each with its end.
+    pub(crate) fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
         let body = body.as_ref();
         self.write(format!(
-            "{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: {}\r\n\r\n",
             body.len()
         ));
         self.write(body);

@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::client;
+use crate::client::Client;
+use crate::protocols::gemma;
+use crate::{Running, client};
 
 fn post(path: &str, body: &Value) -> (u16, Value) {
     let answer = client().send("POST", path, body.to_string());
@@ -179,5 +181,67 @@ fn embd_normalize_is_the_norm() {
     assert!((vector(1).iter().map(|value| value.abs()).sum::<f64>() - 1.0).abs() < 1e-4);
     assert!((norm(&vector(2)) - 1.0).abs() < 1e-4);
     assert!((vector(3).iter().map(|value| value.abs().powi(3)).sum::<f64>() - 1.0).abs() < 1e-4);
-    assert_eq!(post("/embedding", &json!({ "content": "a cat", "embd_normalize": -2 })).0, 400);
+    assert!((largest(&vector(2000)) - 1.0).abs() < 1e-2, "a power past the doubles is a norm, too");
+    for wrong in [json!(-2), json!(2.5), json!(1e10)] {
+        assert_eq!(post("/embedding", &json!({ "content": "a cat", "embd_normalize": wrong })).0, 400);
+    }
+}
+
+#[test]
+fn tokens_of_arrays_go_by_the_same_flags_as_those_of_texts() {
+    for (body, tokens) in [
+        (json!({ "content": ["hello", "world"] }), json!([7592, 2088])),
+        (json!({ "content": ["hello", "world"], "add_special": true }), json!([101, 7592, 102, 2088])),
+        (json!({ "content": [101, "hello"], "add_special": true }), json!([101, 7592])),
+        (json!({ "content": ["[CLS] hello"] }), json!([101, 7592])),
+        (json!({ "content": ["[CLS]"], "parse_special": false }), post_tokens("[CLS]", false)),
+        (json!({ "content": [] }), json!([])),
+        (json!({}), json!([])),
+    ] {
+        let (status, answer) = post("/tokenize", &body);
+        assert_eq!((status, &answer["tokens"]), (200, &tokens), "{body}");
+    }
+    assert_ne!(post_tokens("[CLS]", false), json!([101]));
+    assert_eq!(post("/tokenize", &json!({ "content": 5 })).0, 400);
+    assert_eq!(post("/tokenize", &json!({ "content": [true] })).0, 400);
+}
+
+fn post_tokens(content: &str, parse_special: bool) -> Value {
+    post("/tokenize", &json!({ "content": content, "parse_special": parse_special })).1["tokens"].clone()
+}
+
+#[test]
+fn pieces_are_the_bytes_of_the_text() {
+    let (_, answer) =
+        post("/tokenize", &json!({ "content": "hello worlding", "with_pieces": true, "add_special": true }));
+    let pieces: Vec<&Value> =
+        answer["tokens"].as_array().expect("tokens").iter().map(|token| &token["piece"]).collect();
+    assert_eq!(pieces, ["[CLS]", " hello", " world", "ing", "[SEP]"]);
+    let server = Running::start(gemma());
+    let mut gemma = Client::connect(server.address);
+    let body = json!({ "content": "the\n\u{F3}", "with_pieces": true }).to_string();
+    let tokens = gemma.send("POST", "/tokenize", body).json()["tokens"].clone();
+    let pieces: Vec<&Value> =
+        tokens.as_array().expect("tokens").iter().map(|token| &token["piece"]).collect();
+    // U+00F3 has no token of its own: its two bytes are no UTF-8 one by one.
+    assert_eq!(pieces, [&json!("the"), &json!("\n"), &json!([0xC3]), &json!([0xB3])]);
+}
+
+#[test]
+fn embd_normalize_holds_in_every_form_of_answer_and_names_another_space() {
+    let ask = |normalize: i64, accept: &str| {
+        let body = json!({ "content": "a cat", "embd_normalize": normalize }).to_string();
+        client().send_with("POST", "/embedding", &format!("Accept: {accept}\r\n"), body)
+    };
+    let mut spaces = std::collections::HashSet::new();
+    for normalize in [-1, 0, 1, 2, 3] {
+        let json = ask(normalize, "application/json");
+        let values = floats(&json.json()[0]["embedding"][0]);
+        let bytes: Vec<u8> = values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();
+        assert_eq!(ask(normalize, "application/octet-stream").body, bytes, "{normalize}");
+        let arrow = ask(normalize, "application/vnd.apache.arrow.stream").body;
+        assert!(arrow.windows(bytes.len()).any(|window| window == bytes), "{normalize}");
+        spaces.insert(json.header("x-embedding-fingerprint").expect("a name").to_owned());
+    }
+    assert_eq!(spaces.len(), 5, "{spaces:?}");
 }

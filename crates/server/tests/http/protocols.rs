@@ -4,16 +4,24 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connote::{Embedder, Input, Options};
+use connote::{Embedder, Input, Options, Request, Task};
 use connote_server::{EmbeddingsDialect, Error, Service, Settings, TokenIds};
 use serde_json::{Value, json};
 use testkit::edit::Edit;
-use testkit::tiny;
+use testkit::tiny::{self, GemmaKind, GemmaSize};
 
 use crate::client::{Answer, Client};
 use crate::{EMBEDDER, Running, client};
 
 const TEXTS: [&str; 2] = ["a cat on the mat", "hello world"];
+
+/// A tiny network that connote takes for a model with prompts.
+pub(crate) fn gemma() -> Arc<Embedder> {
+    let size = GemmaSize { layers: 24, dim: 768, kv_heads: 2 };
+    let file = Edit::of(&tiny::gemma_of(1, GemmaKind::WithoutHeads, size));
+    let file = file.key("general.name", "EmbeddingGemma 300M").bytes();
+    Arc::new(Embedder::from_bytes(file).expect("it opens"))
+}
 
 fn wanted(text: &str) -> Vec<f32> {
     EMBEDDER.embed_one(text).expect("a vector").vector
@@ -63,12 +71,7 @@ fn every_protocol_gives_the_librarys_bits() {
 fn vectors_come_as_octets_and_as_arrow() {
     let ask = |accept: &str| {
         let body = json!({ "input": TEXTS }).to_string();
-        let mut client = client();
-        client.write(format!(
-            "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ));
-        client.read()
+        client().send_with("POST", "/v1/embeddings", &format!("Accept: {accept}\r\n"), body)
     };
     let octets = ask("application/octet-stream");
     assert_eq!(octets.header("content-type"), Some("application/octet-stream"));
@@ -87,6 +90,60 @@ fn vectors_come_as_octets_and_as_arrow() {
         "the vectors lie in it as they are"
     );
     assert_eq!(ask("*/*").header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn a_vector_that_is_none_is_withheld_in_every_form() {
+    for value in [f32::NAN, 0.0] {
+        let file = Edit::of(&tiny::gemma(1, GemmaKind::WithHeads));
+        let file = file.tensor("dense_3.weight", &[44, 20], &[value; 44 * 20]).bytes();
+        let embedder = Arc::new(Embedder::from_bytes(file).expect("it opens"));
+        let server = Running::start(embedder);
+        let mut client = Client::connect(server.address);
+        for (path, body) in [
+            ("/v1/embeddings", json!({ "input": ["cat", "the cat"] })),
+            ("/embed", json!({ "inputs": ["cat", "the cat"] })),
+            ("/api/embed", json!({ "input": ["cat", "the cat"] })),
+            ("/embedding", json!({ "content": ["cat", "the cat"], "embd_normalize": 3 })),
+        ] {
+            for accept in
+                ["application/json", "application/octet-stream", "application/vnd.apache.arrow.stream"]
+            {
+                let accept = format!("Accept: {accept}\r\n");
+                let answer = client.send_with("POST", path, &accept, body.to_string());
+                let text = String::from_utf8_lossy(&answer.body).into_owned();
+                assert!(answer.status == 500 && text.contains("withheld"), "{path}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn octets_of_tokens_are_of_one_text() {
+    let ask = |inputs: Value, accept: &str| {
+        let body = json!({ "inputs": inputs }).to_string();
+        client().send_with("POST", "/embed_all", &format!("Accept: {accept}\r\n"), body)
+    };
+    let one = ask(json!("hello world"), "application/octet-stream");
+    assert_eq!((one.status, one.header("x-count"), one.body.len()), (200, Some("4"), 4 * 384 * 4));
+    let two = ask(json!(TEXTS), "application/octet-stream");
+    let message = two.json()["error"].as_str().expect("words").to_owned();
+    assert!(two.status == 422 && message.contains("arrow"), "{message}");
+    assert_eq!(ask(json!(TEXTS), "application/vnd.apache.arrow.stream").status, 200);
+}
+
+#[test]
+fn answers_say_which_task_they_are_of() {
+    let server = Running::start(gemma());
+    let mut client = Client::connect(server.address);
+    for (body, task) in [
+        (json!({ "input": "the cat" }), "none"),
+        (json!({ "input": "the cat", "input_type": "search_query" }), "query"),
+        (json!({ "input": "the cat", "title": "T" }), "document"),
+        (json!({ "input": "the cat", "model": "m:clustering" }), "clustering"),
+    ] {
+        assert_eq!(client.embed(&body).header("x-task"), Some(task), "{body}");
+    }
 }
 
 #[test]
@@ -132,16 +189,91 @@ fn refusals_have_the_shape_of_their_protocol() {
         "Ollama's clients expect it to be cut"
     );
     let llama = post("/embedding", &json!({ "content": long }));
-    assert_eq!((llama.status, &llama.json()["error"]["code"]), (400, &json!(400)));
-    for path in
-        ["/embed", "/api/embed", "/api/embeddings", "/embedding", "/embeddings", "/tokenize", "/decode"]
-    {
+    let error = &llama.json()["error"];
+    assert_eq!((llama.status, &error["code"]), (400, &json!(400)));
+    assert_eq!((&error["n_prompt_tokens"], &error["n_ctx"]), (&json!(302), &json!(256)));
+    for path in ["/embed", "/embedding", "/embeddings", "/decode"] {
         let answer = post(path, &json!({}));
         assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
         assert!(
             answer.json()["error"].is_string() || answer.json()["error"]["message"].is_string(),
             "{path}"
         );
+    }
+}
+
+#[test]
+fn ollamas_clients_may_ask_for_a_model_before_they_have_texts() {
+    for body in [
+        json!({ "model": "m" }),
+        json!({ "model": "m", "input": null }),
+        json!({ "model": "m", "input": [] }),
+    ] {
+        let answer = post("/api/embed", &body);
+        assert_eq!((answer.status, &answer.json()["embeddings"]), (200, &json!([])), "{body}");
+        assert_eq!(answer.json()["model"], "m");
+    }
+    let older = post("/api/embeddings", &json!({ "model": "m" }));
+    assert_eq!((older.status, older.json()), (200, json!({ "embedding": [] })));
+    for (accept, length) in
+        [("application/octet-stream", Some("0")), ("application/vnd.apache.arrow.stream", None)]
+    {
+        let accept = format!("Accept: {accept}\r\n");
+        let answer = client().send_with("POST", "/api/embed", &accept, r#"{"model": "m"}"#);
+        assert_eq!((answer.status, answer.header("x-count")), (200, Some("0")));
+        assert!(length.is_none_or(|length| answer.header("content-length") == Some(length)));
+    }
+    // A text without words is a text.
+    let empty = post("/api/embed", &json!({ "input": "" })).json();
+    assert_eq!(floats(&empty["embeddings"][0]), wanted(""));
+}
+
+#[test]
+fn ollamas_context_is_a_limit_in_tokens() {
+    let long = "cat ".repeat(300);
+    let read = |num_ctx: Value| {
+        let answer =
+            post("/api/embed", &json!({ "input": long, "options": { "num_ctx": num_ctx, "seed": 1 } }));
+        assert_eq!((answer.status, answer.header("x-truncated")), (200, Some("1")), "{num_ctx}");
+        answer.json()["prompt_eval_count"].as_u64().expect("a number")
+    };
+    // Never past the model's own 256; of no use below 4, as Ollama has it.
+    for (num_ctx, tokens) in
+        [(json!(8), 8), (json!(1), 4), (json!(8192), 256), (json!(0), 256), (json!(null), 256)]
+    {
+        assert_eq!(read(num_ctx.clone()), tokens, "{num_ctx}");
+    }
+    let body = json!({ "prompt": long, "options": { "num_ctx": 8 }, "truncate": false });
+    let refused = post("/api/embeddings", &body);
+    let message = refused.json()["error"].as_str().expect("words").to_owned();
+    assert!(
+        refused.status == 400 && message.contains("302 tokens") && message.contains("takes 8 at most"),
+        "{message}"
+    );
+    let wrong = post("/api/embed", &json!({ "input": "x", "options": { "num_ctx": "8" } }));
+    assert!(wrong.status == 400 && wrong.json()["error"].as_str().expect("words").contains("options"));
+}
+
+#[test]
+fn the_item_that_is_no_text_is_named() {
+    for (path, body, what) in [
+        ("/api/embed", json!({ "input": ["a", 5] }), "input 1: invalid type: integer `5`, expected a string"),
+        ("/api/embed", json!({ "input": ["a", "b", ["c"]] }), "input 2: invalid type: sequence"),
+        (
+            "/api/embed",
+            json!({ "input": 5 }),
+            "`input`: invalid type: integer `5`, expected a string or an array of strings",
+        ),
+        ("/tokenize", json!({ "inputs": ["a", null] }), "inputs 1: invalid type: null"),
+        (
+            "/embed",
+            json!({ "inputs": "x", "truncation_direction": 1 }),
+            "`truncation_direction`: invalid type: integer",
+        ),
+    ] {
+        let answer = post(path, &body);
+        let message = answer.json()["error"].as_str().expect("words").to_owned();
+        assert!((400..500).contains(&answer.status) && message.contains(what), "{path} {body}: {message}");
     }
 }
 
@@ -156,6 +288,8 @@ fn what_is_served_is_described() {
     };
     let listed = &get("/v1/models")["data"][0];
     assert_eq!((&listed["id"], &listed["max_model_len"]), (&json!(name), &json!(256)));
+    assert_eq!((&listed["pooling"], &listed["dimensions"]), (&json!("mean"), &json!(384)));
+    assert_eq!(get("/models")["data"][0], *listed);
     assert_eq!(get(&format!("/v1/models/{name}"))["object"], "model");
     assert_eq!(get("/info")["max_input_length"], 256);
     assert_eq!(get("/api/tags")["models"][0]["details"]["quantization_level"], "Q8_0");
@@ -202,6 +336,43 @@ fn token_ids_are_ours_only_when_somebody_says_so() {
     assert_eq!(client.embed(&json!({ "input": bare })).vectors(), [wanted(TEXTS[0])]);
     let refused = client.embed(&json!({ "input": bare, "token_ids": "reject" }));
     assert_eq!(refused.status, 400);
+}
+
+#[test]
+fn ids_have_no_title_so_that_an_answer_is_of_one_space() {
+    let server = Running::start(gemma());
+    let mut client = Client::connect(server.address);
+    for (path, body) in [
+        ("/embed", json!({ "inputs": [[2, 3], "hello"], "title": "T" })),
+        ("/embed", json!({ "inputs": [2, 3], "title": "T" })),
+        ("/embed", json!({ "inputs": [[2, 3], "hello"], "task": "query" })),
+        ("/embedding", json!({ "content": [[2, "x"], "hello"], "title": "T" })),
+        ("/v1/embeddings", json!({ "input": [[2, 3]], "title": "T", "token_ids": "model" })),
+    ] {
+        let answer = client.send("POST", path, body.to_string());
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(matches!(answer.status, 400 | 422) && text.contains("token ids"), "{body}: {text}");
+    }
+    assert_eq!(client.send("POST", "/embed", r#"{"inputs": [[2, 3], "hello"], "title": " "}"#).status, 200);
+}
+
+#[test]
+fn where_the_prompt_does_not_fit_nobody_is_told_to_cut_the_text() {
+    let server = Running::start(gemma());
+    let mut client = Client::connect(server.address);
+    let task = format!("custom:{}", "case law ".repeat(8));
+    let mut message = |truncate: bool| {
+        let body = json!({ "inputs": "the cat", "task": task, "truncate": truncate }).to_string();
+        let answer = client.send("POST", "/embed", body);
+        assert_eq!(answer.status, 422);
+        answer.json()["error"].as_str().expect("words").to_owned()
+    };
+    let cut = message(true);
+    assert!(
+        cut.contains("input 0") && cut.contains("shorten the task") && !cut.contains("\"truncate\""),
+        "{cut}"
+    );
+    assert!(message(false).contains("\"truncate\": true"));
 }
 
 #[test]
@@ -272,6 +443,16 @@ fn the_models_name_may_ask_for_a_task_and_other_names_are_nobodys() {
         let answer = post("/v1/embeddings", &json!({ "model": model, "input": TEXTS[0] }));
         assert_eq!(answer.vectors(), [wanted(TEXTS[0])], "{model}");
     }
+    let served = gemma();
+    let server = Running::start(served.clone());
+    let mut client = Client::connect(server.address);
+    for (tag, task) in [("query", Task::Query), ("custom:law: cases", Task::Custom("law: cases".to_owned()))]
+    {
+        let wanted = served.embed(Request::new(["the cat"]).task(task)).expect("a vector").remove(0);
+        let answer = client.embed(&json!({ "model": format!("embeddinggemma:{tag}"), "input": "the cat" }));
+        assert_eq!(answer.vectors(), [wanted.vector], "{tag}");
+    }
+    assert_eq!(client.embed(&json!({ "model": "embeddinggemma:custom: ", "input": "x" })).status, 400);
     // A task it has no prompt for is not silently dropped.
     assert_eq!(post("/v1/embeddings", &json!({ "input": "x", "task": "code-retrieval" })).status, 400);
     let both = json!({ "input": "x", "task": "query", "input_type": "document" });
@@ -320,6 +501,23 @@ fn several_models_are_told_apart_by_name() {
     let twice = vec![("x".to_owned(), EMBEDDER.clone()), ("X".to_owned(), small)];
     assert!(matches!(Service::new(twice, Settings::default()), Err(Error::SameName(name)) if name == "X"));
     assert!(matches!(Service::new(Vec::new(), Settings::default()), Err(Error::NoModel)));
+}
+
+#[test]
+fn pages_may_send_their_key_and_what_is_no_origin_is_refused() {
+    let settings = Settings { cors_origins: vec!["*".to_owned()], ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    let asked = "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\
+                 Access-Control-Request-Headers: authorization,content-type\r\n";
+    let answer = Client::connect(server.address).send_with("OPTIONS", "/v1/embeddings", asked, "");
+    assert_eq!(answer.status, 200);
+    // `*` would not be all: by the Fetch standard Authorization must be named.
+    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,content-type"));
+    for origin in ["", "not an origin", "https://example.org/"] {
+        let settings = Settings { cors_origins: vec![origin.to_owned()], ..Settings::default() };
+        let models = vec![("minilm".to_owned(), EMBEDDER.clone())];
+        assert!(matches!(Service::new(models, settings), Err(Error::Origin(text, _)) if text == origin));
+    }
 }
 
 #[test]

@@ -54,7 +54,13 @@ fn a_bad_request_names_the_field_and_what_is_wrong() {
         ("{\"input\": [[101, 102]]}", Some("input"), "check_embedding_ctx_length=False"),
         // The other fields.
         ("{\"input\": \"x\", \"encoding_format\": \"int8\"}", Some("encoding_format"), "base64"),
-        ("{\"input\": \"x\", \"encoding_format\": 1}", Some("encoding_format"), "expected"),
+        (
+            "{\"input\": \"x\", \"encoding_format\": 1}",
+            Some("encoding_format"),
+            "`encoding_format`: invalid type: integer `1`, expected a string",
+        ),
+        ("{\"input\": \"x\", \"token_ids\": true}", Some("token_ids"), "`token_ids`: invalid type: boolean"),
+        ("{\"input\": \"x\", \"token_ids\": \"ours\"}", Some("token_ids"), "`reject`"),
         ("{\"input\": \"x\", \"dimensions\": \"9\"}", Some("dimensions"), "whole number"),
         ("{\"input\": \"x\", \"dimensions\": -1}", Some("dimensions"), "whole number"),
         ("{\"input\": \"x\", \"dimensions\": 384.5}", Some("dimensions"), "whole number"),
@@ -111,6 +117,29 @@ fn routes_and_methods_that_are_not_there() {
         assert_eq!((&error["code"], answer.header("allow")), (&json!("method_not_allowed"), Some(allowed)));
     }
     still_serves(&mut client);
+}
+
+#[test]
+fn the_name_of_a_model_that_is_no_text_is_refused_in_openais_form() {
+    let error = error(&client().send("GET", "/v1/models/%ff", ""), 400);
+    assert!(error["message"].as_str().expect("words").contains("the name of the model"), "{error}");
+}
+
+#[test]
+fn a_compressed_body_is_refused_by_name() {
+    let mut client = client();
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03";
+    let answer = client.send_with("POST", "/v1/embeddings", "Content-Encoding: gzip\r\n", gzip);
+    let error = error(&answer, 415);
+    let message = error["message"].as_str().expect("words");
+    assert!(message.contains("Content-Encoding") && message.contains("gzip"), "{message}");
+    assert_eq!(
+        (&error["code"], answer.header("accept-encoding")),
+        (&json!("unsupported_content_encoding"), Some("identity"))
+    );
+    let plain =
+        client.send_with("POST", "/v1/embeddings", "Content-Encoding: identity\r\n", r#"{"input": "x"}"#);
+    assert_eq!(plain.vectors().len(), 1);
 }
 
 #[test]
