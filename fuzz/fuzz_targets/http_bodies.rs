@@ -126,6 +126,8 @@ fn answered(posted: &Posted<'_>, headers: &HeaderMap, body: &Bytes) {
 fn in_json(posted: &Posted<'_>, answer: &Value, inputs: usize) {
     let list: Vec<&Value> = match posted.route {
         "/api/embed" => answer["embeddings"].as_array().expect("a list").iter().collect(),
+        // Without a text Ollama's clients load a model, and get no values.
+        "/api/embeddings" if inputs == 0 => answer["embedding"].as_array().expect("a list").iter().collect(),
         "/api/embeddings" => vec![&answer["embedding"]],
         _ if answer.is_object() => {
             answer["data"].as_array().expect("a list").iter().map(|one| &one["embedding"]).collect()
@@ -179,21 +181,24 @@ fn lines(body: &Bytes) -> Vec<Line<'_>> {
 
 /// Texts of a request that was answered.
 fn inputs(posted: &Posted<'_>) -> usize {
-    #[derive(Deserialize)]
-    struct Fields {
-        input: Option<Value>,
-        inputs: Option<Value>,
-        content: Option<Value>,
-    }
-    let fields: Fields = serde_json::from_slice(posted.body).expect("what was answered was read");
-    let value = match posted.route {
-        "/api/embeddings" => return 1,
-        "/embed" | "/embed_all" | "/" => fields.inputs,
-        _ => fields.input.or(fields.content),
+    // As they are written: a field that the route does not read may hold anything.
+    let fields: HashMap<String, &RawValue> =
+        serde_json::from_slice(posted.body).expect("what was answered was read");
+    let field = |name: &str| -> Option<Value> {
+        let value = serde_json::from_str(fields.get(name)?.get()).expect("what was answered was read");
+        Some(value).filter(|value: &Value| !value.is_null())
     };
-    match value.expect("what was answered has texts") {
-        Value::Array(items) if items.is_empty() || !items.iter().any(Value::is_number) => items.len(),
-        _ => 1,
+    let value = match posted.route {
+        "/api/embeddings" => return field("prompt").map_or(0, |_| 1),
+        "/embed" | "/embed_all" | "/" => field("inputs"),
+        _ => field("input").or_else(|| field("content")),
+    };
+    match value {
+        // Without a text Ollama's clients load a model.
+        None if posted.route == "/api/embed" => 0,
+        None => panic!("what was answered has texts"),
+        Some(Value::Array(items)) if items.is_empty() || !items.iter().any(Value::is_number) => items.len(),
+        Some(_) => 1,
     }
 }
 

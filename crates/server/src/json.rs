@@ -12,17 +12,22 @@ use crate::fault::{Fault, FaultKind};
 
 /// A JSON object as `T`; fields that `T` does not have are not looked at.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    if let Some(first) = body.iter().find(|byte| !byte.is_ascii_whitespace())
-        && *first != b'{'
+    // Also in what is not looked at; and strings in it need no look of their own.
+    let body = std::str::from_utf8(body).map_err(|error| {
+        let message = format!("the body of the request is not UTF-8, from byte {} on", error.valid_up_to());
+        Fault::new(FaultKind::InvalidJson, message)
+    })?;
+    if let Some(first) = body.bytes().find(|byte| !byte.is_ascii_whitespace())
+        && first != b'{'
     {
-        let json = serde_json::from_slice::<de::IgnoredAny>(body);
+        let json = serde_json::from_str::<de::IgnoredAny>(body);
         let what = match json {
             Ok(_) => "is not a JSON object".to_owned(),
             Err(error) => format!("is not valid JSON: {error}"),
         };
         return Err(Fault::new(FaultKind::InvalidJson, format!("the body of the request {what}")));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let mut deserializer = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let mut path = error.path().iter();
         let field = match path.next() {
@@ -35,7 +40,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         };
         let inner = error.inner();
         // Half a surrogate pair is an error of syntax to serde_json, though it is a text that is at fault, not the JSON.
-        let valid = inner.is_data() || serde_json::from_slice::<de::IgnoredAny>(body).is_ok();
+        let valid = inner.is_data() || serde_json::from_str::<de::IgnoredAny>(body).is_ok();
         match (valid, field) {
             (true, Some(field)) => {
                 let place = index.map_or_else(|| format!("`{field}`"), |index| format!("{field} {index}"));
