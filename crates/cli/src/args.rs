@@ -349,7 +349,8 @@ pub(crate) struct SimilarArgs {
     after_help = "It speaks the protocols of OpenAI (/v1/embeddings, /v1/models), Text Embeddings Inference (/embed, /embed_all, /tokenize, \
     /decode, /info), Ollama (/api/embed, /api/embeddings, /api/tags, /api/show, /api/ps, /api/version) and llama-server (/embedding, /embeddings, \
     /tokenize, /detokenize, /props); GET / is a page for browsers; GET /health says whether it runs, /health/ready whether to send it requests, /metrics what it did. Ctrl-C or SIGTERM ends the \
-    server when the requests at hand are answered; a second one ends it at once.\n\nExamples:\n  connote serve --model embeddinggemma-300m-Q8_0.gguf --port 8080\n  \
+    server when the requests at hand are answered; a second one ends it at once. Lines of JSON \
+    (Content-Type: application/x-ndjson) are streams of any length. GET /openapi.json describes all routes.\n\nExamples:\n  connote serve --model embeddinggemma-300m-Q8_0.gguf --port 8080\n  \
     connote serve --model notes=embeddinggemma-300m-Q8_0.gguf --model small=all-MiniLM-L6-v2-Q8_0.gguf\n  \
     curl http://127.0.0.1:8080/v1/embeddings -d '{\"input\": [\"a cat on the mat\", \"a feline on a rug\"]}'"
 )]
@@ -362,7 +363,7 @@ pub(crate) struct ServeArgs {
     /// The port to listen at; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// Listen at a Unix socket instead; it is made, and removed at the end
+    /// Listen at a Unix socket instead; it is made, and removed when the server begins to stop
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
     pub(crate) unix_socket: Option<PathBuf>,

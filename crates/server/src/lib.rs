@@ -99,7 +99,7 @@ pub enum Listen {
         /// The port; 0 picks a free one.
         port: u16,
     },
-    /// At a Unix socket, which is made, and removed at the end.
+    /// At a Unix socket, which is made, and removed when the server begins to stop.
     #[cfg(unix)]
     Unix(PathBuf),
 }

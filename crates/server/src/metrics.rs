@@ -185,7 +185,7 @@ impl Metrics {
         self.requests.get_or_create(&answer).inc();
     }
 
-    /// A request, or a line of one that is streamed, was refused or failed.
+    /// A request was refused or failed.
     pub(crate) fn failed(&self, kind: FaultKind) {
         self.errors.get_or_create(&Kind { kind: kind.name() }).inc();
     }
