@@ -295,6 +295,13 @@ impl Embedder {
         }
     }
 
+    /// Takes the memory now that workers will need for the longest texts and the largest micro-batches (some 30 MB each for
+    /// EmbeddingGemma, at most nine of them), which they otherwise take as they first meet them. For a process that lives long
+    /// and should be seen at its size from the start; costs the time of a layer or two. Not on a machine with several NUMA nodes.
+    pub fn reserve(&self) {
+        self.engine.reserve(self.model.max_tokens());
+    }
+
     /// What the workers of this process have done so far, for whichever embedder.
     pub fn statistics(&self) -> Statistics {
         self.pool.statistics()

@@ -9,6 +9,11 @@ use threads::Team;
 use crate::plan::{MOST_TOKENS, plan};
 use crate::tuning::{Choice, Chooser, Work};
 
+/// Workers whose scratch [`Engine::reserve`] makes: on a large machine not all may ever work at once.
+const MOST_RESERVED: usize = 9;
+/// Tokens of a text that it makes room for: longer ones are rare.
+const MOST_RESERVED_TOKENS: usize = 2048;
+
 /// The network, shared by all workers, and what each of them borrows.
 pub(crate) struct Engine {
     /// One copy of the weights, or one a NUMA node.
@@ -83,6 +88,34 @@ impl Engine {
             own.to_vec()
         };
         Some(batch.sequences().map(one).collect())
+    }
+
+    /// Makes the scratch of the workers as large as texts of up to `longest` tokens will ever have it, by computing a layer of
+    /// them: otherwise memory grows until every worker has met a long text.
+    pub(crate) fn reserve(&self, longest: usize) {
+        if self.workspaces.len() > 1 {
+            // It would lie on the node of this thread, where it was written first.
+            return;
+        }
+        let (encoder, team) = (self.encoder(), Team::new(self.cpus));
+        let longest = longest.clamp(1, MOST_RESERVED_TOKENS);
+        let ids = vec![0; longest];
+        let batch: Batch = (0..MOST_TOKENS.div_ceil(longest)).map(|_| ids.as_slice()).collect();
+        // One for work that overtakes.
+        let count = self.cpus.saturating_add(1).min(MOST_RESERVED);
+        let mut ready = Vec::with_capacity(count);
+        for _ in 0..count {
+            let kept = self.workspaces(0).pop();
+            let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
+            let mut halves = 0;
+            let mut one_layer = || {
+                halves += 1;
+                halves <= 2
+            };
+            encoder.forward_while(&team, &batch, self.pooling, &mut workspace, &mut one_layer);
+            ready.push(workspace);
+        }
+        self.workspaces(0).extend(ready);
     }
 
     /// How a call of sequences with these lengths would be computed: the choice, and its micro-batches.

@@ -185,6 +185,8 @@ impl Service {
         let admission = Admission::new(settings.queue_tokens, progress);
         let held = Held::new(settings.held_limit);
         let metrics = Metrics::new(&models, &admission);
+        // So that memory is flat from the first request on.
+        models.all().iter().for_each(|served| served.embedder.reserve());
         let readiness = Readiness::check(&models);
         let keys = Keys::new(&settings.api_keys);
         Ok(Self(Arc::new(Inner {
