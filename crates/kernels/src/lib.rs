@@ -22,6 +22,7 @@ mod amx;
 mod bf16;
 pub mod decode;
 mod lanes;
+mod large_pages;
 mod layout;
 mod level;
 mod norm;
