@@ -6,7 +6,9 @@ use crate::large_pages::{Piece, Plain};
 const LINE: usize = 64;
 
 /// Values of which the first begins a cache line. Grows, keeps its memory, and starts as zeros.
-pub(crate) struct Aligned<T> {
+///
+/// For what products read and write: a row of a tile that lies across two lines is written at two thirds of the speed.
+pub struct Aligned<T> {
     memory: Memory<T>,
     len: usize,
 }
@@ -39,8 +41,9 @@ impl<T: Plain + Default> Aligned<T> {
         }
     }
 
-    /// Sets the length. What was there before may show; a fresh buffer is all zeros.
-    pub(crate) fn resize(&mut self, len: usize) {
+    /// Sets the length. What was there before may show or be gone; a fresh buffer is all zeros. Memory that was never
+    /// written to costs nothing.
+    pub fn resize(&mut self, len: usize) {
         let spare = LINE / size_of::<T>();
         let fits = match &self.memory {
             Memory::Own { data, .. } => data.len() >= len + spare,

@@ -52,7 +52,7 @@ static OPEN: Mutex<(Weak<Block>, usize)> = Mutex::new((Weak::new(), 0));
 ///
 /// # Safety
 /// Only for such types.
-pub(crate) unsafe trait Plain: Copy {}
+pub unsafe trait Plain: Copy {}
 // SAFETY: any bits are a float.
 unsafe impl Plain for f32 {}
 // SAFETY: any bits are an integer.

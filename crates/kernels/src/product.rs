@@ -2,7 +2,8 @@
 //!
 //! A part of a product is some panels for some rows. For every panel and block of rows, the depth is walked
 //! in blocks of [`DEPTH`] inputs, so that a block of the panel stays in the near cache while the rows' tiles
-//! pass by it, and the sums stay in a small buffer until the ending has seen them.
+//! pass by it, and the sums stay in a small buffer until the ending has seen them. For bf16 the level walks the
+//! depth itself, and where the ending only writes, the sums go straight into the result.
 #![allow(unsafe_code)] // a named room: parts write disjoint cells of one result
 
 use std::ops::Range;
@@ -20,6 +21,10 @@ use crate::weights::{Order, Weights};
 
 /// Rows whose sums a part holds at a time: whole tiles at every level, and 12 KiB of sums.
 const BLOCK: usize = 96;
+
+/// Rows of bf16 that meet all panels of a part before the next rows do: with their results they stay in the second
+/// cache. The panels come from memory again, which at so many rows costs less.
+const RUN: usize = 256;
 
 /// Room for the sums of a block of rows; begins a cache line, as the panels do.
 #[repr(align(64))]
@@ -100,8 +105,10 @@ pub fn linear_part(
         let (some_panels, rows) = cut.part(part);
         let _release = Release(kernels);
         let (mut sums, mut scratch) = (BlockSums::new(), BlockSums::new());
-        let block = block_rows(kernels, w.layout(), rows.len());
-        for panel in some_panels.clone() {
+        for (rows, panel) in runs(w.layout(), rows)
+            .flat_map(|rows| some_panels.clone().map(move |panel| (rows.clone(), panel)))
+        {
+            let block = block_rows(kernels, w.layout(), rows.len());
             let column = panel * each;
             let width = each.min(outputs.len() - column);
             for block_rows in blocks(rows.clone(), block) {
@@ -147,6 +154,13 @@ pub fn linear_part(
             }
         }
     });
+}
+
+/// Rows in as few runs of at most [`RUN`] as there can be, and those even; all in one where that does not pay.
+fn runs(layout: Layout, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let count = if layout == Layout::Bf16 { rows.len().div_ceil(RUN) } else { 1 };
+    let start = move |run: usize| rows.start + rows.len() * run / count;
+    (0..count).map(move |run| start(run)..start(run + 1))
 }
 
 /// Rows of a block: for tile units, whose tiles are even, some of these.

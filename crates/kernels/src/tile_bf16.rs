@@ -22,6 +22,7 @@ pub(crate) struct PanelBf16<'a> {
     /// Inputs to sum, a multiple of 32.
     pub(crate) inputs: usize,
     /// Weights that are read next: worth asking for while this panel is multiplied.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only tile units ask ahead"))]
     pub(crate) next: &'a [u16],
 }
 
