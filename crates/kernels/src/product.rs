@@ -156,11 +156,11 @@ pub fn linear_part(
     });
 }
 
-/// Rows in as few runs of at most [`RUN`] as there can be, and those even; all in one where that does not pay.
+/// Rows in as few runs of about [`RUN`] as there can be, of whole blocks; all in one where that does not pay.
 fn runs(layout: Layout, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let count = if layout == Layout::Bf16 { rows.len().div_ceil(RUN) } else { 1 };
-    let start = move |run: usize| rows.start + rows.len() * run / count;
-    (0..count).map(move |run| start(run)..start(run + 1))
+    let count = if layout == Layout::Bf16 { rows.len().div_ceil(RUN).max(1) } else { 1 };
+    let size = rows.len().div_ceil(count).next_multiple_of(BLOCK).max(1);
+    blocks(rows, size)
 }
 
 /// Rows of a block: for tile units, whose tiles are even, some of these.
@@ -441,7 +441,8 @@ impl Cut {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cut, tiles};
+    use super::{Cut, runs, tiles};
+    use crate::layout::Layout;
 
     #[test]
     fn parts_cover_every_cell_once() {
@@ -459,6 +460,23 @@ mod tests {
                 assert!(threads > 1 || cut.parts() <= 1);
             }
         }
+    }
+
+    #[test]
+    fn runs_cover_every_row_once_and_begin_blocks() {
+        for layout in [Layout::F32, Layout::I16, Layout::Bf16] {
+            for rows in (0..1100).step_by(7) {
+                let all: Vec<_> = runs(layout, 5..5 + rows).collect();
+                let seen: Vec<usize> = all.iter().cloned().flatten().collect();
+                assert!(seen.into_iter().eq(5..5 + rows), "{layout:?} {rows}");
+                assert!(
+                    all.iter().all(|run| (run.start - 5).is_multiple_of(super::BLOCK)),
+                    "{layout:?} {rows}"
+                );
+                assert!(layout == Layout::Bf16 || all.len() <= 1);
+            }
+        }
+        assert_eq!(runs(Layout::Bf16, 0..480).collect::<Vec<_>>(), [0..288, 288..480]);
     }
 
     #[test]
