@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError, TryLockError};
 
-use kernels::{Activations, Layout, PANEL, PanelStore, Rows, RowsMut, first_input_step, matmul};
+use kernels::{Activations, Aligned, Layout, PANEL, PanelStore, Rows, RowsMut, first_input_step, matmul};
 use threads::Chunks;
 
 use crate::compute::Compute;
@@ -84,7 +84,7 @@ pub(crate) struct Scratch {
 /// Scratch of one thread.
 #[derive(Debug, Default)]
 struct Seat {
-    scores: Vec<f32>,
+    scores: Aligned<f32>,
     /// Queries, then weights of the values.
     activations: Activations,
 }
@@ -181,7 +181,7 @@ impl Attention<'_> {
         let first = seen.start - seen.start % first_input_step(mix_layout(layout));
         let width = seen.end - first;
         let Seat { scores, activations } = seat;
-        scores.resize(scores.len().max(run.count * width), 0.0);
+        scores.resize(scores.len().max(run.count * width));
         let scores = &mut scores[..run.count * width];
         for head in 0..heads {
             let index = run.sequence * kv_heads + head / (heads / kv_heads);

@@ -164,7 +164,7 @@ impl Block<'_> {
         }
         turn(on, None, &weights.attention_norms, weights.qkv.layout(), dim, 0..count, workspace);
         let padded = query_width.next_multiple_of(kernels::PANEL).min(width);
-        workspace.picked.resize(count * padded, 0.0);
+        workspace.picked.resize(count * padded);
         let mut out = RowsMut::new(&mut workspace.picked, padded);
         linear_part(
             on.kernels,

@@ -1,6 +1,6 @@
 //! Scratch of one worker, sized by use and kept.
 
-use kernels::{Activations, RopeTable};
+use kernels::{Activations, Aligned, RopeTable};
 
 use crate::attention::Scratch;
 use crate::batch::Batch;
@@ -17,19 +17,19 @@ pub(crate) const QUERY_BLOCK: usize = 48;
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// `tokens x dim`: what passes from layer to layer.
-    pub(crate) residual: Vec<f32>,
+    pub(crate) residual: Aligned<f32>,
     /// `tokens x dim`: what a branch reads, then what it gives.
-    pub(crate) branch: Vec<f32>,
+    pub(crate) branch: Aligned<f32>,
     /// What the next product reads.
     pub(crate) activations: Activations,
     /// `tokens x (queries, keys, values)`.
-    pub(crate) qkv: Vec<f32>,
+    pub(crate) qkv: Aligned<f32>,
     /// Queries of the last layer, where pooling takes one row of each sequence.
-    pub(crate) picked: Vec<f32>,
+    pub(crate) picked: Aligned<f32>,
     /// `tokens x (heads x head_dim)`.
-    pub(crate) attended: Vec<f32>,
+    pub(crate) attended: Aligned<f32>,
     /// `ROW_BLOCK x feed-forward width`.
-    pub(crate) inner: Vec<f32>,
+    pub(crate) inner: Aligned<f32>,
     /// Keys, values and scores.
     pub(crate) attention: Scratch,
     /// Each row's position in its sequence.
@@ -50,15 +50,15 @@ impl Workspace {
     pub fn with_room(config: &Config, tokens: usize) -> Self {
         let mut workspace = Self::default();
         for (buffer, width) in workspace.rows_of(config) {
-            buffer.reserve_exact(tokens * width);
+            buffer.resize(tokens * width);
         }
-        workspace.inner.reserve_exact(tokens.min(ROW_BLOCK) * config.feed_forward.dim);
+        workspace.inner.resize(tokens.min(ROW_BLOCK) * config.feed_forward.dim);
         workspace.positions.reserve_exact(tokens);
         workspace
     }
 
     /// Buffers with rows for the tokens of a batch, and the width of those.
-    fn rows_of(&mut self, config: &Config) -> [(&mut Vec<f32>, usize); 4] {
+    fn rows_of(&mut self, config: &Config) -> [(&mut Aligned<f32>, usize); 4] {
         let queries = config.heads * config.head_dim;
         [
             (&mut self.residual, config.dim),
@@ -79,10 +79,11 @@ impl Workspace {
         self.positions.clear();
         self.positions.extend(batch.sequences().flat_map(|sequence| 0..sequence.len()));
         let longest = self.positions.iter().max().map_or(0, |last| last + 1);
+        // Old values may stay, since every pass writes before it reads.
         for (buffer, width) in self.rows_of(config) {
-            resize(buffer, tokens * width);
+            buffer.resize(tokens * width);
         }
-        resize(&mut self.inner, tokens.min(ROW_BLOCK) * config.feed_forward.dim);
+        self.inner.resize(tokens.min(ROW_BLOCK) * config.feed_forward.dim);
         if let Positions::Rope(ropes) = &config.positions {
             // A workspace may serve one encoder after another: a table is kept only for the rotation it has.
             self.ropes
@@ -95,9 +96,4 @@ impl Workspace {
             }
         }
     }
-}
-
-/// Sets the length; old values may stay, since every pass writes before it reads.
-fn resize(buffer: &mut Vec<f32>, length: usize) {
-    buffer.resize(length, 0.0);
 }

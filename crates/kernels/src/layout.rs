@@ -2,7 +2,7 @@
 
 use gguf::TensorType;
 
-use crate::table::{DEPTH, Kernels};
+use crate::table::Kernels;
 
 /// A form in which a product reads its weights and activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,15 +38,6 @@ impl Layout {
             Layout::F32 => 1,
             Layout::I16 => 2,
             Layout::Bf16 => crate::tile_bf16::STEP,
-        }
-    }
-
-    /// Inputs of a block: as many as a chain or a scale has; for bf16, whose order knows no blocks, as many as
-    /// keep a panel's block in the near cache (24 KiB).
-    pub(crate) fn depth(self) -> usize {
-        match self {
-            Layout::F32 | Layout::I16 => DEPTH,
-            Layout::Bf16 => 384,
         }
     }
 

@@ -22,6 +22,7 @@ mod amx;
 mod bf16;
 pub mod decode;
 mod lanes;
+mod large_pages;
 mod layout;
 mod level;
 mod norm;
@@ -50,6 +51,7 @@ mod tile_bf16;
 mod weights;
 
 pub use activations::{Activations, RowSlots};
+pub use aligned::Aligned;
 pub use layout::Layout;
 pub use level::{Level, LevelError};
 pub use panels::{PanelSlots, PanelStore, Panels};

@@ -2,7 +2,8 @@
 //!
 //! A part of a product is some panels for some rows. For every panel and block of rows, the depth is walked
 //! in blocks of [`DEPTH`] inputs, so that a block of the panel stays in the near cache while the rows' tiles
-//! pass by it, and the sums stay in a small buffer until the ending has seen them.
+//! pass by it, and the sums stay in a small buffer until the ending has seen them. For bf16 the level walks the
+//! depth itself, and where the ending only writes, the sums go straight into the result.
 #![allow(unsafe_code)] // a named room: parts write disjoint cells of one result
 
 use std::ops::Range;
@@ -12,18 +13,34 @@ use threads::Team;
 use crate::activations::Activations;
 use crate::layout::Layout;
 use crate::panels::Panels;
-use crate::rows::RowsMut;
+use crate::rows::{PanelCells, RowsMut};
 use crate::store::Values;
 use crate::table::{DEPTH, Kernels, PANEL, TileF32, TileI16};
-use crate::tile_bf16::TileBf16;
+use crate::tile_bf16::PanelBf16;
 use crate::weights::{Order, Weights};
 
 /// Rows whose sums a part holds at a time: whole tiles at every level, and 12 KiB of sums.
 const BLOCK: usize = 96;
 
-/// Sums of a block of rows; begins a cache line, as the panels do.
+/// Rows of bf16 that meet all panels of a part before the next rows do: with their results they stay in the second
+/// cache. The panels come from memory again, which at so many rows costs less.
+const RUN: usize = 256;
+
+/// Room for the sums of a block of rows; begins a cache line, as the panels do.
 #[repr(align(64))]
 struct BlockSums([[f32; PANEL]; BLOCK]);
+
+impl BlockSums {
+    fn new() -> Self {
+        Self([[0.0; PANEL]; BLOCK])
+    }
+
+    /// The same room for two halves of so many rows, each by itself.
+    fn halves(&mut self, rows: usize) -> [&mut [[f32; PANEL / 2]]; 2] {
+        let (left, right) = self.0.as_flattened_mut().as_chunks_mut().0.split_at_mut(BLOCK);
+        [&mut left[..rows], &mut right[..rows]]
+    }
+}
 
 /// What happens to sums on their way into the result, while they are in the near cache. A bias of the
 /// weights is added first.
@@ -87,22 +104,83 @@ pub fn linear_part(
     team.run(cut.parts(), &|part| {
         let (some_panels, rows) = cut.part(part);
         let _release = Release(kernels);
-        for panel in some_panels {
+        let (mut sums, mut scratch) = (BlockSums::new(), BlockSums::new());
+        for (rows, panel) in runs(w.layout(), rows)
+            .flat_map(|rows| some_panels.clone().map(move |panel| (rows.clone(), panel)))
+        {
+            let block = block_rows(kernels, w.layout(), rows.len());
             let column = panel * each;
             let width = each.min(outputs.len() - column);
-            for rows in blocks(rows.clone(), BLOCK) {
-                let mut sums = BlockSums([[0.0; PANEL]; BLOCK]);
-                let sums = &mut sums.0[..rows.len()];
-                sum_panel(kernels, x, matrix, panels.start + panel, 0, rows.clone(), sums);
-                if !w.bias.is_empty() {
-                    (kernels.add_to_rows)(sums, &w.bias[(panels.start + panel) * PANEL..][..PANEL]);
-                }
+            for block_rows in blocks(rows.clone(), block) {
+                let of = PanelOf {
+                    panel: panels.start + panel,
+                    last: panel + 1 == some_panels.end,
+                    first_input: 0,
+                    rows: block_rows.clone(),
+                    all_rows: rows.clone(),
+                };
                 // SAFETY: a part has its rows and panels to itself, and a panel its columns.
                 let target = |row: usize| unsafe { cells.row(row, column..column + width) };
-                finish(kernels, ending, sums, rows, target);
+                if w.layout() == Layout::Bf16 && w.bias.is_empty() {
+                    match ending {
+                        Ending::Write if width == PANEL => {
+                            // SAFETY: as above.
+                            let mut cells = unsafe { cells.panel(block_rows, column) };
+                            sum_bf16(kernels, x, matrix, &of, &mut scratch, &mut cells);
+                            continue;
+                        }
+                        Ending::Gate(gate) => {
+                            let [gates, ups] = sums.halves(block_rows.len());
+                            sum_bf16(
+                                kernels,
+                                x,
+                                matrix,
+                                &of,
+                                &mut scratch,
+                                &mut PanelCells::halves(gates, ups),
+                            );
+                            write_gated(gate, [gates, ups], block_rows, target);
+                            continue;
+                        }
+                        _ => {}
+                    }
+                }
+                sum_panel(kernels, x, matrix, &of, &mut scratch, &mut sums);
+                let sums = &mut sums.0[..block_rows.len()];
+                if !w.bias.is_empty() {
+                    (kernels.add_to_rows)(sums, &w.bias[of.panel * PANEL..][..PANEL]);
+                }
+                finish(kernels, ending, sums, &mut scratch, block_rows, target);
             }
         }
     });
+}
+
+/// Rows in as few runs of about [`RUN`] as there can be, of whole blocks; all in one where that does not pay.
+fn runs(layout: Layout, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let count = if layout == Layout::Bf16 { rows.len().div_ceil(RUN).max(1) } else { 1 };
+    let size = rows.len().div_ceil(count).next_multiple_of(BLOCK).max(1);
+    blocks(rows, size)
+}
+
+/// Rows of a block: for tile units, whose tiles are even, some of these.
+fn block_rows(kernels: &Kernels, layout: Layout, rows: usize) -> usize {
+    if layout != Layout::Bf16 {
+        return BLOCK;
+    }
+    let tiles = rows.div_ceil(kernels.bf16_rows).max(1);
+    rows.div_ceil(tiles).max(1) * (BLOCK / kernels.bf16_rows)
+}
+
+/// Which panel for which rows.
+struct PanelOf {
+    panel: usize,
+    /// Whether no other follows for these rows on this thread.
+    last: bool,
+    first_input: usize,
+    rows: Range<usize>,
+    /// All rows that the panel meets, block by block.
+    all_rows: Range<usize>,
 }
 
 /// Gives a tile unit back when a thread's part is over, also by a panic.
@@ -119,31 +197,30 @@ fn sum_panel(
     kernels: &Kernels,
     x: &Activations,
     w: Panels<'_>,
-    panel: usize,
-    first_input: usize,
-    rows: Range<usize>,
-    sums: &mut [[f32; PANEL]],
+    of: &PanelOf,
+    scratch: &mut BlockSums,
+    sums: &mut BlockSums,
 ) {
+    let sums = &mut sums.0[..of.rows.len()];
     let layout = w.layout();
+    if layout == Layout::Bf16 {
+        return sum_bf16(kernels, x, w, of, scratch, &mut PanelCells::whole(sums));
+    }
+    sums.as_flattened_mut().fill(0.0);
     let (stride, x_blocks) = (x.stride(), x.blocks());
     let (panel_values, panel_scales) = Panels::sizes(layout, PANEL, w.inputs());
-    let first_scale = panel * panel_scales + first_input / DEPTH * PANEL;
-    let most_rows = if layout == Layout::Bf16 { kernels.bf16_rows } else { kernels.tile_rows };
+    let first_scale = of.panel * panel_scales + of.first_input / DEPTH * PANEL;
     let padded = x.inputs().next_multiple_of(layout.step());
-    for (block, inputs) in blocks(0..padded, layout.depth()).enumerate() {
-        let start = panel * panel_values + (first_input + inputs.start) * PANEL;
+    for (block, inputs) in blocks(0..padded, DEPTH).enumerate() {
+        let start = of.panel * panel_values + (of.first_input + inputs.start) * PANEL;
         let weights = start..start + inputs.len() * PANEL;
-        for tile in tiles(rows.len(), most_rows) {
-            let first = rows.start + tile.start;
+        for tile in tiles(of.rows.len(), kernels.tile_rows) {
+            let first = of.rows.start + tile.start;
             let at = first * stride + inputs.start;
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
             match (x.values(), w.values) {
                 (Values::F32(x), Values::F32(w)) => (kernels.tile_f32)(
                     &TileF32 { x: &x[at..], stride, rows, panel: &w[weights.clone()], inputs },
-                    sums,
-                ),
-                (Values::Bf16(x), Values::Bf16(w)) => (kernels.tile_bf16)(
-                    &TileBf16 { x: &x[at..], stride, rows, panel: &w[weights.clone()], inputs },
                     sums,
                 ),
                 (Values::I16(x, x_scales), Values::I16(w, scales)) => {
@@ -164,11 +241,58 @@ fn sum_panel(
     }
 }
 
+/// As [`sum_panel`], for bf16: the level walks the depth itself, and writes where it is told.
+fn sum_bf16(
+    kernels: &Kernels,
+    x: &Activations,
+    w: Panels<'_>,
+    of: &PanelOf,
+    scratch: &mut BlockSums,
+    cells: &mut PanelCells<'_>,
+) {
+    let (Values::Bf16(values), Values::Bf16(w_values)) = (x.values(), w.values) else {
+        unreachable!("layouts were compared")
+    };
+    let inputs = x.inputs().next_multiple_of(Layout::Bf16.step());
+    let (panel_values, _) = Panels::sizes(Layout::Bf16, PANEL, w.inputs());
+    let weights = |panel: usize| &w_values[panel * panel_values + of.first_input * PANEL..][..inputs * PANEL];
+    // Each block of rows asks for its share of the panel that follows.
+    let next = if of.last { &[] } else { weights(of.panel + 1) };
+    let share = |row: usize| next.len() / PANEL * (row - of.all_rows.start) / of.all_rows.len() * PANEL;
+    let panel = PanelBf16 {
+        x: &values[of.rows.start * x.stride()..],
+        stride: x.stride(),
+        rows: of.rows.len(),
+        panel: weights(of.panel),
+        inputs,
+        next: &next[share(of.rows.start)..share(of.rows.end)],
+    };
+    (kernels.panel_bf16)(&panel, &mut scratch.0, cells);
+}
+
+/// Applies the gates, and writes what the gated values have become.
+fn write_gated<'a>(
+    gate: fn(&[f32], &mut [f32]),
+    [gates, ups]: [&mut [[f32; PANEL / 2]]; 2],
+    rows: Range<usize>,
+    target: impl Fn(usize) -> &'a mut [f32],
+) {
+    gate(gates.as_flattened(), ups.as_flattened_mut());
+    for (row, ups) in rows.zip(ups) {
+        match target(row) {
+            // Of a known length: no call.
+            out if out.len() == PANEL / 2 => out.copy_from_slice(&*ups),
+            out => out.copy_from_slice(&ups[..out.len()]),
+        }
+    }
+}
+
 /// Passes sums through the ending into `target(row)`, each as wide as what is left of the panel.
 fn finish<'a>(
     kernels: &Kernels,
     ending: Ending,
     sums: &mut [[f32; PANEL]],
+    scratch: &mut BlockSums,
     rows: Range<usize>,
     target: impl Fn(usize) -> &'a mut [f32],
 ) {
@@ -187,22 +311,16 @@ fn finish<'a>(
         }
         Ending::Activate(activation) => {
             activation(sums.as_flattened_mut());
-            finish(kernels, Ending::Write, sums, rows, target);
+            finish(kernels, Ending::Write, sums, scratch, rows, target);
         }
         Ending::Gate(gate) => {
             // All gates side by side, so that the function sees one long run.
-            let mut halves = [[[0.0; PANEL / 2]; BLOCK]; 2];
-            let [gates, ups] = &mut halves;
+            let [gates, ups] = scratch.halves(sums.len());
             for (sums, (gates, ups)) in sums.iter().zip(gates.iter_mut().zip(ups.iter_mut())) {
                 gates.copy_from_slice(&sums[..PANEL / 2]);
                 ups.copy_from_slice(&sums[PANEL / 2..]);
             }
-            let count = sums.len();
-            gate(gates[..count].as_flattened(), ups[..count].as_flattened_mut());
-            for (row, ups) in rows.zip(&*ups) {
-                let out = target(row);
-                out.copy_from_slice(&ups[..out.len()]);
-            }
+            write_gated(gate, [gates, ups], rows, target);
         }
     }
 }
@@ -235,15 +353,32 @@ pub fn matmul(
     assert!(first_output.is_multiple_of(PANEL), "matrix product: output {first_output} starts no panel");
     assert!(first_output + out.width() <= w.outputs(), "matrix product: more outputs than weights");
     let _release = Release(kernels);
-    let mut sums = BlockSums([[0.0; PANEL]; BLOCK]);
-    for column in (0..out.width()).step_by(PANEL) {
-        let width = PANEL.min(out.width() - column);
-        for rows in blocks(0..x.count(), BLOCK) {
-            let sums = &mut sums.0[..rows.len()];
-            sums.as_flattened_mut().fill(0.0);
-            sum_panel(kernels, x, w, (first_output + column) / PANEL, first_input, rows.clone(), sums);
-            for (row, sums) in rows.zip(sums) {
-                out.row(row)[column..column + width].copy_from_slice(&sums[..width]);
+    let (mut sums, mut scratch) = (BlockSums::new(), BlockSums::new());
+    let (count, out_width) = (x.count(), out.width());
+    let block = block_rows(kernels, layout, count);
+    let cells = out.cells();
+    for column in (0..out_width).step_by(PANEL) {
+        let width = PANEL.min(out_width - column);
+        for rows in blocks(0..count, block) {
+            let of = PanelOf {
+                panel: (first_output + column) / PANEL,
+                // The panels are in a near cache already: they were packed a moment ago.
+                last: true,
+                first_input,
+                rows: rows.clone(),
+                all_rows: 0..count,
+            };
+            if layout == Layout::Bf16 && width == PANEL {
+                // SAFETY: nobody else has any of the result.
+                let mut cells = unsafe { cells.panel(rows, column) };
+                sum_bf16(kernels, x, w, &of, &mut scratch, &mut cells);
+                continue;
+            }
+            sum_panel(kernels, x, w, &of, &mut scratch, &mut sums);
+            for (row, sums) in rows.zip(&sums.0) {
+                // SAFETY: as above.
+                let out = unsafe { cells.row(row, column..column + width) };
+                out.copy_from_slice(&sums[..width]);
             }
         }
     }
@@ -306,7 +441,8 @@ impl Cut {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cut, tiles};
+    use super::{Cut, runs, tiles};
+    use crate::layout::Layout;
 
     #[test]
     fn parts_cover_every_cell_once() {
@@ -324,6 +460,23 @@ mod tests {
                 assert!(threads > 1 || cut.parts() <= 1);
             }
         }
+    }
+
+    #[test]
+    fn runs_cover_every_row_once_and_begin_blocks() {
+        for layout in [Layout::F32, Layout::I16, Layout::Bf16] {
+            for rows in (0..1100).step_by(7) {
+                let all: Vec<_> = runs(layout, 5..5 + rows).collect();
+                let seen: Vec<usize> = all.iter().cloned().flatten().collect();
+                assert!(seen.into_iter().eq(5..5 + rows), "{layout:?} {rows}");
+                assert!(
+                    all.iter().all(|run| (run.start - 5).is_multiple_of(super::BLOCK)),
+                    "{layout:?} {rows}"
+                );
+                assert!(layout == Layout::Bf16 || all.len() <= 1);
+            }
+        }
+        assert_eq!(runs(Layout::Bf16, 0..480).collect::<Vec<_>>(), [0..288, 288..480]);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::table::PANEL;
+
 /// `count` rows of `width` values, each `stride` after the one before.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
@@ -146,6 +148,76 @@ impl<'a> Cells<'a> {
         unsafe {
             let start = self.first.add(index * self.stride + columns.start);
             std::slice::from_raw_parts_mut(start, columns.len())
+        }
+    }
+
+    /// The cells of a panel: [`PANEL`] columns from `column` on, of some rows.
+    ///
+    /// # Safety
+    /// As in [`Cells::row`].
+    ///
+    /// # Panics
+    /// If there are no such rows or columns.
+    pub(crate) unsafe fn panel(&self, rows: Range<usize>, column: usize) -> PanelCells<'a> {
+        let columns = self.width.checked_sub(PANEL).is_some_and(|last| column <= last);
+        assert!(rows.start < rows.end && rows.end <= self.count && columns, "no such cells");
+        // Inside the data, as in `row`.
+        let left = self.first.wrapping_add(rows.start * self.stride + column);
+        let halves = [left, left.wrapping_add(PANEL / 2)];
+        PanelCells { halves, stride: self.stride, rows: rows.len(), cells: PhantomData }
+    }
+}
+
+/// Where the sums of a panel and some rows go: a row's first half and its second, each without gaps.
+pub(crate) struct PanelCells<'a> {
+    halves: [*mut f32; 2],
+    stride: usize,
+    rows: usize,
+    cells: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> PanelCells<'a> {
+    /// Rows of both halves.
+    pub(crate) fn whole(sums: &'a mut [[f32; PANEL]]) -> Self {
+        let left = sums.as_mut_ptr().cast::<f32>();
+        let halves = [left, left.wrapping_add(PANEL / 2)];
+        Self { halves, stride: PANEL, rows: sums.len(), cells: PhantomData }
+    }
+
+    /// Each half by itself: gates and what they gate.
+    pub(crate) fn halves(left: &'a mut [[f32; PANEL / 2]], right: &'a mut [[f32; PANEL / 2]]) -> Self {
+        let rows = left.len().min(right.len());
+        let halves = [left.as_mut_ptr().cast(), right.as_mut_ptr().cast()];
+        Self { halves, stride: PANEL / 2, rows, cells: PhantomData }
+    }
+
+    /// How many rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// From one row to the next, in values.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only tile units write by rows"))]
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The first cell of half a row. That row has 16 cells from there, which are ours to write, and so has each of
+    /// the rows after it, `stride` apart.
+    #[inline(always)]
+    pub(crate) fn half(&mut self, row: usize, half: usize) -> *mut f32 {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        self.halves[half].wrapping_add(row * self.stride)
+    }
+
+    /// Writes a row.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, row: usize, sums: &[f32; PANEL]) {
+        for half in 0..2 {
+            let to = self.half(row, half);
+            let sums = sums[half * (PANEL / 2)..].as_ptr();
+            // SAFETY: `half` gives 16 cells that nobody else has; they are none of the sums.
+            unsafe { std::ptr::copy_nonoverlapping(sums, to, PANEL / 2) };
         }
     }
 }

@@ -49,6 +49,20 @@ pub(crate) enum Slots<'a> {
 }
 
 impl Store {
+    /// Zeros that stay as many, in large pages: for weights.
+    pub(crate) fn of_weights(layout: Layout, values: usize, scales: usize) -> Self {
+        let mut store = Self { layout, ..Self::default() };
+        match layout {
+            Layout::F32 => store.f32s = Aligned::in_large_pages(values),
+            Layout::I16 => {
+                store.i16s = Aligned::in_large_pages(values);
+                store.scales = vec![0.0; scales];
+            }
+            Layout::Bf16 => store.bf16s = Aligned::in_large_pages(values),
+        }
+        store
+    }
+
     /// Sets the layout and how many values and scales there are (scales only count for i16). What
     /// was there before may show: a fresh store is all zeros.
     pub(crate) fn reset(&mut self, layout: Layout, values: usize, scales: usize) {

@@ -3,7 +3,8 @@
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
-use crate::tile_bf16::TileBf16;
+use crate::rows::PanelCells;
+use crate::tile_bf16::PanelBf16;
 
 /// Outputs a weight panel holds.
 pub const PANEL: usize = 32;
@@ -60,6 +61,7 @@ pub struct TileI16<'a> {
 /// Sums of a tile, a row each.
 pub type Sums = [[f32; PANEL]];
 
+type PanelProduct = fn(&PanelBf16<'_>, &mut Sums, &mut PanelCells<'_>);
 type LayerNormTo = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 
 /// One row of the table: the functions of a CPU level.
@@ -79,11 +81,11 @@ pub struct Kernels {
     /// A tile of the i16 product: the inputs' products are summed exactly in i32, scaled, and added to the
     /// sums. The same bits at every level.
     pub tile_i16: fn(&TileI16<'_>, &mut Sums),
-    /// Rows that a tile of the bf16 product takes at most.
+    /// Rows that a tile of the bf16 product takes: blocks of rows are some of those.
     pub(crate) bf16_rows: usize,
-    /// A tile of the bf16 product, in the order of [`TileBf16`]. The same bits at every level, but for
-    /// denormal values, which AMX takes for zero.
-    pub(crate) tile_bf16: fn(&TileBf16<'_>, &mut Sums),
+    /// The bf16 product of a panel and some rows, in the order of [`TileBf16`](crate::tile_bf16::TileBf16). The same
+    /// bits at every level, but for denormal values, which AMX takes for zero.
+    pub(crate) panel_bf16: PanelProduct,
     /// What a thread calls after its part of a product: gives the tile unit back, where there is one.
     pub(crate) release: fn(),
     /// `to_bf16(x, out)`: rounded to nearest even; `out` may be longer and is zero there.

@@ -12,7 +12,7 @@ pub(crate) const AMX: Kernels = Kernels {
     level: Level::Amx,
     quantised: Layout::Bf16,
     bf16_rows: amx::ROWS,
-    tile_bf16: amx::tile_bf16,
+    panel_bf16: amx::panel_bf16,
     release: amx::release,
     peaks: &[
         AVX512.peaks[0],

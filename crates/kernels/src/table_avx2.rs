@@ -14,7 +14,6 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
-use crate::tile_bf16;
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
 pub(crate) const AVX2: Kernels = Kernels {
@@ -23,8 +22,8 @@ pub(crate) const AVX2: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     tile_f32,
     tile_i16,
-    bf16_rows: tile_bf16::ROWS,
-    tile_bf16,
+    bf16_rows: 1,
+    panel_bf16,
     release: || {},
     to_bf16,
     quantize,

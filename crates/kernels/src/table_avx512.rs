@@ -13,7 +13,6 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
-use crate::tile_bf16;
 
 /// What AVX-512 improves over the levels below: all of it.
 pub(crate) const AVX512: Kernels = Kernels {
@@ -22,8 +21,8 @@ pub(crate) const AVX512: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     tile_f32,
     tile_i16,
-    bf16_rows: tile_bf16::ROWS,
-    tile_bf16,
+    bf16_rows: 1,
+    panel_bf16,
     release: || {},
     to_bf16,
     quantize,

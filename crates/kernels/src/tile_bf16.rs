@@ -1,9 +1,68 @@
-//! The bf16 product: what a tile reads, and the tile itself for levels without a unit that multiplies bf16.
+//! The bf16 product: what a panel and a tile read, and both for levels without a unit that multiplies bf16.
 
+use std::ops::Range;
+
+use crate::rows::PanelCells;
 use crate::table::{PANEL, Sums, check_rows, holds};
 
 /// Inputs a step takes: a tile register's row of 64 bytes. Rows and panels are padded with zeros to a multiple.
 pub(crate) const STEP: usize = 32;
+
+/// What the bf16 product of one panel reads: rows of activations, and the panel over the whole depth.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PanelBf16<'a> {
+    /// Bits of bf16, row after row, `stride` apart.
+    pub(crate) x: &'a [u16],
+    /// See `x`.
+    pub(crate) stride: usize,
+    /// At least 1.
+    pub(crate) rows: usize,
+    /// Bits of bf16: for every pair of inputs, [`PANEL`] outputs of two values.
+    pub(crate) panel: &'a [u16],
+    /// Inputs to sum, a multiple of 32.
+    pub(crate) inputs: usize,
+    /// Weights that are read next: worth asking for while this panel is multiplied.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only tile units ask ahead"))]
+    pub(crate) next: &'a [u16],
+}
+
+impl<'a> PanelBf16<'a> {
+    /// Asserts that everything lies inside its slice, and that there are sums and cells for every row.
+    pub(crate) fn check(&self, sums: &Sums, cells: usize) {
+        check_rows(self.rows, sums.len().min(cells), sums);
+        assert!(self.inputs.is_multiple_of(STEP), "inputs come by {STEP}");
+        let inputs = Some(self.inputs);
+        assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a panel past its activations");
+        assert!(holds(self.panel.len(), 1, 0, self.inputs.checked_mul(PANEL)), "a panel past its weights");
+    }
+
+    /// Some of the rows, over some of the inputs.
+    #[inline(always)]
+    pub(crate) fn tile(&self, rows: Range<usize>, inputs: Range<usize>) -> TileBf16<'a> {
+        TileBf16 {
+            x: &self.x[rows.start * self.stride + inputs.start..],
+            stride: self.stride,
+            rows: rows.len(),
+            panel: &self.panel[inputs.start * PANEL..inputs.end * PANEL],
+            inputs: inputs.len(),
+        }
+    }
+}
+
+/// The sums of a panel into `cells`, by tiles. `sums` is scratch, a row each.
+#[inline(always)]
+pub(crate) fn panel_bf16_body(panel: &PanelBf16<'_>, sums: &mut Sums, cells: &mut PanelCells<'_>) {
+    panel.check(sums, cells.rows());
+    let sums = &mut sums[..panel.rows];
+    sums.as_flattened_mut().fill(0.0);
+    for first in (0..panel.rows).step_by(ROWS) {
+        let rows = first..(first + ROWS).min(panel.rows);
+        tile_bf16_body(&panel.tile(rows.clone(), 0..panel.inputs), &mut sums[rows]);
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        cells.set(row, sums);
+    }
+}
 
 /// What a tile of the bf16 product reads: rows of activations, and one panel over a block of the depth.
 ///
@@ -68,4 +127,4 @@ pub(crate) fn tile_bf16_body(tile: &TileBf16<'_>, sums: &mut Sums) {
 }
 
 /// Rows that [`tile_bf16_body`] takes at most.
-pub(crate) const ROWS: usize = 16;
+const ROWS: usize = 16;

@@ -67,9 +67,8 @@ impl Weights {
         let outputs = if alternating { parts[0].outputs } else { total };
         let panels = if alternating { outputs.div_ceil(PANEL / 2) } else { outputs.div_ceil(PANEL) };
         let place = Place { order, parts };
-        let mut store = Store::default();
         let (values, scales) = Panels::sizes(layout, PANEL, inputs);
-        store.reset(layout, panels * values, panels * scales);
+        let mut store = Store::of_weights(layout, panels * values, panels * scales);
         team.for_each(store.every(values, scales), |index, slots| place.fill(kernels, index, inputs, slots));
         Self { order, inputs, outputs, store, bias: place.bias(panels) }
     }

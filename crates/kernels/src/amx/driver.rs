@@ -1,25 +1,30 @@
-//! The bf16 tile, over any tile unit and over the machine's own.
+//! The bf16 product of a panel, over any tile unit and over the machine's own.
 #![allow(unsafe_code)] // a named room: calls into the tile unit
 
 use super::hardware::Hardware;
-use crate::table::PANEL as OUTPUTS;
-use crate::tile_bf16::{STEP as INPUTS, TileBf16};
+use super::unit::{A0, A1, B0, B1, C0, C1, C2, C3, TileUnit};
+use crate::rows::PanelCells;
+use crate::table::{PANEL as OUTPUTS, Sums};
+use crate::tile_bf16::{PanelBf16, STEP as INPUTS, TileBf16};
 
 /// Rows a register holds.
 const HEIGHT: usize = 16;
 /// Rows a tile has at most: two registers.
 pub(crate) const ROWS: usize = 2 * HEIGHT;
+/// Inputs that tiles are summed over before the next rows come: a block of the panel (18 KiB) and the rows' values
+/// beside it stay in the near cache. Deeper blocks do not; with shallower ones sums go to and fro more often.
+const DEPTH: usize = 288;
+/// Weights in a cache line.
+const LINE: usize = 32;
 
-use super::unit::{A0, A1, B0, B1, C0, C1, C2, C3, TileUnit};
-
-/// `sums[r][o] += sum over i of x[r][i] * w[o][i]` for the tile's rows, on this thread's tile unit.
+/// The sums of a panel and some rows into `cells`, on this thread's tile unit. `sums` is scratch, a row each.
 ///
 /// Only for where [`super::is_available`]. The thread keeps the unit configured; see [`release`].
 ///
 /// # Panics
-/// If the tile or `sums` is not of its shape.
-pub(crate) fn tile_bf16(tile: &TileBf16<'_>, sums: &mut [[f32; OUTPUTS]]) {
-    accumulate(&mut Hardware, tile, sums);
+/// If the panel, `sums` or `cells` is not of its shape.
+pub(crate) fn panel_bf16(panel: &PanelBf16<'_>, sums: &mut Sums, cells: &mut PanelCells<'_>) {
+    sum_panel(&mut Hardware, panel, sums, cells);
 }
 
 /// Gives the tile unit back, at the end of a thread's part of a product.
@@ -53,9 +58,79 @@ pub(crate) fn peak(steps: u64) {
     }
 }
 
-/// [`tile_bf16`] on any unit.
+/// [`panel_bf16`] on any unit.
 #[inline(always)]
-pub(super) fn accumulate<U: TileUnit>(unit: &mut U, tile: &TileBf16<'_>, sums: &mut [[f32; OUTPUTS]]) {
+pub(super) fn sum_panel<U: TileUnit>(
+    unit: &mut U,
+    panel: &PanelBf16<'_>,
+    sums: &mut Sums,
+    cells: &mut PanelCells<'_>,
+) {
+    panel.check(sums, cells.rows());
+    let tiles = panel.rows.div_ceil(ROWS);
+    // Even, so that the unit is configured once, or twice where the last is lower.
+    let height = panel.rows.div_ceil(tiles);
+    let steps = panel.inputs / INPUTS;
+    let blocks = panel.inputs.div_ceil(DEPTH).max(1);
+    let depth = steps.div_ceil(blocks);
+    let lines = panel.next.len().div_ceil(LINE);
+    let mut ahead = Ahead { lines_a_step: lines.div_ceil((tiles * steps).max(1)), weights: panel.next };
+    for block in 0..blocks {
+        let inputs = (block * depth).min(steps) * INPUTS..((block + 1) * depth).min(steps) * INPUTS;
+        for first in (0..panel.rows).step_by(height) {
+            let rows = first..(first + height).min(panel.rows);
+            let tile = panel.tile(rows.clone(), inputs.clone());
+            let begin = if block == 0 { Begin::Zero } else { Begin::Sums };
+            let sums = &mut sums[rows];
+            let end = if block + 1 == blocks { End::Cells(cells, first) } else { End::Sums };
+            sum_tile(unit, &tile, sums, begin, end, &mut ahead);
+        }
+    }
+}
+
+/// What sums are before a tile.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Begin {
+    Zero,
+    /// What the scratch holds.
+    Sums,
+}
+
+/// Where sums go after a tile.
+pub(super) enum End<'a, 'c> {
+    /// Back into the scratch.
+    Sums,
+    /// Into cells, from this row on.
+    Cells(&'a mut PanelCells<'c>, usize),
+}
+
+/// Weights to ask for while others are multiplied, a few cache lines a step.
+pub(super) struct Ahead<'a> {
+    pub(super) weights: &'a [u16],
+    pub(super) lines_a_step: usize,
+}
+
+impl Ahead<'_> {
+    #[inline(always)]
+    fn step<U: TileUnit>(&mut self, unit: &U) {
+        let (now, later) = self.weights.split_at((self.lines_a_step * LINE).min(self.weights.len()));
+        self.weights = later;
+        for line in now.chunks(LINE) {
+            unit.ask_for(line);
+        }
+    }
+}
+
+/// One tile: `begin`, plus the tile's products, to `end`.
+#[inline(always)]
+pub(super) fn sum_tile<U: TileUnit>(
+    unit: &mut U,
+    tile: &TileBf16<'_>,
+    sums: &mut Sums,
+    begin: Begin,
+    end: End<'_, '_>,
+    ahead: &mut Ahead<'_>,
+) {
     tile.check(ROWS, sums);
     let rows = [tile.rows.min(HEIGHT), tile.rows.saturating_sub(HEIGHT)];
     if unit.configured() != rows {
@@ -63,42 +138,91 @@ pub(super) fn accumulate<U: TileUnit>(unit: &mut U, tile: &TileBf16<'_>, sums: &
         unsafe { unit.configure(rows) }
     }
     // SAFETY: the unit is configured for these rows, and `check` asserted the slices.
-    unsafe { if rows[1] == 0 { one(unit, tile, sums) } else { two(unit, tile, sums) } }
+    unsafe {
+        if rows[1] == 0 {
+            one(unit, tile, sums, begin, end, ahead)
+        } else {
+            two(unit, tile, sums, begin, end, ahead)
+        }
+    }
 }
 
 /// # Safety
 /// `tile.check` must hold, and the unit be configured for `[tile.rows, 0]`.
 #[inline(always)]
-unsafe fn one<U: TileUnit>(unit: &mut U, tile: &TileBf16<'_>, sums: &mut [[f32; OUTPUTS]]) {
+unsafe fn one<U: TileUnit>(
+    unit: &mut U,
+    tile: &TileBf16<'_>,
+    sums: &mut Sums,
+    begin: Begin,
+    end: End<'_, '_>,
+    ahead: &mut Ahead<'_>,
+) {
     // SAFETY: `sums` has the rows configured for C0 and C1; in every step there are 32 more inputs in each
     // row of `x`, and `step` holds 16 pairs of inputs of 32 outputs.
     unsafe {
-        unit.load_sums::<C0, 0>(sums);
-        unit.load_sums::<C1, 16>(sums);
+        match begin {
+            Begin::Zero => {
+                unit.zero::<C0>();
+                unit.zero::<C1>();
+            }
+            Begin::Sums => {
+                unit.load_sums::<C0, 0>(sums);
+                unit.load_sums::<C1, 16>(sums);
+            }
+        }
         for (index, step) in tile.steps().enumerate() {
             unit.load_pairs::<B0>(step, 2 * OUTPUTS);
             unit.load_pairs::<A0>(&tile.x[index * INPUTS..], tile.stride);
             unit.dot::<C0, A0, B0>();
             unit.load_pairs::<B1>(&step[OUTPUTS..], 2 * OUTPUTS);
             unit.dot::<C1, A0, B1>();
+            ahead.step(unit);
         }
-        unit.store_sums::<C0, 0>(sums);
-        unit.store_sums::<C1, 16>(sums);
+        match end {
+            End::Sums => {
+                unit.store_sums::<C0, 0>(sums);
+                unit.store_sums::<C1, 16>(sums);
+            }
+            End::Cells(cells, first) => {
+                // The last row is one of the cells, so all are.
+                cells.half(first + tile.rows - 1, 0);
+                unit.store_rows::<C0>(cells.half(first, 0), cells.stride());
+                unit.store_rows::<C1>(cells.half(first, 1), cells.stride());
+            }
+        }
     }
 }
 
 /// # Safety
 /// `tile.check` must hold, and the unit be configured for `[16, tile.rows - 16]`.
 #[inline(always)]
-unsafe fn two<U: TileUnit>(unit: &mut U, tile: &TileBf16<'_>, sums: &mut [[f32; OUTPUTS]]) {
+unsafe fn two<U: TileUnit>(
+    unit: &mut U,
+    tile: &TileBf16<'_>,
+    sums: &mut Sums,
+    begin: Begin,
+    end: End<'_, '_>,
+    ahead: &mut Ahead<'_>,
+) {
     let (upper, lower) = sums.split_at_mut(HEIGHT);
     let (x_upper, x_lower) = (tile.x, &tile.x[HEIGHT * tile.stride..]);
     // SAFETY: as in `one`; the rows from 16 on are those configured for C2, C3 and A1.
     unsafe {
-        unit.load_sums::<C0, 0>(upper);
-        unit.load_sums::<C1, 16>(upper);
-        unit.load_sums::<C2, 0>(lower);
-        unit.load_sums::<C3, 16>(lower);
+        match begin {
+            Begin::Zero => {
+                unit.zero::<C0>();
+                unit.zero::<C1>();
+                unit.zero::<C2>();
+                unit.zero::<C3>();
+            }
+            Begin::Sums => {
+                unit.load_sums::<C0, 0>(upper);
+                unit.load_sums::<C1, 16>(upper);
+                unit.load_sums::<C2, 0>(lower);
+                unit.load_sums::<C3, 16>(lower);
+            }
+        }
         for (index, step) in tile.steps().enumerate() {
             unit.load_pairs::<B0>(step, 2 * OUTPUTS);
             unit.load_pairs::<A0>(&x_upper[index * INPUTS..], tile.stride);
@@ -108,10 +232,36 @@ unsafe fn two<U: TileUnit>(unit: &mut U, tile: &TileBf16<'_>, sums: &mut [[f32; 
             unit.load_pairs::<A1>(&x_lower[index * INPUTS..], tile.stride);
             unit.dot::<C2, A1, B0>();
             unit.dot::<C3, A1, B1>();
+            ahead.step(unit);
         }
-        unit.store_sums::<C0, 0>(upper);
-        unit.store_sums::<C1, 16>(upper);
-        unit.store_sums::<C2, 0>(lower);
-        unit.store_sums::<C3, 16>(lower);
+        match end {
+            End::Sums => {
+                unit.store_sums::<C0, 0>(upper);
+                unit.store_sums::<C1, 16>(upper);
+                unit.store_sums::<C2, 0>(lower);
+                unit.store_sums::<C3, 16>(lower);
+            }
+            End::Cells(cells, first) => {
+                // The last row is one of the cells, so all are.
+                cells.half(first + tile.rows - 1, 0);
+                unit.store_rows::<C0>(cells.half(first, 0), cells.stride());
+                unit.store_rows::<C1>(cells.half(first, 1), cells.stride());
+                unit.store_rows::<C2>(cells.half(first + HEIGHT, 0), cells.stride());
+                unit.store_rows::<C3>(cells.half(first + HEIGHT, 1), cells.stride());
+            }
+        }
     }
+}
+
+/// A tile on this thread's own unit, added to what `sums` hold.
+#[cfg(test)]
+pub(super) fn tile_bf16(tile: &TileBf16<'_>, sums: &mut Sums) {
+    accumulate(&mut Hardware, tile, sums);
+}
+
+/// As [`tile_bf16`], on any unit.
+#[cfg(test)]
+pub(super) fn accumulate<U: TileUnit>(unit: &mut U, tile: &TileBf16<'_>, sums: &mut Sums) {
+    let mut nothing = Ahead { weights: &[], lines_a_step: 0 };
+    sum_tile(unit, tile, sums, Begin::Sums, End::Sums, &mut nothing);
 }

@@ -87,6 +87,22 @@ impl TileUnit for Emulated {
         }
     }
 
+    unsafe fn store_rows<const TILE: usize>(&mut self, to: *mut f32, stride: usize) {
+        let register = self.configured_register(TILE);
+        for (r, row) in register.data[..register.rows].iter().enumerate() {
+            for (column, &word) in row[..register.bytes / 4].iter().enumerate() {
+                // SAFETY: the caller says that the rows are there, and ours to write.
+                unsafe { to.add(r * stride + column).write(f32::from_bits(word)) }
+            }
+        }
+    }
+
+    unsafe fn zero<const TILE: usize>(&mut self) {
+        self.configured_register(TILE).data = [[0; 16]; 16];
+    }
+
+    fn ask_for(&self, _line: &[u16]) {}
+
     unsafe fn dot<const C: usize, const A: usize, const B: usize>(&mut self) {
         assert!(C != A && C != B && A != B, "#UD: one tile twice");
         let [mut c, a, b] = [C, A, B].map(|tile| *self.configured_register(tile));

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)] // a named room: inline assembly
 
 use std::arch::asm;
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::cell::Cell;
 
 use super::unit::{Config, TileUnit};
@@ -81,6 +82,33 @@ impl TileUnit for Hardware {
                 options(nostack, preserves_flags),
             );
         }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rows<const TILE: usize>(&mut self, to: *mut f32, stride: usize) {
+        // SAFETY: the caller says that the rows are there, and ours to write.
+        unsafe {
+            asm!(
+                "tilestored [{to} + 1*{stride}], tmm{tile}",
+                tile = const TILE,
+                to = in(reg) to,
+                stride = in(reg) stride.wrapping_mul(size_of::<f32>()),
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn zero<const TILE: usize>(&mut self) {
+        // SAFETY: the caller says that the register is configured; nothing else is touched.
+        unsafe { asm!("tilezero tmm{tile}", tile = const TILE, options(nostack, nomem, preserves_flags)) }
+    }
+
+    #[inline(always)]
+    fn ask_for(&self, line: &[u16]) {
+        // Into the second cache: the first is full of what is multiplied now.
+        // SAFETY: a prefetch reads nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
     }
 
     #[inline(always)]

@@ -20,6 +20,6 @@ mod tests;
 mod unit;
 
 pub(crate) use {
-    driver::{PEAK_MACS, ROWS, peak, release, tile_bf16},
+    driver::{PEAK_MACS, ROWS, panel_bf16, peak, release},
     permission::is_available,
 };

@@ -5,12 +5,13 @@ use std::arch::asm;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::driver::accumulate;
+use super::driver::{accumulate, sum_panel, tile_bf16};
 use super::emulated::{Emulated, fused};
 use super::unit::TileUnit;
-use super::{is_available, release, tile_bf16};
+use super::{is_available, panel_bf16, release};
+use crate::rows::{PanelCells, RowsMut};
 use crate::table::PANEL as OUTPUTS;
-use crate::tile_bf16::{STEP as INPUTS, TileBf16};
+use crate::tile_bf16::{PanelBf16, STEP as INPUTS, TileBf16};
 use testkit::oracle;
 use testkit::random::Random;
 
@@ -306,4 +307,103 @@ fn cpu_fused(x: f32, y: f32, z: f32) -> f32 {
         );
     }
     result
+}
+
+/// Runs a test of whole panels on the emulation and, if there is one, on the machine's unit.
+fn panels_on_every_unit(test: impl Fn(&mut dyn FnMut(&PanelBf16<'_>, &mut Sums, &mut PanelCells<'_>))) {
+    let mut emulated = Emulated::default();
+    test(&mut |panel, sums, cells| sum_panel(&mut emulated, panel, sums, cells));
+    if is_available() {
+        test(&mut |panel, sums, cells| panel_bf16(panel, sums, cells));
+        release();
+    }
+}
+
+/// Any rows, any depth, whatever the scratch holds and whatever is asked for: the oracle's bits, and nothing else
+/// is written.
+#[test]
+fn panels_have_the_oracles_bits_in_every_kind_of_cells() {
+    panels_on_every_unit(|run| {
+        let mut random = Random::seeded(56);
+        for (kind, inputs) in
+            KINDS.into_iter().flat_map(|kind| [0, 32, 288, 320, 768, 1152].map(|inputs| (kind, inputs)))
+        {
+            let most = 96;
+            let stride = inputs + 32 * random.below(2);
+            let x = kind.values(most * stride, &mut random);
+            let weights = kind.partner().values(OUTPUTS * inputs, &mut random);
+            let (mut panel, mut wanted) = (Vec::new(), vec![0.0; most * OUTPUTS]);
+            if inputs > 0 {
+                panel = pack(&weights, inputs);
+                let compact: Vec<u16> =
+                    x.chunks_exact(stride).flat_map(|row| &row[..inputs]).copied().collect();
+                oracle::tile_bf16(&compact, &weights, inputs, &mut wanted);
+            }
+            for rows in [1, 15, 16, 17, 32, 33, 49, 75, 96] {
+                let what = format!("{kind:?}, {rows} rows of {inputs}");
+                let x = &x[..(rows - 1) * stride + inputs];
+                let next = &panel[..random.below(panel.len() + 1)];
+                let of = PanelBf16 { x, stride, rows, panel: &panel, inputs, next };
+                let wanted = &wanted[..rows * OUTPUTS];
+
+                let mut sums = some_sums(rows, &mut random);
+                let mut whole = vec![[f32::NAN; OUTPUTS]; rows];
+                run(&of, &mut sums, &mut PanelCells::whole(&mut whole));
+                assert_same(&what, whole.as_flattened(), wanted);
+
+                let (mut left, mut right) = (vec![[f32::NAN; 16]; rows + 1], vec![[f32::NAN; 16]; rows + 1]);
+                run(&of, &mut sums, &mut PanelCells::halves(&mut left, &mut right));
+                for (row, wanted) in wanted.chunks_exact(OUTPUTS).enumerate() {
+                    assert_same(&what, &left[row], &wanted[..16]);
+                    assert_same(&what, &right[row], &wanted[16..]);
+                }
+                assert!(left[rows].iter().chain(&right[rows]).all(|value| value.is_nan()), "{what}: past it");
+
+                let (width, gap, column) = (OUTPUTS + 5, 3, 4);
+                let mut out = vec![7.0; (rows + 1) * (width + gap)];
+                let mut result = RowsMut::strided(&mut out, rows + 1, width, width + gap);
+                let cells = result.cells();
+                // SAFETY: nobody else has any of the result.
+                let mut cells = unsafe { cells.panel(1..rows + 1, column) };
+                run(&of, &mut sums, &mut cells);
+                for (row, out) in out.chunks_exact(width + gap).enumerate() {
+                    let sums = column..column + if row > 0 { OUTPUTS } else { 0 };
+                    let beside = out[..sums.start].iter().chain(&out[sums.end..]);
+                    assert!(beside.into_iter().all(|&value| value == 7.0), "{what}: beside row {row}");
+                    if row > 0 {
+                        assert_same(&what, &out[sums], &wanted[(row - 1) * OUTPUTS..][..OUTPUTS]);
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_panel_past_its_slices_is_refused() {
+    panels_on_every_unit(|run| {
+        let x = vec![0; 40 * 64];
+        let weights = vec![0; 64 * OUTPUTS];
+        let good = PanelBf16 { x: &x, stride: 64, rows: 40, panel: &weights, inputs: 64, next: &[] };
+        let bad = [
+            ("a tile of 0 rows", PanelBf16 { rows: 0, ..good }, 40, 40),
+            ("a tile of 40 rows", good, 39, 40),
+            ("a tile of 40 rows", good, 40, 39),
+            ("inputs come by 32", PanelBf16 { inputs: 63, ..good }, 40, 40),
+            ("a panel past its activations", PanelBf16 { x: &x[1..], ..good }, 40, 40),
+            ("a panel past its activations", PanelBf16 { stride: usize::MAX, ..good }, 40, 40),
+            ("a panel past its activations", PanelBf16 { stride: 65, ..good }, 40, 40),
+            ("a panel past its weights", PanelBf16 { panel: &weights[1..], ..good }, 40, 40),
+        ];
+        for (why, panel, sums, cells) in bad {
+            let (mut sums, mut cells) = (vec![[0.0; OUTPUTS]; sums], vec![[0.0; OUTPUTS]; cells]);
+            let call = AssertUnwindSafe(|| run(&panel, &mut sums, &mut PanelCells::whole(&mut cells)));
+            let refused = catch_unwind(call).expect_err(why);
+            let message = refused.downcast_ref::<String>().cloned();
+            let message = message.or_else(|| refused.downcast_ref::<&str>().map(|&it| it.to_owned()));
+            assert_eq!(message.as_deref(), Some(why));
+        }
+        let (mut sums, mut cells) = ([[0.0; OUTPUTS]; 40], [[0.0; OUTPUTS]; 40]);
+        run(&good, &mut sums, &mut PanelCells::whole(&mut cells));
+    });
 }

@@ -42,6 +42,15 @@ pub(super) trait TileUnit {
     /// Stores 16 sums a row, from `FIRST` on.
     unsafe fn store_sums<const TILE: usize, const FIRST: usize>(&mut self, sums: &mut [[f32; OUTPUTS]]);
 
+    /// Stores 16 sums a row to `to`, rows `stride` values apart, all of which must be the caller's to write.
+    unsafe fn store_rows<const TILE: usize>(&mut self, to: *mut f32, stride: usize);
+
+    /// Makes all values of a register zero.
+    unsafe fn zero<const TILE: usize>(&mut self);
+
+    /// Asks for a cache line that will be read later.
+    fn ask_for(&self, line: &[u16]);
+
     /// `C += A * B` over 16 pairs of inputs: TDPBF16PS.
     unsafe fn dot<const C: usize, const A: usize, const B: usize>(&mut self);
 
