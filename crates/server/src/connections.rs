@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_io_timeout::TimeoutStream;
 
 use crate::Service;
+use crate::lively::{Lively, Upload};
 use crate::routes::router;
 
 /// Serves until `stop` is ready, then finishes the requests at hand. A connection on which nothing was asked, or whose client
@@ -58,20 +60,20 @@ pub(crate) async fn serve(
     tokio::time::timeout(limit, ended).await.map_err(late)
 }
 
-/// One connection, from its first byte to its end. A client that takes longer than `patience` to send a request's head, or to
-/// read any more of an answer, is left: it holds a descriptor and memory, and holds up the end of the server.
+/// One connection, from its first byte to its end. A client that takes longer than `patience` to send a request's head, or that
+/// does nothing while an answer waits for it, is left: it holds a descriptor and memory, and holds up the end of the server.
 async fn connection<S>(stream: S, router: Router, patience: Duration, mut stopping: watch::Receiver<()>)
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut stream = Box::pin(TimeoutStream::new(stream));
-    stream.as_mut().set_write_timeout_pinned(Some(patience));
+    let uploading = Arc::new(AtomicBool::new(false));
+    let stream = Lively::new(stream, patience, uploading.clone());
     let asked = Arc::new(AtomicBool::new(false));
     let routes = TowerToHyperService::new(router);
     let heard = asked.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
         heard.store(true, Ordering::Relaxed);
-        routes.call(request)
+        routes.call(request.map(|body| Upload::new(body, uploading.clone())))
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);

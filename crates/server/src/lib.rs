@@ -23,6 +23,7 @@ mod gauges;
 mod held;
 mod json;
 mod lines;
+mod lively;
 mod llama;
 mod metrics;
 mod models;

@@ -10,9 +10,13 @@ use tokio::sync::watch;
 
 use crate::body;
 use crate::fault::Fault;
+use crate::held::{Share, Turn};
 
 /// Bytes that are read before anybody asks for them, so that a client that goes is noticed while its lines are computed.
 const AHEAD: usize = 256 << 10;
+
+/// What comes at once, about.
+const READ: usize = 64 << 10;
 
 /// A line, with its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,11 +37,23 @@ pub(crate) struct Lines {
     /// The rest of a line that was too long is on its way.
     skipping: bool,
     ended: bool,
+    /// What is here beyond `AHEAD`.
+    share: Share,
+    /// It may go on with its line where there is no room: others wait until it is whole, or does not go on.
+    turn: Option<Turn>,
+    /// How long it may keep still while others wait.
+    patience: Duration,
 }
 
 impl Lines {
-    pub(crate) fn new(body: Body, limit: usize) -> Self {
-        Self { body, bytes: VecDeque::new(), searched: 0, limit, skipping: false, ended: false }
+    pub(crate) fn new(body: Body, limit: usize, share: Share, patience: Duration) -> Self {
+        let bytes = VecDeque::new();
+        Self { body, bytes, searched: 0, limit, skipping: false, ended: false, share, turn: None, patience }
+    }
+
+    /// That of the lines that are here.
+    pub(crate) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// Whether all of the body was read.
@@ -94,15 +110,39 @@ impl Lines {
     fn forget(&mut self, count: usize) {
         self.bytes.drain(..count);
         self.searched = 0;
+        self.turn = None;
+        self.share.set(self.bytes.len().saturating_sub(AHEAD));
         if self.bytes.is_empty() && self.bytes.capacity() > 4 * AHEAD {
             self.bytes = VecDeque::new();
         }
     }
 
-    /// Reads on, at least a byte or the end. What was read stays, also if this is dropped before it is ready.
+    /// Reads on, at least a byte or the end, as soon as there is room. What was read stays, also if this is dropped before it
+    /// is ready.
     pub(crate) async fn read(&mut self) -> Result<(), Fault> {
-        match body::next(&mut self.body).await? {
-            Some(data) => self.bytes.extend(&data),
+        let data = loop {
+            if self.turn.is_none() && self.bytes.len() > AHEAD {
+                // Half a line gives no room back before it is whole. Of many halves one at a time goes on.
+                let is_half = self.searched == self.bytes.len();
+                self.turn = self.share.room(self.bytes.len() - AHEAD + READ, is_half).await;
+            }
+            let next = body::next(&mut self.body);
+            if self.turn.is_none() {
+                break next.await?;
+            }
+            match tokio::time::timeout(self.patience, next).await {
+                Ok(data) => break data?,
+                Err(_) => self.turn = None,
+            }
+        };
+        match data {
+            Some(data) => {
+                if data.contains(&b'\n') {
+                    self.turn = None;
+                }
+                self.bytes.extend(&data);
+                self.share.set(self.bytes.len().saturating_sub(AHEAD));
+            }
             None => self.ended = true,
         }
         Ok(())
@@ -116,6 +156,8 @@ impl Lines {
         blocked: &mut watch::Receiver<bool>,
     ) -> Result<T, Fault> {
         let mut work = pin!(work);
+        // Others need not wait for it.
+        self.turn = None;
         loop {
             let room = if *blocked.borrow_and_update() { self.limit.max(AHEAD) } else { AHEAD };
             let more = !self.ended && self.bytes.len() < room;
@@ -129,8 +171,20 @@ impl Lines {
         }
     }
 
+    /// What `work` gives; meanwhile what a client still sends is read for nobody.
+    pub(crate) async fn draining<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = self.drain(Duration::MAX) => {}
+        }
+        work.await
+    }
+
     /// Reads what a client still sends, for nobody.
-    pub(crate) async fn drain(mut self, patience: Duration) {
+    pub(crate) async fn drain(&mut self, patience: Duration) {
+        self.forget(self.bytes.len());
         body::drain(&mut self.body, patience).await;
     }
 }
@@ -138,9 +192,10 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::held::Held;
 
     fn lines(limit: usize) -> Lines {
-        Lines::new(Body::empty(), limit)
+        Lines::new(Body::empty(), limit, Held::new(usize::MAX).share(), Duration::from_secs(1))
     }
 
     fn whole(line: &str) -> Option<Line> {

@@ -32,6 +32,20 @@ pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.
 const SECONDS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0];
 
+/// The kinds that a line's error may have.
+const LINE_KINDS: [&str; 10] = [
+    "invalid_json",
+    "invalid_request",
+    "invalid_utf8",
+    "line_too_long",
+    "too_long",
+    "no_tokens",
+    "bad_vector",
+    "cancelled",
+    "deadline_exceeded",
+    "internal",
+];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answer {
     route: String,
@@ -119,6 +133,7 @@ impl Metrics {
         FaultKind::ALL
             .iter()
             .for_each(|kind| drop(metrics.errors.get_or_create(&Kind { kind: kind.name() })));
+        LINE_KINDS.iter().for_each(|kind| drop(metrics.line_errors.get_or_create(&Kind { kind })));
         metrics.register(models, admission);
         metrics
     }
@@ -198,6 +213,11 @@ impl Metrics {
     /// The server itself failed on a request.
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.get()
     }
 
     /// A client went before its answer.

@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) texts: usize,
     pub(crate) tokens: usize,
     pub(crate) steps: Vec<Step>,
+    /// What ended an answer that had begun.
+    error: Option<FaultKind>,
 }
 
 impl Seen {
@@ -79,6 +81,11 @@ impl Watch {
         seen.texts += texts;
         seen.tokens += tokens;
         seen.model.get_or_insert_with(|| model.to_owned());
+    }
+
+    /// Its answer, which has begun, ends with this.
+    pub(crate) fn fails(&self, kind: FaultKind) {
+        self.seen().error = Some(kind);
     }
 
     /// A part of the work is done: `parse`, `queue` (the engine let it wait), `engine` or `write`.
@@ -178,6 +185,9 @@ impl Drop for Followed {
         let metrics = self.service.metrics();
         let status = self.status.or(StatusCode::from_u16(CLIENT_GONE).ok()).unwrap_or_default();
         metrics.answered(&self.method, &self.route, status, took);
+        // A body that broke off with its client is none of the client's mistakes.
+        let late = self.watch.seen().error.filter(|kind| self.complete || *kind != FaultKind::InvalidRequest);
+        self.error = self.error.or(late);
         if let Some(kind) = self.error {
             metrics.failed(kind);
         }
@@ -243,7 +253,9 @@ impl Followed {
         }
         match status {
             _ if self.is_probe() => line!(tracing::Level::DEBUG),
-            status if status.is_server_error() => line!(tracing::Level::WARN),
+            status if status.is_server_error() || self.error == Some(FaultKind::Internal) => {
+                line!(tracing::Level::WARN)
+            }
             _ => line!(tracing::Level::INFO),
         }
     }

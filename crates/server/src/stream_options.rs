@@ -50,7 +50,9 @@ const KEYS: [&str; 9] = [
 pub(crate) fn read(service: &Service, uri: &Uri) -> Result<StreamOptions, Fault> {
     let fields = fields(uri.query().unwrap_or(""))?;
     let in_query = |mut fault: Fault| {
-        fault.message = format!("the query of the address: {}", fault.message);
+        // A place in the JSON that was made of it says nothing.
+        let said = fault.message.rsplit_once(" at line 1 column ").map_or(&*fault.message, |(said, _)| said);
+        fault.message = format!("the query of the address: {said}");
         fault
     };
     let asked: Asked = json::read(&fields).map_err(in_query)?;

@@ -1,5 +1,6 @@
 //! What bounds a request, and what all of them hold.
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use connote_server::Settings;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
+use crate::ndjson::Stream;
 use crate::{EMBEDDER, Running};
 
 fn running(settings: Settings) -> Running {
@@ -138,6 +140,47 @@ fn answers_that_wait_for_their_reader_are_at_hand_too() {
     assert!(!has_room(&server, 1 << 20));
     assert_eq!(slow.read().status, 200);
     until(true, &server, 1 << 20);
+}
+
+#[test]
+fn streams_are_at_hand_too_and_wait_for_room() {
+    let server = running(Settings { held_limit: 4 << 20, ..Settings::default() });
+    // Halves of lines, which together are more than there is room for.
+    let clients = [0; 4].map(|_| {
+        let mut stream = Stream::open(server.address, "/embed");
+        let (go_on, waits) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            stream.send(format!("{{\"padding\": \"{}", "x".repeat(3 << 20)));
+            waits.recv().expect("it is told");
+            stream.send("\", \"text\": \"x\"}\n");
+            stream.finish();
+            stream.head();
+            stream.rest()
+        });
+        (go_on, thread)
+    });
+    until(false, &server, 1 << 20);
+    for (go_on, _) in &clients {
+        go_on.send(()).expect("it waits");
+    }
+    for (_, thread) in clients {
+        let found = thread.join().expect("it is answered");
+        assert!(found.len() == 1 && found[0]["embedding"].is_array(), "{found:?}");
+    }
+    until(true, &server, 4 << 20);
+    // Alone it may be larger, also when it reads nothing meanwhile.
+    let mut alone = Stream::open(server.address, "/embed");
+    let line = format!("{}\n", json!({ "text": "x", "padding": "x".repeat(2000) }));
+    for _ in 0..800 {
+        alone.send(line.repeat(10));
+    }
+    assert!(!has_room(&server, 1 << 20), "it is at hand");
+    alone.finish();
+    alone.head();
+    let found = alone.rest();
+    assert_eq!(found.len(), 8000);
+    assert!(found.iter().all(|line| line["embedding"].is_array()));
+    until(true, &server, 4 << 20);
 }
 
 #[test]

@@ -16,13 +16,13 @@ use crate::client::Client;
 use crate::{EMBEDDER, Running};
 
 /// One stream, sent in chunks and answered in chunks.
-struct Stream {
+pub(crate) struct Stream {
     stream: BufReader<TcpStream>,
     chunk: Vec<u8>,
 }
 
 impl Stream {
-    fn open(address: SocketAddr, path: &str) -> Self {
+    pub(crate) fn open(address: SocketAddr, path: &str) -> Self {
         let mut stream = TcpStream::connect(address).expect("it connects");
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("set");
         let head = format!(
@@ -32,22 +32,37 @@ impl Stream {
         Self { stream: BufReader::new(stream), chunk: Vec::new() }
     }
 
-    fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let bytes = bytes.as_ref();
-        let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
-        self.stream.get_mut().write_all(&chunk).expect("written");
+    /// Another hold of it, to send and read at once.
+    pub(crate) fn again(&self) -> Self {
+        let stream = self.stream.get_ref().try_clone().expect("a handle");
+        Self { stream: BufReader::new(stream), chunk: Vec::new() }
     }
 
-    fn line(&mut self, line: &Value) {
+    /// Sends, if the server still listens.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+        self.stream.get_mut().write_all(&chunk)
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes.as_ref()).expect("written");
+    }
+
+    /// Ends the connection, whoever else has a hold of it.
+    pub(crate) fn close(self) {
+        self.stream.get_ref().shutdown(Shutdown::Both).expect("shut");
+    }
+
+    pub(crate) fn line(&mut self, line: &Value) {
         self.send(format!("{line}\n"));
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.stream.get_mut().write_all(b"0\r\n\r\n").expect("written");
     }
 
     /// The head of the answer, which must be one.
-    fn head(&mut self) -> String {
+    pub(crate) fn head(&mut self) -> String {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             assert!(self.stream.read_line(&mut head).expect("a line") > 0, "it ended: {head}");
@@ -76,7 +91,7 @@ impl Stream {
         }
     }
 
-    fn rest(&mut self) -> Vec<Value> {
+    pub(crate) fn rest(&mut self) -> Vec<Value> {
         std::iter::from_fn(|| self.next()).collect()
     }
 }
@@ -229,6 +244,7 @@ fn what_is_wrong_with_the_whole_stream_is_refused() {
         let answer = client.read();
         let said = String::from_utf8_lossy(&answer.body);
         assert!(answer.status == status && said.contains(what), "{path}: {} {said}", answer.status);
+        assert!(!said.contains(" at line 1 column "), "{said}");
         assert!(answer.json()["error"].is_object() || answer.json()["error"].is_string());
         assert_eq!(client.send("GET", "/health", "").status, 200, "the connection still serves");
     }
@@ -276,10 +292,7 @@ fn a_long_stream_has_little_under_way() {
     let _turn = crate::many_tokens();
     let (embedder, server) = one_thread(Settings::default());
     let mut sending = Stream::open(server.address, "/embed");
-    let mut reading = Stream {
-        stream: BufReader::new(sending.stream.get_ref().try_clone().expect("a handle")),
-        chunk: Vec::new(),
-    };
+    let mut reading = sending.again();
     let lines = 6000;
     let sender = thread::spawn(move || {
         for index in 0..lines {
@@ -381,6 +394,9 @@ fn lines_wait_for_room_and_a_stream_that_finds_none_is_told() {
     let refused = client.read();
     assert_eq!(refused.status, 429, "{}", String::from_utf8_lossy(&refused.body));
     assert!(refused.header("retry-after").is_some());
+    let said = String::from_utf8_lossy(&refused.body);
+    assert!(said.contains("(300, --max-queue-tokens), so no stream can begin"), "{said}");
+    assert_eq!(counted(&server, "connote_refused_tokens_total"), 1);
     stream.finish();
     stream.head();
     let found = stream.rest();
@@ -437,7 +453,11 @@ fn work_of_a_client_that_goes_stops() {
 
 #[test]
 fn a_body_that_breaks_off_ends_in_a_line_that_says_so() {
-    let mut stream = Stream::open(crate::shared(), "/embed");
+    let server = Running::start(EMBEDDER.clone());
+    for kind in ["too_long", "invalid_json"] {
+        assert_eq!(counted(&server, &format!("connote_line_errors_total{{kind=\"{kind}\"}}")), 0);
+    }
+    let mut stream = Stream::open(server.address, "/embed");
     stream.line(&json!({ "text": "a" }));
     stream.head();
     assert_eq!(vector(&stream.next().expect("an answer")), direct("a"));
@@ -445,6 +465,44 @@ fn a_body_that_breaks_off_ends_in_a_line_that_says_so() {
     let last = stream.next().expect("a line");
     assert!(last["id"].is_null() && last["error"]["kind"] == "invalid_request", "{last}");
     assert!(last["error"]["message"].as_str().expect("a message").contains("broke off"), "{last}");
+    // It is an error like those of other requests.
+    let name = "connote_errors_total{kind=\"invalid_request\"}";
+    let ended = Instant::now();
+    while counted(&server, name) != 1 {
+        assert!(ended.elapsed() < Duration::from_secs(15), "it is not counted");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A number of the server's metrics, which must be there.
+fn counted(server: &Running, name: &str) -> u64 {
+    let metrics = Client::connect(server.address).send("GET", "/metrics", "").body;
+    let metrics = String::from_utf8(metrics).expect("text");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name}")).parse().expect("a whole number")
+}
+
+#[test]
+fn a_client_that_still_sends_does_not_keep_still() {
+    let patience = Duration::from_secs(1);
+    let server =
+        Running::start_with(EMBEDDER.clone(), Settings { client_timeout: patience, ..Settings::default() });
+    let mut stream = Stream::open(server.address, "/embed");
+    // Answers that no socket holds, and then some lines after a long time.
+    let line = format!("{}\n", json!({ "text": "the cat", "padding": "x".repeat(1000) }));
+    let (many, few) = (6000, 60);
+    for _ in 0..many / 10 {
+        stream.send(line.repeat(10));
+    }
+    for _ in 0..few {
+        thread::sleep(patience / 15);
+        stream.send(&line);
+    }
+    stream.finish();
+    stream.head();
+    let found = stream.rest();
+    assert_eq!(found.len(), many + few);
+    assert!(found.iter().enumerate().all(|(index, line)| line["id"] == index && line["tokens"] == 4));
 }
 
 #[test]

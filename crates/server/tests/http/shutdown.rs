@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use connote_server::Settings;
 use serde_json::json;
 
 use crate::client::Client;
+use crate::ndjson::Stream;
 use crate::{EMBEDDER, Running};
 
 #[test]
@@ -136,4 +139,45 @@ fn what_takes_longer_than_a_request_and_a_client_may_is_dropped() {
     });
     assert_eq!(ended(server).expect_err("it was not read").kind(), ErrorKind::TimedOut);
     reads.join().expect("it gives up");
+}
+
+#[test]
+fn a_busy_stream_is_answered_to_the_line_that_says_where_it_stopped() {
+    let _turn = crate::many_tokens();
+    let server = Running::start(EMBEDDER.clone());
+    let mut stream = Stream::open(server.address, "/embed");
+    let mut sending = stream.again();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sender = {
+        let sent = sent.clone();
+        thread::spawn(move || {
+            let lines = format!("{}\n", json!({ "text": "the cat", "padding": "x".repeat(100) })).repeat(100);
+            // Without an end: it stops when nobody listens any more.
+            while sending.try_send(lines.as_bytes()).is_ok() {
+                sent.fetch_add(lines.len(), Ordering::Relaxed);
+            }
+        })
+    };
+    // More answers than sockets hold: some wait to be taken, and others behind them.
+    let begin = Instant::now();
+    while sent.load(Ordering::Relaxed) < 4 << 20 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it is not read");
+        thread::sleep(Duration::from_millis(5));
+    }
+    server.stop.send(()).expect("it runs");
+    // It reads late.
+    thread::sleep(Duration::from_millis(500));
+    stream.head();
+    let found = stream.rest();
+    let (last, answers) = found.split_last().expect("lines");
+    assert!(answers.len() > 1000, "{}", answers.len());
+    for (index, line) in answers.iter().enumerate() {
+        assert!(line["id"] == index && line["embedding"].is_array(), "{index}");
+    }
+    assert!(last["id"].is_null() && last["error"]["kind"] == "stopped", "{last}");
+    let message = last["error"]["message"].as_str().expect("a message");
+    assert!(message.contains(&format!("line {} and those after", answers.len() + 1)), "{message}");
+    stream.close();
+    sender.join().expect("it ends");
+    server.thread.join().expect("it does not panic").expect("it ends well");
 }
