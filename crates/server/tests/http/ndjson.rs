@@ -475,7 +475,7 @@ fn a_body_that_breaks_off_ends_in_a_line_that_says_so() {
 }
 
 /// A number of the server's metrics, which must be there.
-fn counted(server: &Running, name: &str) -> u64 {
+pub(crate) fn counted(server: &Running, name: &str) -> u64 {
     let metrics = Client::connect(server.address).send("GET", "/metrics", "").body;
     let metrics = String::from_utf8(metrics).expect("text");
     let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
