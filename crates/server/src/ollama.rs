@@ -88,6 +88,12 @@ fn ask(
         // Clients send one number for all their models: it never asks for more than a model takes.
         options = options.max_tokens(limit.min(chosen.served.embedder.model().max_tokens()));
     }
+    if texts.is_empty() {
+        // A title that no text could have is refused as it is beside a text.
+        let titled = extras.titled(Input::new(""));
+        let fits = chosen.served.embedder.model().tokenize(&titled, &options);
+        fits.map_err(|error| Fault::from(&error))?;
+    }
     let inputs = texts.into_iter().map(|text| extras.titled(Input::new(text))).collect();
     Ok(Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false })
 }

@@ -215,6 +215,8 @@ fn ollamas_clients_may_ask_for_a_model_before_they_have_texts() {
     }
     let older = post("/api/embeddings", &json!({ "model": "m" }));
     assert_eq!((older.status, older.json()), (200, json!({ "embedding": [] })));
+    // What no text could have is refused without one, too.
+    assert_eq!(post("/api/embed", &json!({ "model": "m", "title": "T" })).status, 400);
     for (accept, length) in
         [("application/octet-stream", Some("0")), ("application/vnd.apache.arrow.stream", None)]
     {
