@@ -1,6 +1,8 @@
 //! The bf16 product of a panel, over any tile unit and over the machine's own.
 #![allow(unsafe_code)] // a named room: calls into the tile unit
 
+use std::ops::Range;
+
 use super::hardware::Hardware;
 use super::unit::{A0, A1, B0, B1, C0, C1, C2, C3, TileUnit};
 use crate::rows::PanelCells;
@@ -96,12 +98,65 @@ pub(super) enum Begin {
     Sums,
 }
 
+impl Begin {
+    /// Both halves of up to 16 rows of sums.
+    ///
+    /// # Safety
+    /// `sums` must have the rows that the unit is configured for in both registers.
+    #[inline(always)]
+    unsafe fn load<U: TileUnit, const LEFT: usize, const RIGHT: usize>(self, unit: &mut U, sums: &Sums) {
+        // SAFETY: as the caller says.
+        unsafe {
+            match self {
+                Begin::Zero => {
+                    unit.zero::<LEFT>();
+                    unit.zero::<RIGHT>();
+                }
+                Begin::Sums => {
+                    unit.load_sums::<LEFT, 0>(sums);
+                    unit.load_sums::<RIGHT, 16>(sums);
+                }
+            }
+        }
+    }
+}
+
 /// Where sums go after a tile.
 pub(super) enum End<'a, 'c> {
     /// Back into the scratch.
     Sums,
     /// Into cells, from this row on.
     Cells(&'a mut PanelCells<'c>, usize),
+}
+
+impl End<'_, '_> {
+    /// Both halves of the tile's `rows`, of which `sums` is the scratch.
+    ///
+    /// # Safety
+    /// The unit must be configured for so many rows in both registers, and `sums` have them.
+    #[inline(always)]
+    unsafe fn store<U: TileUnit, const LEFT: usize, const RIGHT: usize>(
+        &mut self,
+        unit: &mut U,
+        sums: &mut Sums,
+        rows: Range<usize>,
+    ) {
+        // SAFETY: as the caller says; cells are asserted to be there.
+        unsafe {
+            match self {
+                End::Sums => {
+                    unit.store_sums::<LEFT, 0>(sums);
+                    unit.store_sums::<RIGHT, 16>(sums);
+                }
+                End::Cells(cells, first) => {
+                    // The last row is one of the cells, so all are.
+                    cells.half(*first + rows.end - 1, 0);
+                    unit.store_rows::<LEFT>(cells.half(*first + rows.start, 0), cells.stride());
+                    unit.store_rows::<RIGHT>(cells.half(*first + rows.start, 1), cells.stride());
+                }
+            }
+        }
+    }
 }
 
 /// Weights to ask for while others are multiplied, a few cache lines a step.
@@ -155,22 +210,13 @@ unsafe fn one<U: TileUnit>(
     tile: &TileBf16<'_>,
     sums: &mut Sums,
     begin: Begin,
-    end: End<'_, '_>,
+    mut end: End<'_, '_>,
     ahead: &mut Ahead<'_>,
 ) {
     // SAFETY: `sums` has the rows configured for C0 and C1; in every step there are 32 more inputs in each
     // row of `x`, and `step` holds 16 pairs of inputs of 32 outputs.
     unsafe {
-        match begin {
-            Begin::Zero => {
-                unit.zero::<C0>();
-                unit.zero::<C1>();
-            }
-            Begin::Sums => {
-                unit.load_sums::<C0, 0>(sums);
-                unit.load_sums::<C1, 16>(sums);
-            }
-        }
+        begin.load::<U, C0, C1>(unit, sums);
         for (index, step) in tile.steps().enumerate() {
             unit.load_pairs::<B0>(step, 2 * OUTPUTS);
             unit.load_pairs::<A0>(&tile.x[index * INPUTS..], tile.stride);
@@ -179,18 +225,7 @@ unsafe fn one<U: TileUnit>(
             unit.dot::<C1, A0, B1>();
             ahead.step(unit);
         }
-        match end {
-            End::Sums => {
-                unit.store_sums::<C0, 0>(sums);
-                unit.store_sums::<C1, 16>(sums);
-            }
-            End::Cells(cells, first) => {
-                // The last row is one of the cells, so all are.
-                cells.half(first + tile.rows - 1, 0);
-                unit.store_rows::<C0>(cells.half(first, 0), cells.stride());
-                unit.store_rows::<C1>(cells.half(first, 1), cells.stride());
-            }
-        }
+        end.store::<U, C0, C1>(unit, sums, 0..tile.rows);
     }
 }
 
@@ -202,27 +237,15 @@ unsafe fn two<U: TileUnit>(
     tile: &TileBf16<'_>,
     sums: &mut Sums,
     begin: Begin,
-    end: End<'_, '_>,
+    mut end: End<'_, '_>,
     ahead: &mut Ahead<'_>,
 ) {
     let (upper, lower) = sums.split_at_mut(HEIGHT);
     let (x_upper, x_lower) = (tile.x, &tile.x[HEIGHT * tile.stride..]);
     // SAFETY: as in `one`; the rows from 16 on are those configured for C2, C3 and A1.
     unsafe {
-        match begin {
-            Begin::Zero => {
-                unit.zero::<C0>();
-                unit.zero::<C1>();
-                unit.zero::<C2>();
-                unit.zero::<C3>();
-            }
-            Begin::Sums => {
-                unit.load_sums::<C0, 0>(upper);
-                unit.load_sums::<C1, 16>(upper);
-                unit.load_sums::<C2, 0>(lower);
-                unit.load_sums::<C3, 16>(lower);
-            }
-        }
+        begin.load::<U, C0, C1>(unit, upper);
+        begin.load::<U, C2, C3>(unit, lower);
         for (index, step) in tile.steps().enumerate() {
             unit.load_pairs::<B0>(step, 2 * OUTPUTS);
             unit.load_pairs::<A0>(&x_upper[index * INPUTS..], tile.stride);
@@ -234,22 +257,8 @@ unsafe fn two<U: TileUnit>(
             unit.dot::<C3, A1, B1>();
             ahead.step(unit);
         }
-        match end {
-            End::Sums => {
-                unit.store_sums::<C0, 0>(upper);
-                unit.store_sums::<C1, 16>(upper);
-                unit.store_sums::<C2, 0>(lower);
-                unit.store_sums::<C3, 16>(lower);
-            }
-            End::Cells(cells, first) => {
-                // The last row is one of the cells, so all are.
-                cells.half(first + tile.rows - 1, 0);
-                unit.store_rows::<C0>(cells.half(first, 0), cells.stride());
-                unit.store_rows::<C1>(cells.half(first, 1), cells.stride());
-                unit.store_rows::<C2>(cells.half(first + HEIGHT, 0), cells.stride());
-                unit.store_rows::<C3>(cells.half(first + HEIGHT, 1), cells.stride());
-            }
-        }
+        end.store::<U, C0, C1>(unit, upper, 0..HEIGHT);
+        end.store::<U, C2, C3>(unit, lower, HEIGHT..tile.rows);
     }
 }
 
