@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use connote::Priority;
 use tokio::sync::{self, Notify};
 
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 
 /// Counts tokens of requests between their acceptance and their answer.
 #[derive(Clone)]
@@ -95,16 +95,12 @@ impl Admission {
         let present = state.tokens[lane] + state.promised[lane];
         if present > 0 && present.saturating_add(tokens) > self.limit {
             drop(state);
-            let wait = self.wait();
-            let message = format!(
+            let why = format!(
                 "{present} tokens of {priority} work wait already, and this request's {tokens} would be past the limit of {} \
-                 (--max-queue-tokens); come back in {} s",
-                self.limit,
-                wait.as_secs()
+                 (--max-queue-tokens)",
+                self.limit
             );
-            let mut fault = Fault::new(FaultKind::Overloaded, message);
-            fault.retry_after = Some(wait);
-            return Err(fault);
+            return Err(Fault::overloaded(&why, self.wait()));
         }
         state.tokens[lane] += tokens;
         drop(state);
@@ -212,6 +208,7 @@ mod tests {
     use std::task::{Context, Poll};
 
     use super::*;
+    use crate::fault::FaultKind;
 
     #[test]
     fn a_full_queue_says_when_to_come_back_and_the_other_lane_stays_open() {

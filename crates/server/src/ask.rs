@@ -17,7 +17,6 @@ use crate::body::{self, Body, Purpose};
 use crate::fault::{Fault, FaultKind, TooLong};
 use crate::formats::{self, Format};
 use crate::held::Share;
-use crate::metrics::Work;
 use crate::models::Served;
 use crate::observe::Watch;
 use crate::settings::Settings;
@@ -157,9 +156,7 @@ pub(crate) async fn embed<F: Send + 'static>(
 ) -> Result<Response, Fault> {
     let begin = Instant::now();
     let format = Format::of(&headers);
-    let limit = service.settings().request_timeout;
-    // The client may have less patience than the operator, not more.
-    let timeout = timeout(&headers)?.map_or(limit, |asked| asked.min(limit));
+    let timeout = timeout(&service, &headers)?;
     let Body { bytes: body, mut share } = body;
     let size = body.len();
     let reading = service.clone();
@@ -198,9 +195,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let Ok(results) = results else { return Err(too_slow("it", timeout)) };
     let took = begin.elapsed();
     let engine = took.saturating_sub(parsed + waited);
-    service.metrics().waited(priority, waited);
-    watch.step("queue", begin + parsed, waited);
-    watch.step("engine", begin + parsed + waited, engine);
+    passed(&service, &watch, priority, begin + parsed, waited, engine);
     let results = results.into_iter().enumerate();
     let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error, timeout)));
     let embeddings = embeddings.collect::<Result<Vec<Embedding>, Fault>>()?;
@@ -209,9 +204,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let truncated = embeddings.iter().filter(|embedding| embedding.truncated).count();
     let fingerprint = fingerprint(&ask)?;
     let done = Done { served, embeddings, took };
-    let work =
-        Work { model: &done.served.name, texts: done.embeddings.len(), tokens: done.tokens(), truncated };
-    service.metrics().embedded(work);
+    service.metrics().embedded(&done.served.name, &done.embeddings);
     let values: usize = done.embeddings.iter().map(|embedding| embedding.vector.len()).sum();
     let name = done.served.name.clone();
     let dimensions = done.embeddings.first().map_or(0, |embedding| embedding.dimensions);
@@ -257,6 +250,20 @@ fn unbounded_rows() -> Fault {
         Format::Json.kind()
     );
     Fault::invalid(message).param("inputs")
+}
+
+/// Notes how long a call, or a part of one, waited for the engine and then was in it.
+pub(crate) fn passed(
+    service: &Service,
+    watch: &Watch,
+    priority: Priority,
+    submitted: Instant,
+    waited: Duration,
+    engine: Duration,
+) {
+    service.metrics().waited(priority, waited);
+    watch.step("queue", submitted, waited);
+    watch.step("engine", submitted + waited, engine);
 }
 
 /// Ends the work of a request that nobody waits for.
@@ -367,17 +374,18 @@ pub(crate) fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
 /// Seconds that a client may give a request: less no server could promise to notice.
 const TIMEOUTS: RangeInclusive<f64> = 0.1..=99_999.999;
 
-pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
-    let Some(value) = headers.get("x-request-timeout") else { return Ok(None) };
+/// How long a request may take: the client may have less patience than the operator, not more.
+pub(crate) fn timeout(service: &Service, headers: &HeaderMap) -> Result<Duration, Fault> {
+    let limit = service.settings().request_timeout;
+    let Some(value) = headers.get("x-request-timeout") else { return Ok(limit) };
     let seconds = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
-    let seconds = seconds.filter(|seconds| TIMEOUTS.contains(seconds));
-    let timeout = seconds.map(Duration::from_secs_f64);
-    timeout.map(Some).ok_or_else(|| {
+    let seconds = seconds.filter(|seconds| TIMEOUTS.contains(seconds)).ok_or_else(|| {
         let (least, most) = (TIMEOUTS.start(), TIMEOUTS.end());
         Fault::invalid(format!(
             "the header X-Request-Timeout is not a number of seconds from {least} to {most}"
         ))
-    })
+    })?;
+    Ok(Duration::from_secs_f64(seconds).min(limit))
 }
 
 #[cfg(test)]

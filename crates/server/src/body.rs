@@ -109,15 +109,11 @@ pub(crate) async fn read(service: &Service, request: Request, purpose: Purpose) 
 
 /// There is no room now.
 pub(crate) fn crowded(service: &Service) -> Fault {
-    let wait = service.admission().wait();
-    let message = format!(
-        "the bodies and answers at hand are as large as they may be together, {} (--max-held-mb); come back in {} s",
-        mib(service.held().limit()),
-        wait.as_secs()
+    let why = format!(
+        "the bodies and answers at hand are as large as they may be together, {} (--max-held-mb)",
+        mib(service.held().limit())
     );
-    let mut fault = Fault::new(FaultKind::Overloaded, message);
-    fault.retry_after = Some(wait);
-    fault
+    Fault::overloaded(&why, service.admission().wait())
 }
 
 /// Bytes, for people.

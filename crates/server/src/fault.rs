@@ -117,6 +117,12 @@ impl Fault {
         Self::new(FaultKind::InvalidRequest, message)
     }
 
+    /// Too much is at hand; how long that will last.
+    pub(crate) fn overloaded(why: &str, wait: Duration) -> Self {
+        let message = format!("{why}; come back in {} s", wait.as_secs());
+        Self { retry_after: Some(wait), ..Self::new(FaultKind::Overloaded, message) }
+    }
+
     /// A fault of connote or of the model's file.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(FaultKind::Internal, message)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use connote::Priority;
+use connote::{Embedding, Priority};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -73,18 +73,6 @@ struct Lane {
     priority: &'static str,
 }
 
-/// Work that the engine has done for a request, or for a part of one that is streamed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Work<'a> {
-    /// The name by which the model is served.
-    pub(crate) model: &'a str,
-    pub(crate) texts: usize,
-    /// Tokens that the network read.
-    pub(crate) tokens: usize,
-    /// Texts that were cut.
-    pub(crate) truncated: usize,
-}
-
 /// The counters of a service.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -128,7 +116,7 @@ impl Metrics {
         };
         // So that a rate is 0 before the first request, and not unknown.
         for served in models.all() {
-            metrics.embedded(Work { model: &served.name, texts: 0, tokens: 0, truncated: 0 });
+            metrics.embedded(&served.name, []);
         }
         FaultKind::ALL
             .iter()
@@ -225,12 +213,18 @@ impl Metrics {
         self.gone.inc();
     }
 
-    /// Vectors were computed.
-    pub(crate) fn embedded(&self, Work { model, texts, tokens, truncated }: Work<'_>) {
+    /// Vectors of the model that is served under this name.
+    pub(crate) fn embedded<'a>(&self, model: &str, embeddings: impl IntoIterator<Item = &'a Embedding>) {
         let model = Model { model: model.to_owned() };
-        self.texts.get_or_create(&model).inc_by(texts as u64);
-        self.tokens.get_or_create(&model).inc_by(tokens as u64);
-        self.truncated.get_or_create(&model).inc_by(truncated as u64);
+        let (mut texts, mut tokens, mut truncated) = (0, 0, 0);
+        for embedding in embeddings {
+            texts += 1;
+            tokens += embedding.tokens as u64;
+            truncated += u64::from(embedding.truncated);
+        }
+        self.texts.get_or_create(&model).inc_by(texts);
+        self.tokens.get_or_create(&model).inc_by(tokens);
+        self.truncated.get_or_create(&model).inc_by(truncated);
     }
 
     /// The engine began a request after this time.

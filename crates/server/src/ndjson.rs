@@ -127,10 +127,9 @@ fn begin(service: &Service, request: &Request) -> Result<(Stream, String), Fault
     let StreamOptions { served, options, title, priority, per_token } =
         stream_options::read(service, request.uri())?;
     let priority = priority.or(ask::priority(request.headers())?).unwrap_or(Priority::Batch);
-    let limit = service.settings().request_timeout;
-    let timeout = ask::timeout(request.headers())?.map_or(limit, |asked| asked.min(limit));
+    let timeout = ask::timeout(service, request.headers())?;
     // As the smallest request, so that a full queue says when to come back. Later its lines wait for room.
-    drop(service.admission().admit(priority, 1).map_err(|fault| full(service, priority, fault))?);
+    drop(service.admission().admit(priority, 1).map_err(|fault| full(service, priority, &fault))?);
     let token = CancellationToken::new();
     let watch = Watch::current();
     let service = service.clone();
@@ -145,15 +144,14 @@ fn begin(service: &Service, request: &Request) -> Result<(Stream, String), Fault
 }
 
 /// There is no room for a stream, in words of its own: nobody knows how many tokens it has.
-fn full(service: &Service, priority: Priority, mut fault: Fault) -> Fault {
+fn full(service: &Service, priority: Priority, fault: &Fault) -> Fault {
     service.metrics().refused(1);
     let admission = service.admission();
-    fault.message = format!(
-        "as many tokens of {priority} work wait as may ({}, --max-queue-tokens), so no stream can begin; come back in {} s",
-        admission.limit(),
-        fault.retry_after.unwrap_or_else(|| admission.wait()).as_secs()
+    let why = format!(
+        "as many tokens of {priority} work wait as may ({}, --max-queue-tokens), so no stream can begin",
+        admission.limit()
     );
-    fault
+    Fault::overloaded(&why, fault.retry_after.unwrap_or_else(|| admission.wait()))
 }
 
 impl Stream {

@@ -15,7 +15,6 @@ use crate::ask;
 use crate::fault::Fault;
 use crate::held::Share;
 use crate::lines::Line;
-use crate::metrics::Work;
 
 /// A window on its way through the engine, to the bytes of its answer.
 pub(super) struct Computing(pub(super) AbortOnDrop<Result<Bytes, Fault>>);
@@ -103,16 +102,9 @@ async fn compute(
     // Who takes the answer late holds nobody up.
     drop(ticket);
     let waited = pending.waited().unwrap_or_default();
-    stream.watch.step("queue", submitted, waited);
-    stream.watch.step("engine", submitted + waited, submitted.elapsed().saturating_sub(waited));
-    let metrics = stream.service.metrics();
-    metrics.waited(stream.priority, waited);
-    metrics.embedded(Work {
-        model: &stream.served.name,
-        texts: results.iter().flatten().count(),
-        tokens: results.iter().flatten().map(|embedding| embedding.tokens).sum(),
-        truncated: results.iter().flatten().filter(|embedding| embedding.truncated).count(),
-    });
+    let engine = submitted.elapsed().saturating_sub(waited);
+    ask::passed(&stream.service, &stream.watch, stream.priority, submitted, waited, engine);
+    stream.service.metrics().embedded(&stream.served.name, results.iter().flatten());
     let values: usize = results.iter().flatten().map(|embedding| embedding.vector.len()).sum();
     ask::aside(values * 10, move || {
         let mut results = results.into_iter();
