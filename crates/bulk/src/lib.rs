@@ -1,0 +1,11 @@
+//! Files of texts in, files of vectors out: for hours, interrupted at any moment, finished exactly once.
+//!
+//! Files of any format become [`Chunk`]s of rows (`source`), which get their vectors and become files of any format
+//! (`sink`), in parts that are committed one by one (`run`).
+#![forbid(unsafe_code)]
+
+mod error;
+mod rows;
+
+pub use error::{Error, ErrorKind};
+pub use rows::{Answered, Chunk, Place, Row};

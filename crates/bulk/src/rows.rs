@@ -1,0 +1,49 @@
+//! Rows between a file and the network: what every format is turned into, and what every format is written from.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use connote::jsonl::RowError;
+use connote::{Embedding, Input};
+use serde_json::value::RawValue;
+
+/// One row of the input.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its place among the rows of the whole input, all files together, counted from 0.
+    pub number: u64,
+    /// As it was written, to the last digit; without one, the row's number.
+    pub id: Box<RawValue>,
+    /// Where it stands, for messages: `notes.csv, line 17`.
+    pub place: Place,
+    /// The text, or why there is none.
+    pub input: Result<Input, RowError>,
+}
+
+/// Where a row stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file as it was named.
+    pub file: Arc<str>,
+    /// The line of a text file or the row of a table, counted from 1.
+    pub line: u64,
+}
+
+/// Rows that were read together, in the order of the input.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// `id`, then the columns that were asked to be carried along, one row each for `rows`; of the
+    /// source's schema. Formats of columns are written from it, formats of lines from the ids of `rows`.
+    pub carried: RecordBatch,
+}
+
+/// A chunk whose rows have their vectors: what sinks write.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// The rows.
+    pub chunk: &'a Chunk,
+    /// A vector or a reason for each row of `chunk`.
+    pub results: &'a [Result<Embedding, RowError>],
+}

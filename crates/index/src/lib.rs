@@ -1,0 +1,1 @@
+//! Nearest vectors: exact and quantised, saved on disk.
