@@ -46,7 +46,7 @@ macro_rules! compiled_with {
         compiled_with! { $features:
             panel_bf16 = $crate::tile_bf16::panel_bf16_body,
                 (panel: &$crate::tile_bf16::PanelBf16<'_>, sums: &mut $crate::table::Sums,
-                cells: &mut $crate::rows::PanelCells<'_>);
+                cells: &mut $crate::rows::PanelCells<'_>, meanwhile: &mut dyn FnMut());
             to_bf16 = $crate::bf16::to_bf16_body, (x: &[f32], out: &mut [u16]);
             quantize = $crate::quantize::quantize_body, (x: &[f32], q: &mut [i16], scales: &mut [f32]);
             layer_norm = $crate::norm::layer_norm_body, (x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32);

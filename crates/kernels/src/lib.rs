@@ -20,7 +20,9 @@ mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod bf16;
+mod block_sums;
 pub mod decode;
+mod gating;
 mod lanes;
 mod large_pages;
 mod layout;

@@ -11,6 +11,8 @@ use std::ops::Range;
 use threads::Team;
 
 use crate::activations::Activations;
+use crate::block_sums::{BLOCK, BlockSums};
+use crate::gating::Gating;
 use crate::layout::Layout;
 use crate::panels::Panels;
 use crate::rows::{PanelCells, RowsMut};
@@ -19,28 +21,9 @@ use crate::table::{DEPTH, Kernels, PANEL, TileF32, TileI16};
 use crate::tile_bf16::PanelBf16;
 use crate::weights::{Order, Weights};
 
-/// Rows whose sums a part holds at a time: whole tiles at every level, and 12 KiB of sums.
-const BLOCK: usize = 96;
-
 /// Rows of bf16 that meet all panels of a part before the next rows do: with their results they stay in the second
 /// cache. The panels come from memory again, which at so many rows costs less.
 const RUN: usize = 256;
-
-/// Room for the sums of a block of rows; begins a cache line, as the panels do.
-#[repr(align(64))]
-struct BlockSums([[f32; PANEL]; BLOCK]);
-
-impl BlockSums {
-    fn new() -> Self {
-        Self([[0.0; PANEL]; BLOCK])
-    }
-
-    /// The same room for two halves of so many rows, each by itself.
-    fn halves(&mut self, rows: usize) -> [&mut [[f32; PANEL / 2]]; 2] {
-        let (left, right) = self.0.as_flattened_mut().as_chunks_mut().0.split_at_mut(BLOCK);
-        [&mut left[..rows], &mut right[..rows]]
-    }
-}
 
 /// What happens to sums on their way into the result, while they are in the near cache. A bias of the
 /// weights is added first.
@@ -105,6 +88,7 @@ pub fn linear_part(
         let (some_panels, rows) = cut.part(part);
         let _release = Release(kernels);
         let (mut sums, mut scratch) = (BlockSums::new(), BlockSums::new());
+        let mut gating: Option<Box<Gating>> = None;
         for (rows, panel) in runs(w.layout(), rows)
             .flat_map(|rows| some_panels.clone().map(move |panel| (rows.clone(), panel)))
         {
@@ -126,20 +110,16 @@ pub fn linear_part(
                         Ending::Write if width == PANEL => {
                             // SAFETY: as above.
                             let mut cells = unsafe { cells.panel(block_rows, column) };
-                            sum_bf16(kernels, x, matrix, &of, &mut scratch, &mut cells);
+                            sum_bf16(kernels, x, matrix, &of, &mut scratch, &mut cells, &mut || {});
                             continue;
                         }
                         Ending::Gate(gate) => {
-                            let [gates, ups] = sums.halves(block_rows.len());
-                            sum_bf16(
-                                kernels,
-                                x,
-                                matrix,
-                                &of,
-                                &mut scratch,
-                                &mut PanelCells::halves(gates, ups),
-                            );
-                            write_gated(gate, [gates, ups], block_rows, target);
+                            let gating = gating.get_or_insert_with(|| Box::new(Gating::new(gate, &cells)));
+                            let multiply = |cells: &mut PanelCells<'_>, meanwhile: &mut dyn FnMut()| {
+                                sum_bf16(kernels, x, matrix, &of, &mut scratch, cells, meanwhile);
+                            };
+                            // SAFETY: a part has its rows and panels to itself, and `gating` ends with it.
+                            unsafe { gating.block(block_rows, column..column + width, multiply) };
                             continue;
                         }
                         _ => {}
@@ -204,7 +184,7 @@ fn sum_panel(
     let sums = &mut sums.0[..of.rows.len()];
     let layout = w.layout();
     if layout == Layout::Bf16 {
-        return sum_bf16(kernels, x, w, of, scratch, &mut PanelCells::whole(sums));
+        return sum_bf16(kernels, x, w, of, scratch, &mut PanelCells::whole(sums), &mut || {});
     }
     sums.as_flattened_mut().fill(0.0);
     let (stride, x_blocks) = (x.stride(), x.blocks());
@@ -249,6 +229,7 @@ fn sum_bf16(
     of: &PanelOf,
     scratch: &mut BlockSums,
     cells: &mut PanelCells<'_>,
+    meanwhile: &mut dyn FnMut(),
 ) {
     let (Values::Bf16(values), Values::Bf16(w_values)) = (x.values(), w.values) else {
         unreachable!("layouts were compared")
@@ -267,7 +248,7 @@ fn sum_bf16(
         inputs,
         next: &next[share(of.rows.start)..share(of.rows.end)],
     };
-    (kernels.panel_bf16)(&panel, &mut scratch.0, cells);
+    (kernels.panel_bf16)(&panel, &mut scratch.0, cells, meanwhile);
 }
 
 /// Applies the gates, and writes what the gated values have become.
@@ -371,7 +352,7 @@ pub fn matmul(
             if layout == Layout::Bf16 && width == PANEL {
                 // SAFETY: nobody else has any of the result.
                 let mut cells = unsafe { cells.panel(rows, column) };
-                sum_bf16(kernels, x, w, &of, &mut scratch, &mut cells);
+                sum_bf16(kernels, x, w, &of, &mut scratch, &mut cells, &mut || {});
                 continue;
             }
             sum_panel(kernels, x, w, &of, &mut scratch, &mut sums);

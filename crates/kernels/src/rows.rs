@@ -164,7 +164,7 @@ impl<'a> Cells<'a> {
         // Inside the data, as in `row`.
         let left = self.first.wrapping_add(rows.start * self.stride + column);
         let halves = [left, left.wrapping_add(PANEL / 2)];
-        PanelCells { halves, stride: self.stride, rows: rows.len(), cells: PhantomData }
+        PanelCells { halves, stride: self.stride, rows: rows.len(), near: false, cells: PhantomData }
     }
 }
 
@@ -173,6 +173,8 @@ pub(crate) struct PanelCells<'a> {
     halves: [*mut f32; 2],
     stride: usize,
     rows: usize,
+    /// Whether they lie in a near cache, and may hold sums that are not complete yet.
+    near: bool,
     cells: PhantomData<&'a mut [f32]>,
 }
 
@@ -181,14 +183,14 @@ impl<'a> PanelCells<'a> {
     pub(crate) fn whole(sums: &'a mut [[f32; PANEL]]) -> Self {
         let left = sums.as_mut_ptr().cast::<f32>();
         let halves = [left, left.wrapping_add(PANEL / 2)];
-        Self { halves, stride: PANEL, rows: sums.len(), cells: PhantomData }
+        Self { halves, stride: PANEL, rows: sums.len(), near: true, cells: PhantomData }
     }
 
     /// Each half by itself: gates and what they gate.
     pub(crate) fn halves(left: &'a mut [[f32; PANEL / 2]], right: &'a mut [[f32; PANEL / 2]]) -> Self {
         let rows = left.len().min(right.len());
         let halves = [left.as_mut_ptr().cast(), right.as_mut_ptr().cast()];
-        Self { halves, stride: PANEL / 2, rows, cells: PhantomData }
+        Self { halves, stride: PANEL / 2, rows, near: true, cells: PhantomData }
     }
 
     /// How many rows.
@@ -196,10 +198,19 @@ impl<'a> PanelCells<'a> {
         self.rows
     }
 
-    /// From one row to the next, in values.
+    /// Whether they lie in a near cache, so that sums that are not complete yet may go to and fro.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only tile units write by rows"))]
-    pub(crate) fn stride(&self) -> usize {
-        self.stride
+    pub(crate) fn are_near(&self) -> bool {
+        self.near
+    }
+
+    /// Some of the rows, for a tile.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only tile units write by rows"))]
+    #[inline(always)]
+    pub(crate) fn tile(&mut self, rows: Range<usize>) -> TileCells<'_> {
+        assert!(rows.start < rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
+        let halves = [0, 1].map(|half| self.half(rows.start, half));
+        TileCells { halves, stride: self.stride, rows: rows.len(), cells: PhantomData }
     }
 
     /// The first cell of half a row. That row has 16 cells from there, which are ours to write, and so has each of
@@ -220,4 +231,13 @@ impl<'a> PanelCells<'a> {
             unsafe { std::ptr::copy_nonoverlapping(sums, to, PANEL / 2) };
         }
     }
+}
+
+/// Rows of [`PanelCells`] that a tile is written to: 16 cells of each half, `stride` values from row to row, all of
+/// which are ours to read and write.
+pub(crate) struct TileCells<'c> {
+    pub(crate) halves: [*mut f32; 2],
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+    cells: PhantomData<&'c mut [f32]>,
 }

@@ -61,7 +61,7 @@ pub struct TileI16<'a> {
 /// Sums of a tile, a row each.
 pub type Sums = [[f32; PANEL]];
 
-type PanelProduct = fn(&PanelBf16<'_>, &mut Sums, &mut PanelCells<'_>);
+type PanelProduct = fn(&PanelBf16<'_>, &mut Sums, &mut PanelCells<'_>, &mut dyn FnMut());
 type LayerNormTo = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 
 /// One row of the table: the functions of a CPU level.
@@ -84,7 +84,8 @@ pub struct Kernels {
     /// Rows that a tile of the bf16 product takes: blocks of rows are some of those.
     pub(crate) bf16_rows: usize,
     /// The bf16 product of a panel and some rows, in the order of [`TileBf16`](crate::tile_bf16::TileBf16). The same
-    /// bits at every level, but for denormal values, which AMX takes for zero.
+    /// bits at every level, but for denormal values, which AMX takes for zero. The last argument may be called now
+    /// and then, for work that other units of the core can do meanwhile; what is left of it is the caller's.
     pub(crate) panel_bf16: PanelProduct,
     /// What a thread calls after its part of a product: gives the tile unit back, where there is one.
     pub(crate) release: fn(),
@@ -163,15 +164,15 @@ pub(crate) fn holds(len: usize, count: usize, stride: usize, width: Option<usize
 }
 
 /// Asserts what all tiles have in common: a number of rows that the level takes, a sum for each.
-pub(crate) fn check_rows(rows: usize, most: usize, sums: &Sums) {
+pub(crate) fn check_rows(rows: usize, most: usize, sums: usize) {
     assert!((1..=most).contains(&rows), "a tile of {rows} rows");
-    assert!(rows <= sums.len(), "a tile of {rows} rows into {} sums", sums.len());
+    assert!(rows <= sums, "a tile of {rows} rows into {sums} sums");
 }
 
 impl TileF32<'_> {
     /// Asserts that everything lies inside its slice.
     pub(crate) fn check(&self, most_rows: usize, sums: &Sums) {
-        check_rows(self.rows, most_rows, sums);
+        check_rows(self.rows, most_rows, sums.len());
         let inputs = Some(self.inputs);
         assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a tile past its activations");
         assert!(holds(self.panel.len(), 1, 0, self.inputs.checked_mul(PANEL)), "a tile past its weights");
@@ -181,7 +182,7 @@ impl TileF32<'_> {
 impl TileI16<'_> {
     /// Asserts that everything lies inside its slice, and that the sums cannot overflow.
     pub(crate) fn check(&self, most_rows: usize, sums: &Sums) {
-        check_rows(self.rows, most_rows, sums);
+        check_rows(self.rows, most_rows, sums.len());
         assert!(self.inputs.is_multiple_of(2), "inputs come in pairs");
         let inputs = Some(self.inputs);
         assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a tile past its activations");

@@ -29,7 +29,7 @@ pub(crate) struct PanelBf16<'a> {
 impl<'a> PanelBf16<'a> {
     /// Asserts that everything lies inside its slice, and that there are sums and cells for every row.
     pub(crate) fn check(&self, sums: &Sums, cells: usize) {
-        check_rows(self.rows, sums.len().min(cells), sums);
+        check_rows(self.rows, sums.len().min(cells), sums.len());
         assert!(self.inputs.is_multiple_of(STEP), "inputs come by {STEP}");
         let inputs = Some(self.inputs);
         assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a panel past its activations");
@@ -51,7 +51,12 @@ impl<'a> PanelBf16<'a> {
 
 /// The sums of a panel into `cells`, by tiles. `sums` is scratch, a row each.
 #[inline(always)]
-pub(crate) fn panel_bf16_body(panel: &PanelBf16<'_>, sums: &mut Sums, cells: &mut PanelCells<'_>) {
+pub(crate) fn panel_bf16_body(
+    panel: &PanelBf16<'_>,
+    sums: &mut Sums,
+    cells: &mut PanelCells<'_>,
+    _meanwhile: &mut dyn FnMut(),
+) {
     panel.check(sums, cells.rows());
     let sums = &mut sums[..panel.rows];
     sums.as_flattened_mut().fill(0.0);
@@ -84,8 +89,8 @@ pub(crate) struct TileBf16<'a> {
 }
 
 impl<'a> TileBf16<'a> {
-    /// Asserts that everything lies inside its slice.
-    pub(crate) fn check(&self, most_rows: usize, sums: &Sums) {
+    /// Asserts that everything lies inside its slice, and that there are sums for as many rows.
+    pub(crate) fn check(&self, most_rows: usize, sums: usize) {
         check_rows(self.rows, most_rows, sums);
         assert!(self.inputs.is_multiple_of(STEP), "inputs come by {STEP}");
         let inputs = Some(self.inputs);
@@ -105,7 +110,7 @@ impl<'a> TileBf16<'a> {
 /// this does not.
 #[inline(always)]
 pub(crate) fn tile_bf16_body(tile: &TileBf16<'_>, sums: &mut Sums) {
-    tile.check(ROWS, sums);
+    tile.check(ROWS, sums.len());
     let value = |bits: u16| f32::from_bits(u32::from(bits) << 16);
     for (step, weights) in tile.steps().enumerate() {
         for (r, sums) in sums[..tile.rows].iter_mut().enumerate() {

@@ -5,7 +5,6 @@
 #![allow(unsafe_code)] // declares the unit's methods, which are safe here
 
 use super::unit::{A0, C0, C2, Config, TileUnit};
-use crate::table::PANEL as OUTPUTS;
 
 /// A register: rows and bytes a row that it is configured for, and 16 rows of 16 double words.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,28 +65,18 @@ impl TileUnit for Emulated {
         }
     }
 
-    unsafe fn load_sums<const TILE: usize, const FIRST: usize>(&mut self, sums: &[[f32; OUTPUTS]]) {
+    unsafe fn load_sums<const TILE: usize>(&mut self, from: *const f32, stride: usize) {
         let register = self.configured_register(TILE);
         register.data = [[0; 16]; 16];
-        for (r, row) in sums[..register.rows].iter().enumerate() {
-            let row = &row[FIRST..][..register.bytes / 4];
-            for (word, sum) in register.data[r].iter_mut().zip(row) {
-                *word = sum.to_bits();
+        for (r, row) in register.data[..register.rows].iter_mut().enumerate() {
+            for (column, word) in row[..register.bytes / 4].iter_mut().enumerate() {
+                // SAFETY: the caller says that the rows are there, and ours to read.
+                *word = unsafe { from.add(r * stride + column).read() }.to_bits();
             }
         }
     }
 
-    unsafe fn store_sums<const TILE: usize, const FIRST: usize>(&mut self, sums: &mut [[f32; OUTPUTS]]) {
-        let register = self.configured_register(TILE);
-        for (r, row) in sums[..register.rows].iter_mut().enumerate() {
-            let row = &mut row[FIRST..][..register.bytes / 4];
-            for (sum, &word) in row.iter_mut().zip(&register.data[r]) {
-                *sum = f32::from_bits(word);
-            }
-        }
-    }
-
-    unsafe fn store_rows<const TILE: usize>(&mut self, to: *mut f32, stride: usize) {
+    unsafe fn store_sums<const TILE: usize>(&mut self, to: *mut f32, stride: usize) {
         let register = self.configured_register(TILE);
         for (r, row) in register.data[..register.rows].iter().enumerate() {
             for (column, &word) in row[..register.bytes / 4].iter().enumerate() {

@@ -9,7 +9,6 @@ use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::cell::Cell;
 
 use super::unit::{Config, TileUnit};
-use crate::table::PANEL as OUTPUTS;
 
 thread_local! {
     /// Rows this thread's unit is configured for. The kernel keeps each thread's tiles apart.
@@ -18,9 +17,6 @@ thread_local! {
 
 /// This thread's tile unit.
 pub(super) struct Hardware;
-
-/// Bytes from one row of sums to the next.
-const SUMS_STRIDE: usize = OUTPUTS * size_of::<f32>();
 
 impl TileUnit for Hardware {
     #[inline(always)]
@@ -55,37 +51,21 @@ impl TileUnit for Hardware {
     }
 
     #[inline(always)]
-    unsafe fn load_sums<const TILE: usize, const FIRST: usize>(&mut self, sums: &[[f32; OUTPUTS]]) {
-        const { assert!(FIRST <= OUTPUTS - 16) }
-        // SAFETY: the caller says that the register's rows are there; 16 sums from `FIRST` lie in a row.
+    unsafe fn load_sums<const TILE: usize>(&mut self, from: *const f32, stride: usize) {
+        // SAFETY: the caller says that the rows are there, and ours to read.
         unsafe {
             asm!(
                 "tileloadd tmm{tile}, [{from} + 1*{stride}]",
                 tile = const TILE,
-                from = in(reg) sums.as_ptr().cast::<f32>().wrapping_add(FIRST),
-                stride = in(reg) SUMS_STRIDE,
+                from = in(reg) from,
+                stride = in(reg) stride.wrapping_mul(size_of::<f32>()),
                 options(nostack, readonly, preserves_flags),
             );
         }
     }
 
     #[inline(always)]
-    unsafe fn store_sums<const TILE: usize, const FIRST: usize>(&mut self, sums: &mut [[f32; OUTPUTS]]) {
-        const { assert!(FIRST <= OUTPUTS - 16) }
-        // SAFETY: as in `load_sums`, and the slice is ours to write.
-        unsafe {
-            asm!(
-                "tilestored [{to} + 1*{stride}], tmm{tile}",
-                tile = const TILE,
-                to = in(reg) sums.as_mut_ptr().cast::<f32>().wrapping_add(FIRST),
-                stride = in(reg) SUMS_STRIDE,
-                options(nostack, preserves_flags),
-            );
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn store_rows<const TILE: usize>(&mut self, to: *mut f32, stride: usize) {
+    unsafe fn store_sums<const TILE: usize>(&mut self, to: *mut f32, stride: usize) {
         // SAFETY: the caller says that the rows are there, and ours to write.
         unsafe {
             asm!(

@@ -312,9 +312,9 @@ fn cpu_fused(x: f32, y: f32, z: f32) -> f32 {
 /// Runs a test of whole panels on the emulation and, if there is one, on the machine's unit.
 fn panels_on_every_unit(test: impl Fn(&mut dyn FnMut(&PanelBf16<'_>, &mut Sums, &mut PanelCells<'_>))) {
     let mut emulated = Emulated::default();
-    test(&mut |panel, sums, cells| sum_panel(&mut emulated, panel, sums, cells));
+    test(&mut |panel, sums, cells| sum_panel(&mut emulated, panel, sums, cells, &mut || {}));
     if is_available() {
-        test(&mut |panel, sums, cells| panel_bf16(panel, sums, cells));
+        test(&mut |panel, sums, cells| panel_bf16(panel, sums, cells, &mut || {}));
         release();
     }
 }

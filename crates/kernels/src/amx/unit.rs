@@ -1,8 +1,6 @@
 //! What the driver needs of a tile unit, and how it uses the eight registers.
 #![allow(unsafe_code)] // a named room: what a unit's methods ask of their caller
 
-use crate::table::PANEL as OUTPUTS;
-
 /// Sums of rows 0..16, outputs 0..16.
 pub(super) const C0: usize = 0;
 /// Sums of rows 0..16, outputs 16..32.
@@ -36,14 +34,11 @@ pub(super) trait TileUnit {
     /// Loads activations or weights: 32 values a row, rows `stride` values apart.
     unsafe fn load_pairs<const TILE: usize>(&mut self, values: &[u16], stride: usize);
 
-    /// Loads 16 sums a row, from `FIRST` on.
-    unsafe fn load_sums<const TILE: usize, const FIRST: usize>(&mut self, sums: &[[f32; OUTPUTS]]);
-
-    /// Stores 16 sums a row, from `FIRST` on.
-    unsafe fn store_sums<const TILE: usize, const FIRST: usize>(&mut self, sums: &mut [[f32; OUTPUTS]]);
+    /// Loads 16 sums a row from `from`, rows `stride` values apart, all of which must be the caller's to read.
+    unsafe fn load_sums<const TILE: usize>(&mut self, from: *const f32, stride: usize);
 
     /// Stores 16 sums a row to `to`, rows `stride` values apart, all of which must be the caller's to write.
-    unsafe fn store_rows<const TILE: usize>(&mut self, to: *mut f32, stride: usize);
+    unsafe fn store_sums<const TILE: usize>(&mut self, to: *mut f32, stride: usize);
 
     /// Makes all values of a register zero.
     unsafe fn zero<const TILE: usize>(&mut self);
