@@ -23,23 +23,26 @@ from serving import Server, gemma_path  # noqa: E402
 
 SHORT = "The quick brown fox jumps over the lazy dog."
 LONG = " ".join([SHORT] * 5)
+BUFFER = bytearray(1 << 20)
 
 
 def ask(connection, texts):
-    """Milliseconds outside the engine, and in all. A bare socket: Python's HTTP client alone takes a quarter of a millisecond."""
+    """Milliseconds outside the engine, and in all. A bare socket and one buffer: Python's HTTP client alone takes a quarter of a
+    millisecond, and a new buffer for each answer some 0.06 ms."""
     body = json.dumps({"input": texts}).encode()
     head = f"POST /v1/embeddings HTTP/1.1\r\nHost: connote\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     request = head.encode() + body
     begin = time.perf_counter()
     connection.sendall(request)
-    answer = connection.recv(1 << 20)
-    while (end := answer.find(b"\r\n\r\n")) < 0:
-        answer += connection.recv(1 << 20)
-    length = int(re.search(rb"\r\ncontent-length: (\d+)", answer)[1])
-    missing = length - (len(answer) - end - 4)
-    while missing > 0:
-        missing -= len(connection.recv(1 << 20))
+    have = connection.recv_into(BUFFER)
+    while (end := BUFFER.find(b"\r\n\r\n", 0, have)) < 0:
+        have += connection.recv_into(memoryview(BUFFER)[have:])
+    length = int(re.search(rb"\r\ncontent-length: (\d+)", BUFFER[:end])[1])
+    while have < end + 4 + length:
+        # Of the body only its end matters.
+        have += connection.recv_into(memoryview(BUFFER)[end:])
     took = (time.perf_counter() - begin) * 1e3
+    answer = BUFFER[:end]
     assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
     timing = re.search(rb"server-timing: ([^\r]*)", answer)[1].decode()
     parts = dict(part.strip().split(";dur=") for part in timing.split(","))

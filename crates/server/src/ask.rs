@@ -30,6 +30,8 @@ pub(crate) struct Ask {
     pub(crate) priority: Option<Priority>,
     /// A vector a token, instead of one a text.
     pub(crate) per_token: bool,
+    /// The vectors are asked for in a form that only the protocol's JSON has.
+    pub(crate) json_only: bool,
 }
 
 /// What it gets: a vector for every text, in their order.
@@ -122,17 +124,16 @@ pub(crate) async fn body(
 ) -> Result<(HeaderMap, Body), Fault> {
     let headers = request.headers().clone();
     let limit = service.settings().request_timeout;
-    let body = in_time("the body of the request", limit, body::read(service, request, purpose)).await?;
-    Ok((headers, body))
+    let body = tokio::time::timeout(limit, body::read(service, request, purpose)).await;
+    Ok((headers, body.unwrap_or_else(|_| Err(body::late("the body of the request", limit)))?))
 }
 
 /// What comes of work, unless it takes longer than `limit`.
 pub(crate) async fn in_time<T>(
-    what: &str,
     limit: Duration,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_slow(what, limit)))
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_slow(limit)))
 }
 
 /// An answer and its share of what is held, which it keeps until its last byte is on its way.
@@ -169,11 +170,14 @@ pub(crate) async fn embed<F: Send + 'static>(
         if format == Format::Octets && ask.per_token && ask.inputs.len() > 1 {
             return Err(unbounded_rows());
         }
+        if format != Format::Json && ask.json_only {
+            return Err(not_as_bytes(format));
+        }
         let (ask, call) = prepare(ask, &token, begin, timeout)?;
         fits(reading.settings(), &ask, &call)?;
         Ok((ask, form, call))
     };
-    let (ask, form, call) = in_time("it", timeout, aside(size, reader)).await?;
+    let (ask, form, call) = in_time(timeout, aside(size, reader)).await?;
     // The vectors, and the answer as it is made of them.
     let bytes_a_value = if format == Format::Json { 16 } else { 8 };
     if !share.grow(size, values(&ask, &call).saturating_mul(bytes_a_value)) {
@@ -192,7 +196,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let waited = pending.waited().unwrap_or_default();
     // Where nobody waits any more, dropping it has ended its work.
     drop(pending);
-    let Ok(results) = results else { return Err(too_slow("it", timeout)) };
+    let Ok(results) = results else { return Err(too_slow(timeout)) };
     let took = begin.elapsed();
     let engine = took.saturating_sub(parsed + waited);
     passed(&service, &watch, priority, begin + parsed, waited, engine);
@@ -252,6 +256,15 @@ fn unbounded_rows() -> Fault {
     Fault::invalid(message).param("inputs")
 }
 
+/// The bytes of all forms but JSON are f32.
+fn not_as_bytes(format: Format) -> Fault {
+    let message = format!(
+        "`output_dtype` is for answers in JSON, and the header Accept asks for `{}`, whose values are f32; leave one of them out",
+        format.kind()
+    );
+    Fault::invalid(message).param("output_dtype")
+}
+
 /// Notes how long a call, or a part of one, waited for the engine and then was in it.
 pub(crate) fn passed(
     service: &Service,
@@ -275,9 +288,8 @@ impl Drop for CancelOnDrop {
     }
 }
 
-pub(crate) fn too_slow(what: &str, limit: Duration) -> Fault {
-    let message =
-        format!("{what} took longer than {} s, which is what a request may take", limit.as_secs_f64());
+fn too_slow(limit: Duration) -> Fault {
+    let message = format!("it took longer than {} s, which is what a request may take", limit.as_secs_f64());
     Fault::new(FaultKind::Timeout, message)
 }
 
@@ -332,7 +344,7 @@ fn at(ask: &Ask, index: usize, error: &connote::Error, timeout: Duration) -> Fau
     let mut fault = Fault::from(error).param("input");
     if fault.kind == FaultKind::Timeout {
         // Its time was the request's: no text of it is to blame.
-        return too_slow("it", timeout);
+        return too_slow(timeout);
     }
     let model = ask.served.embedder.model();
     fault.message = match (fault.kind, ask.inputs.get(index)) {
@@ -371,8 +383,9 @@ pub(crate) fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Fault> {
     name.trim().parse().map(Some).map_err(|error| Fault::invalid(format!("the header X-Priority: {error}")))
 }
 
-/// Seconds that a client may give a request: less no server could promise to notice.
-const TIMEOUTS: RangeInclusive<f64> = 0.1..=99_999.999;
+/// Seconds that a client may give a request. In less, one short text may not be answered where others wait too; who has less
+/// patience goes, which ends the work as well.
+const TIMEOUTS: RangeInclusive<f64> = 1.0..=99_999.999;
 
 /// How long a request may take: the client may have less patience than the operator, not more.
 pub(crate) fn timeout(service: &Service, headers: &HeaderMap) -> Result<Duration, Fault> {

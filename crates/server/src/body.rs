@@ -148,6 +148,13 @@ pub(crate) fn asks_first(request: &Request) -> bool {
     request.headers().contains_key(header::EXPECT)
 }
 
+/// It comes, but not in the time of a request.
+pub(crate) fn late(what: &str, limit: Duration) -> Fault {
+    let message =
+        format!("{what} took longer than {} s, which is what a request may take", limit.as_secs_f64());
+    Fault::new(FaultKind::Stalled, message)
+}
+
 /// What comes next, unless nothing comes.
 async fn soon(body: &mut body::Body, patience: Duration) -> Result<Option<Bytes>, Fault> {
     let still = |_| {
@@ -155,7 +162,7 @@ async fn soon(body: &mut body::Body, patience: Duration) -> Result<Option<Bytes>
             "nothing of the request's body came for {} s, which is what --client-timeout allows",
             patience.as_secs_f64()
         );
-        Fault::new(FaultKind::Timeout, message)
+        Fault::new(FaultKind::Stalled, message)
     };
     tokio::time::timeout(patience, next(body)).await.map_err(still)?
 }

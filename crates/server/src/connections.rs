@@ -21,6 +21,16 @@ use tokio::task::JoinSet;
 use crate::Service;
 use crate::lively::{Lively, Upload};
 use crate::routes::router;
+use crate::waiting::{self, Waiting};
+
+/// Descriptors that are left to all else: a model's files, keys that are read again, the log.
+const OTHERS: u64 = 64;
+
+/// How long a connection waits for a head, at least, before it makes room.
+const LEAST_WAIT: Duration = Duration::from_millis(250);
+
+/// How soon another connection is asked to make room, where the one before has not ended: it may have bytes to send.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Serves until `stop` is ready, then finishes the requests at hand. A connection on which nothing was asked, or whose client
 /// keeps still, ends at once.
@@ -40,15 +50,24 @@ pub(crate) async fn serve(
     let stopping = watch::Sender::new(());
     // Ended with this future, however that ends.
     let mut connections = JoinSet::new();
+    let most = most();
+    let waiting = Waiting::default();
     let mut stop = pin!(stop);
     loop {
+        // One place is kept free for who comes next; where all are answered, who comes waits in the system's queue.
+        let is_full = connections.len() >= most;
+        if is_full {
+            waiting.end_oldest(LEAST_WAIT);
+        }
         tokio::select! {
             () = &mut stop => break,
-            (stream, _) = listener.accept() => {
-                connections.spawn(connection(stream, router.clone(), patience, stopping.subscribe()));
+            (stream, _) = listener.accept(), if !is_full => {
+                let place = waiting.connection();
+                connections.spawn(connection(stream, router.clone(), patience, place, stopping.subscribe()));
             }
             // So that those that have ended leave nothing behind.
             Some(_) = connections.join_next() => {}
+            () = tokio::time::sleep(AGAIN), if is_full => {}
         }
     }
     // Who comes now is told that nobody listens, instead of waiting in the system's queue.
@@ -60,20 +79,37 @@ pub(crate) async fn serve(
     tokio::time::timeout(limit, ended).await.map_err(late)
 }
 
+/// Connections that may be open at once, by the descriptors that this process may have.
+fn most() -> usize {
+    #[cfg(unix)]
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let limit: Option<u64> = None;
+    let most = limit.map(|limit| limit - OTHERS.min(limit / 2));
+    most.and_then(|most| usize::try_from(most).ok()).map_or(usize::MAX, |most| most.max(1))
+}
+
 /// One connection, from its first byte to its end. A client that takes longer than `patience` to send a request's head, or that
 /// does nothing while an answer waits for it, is left: it holds a descriptor and memory, and holds up the end of the server.
-async fn connection<S>(stream: S, router: Router, patience: Duration, mut stopping: watch::Receiver<()>)
-where
+async fn connection<S>(
+    stream: S,
+    router: Router,
+    patience: Duration,
+    place: Arc<waiting::Connection>,
+    mut stopping: watch::Receiver<()>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let uploading = Arc::new(AtomicBool::new(false));
     let stream = Lively::new(stream, patience, uploading.clone());
     let asked = Arc::new(AtomicBool::new(false));
     let routes = TowerToHyperService::new(router);
-    let heard = asked.clone();
+    let (heard, asks) = (asked.clone(), place.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         heard.store(true, Ordering::Relaxed);
-        routes.call(request.map(|body| Upload::new(body, uploading.clone())))
+        let asking = asks.asks();
+        let answer = routes.call(request.map(|body| Upload::new(body, uploading.clone())));
+        async { answer.await.map(|answer| asking.until_the_end_of(answer)) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);
@@ -82,6 +118,7 @@ where
         // Why a connection broke is nobody's concern but its client's, who knows.
         _ = connection.as_mut() => return,
         () = told(&mut stopping) => {}
+        () = place.ended() => {}
     }
     // The first request has not come yet, or half of its head: hyper would wait for the rest. Between requests it ends by itself.
     if asked.load(Ordering::Relaxed) {

@@ -49,12 +49,15 @@ impl Dialect {
                 )
             }
             Dialect::Tei => {
+                // As its router has them. It has no time limit of its own; and what it cannot read is 422 there, by whoever.
                 let (status, kind) = match fault.kind {
-                    FaultKind::TooLong | FaultKind::InvalidRequest | FaultKind::NoTokens => {
-                        (StatusCode::UNPROCESSABLE_ENTITY, "Validation")
-                    }
+                    FaultKind::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "Validation"),
+                    FaultKind::InvalidRequest => (StatusCode::UNPROCESSABLE_ENTITY, "Validation"),
+                    FaultKind::NoTokens => (StatusCode::UNPROCESSABLE_ENTITY, "Tokenizer"),
+                    FaultKind::Empty => (status, "Empty"),
                     FaultKind::Overloaded => (status, "Overloaded"),
-                    FaultKind::Internal | FaultKind::Timeout => (status, "Backend"),
+                    FaultKind::Internal => (StatusCode::FAILED_DEPENDENCY, "Backend"),
+                    FaultKind::Timeout => (status, "Backend"),
                     _ => (status, "Validation"),
                 };
                 (status, json!({ "error": fault.message, "error_type": kind }))

@@ -10,31 +10,66 @@ use crate::json::Count;
 use crate::models::Chosen;
 
 /// All optional; `null` is as good as absent.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub(crate) struct Extras {
-    #[serde(default, deserialize_with = "named")]
-    task: Option<Task>,
-    #[serde(default, deserialize_with = "named")]
-    input_type: Option<Task>,
-    #[serde(default, deserialize_with = "named")]
-    prompt_name: Option<Task>,
-    title: Option<String>,
+    pub(crate) task: Option<Task>,
+    pub(crate) input_type: Option<Task>,
+    pub(crate) prompt_name: Option<Task>,
+    pub(crate) title: Option<String>,
     /// Yes or no, or a policy by name.
-    #[serde(default, deserialize_with = "truncation")]
     pub(crate) truncate: Option<Truncation>,
-    #[serde(default, deserialize_with = "named")]
     pub(crate) priority: Option<Priority>,
 }
 
+/// A request with these fields beside its protocol's own, so that a body is read once. (serde's `flatten` reads it into a tree
+/// first, and an error in that has no place.) `extras` takes them out of it.
+macro_rules! with_extras {
+    (
+        $(#[$about:meta])*
+        $seen:vis struct $name:ident { $($(#[$how:meta])* $field:ident: $kind:ty,)* }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, serde::Deserialize)]
+        $seen struct $name {
+            $($(#[$how])* $field: $kind,)*
+            #[serde(default, deserialize_with = "crate::extras::named")]
+            task: Option<connote::Task>,
+            #[serde(default, deserialize_with = "crate::extras::named")]
+            input_type: Option<connote::Task>,
+            #[serde(default, deserialize_with = "crate::extras::named")]
+            prompt_name: Option<connote::Task>,
+            title: Option<String>,
+            #[serde(default, deserialize_with = "crate::extras::truncation")]
+            truncate: Option<connote::Truncation>,
+            #[serde(default, deserialize_with = "crate::extras::named")]
+            priority: Option<connote::Priority>,
+        }
+
+        impl $name {
+            fn extras(&mut self) -> crate::extras::Extras {
+                crate::extras::Extras {
+                    task: self.task.take(),
+                    input_type: self.input_type.take(),
+                    prompt_name: self.prompt_name.take(),
+                    title: self.title.take(),
+                    truncate: self.truncate.take(),
+                    priority: self.priority.take(),
+                }
+            }
+        }
+    };
+}
+pub(crate) use with_extras;
+
 /// A value that is written as its name.
-fn named<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
+pub(crate) fn named<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let name = Option::<String>::deserialize(deserializer)?;
     name.map(|name| name.parse().map_err(de::Error::custom)).transpose()
 }
 
-fn truncation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Truncation>, D::Error> {
+pub(crate) fn truncation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Truncation>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "`truncate` is true, false, \"end\", \"start\" or \"error\"")]
     enum Form {

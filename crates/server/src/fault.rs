@@ -33,6 +33,8 @@ pub(crate) enum FaultKind {
     InvalidJson,
     /// A field is missing or wrong.
     InvalidRequest,
+    /// There is not one text.
+    Empty,
     /// A text gives no tokens.
     NoTokens,
     /// A text has more tokens than the model takes.
@@ -46,6 +48,8 @@ pub(crate) enum FaultKind {
     UnsupportedEncoding,
     /// Too much waits.
     Overloaded,
+    /// The body of the request does not come, or not in time.
+    Stalled,
     /// It took longer than it may.
     Timeout,
     /// A fault of connote or of the model's file.
@@ -54,9 +58,10 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::InvalidJson,
         Self::InvalidRequest,
+        Self::Empty,
         Self::NoTokens,
         Self::TooLong,
         Self::UnknownModel,
@@ -66,6 +71,7 @@ impl FaultKind {
         Self::BodyTooLarge,
         Self::UnsupportedEncoding,
         Self::Overloaded,
+        Self::Stalled,
         Self::Timeout,
         Self::Internal,
     ];
@@ -73,15 +79,18 @@ impl FaultKind {
     /// The status, unless the protocol has another.
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::NoTokens | FaultKind::TooLong => {
-                StatusCode::BAD_REQUEST
-            }
+            FaultKind::InvalidJson
+            | FaultKind::InvalidRequest
+            | FaultKind::Empty
+            | FaultKind::NoTokens
+            | FaultKind::TooLong => StatusCode::BAD_REQUEST,
             FaultKind::UnknownModel | FaultKind::UnknownRoute => StatusCode::NOT_FOUND,
             FaultKind::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             FaultKind::Unauthorized => StatusCode::UNAUTHORIZED,
             FaultKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             FaultKind::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             FaultKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            FaultKind::Stalled => StatusCode::REQUEST_TIMEOUT,
             FaultKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
             FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -92,6 +101,7 @@ impl FaultKind {
         match self {
             FaultKind::InvalidJson => "invalid_json",
             FaultKind::InvalidRequest => "invalid_request",
+            FaultKind::Empty => "empty_input",
             FaultKind::NoTokens => "no_tokens",
             FaultKind::TooLong => "context_length_exceeded",
             FaultKind::UnknownModel => "model_not_found",
@@ -101,6 +111,7 @@ impl FaultKind {
             FaultKind::BodyTooLarge => "request_too_large",
             FaultKind::UnsupportedEncoding => "unsupported_content_encoding",
             FaultKind::Overloaded => "overloaded",
+            FaultKind::Stalled => "body_timeout",
             FaultKind::Timeout => "timeout",
             FaultKind::Internal => "internal",
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Service;
 use crate::ask::{Ask, Done, Door};
-use crate::extras::Extras;
+use crate::extras::with_extras;
 use crate::fault::Fault;
 use crate::json::{self, Inputs};
 use crate::tokens;
@@ -19,19 +19,20 @@ pub(crate) const EMBEDDING: Door<()> = Door { read, write: vectors };
 /// The highest p of a norm: llama-server has an `int`.
 pub(crate) const MAX_NORM: f64 = i32::MAX as f64;
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
-    #[serde(default)]
-    content: Option<Value>,
-    #[serde(default)]
-    input: Option<Value>,
-    model: Option<String>,
-    embd_normalize: Option<f64>,
+with_extras! {
+    pub(crate) struct Asked {
+        #[serde(default)]
+        content: Option<Value>,
+        #[serde(default)]
+        input: Option<Value>,
+        model: Option<String>,
+        embd_normalize: Option<f64>,
+    }
 }
 
 fn read(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
-    let asked: Asked = json::read(body)?;
-    let extras: Extras = json::read(body)?;
+    let mut asked: Asked = json::read(body)?;
+    let extras = asked.extras();
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
     let (field, value) = match (asked.input, asked.content) {
@@ -52,7 +53,14 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
     let inputs = inputs.collect();
     let norm = asked.embd_normalize.map_or(Ok(Norm::L2), norm)?;
     let options = extras.options(&chosen, Truncation::Error, None)?.norm(norm);
-    let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
+    let ask = Ask {
+        served: chosen.served,
+        inputs,
+        options,
+        priority: extras.priority,
+        per_token: false,
+        json_only: false,
+    };
     Ok((ask, ()))
 }
 

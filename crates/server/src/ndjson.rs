@@ -106,7 +106,7 @@ pub(crate) async fn answer(service: Service, request: Request) -> Result<Respons
     if asks_first {
         // Reading asks it to send, which has to be said before the answer begins.
         let first = tokio::time::timeout(stream.timeout, lines.read()).await;
-        first.unwrap_or_else(|_| Err(ask::too_slow("the first line", stream.timeout)))?;
+        first.unwrap_or_else(|_| Err(body::late("the first line", stream.timeout)))?;
     }
     let name = stream.served.name.clone();
     let (answers, parts) = mpsc::channel(1);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Service;
 use crate::ask::{Ask, Done, Door};
-use crate::extras::Extras;
+use crate::extras::{Extras, with_extras};
 use crate::fault::Fault;
 use crate::json::{self, Count, Texts};
 use crate::models::Served;
@@ -23,20 +23,22 @@ pub(crate) const EMBEDDINGS: Door<()> = Door { read: embeddings, write: vector }
 /// What a version of Ollama's API this is; clients ask for it before they use newer routes.
 const API_VERSION: &str = "0.12.0";
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
-    model: Option<String>,
-    #[serde(default)]
-    input: Option<Texts>,
-    dimensions: Option<Count>,
-    options: Option<ModelOptions>,
+with_extras! {
+    pub(crate) struct Asked {
+        model: Option<String>,
+        #[serde(default)]
+        input: Option<Texts>,
+        dimensions: Option<Count>,
+        options: Option<ModelOptions>,
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct AskedOne {
-    model: Option<String>,
-    prompt: Option<String>,
-    options: Option<ModelOptions>,
+with_extras! {
+    pub(crate) struct AskedOne {
+        model: Option<String>,
+        prompt: Option<String>,
+        options: Option<ModelOptions>,
+    }
 }
 
 /// What Ollama lets a request set of the model. All but this is about memory and writing text.
@@ -54,31 +56,32 @@ impl ModelOptions {
 }
 
 fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
-    let asked: Asked = json::read(body)?;
+    let mut asked: Asked = json::read(body)?;
+    let extras = asked.extras();
     // Without texts it asks whether the model is there, which is how clients of Ollama have one loaded.
     let texts = asked.input.map(Texts::into_vec).unwrap_or_default();
     let limit = asked.options.and_then(|options| options.limit());
-    let ask = ask(service, body, asked.model.as_deref(), texts, asked.dimensions, limit)?;
+    let ask = ask(service, &extras, asked.model.as_deref(), texts, asked.dimensions, limit)?;
     let name = asked.model.unwrap_or_else(|| ask.served.name.clone());
     Ok((ask, name))
 }
 
 fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
-    let asked: AskedOne = json::read(body)?;
+    let mut asked: AskedOne = json::read(body)?;
+    let extras = asked.extras();
     let texts = asked.prompt.into_iter().collect();
     let limit = asked.options.and_then(|options| options.limit());
-    Ok((ask(service, body, asked.model.as_deref(), texts, None, limit)?, ()))
+    Ok((ask(service, &extras, asked.model.as_deref(), texts, None, limit)?, ()))
 }
 
 fn ask(
     service: &Service,
-    body: &[u8],
+    extras: &Extras,
     model: Option<&str>,
     texts: Vec<String>,
     dimensions: Option<Count>,
     limit: Option<usize>,
 ) -> Result<Ask, Fault> {
-    let extras: Extras = json::read(body)?;
     let chosen = service.models().choose(model)?;
     // 0 is how Ollama says all.
     let dimensions = dimensions.filter(|&Count(dimensions)| dimensions > 0);
@@ -95,7 +98,14 @@ fn ask(
         fits.map_err(|error| Fault::from(&error))?;
     }
     let inputs = texts.into_iter().map(|text| extras.titled(Input::new(text))).collect();
-    Ok(Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false })
+    Ok(Ask {
+        served: chosen.served,
+        inputs,
+        options,
+        priority: extras.priority,
+        per_token: false,
+        json_only: false,
+    })
 }
 
 #[derive(Serialize)]

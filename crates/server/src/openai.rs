@@ -9,30 +9,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::ask::{Ask, Done, Door};
-use crate::extras::Extras;
+use crate::extras::with_extras;
 use crate::fault::{Fault, FaultKind};
 use crate::formats;
 use crate::json::{self, Content, Count, Inputs};
 use crate::models::Served;
+use crate::output_dtype::{self, OutputDtype};
 use crate::settings::TokenIds;
 use crate::tokens::with_special_tokens;
 
 /// `POST /v1/embeddings`.
-pub(crate) const EMBEDDINGS: Door<Encoding> = Door { read: embeddings, write: answer };
+pub(crate) const EMBEDDINGS: Door<Form> = Door { read: embeddings, write: answer };
 
-/// The body of a request. `user` and fields that are not known are not looked at.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
-    input: Inputs,
-    model: Option<String>,
-    #[serde(default, deserialize_with = "json::choice")]
-    encoding_format: Option<Encoding>,
-    dimensions: Option<Count>,
-    #[serde(default, deserialize_with = "json::choice")]
-    token_ids: Option<TokenIds>,
+with_extras! {
+    /// The body of a request. `user` and fields that are not known are not looked at.
+    pub(crate) struct Asked {
+        input: Inputs,
+        model: Option<String>,
+        #[serde(default, deserialize_with = "json::choice")]
+        encoding_format: Option<Encoding>,
+        #[serde(default, deserialize_with = "json::choice")]
+        output_dtype: Option<OutputDtype>,
+        dimensions: Option<Count>,
+        #[serde(default, deserialize_with = "json::choice")]
+        token_ids: Option<TokenIds>,
+    }
 }
 
 /// How vectors are written.
+pub(crate) struct Form {
+    encoding: Encoding,
+    dtype: OutputDtype,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Encoding {
@@ -60,7 +69,8 @@ struct Item<'a> {
 #[serde(untagged)]
 enum Vector<'a> {
     Float(&'a [f32]),
-    /// Of the values' bytes, little-endian.
+    Integers(Vec<i16>),
+    /// Of the values' bytes, floats little-endian.
     Base64(String),
 }
 
@@ -70,9 +80,9 @@ struct Usage {
     total_tokens: usize,
 }
 
-fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Encoding), Fault> {
-    let asked: Asked = json::read(body)?;
-    let extras: Extras = json::read(body)?;
+fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Form), Fault> {
+    let mut asked: Asked = json::read(body)?;
+    let extras = asked.extras();
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
     let ids_are_ours = asked.token_ids.unwrap_or(service.settings().token_ids) == TokenIds::Model;
@@ -90,8 +100,20 @@ fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Encoding), Fault> 
     let inputs = contents.into_iter().map(input).collect::<Result<Vec<Input>, Fault>>()?;
     // A client of this protocol does not hear that a text was cut, so none is unless it asks for it.
     let options = extras.options(&chosen, Truncation::Error, asked.dimensions)?;
-    let ask = Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token: false };
-    Ok((ask, asked.encoding_format.unwrap_or_default()))
+    let form = Form {
+        encoding: asked.encoding_format.unwrap_or_default(),
+        dtype: asked.output_dtype.unwrap_or_default(),
+    };
+    let json_only = form.dtype != OutputDtype::Float;
+    let ask = Ask {
+        served: chosen.served,
+        inputs,
+        options,
+        priority: extras.priority,
+        per_token: false,
+        json_only,
+    };
+    Ok((ask, form))
 }
 
 fn foreign_ids() -> Fault {
@@ -103,10 +125,9 @@ fn foreign_ids() -> Fault {
     .param("input")
 }
 
-fn answer(done: &Done, encoding: &Encoding) -> Result<Vec<u8>, Fault> {
+fn answer(done: &Done, form: &Form) -> Result<Vec<u8>, Fault> {
     let tokens = done.tokens();
-    let item =
-        |(index, embedding)| Item { object: "embedding", index, embedding: encoding.vector(embedding) };
+    let item = |(index, embedding)| Item { object: "embedding", index, embedding: form.vector(embedding) };
     json::write(&Answer {
         object: "list",
         data: done.embeddings.iter().enumerate().map(item).collect(),
@@ -115,11 +136,17 @@ fn answer(done: &Done, encoding: &Encoding) -> Result<Vec<u8>, Fault> {
     })
 }
 
-impl Encoding {
+impl Form {
     fn vector<'a>(&self, embedding: &'a Embedding) -> Vector<'a> {
-        match self {
-            Encoding::Float => Vector::Float(&embedding.vector),
-            Encoding::Base64 => Vector::Base64(STANDARD.encode(formats::little_endian(&embedding.vector))),
+        match (self.encoding, self.dtype.integers(&embedding.vector)) {
+            (Encoding::Float, None) => Vector::Float(&embedding.vector),
+            (Encoding::Float, Some(integers)) => Vector::Integers(integers),
+            (Encoding::Base64, None) => {
+                Vector::Base64(STANDARD.encode(formats::little_endian(&embedding.vector)))
+            }
+            (Encoding::Base64, Some(integers)) => {
+                Vector::Base64(STANDARD.encode(output_dtype::bytes(&integers)))
+            }
         }
     }
 }

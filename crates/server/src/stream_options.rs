@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use connote::{Options, Priority, Truncation};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::Service;
 use crate::dialect::Dialect;
-use crate::extras::Extras;
+use crate::extras::with_extras;
 use crate::fault::Fault;
 use crate::json::{self, Count};
 use crate::models::Served;
@@ -24,13 +23,13 @@ pub(crate) struct StreamOptions {
     pub(crate) per_token: bool,
 }
 
-/// Keys of the query beside those of `Extras`.
-#[derive(Deserialize)]
-struct Asked {
-    model: Option<String>,
-    dimensions: Option<Count>,
-    normalize: Option<bool>,
-    title: Option<String>,
+with_extras! {
+    /// The keys of the query.
+    struct Asked {
+        model: Option<String>,
+        dimensions: Option<Count>,
+        normalize: Option<bool>,
+    }
 }
 
 /// All that there are.
@@ -55,8 +54,8 @@ pub(crate) fn read(service: &Service, uri: &Uri) -> Result<StreamOptions, Fault>
         fault.message = format!("the query of the address: {said}");
         fault
     };
-    let asked: Asked = json::read(&fields).map_err(in_query)?;
-    let extras: Extras = json::read(&fields).map_err(in_query)?;
+    let mut asked: Asked = json::read(&fields).map_err(in_query)?;
+    let extras = asked.extras();
     let chosen = service.models().choose(asked.model.as_deref())?;
     let truncation = match Dialect::of(uri.path(), service.settings().dialect) {
         Dialect::Ollama => Truncation::End,
@@ -68,7 +67,7 @@ pub(crate) fn read(service: &Service, uri: &Uri) -> Result<StreamOptions, Fault>
     Ok(StreamOptions {
         served: chosen.served,
         options,
-        title: asked.title,
+        title: extras.title,
         priority: extras.priority,
         per_token,
     })

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::ask::{Ask, Done, Door};
-use crate::extras::Extras;
-use crate::fault::Fault;
+use crate::extras::with_extras;
+use crate::fault::{Fault, FaultKind};
 use crate::json::{self, Content, Count, Inputs, Texts};
 use crate::tokens::{self, with_special_tokens};
 
@@ -17,14 +17,15 @@ pub(crate) const EMBED: Door<()> = Door { read: embed, write: vectors };
 /// `POST /embed_all`: a vector a token.
 pub(crate) const EMBED_ALL: Door<()> = Door { read: embed_all, write: token_vectors };
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
-    inputs: Inputs,
-    model: Option<String>,
-    #[serde(default, deserialize_with = "json::choice")]
-    truncation_direction: Option<Direction>,
-    normalize: Option<bool>,
-    dimensions: Option<Count>,
+with_extras! {
+    pub(crate) struct Asked {
+        inputs: Inputs,
+        model: Option<String>,
+        #[serde(default, deserialize_with = "json::choice")]
+        truncation_direction: Option<Direction>,
+        normalize: Option<bool>,
+        dimensions: Option<Count>,
+    }
 }
 
 /// Where a text that is too long is cut. huggingface_hub writes it small.
@@ -45,13 +46,14 @@ fn embed_all(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
 }
 
 fn read(service: &Service, body: &[u8], per_token: bool) -> Result<(Ask, ()), Fault> {
-    let asked: Asked = json::read(body)?;
-    let extras: Extras = json::read(body)?;
+    let mut asked: Asked = json::read(body)?;
+    let extras = asked.extras();
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
     let contents = asked.inputs.into_contents();
     if contents.is_empty() {
-        return Err(Fault::invalid("`inputs` is an empty array; give one text at least").param("inputs"));
+        let message = "`inputs` is an empty array; give one text at least";
+        return Err(Fault::new(FaultKind::Empty, message).param("inputs"));
     }
     let input = |content| match content {
         Content::Text(text) => extras.titled(Input::new(text)),
@@ -64,7 +66,17 @@ fn read(service: &Service, body: &[u8], per_token: bool) -> Result<(Ask, ()), Fa
     if (extras.truncate, asked.truncation_direction) == (Some(Truncation::End), Some(Direction::Left)) {
         options = options.truncation(Truncation::Start);
     }
-    Ok((Ask { served: chosen.served, inputs, options, priority: extras.priority, per_token }, ()))
+    Ok((
+        Ask {
+            served: chosen.served,
+            inputs,
+            options,
+            priority: extras.priority,
+            per_token,
+            json_only: false,
+        },
+        (),
+    ))
 }
 
 fn vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
@@ -76,11 +88,12 @@ fn token_vectors(done: &Done, (): &()) -> Result<Vec<u8>, Fault> {
     json::write(&vectors)
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct ToTokenize {
-    inputs: Texts,
-    model: Option<String>,
-    add_special_tokens: Option<bool>,
+with_extras! {
+    pub(crate) struct ToTokenize {
+        inputs: Texts,
+        model: Option<String>,
+        add_special_tokens: Option<bool>,
+    }
 }
 
 #[derive(Serialize)]
@@ -95,8 +108,8 @@ struct Token {
 
 /// `POST /tokenize` with `inputs`.
 pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
-    let asked: ToTokenize = json::read(body)?;
-    let extras: Extras = json::read(body)?;
+    let mut asked: ToTokenize = json::read(body)?;
+    let extras = asked.extras();
     let chosen = service.models().choose(asked.model.as_deref())?;
     let model = chosen.served.embedder.model();
     let task = extras.task(chosen.task)?;

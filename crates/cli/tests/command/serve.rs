@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use testkit::edit::Edit;
 use testkit::tiny::{self, GemmaKind, GemmaSize};
@@ -28,8 +29,24 @@ impl Serving {
     /// With a variable of its environment, of those that change what is logged and traced the only one.
     pub(crate) fn start_with(arguments: &[&str], variable: Option<(&str, &str)>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_connote"));
-        command.args(["serve", "--port", "0"]).args(arguments).env_remove("CONNOTE_MODEL");
-        command.env_remove("CONNOTE_LOG").env_remove("OTEL_EXPORTER_OTLP_ENDPOINT").envs(variable);
+        command.args(["serve", "--port", "0"]).args(arguments).envs(variable);
+        Self::started(command, variable)
+    }
+
+    /// With so many descriptors at most.
+    fn start_within(descriptors: u32, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()]);
+        command.args([env!("CARGO_BIN_EXE_connote"), "serve", "--port", "0"]).args(arguments);
+        Self::started(command, None)
+    }
+
+    fn started(mut command: Command, variable: Option<(&str, &str)>) -> Self {
+        for name in ["CONNOTE_MODEL", "CONNOTE_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+            if variable.is_none_or(|(set, _)| set != name) {
+                command.env_remove(name);
+            }
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -123,6 +140,53 @@ fn a_second_signal_does_not_wait_for_requests() {
     let (code, said, _) = serving.end();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("before all requests at hand were answered"), "{said}");
+}
+
+#[test]
+fn heads_that_never_end_keep_nobody_out() {
+    let serving = Serving::start_within(128, &["--client-timeout", "3600"]);
+    let connect = || {
+        let stream = TcpStream::connect(&serving.address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+        stream
+    };
+    // One that has asked, and one that was answered and may ask again.
+    let body = "{\"inputs\": \"the cat\"}";
+    let (mut asked, mut answered) = (connect(), connect());
+    let length = body.len();
+    write!(
+        asked,
+        "POST /embed HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+    )
+    .expect("written");
+    assert!(asked.read(&mut [0; 25]).expect("it asks for the body") > 0);
+    write!(answered, "GET /health HTTP/1.1\r\nHost: test\r\n\r\n").expect("written");
+    assert!(answered.read(&mut [0; 999]).expect("an answer") > 0);
+    let mut halves: Vec<TcpStream> = Vec::new();
+    for _ in 0..300 {
+        let mut half = connect();
+        half.write_all(b"GET /hea").expect("written");
+        halves.push(half);
+    }
+    let mut new = connect();
+    write!(new, "GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("written");
+    let mut answer = String::new();
+    new.read_to_string(&mut answer).expect("an answer, though nobody has left");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // The oldest went, in order; the newest are there still.
+    for gone in halves[..2].iter_mut().chain([&mut answered]) {
+        assert_eq!(gone.read(&mut [0; 9]).unwrap_or(0), 0);
+    }
+    let mut last = halves.pop().expect("300");
+    last.write_all(b"lth HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("written");
+    answer.clear();
+    last.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Who had asked was not touched.
+    asked.write_all(body.as_bytes()).expect("written");
+    let mut status = [0; 12];
+    asked.read_exact(&mut status).expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200");
 }
 
 #[test]

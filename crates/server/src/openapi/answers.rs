@@ -25,7 +25,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         (
             "TeiError",
             object(
-                json!({ "error": string(), "error_type": { "enum": ["Validation", "Overloaded", "Backend"] } }),
+                json!({ "error": string(), "error_type": { "enum": ["Validation", "Tokenizer", "Empty", "Overloaded", "Backend"] } }),
             ),
         ),
         ("OllamaEmbeddings", ollama()),
@@ -119,7 +119,7 @@ fn described(description: &str, schema: Value) -> Value {
 }
 
 fn openai() -> Value {
-    let base64 = json!({ "type": "string", "contentEncoding": "base64", "description": "The f32 values, little-endian." });
+    let base64 = json!({ "type": "string", "contentEncoding": "base64", "description": "The f32 values, little-endian, or the bytes that `output_dtype` says." });
     let item = json!({ "object": one("embedding"), "index": count(), "embedding": any_of([schema("Vector"), base64]) });
     let usage = json!({ "prompt_tokens": count(), "total_tokens": count() });
     object(

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::facts::Facts;
 use super::requests;
-use crate::extras::Extras;
 use crate::{llama, ollama, openai, tei};
 
 /// Asks a type for its fields: it is told that none can be read, with their names.
@@ -55,19 +54,18 @@ fn the_document_has_the_fields_that_the_readers_have() {
         llama: false,
     };
     let schemas = requests::schemas(&facts);
-    let extras = names::<Extras>();
-    assert!(extras.contains("prompt_name"), "{extras}");
+    assert!(names::<openai::Asked>().contains("prompt_name"), "those of all routes are among them");
     // Beside them, fields that are described to say that they change nothing, or whose they are.
     for (name, read, beside) in [
-        ("OpenAiRequest", names::<openai::Asked>() + " " + &extras, "user"),
-        ("TeiRequest", names::<tei::Asked>() + " " + &extras, ""),
-        ("TeiTokenizeRequest", names::<tei::ToTokenize>() + " " + &extras, ""),
+        ("OpenAiRequest", names::<openai::Asked>(), "user"),
+        ("TeiRequest", names::<tei::Asked>(), ""),
+        ("TeiTokenizeRequest", names::<tei::ToTokenize>(), ""),
         ("TeiDecodeRequest", names::<tei::ToDecode>(), ""),
-        ("OllamaRequest", names::<ollama::Asked>() + " " + &extras, "keep_alive options"),
-        ("OllamaPromptRequest", names::<ollama::AskedOne>() + " " + &extras, "keep_alive options"),
+        ("OllamaRequest", names::<ollama::Asked>(), "keep_alive options"),
+        ("OllamaPromptRequest", names::<ollama::AskedOne>(), "keep_alive options"),
         ("OllamaShowRequest", names::<ollama::ToShow>(), ""),
-        ("LlamaRequest", names::<llama::Asked>() + " " + &extras, ""),
-        ("LlamaContentRequest", names::<llama::Asked>() + " " + &extras, ""),
+        ("LlamaRequest", names::<llama::Asked>(), ""),
+        ("LlamaContentRequest", names::<llama::Asked>(), ""),
         ("LlamaTokenizeRequest", names::<llama::ToTokenize>(), "inputs"),
         ("LlamaDetokenizeRequest", names::<llama::ToDetokenize>(), ""),
     ] {

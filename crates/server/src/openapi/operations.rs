@@ -8,7 +8,7 @@ use crate::dialect::Dialect::{self, Llama, Ollama, OpenAi, Tei};
 use crate::metrics;
 
 /// [`crate::ask::TIMEOUTS`] in digits.
-const SECONDS: &str = r"^(0\.[1-9][0-9]{0,2}|[1-9][0-9]{0,4}(\.[0-9]{1,3})?)$";
+const SECONDS: &str = r"^[1-9][0-9]{0,4}(\.[0-9]{1,3})?$";
 
 /// What a stream is.
 const LINES: &str = "A stream of lines, each a JSON object: `{\"text\": \"...\", \"id\": any, \"task\": \"...\", \"title\": \"...\"}`, \
@@ -25,7 +25,7 @@ pub(super) fn parameters() -> Value {
         },
         "Timeout": {
             "name": "X-Request-Timeout", "in": "header",
-            "description": "Seconds after which the answer is of no use, from 0.1 to 99999.999: then 504, and the work stops.",
+            "description": "Seconds after which the answer is of no use, from 1 to 99999.999: then 504, and the work stops.",
             // As it is written in the header, since fuzzers and proxies see no number there.
             "schema": { "type": "string", "pattern": SECONDS }, "example": "30",
         },
@@ -222,14 +222,24 @@ impl Doors<'_> {
     ) -> Value {
         let mut responses = self.responses(dialects, answer);
         let mut refuse = |status: &str, why: &str| responses[status] = refusal(dialects, why);
-        refuse("400", "The body is no JSON object, or a field or header is missing or wrong.");
+        refuse(
+            "400",
+            "The body is no JSON object, or a field or header is missing or wrong, or there is no text.",
+        );
         if dialects.contains(&Tei) {
             refuse("422", "A field or header is missing or wrong (TEI).");
         }
         if self.0.names.len() > 1 {
             refuse("404", "No model is served under this name.");
         }
-        refuse("413", "The body is larger than --max-body-mb.");
+        refuse("408", "The body stood still, or took longer than it may.");
+        refuse(
+            "413",
+            match dialects.contains(&Tei) {
+                false => "The body or the answer is larger than it may be.",
+                true => "The body or the answer is larger than it may be, or a text is too long (TEI).",
+            },
+        );
         refuse("415", "The body has a Content-Encoding.");
         refuse("504", "It took longer than it may.");
         json!({
@@ -287,7 +297,15 @@ impl Doors<'_> {
             unknown["headers"] = headers(&["WWW-Authenticate"]);
             all.insert("401".to_owned(), unknown);
         }
-        all.insert("500".to_owned(), refusal(dialects, "A fault of the server or of the model's file."));
+        for status in ["424", "500"] {
+            // TEI calls it the backend's.
+            let whose: Vec<Dialect> =
+                dialects.iter().copied().filter(|&one| (one == Tei) == (status == "424")).collect();
+            if !whose.is_empty() {
+                let fault = refusal(&whose, "A fault of the server or of the model's file.");
+                all.insert(status.to_owned(), fault);
+            }
+        }
         Value::Object(all)
     }
 }

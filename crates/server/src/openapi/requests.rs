@@ -1,5 +1,6 @@
 //! The bodies of requests: one schema a reader, which takes exactly what the reader takes.
 
+use connote::Task;
 use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
@@ -119,13 +120,17 @@ enum Use {
     Tokens,
 }
 
+/// Nothing but white space as Unicode has it, which is no title.
+const BLANK: &str =
+    "^[\t-\r \u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}]*$";
+
 /// The three names of a task.
 const NAMES: [&str; 3] = ["task", "input_type", "prompt_name"];
 
 /// Which tasks there are, and when a text has a title. Several names of a task agree.
 fn purpose(facts: &Facts, use_: Use) -> Value {
     let null = || json!({ "type": "null" });
-    let blank = || json!({ "type": ["string", "null"], "pattern": "^[ \\t\\r\\n]*$" });
+    let blank = || json!({ "type": ["string", "null"], "pattern": BLANK });
     let untitled = || if use_ == Use::Tokens { json!({ "type": ["string", "null"] }) } else { blank() };
     let form = |names: [Value; 3], title: Value| {
         let fields = NAMES.into_iter().zip(names).chain([("title", title)]);
@@ -142,6 +147,10 @@ fn purpose(facts: &Facts, use_: Use) -> Value {
                 let names = NAMES.map(|name| if name == own { said.clone() } else { or_not.clone() });
                 said_by(own, form(names, json!({ "type": "string" })))
             }));
+            if task.spellings.first() == Some(&Task::Document.to_string()) {
+                // A text with a title is a document, unless it is said to be something else.
+                forms.push(form([null(), null(), null()], json!({ "type": "string" })));
+            }
         }
     }
     if facts.custom && use_ != Use::Ids {
@@ -176,7 +185,8 @@ fn dimensions(facts: &Facts) -> Value {
 fn openai(facts: &Facts) -> Value {
     let own = json!({
         "input": { "description": "A text, or several; token ids of the model's own vocabulary in their place where `token_ids` is `model`." },
-        "encoding_format": { "enum": ["float", "base64", null], "description": "Vectors as numbers, or as base64 of their f32 values, little-endian." },
+        "encoding_format": { "enum": ["float", "base64", null], "description": "Vectors as numbers, or as base64 of their f32 values, little-endian, or of the bytes that `output_dtype` says." },
+        "output_dtype": { "enum": ["float", "int8", "uint8", "binary", "ubinary", null], "description": "Vectors in fewer bits: as integers of 8 bits, the largest of a vector 127 (`uint8`: 128 more), or as bits of which values are above 0, eight a byte (`binary`: less 128)." },
         "dimensions": dimensions(facts),
         "token_ids": { "enum": ["model", "reject", null], "description": "Whose token ids `input` has: `model` is this model's vocabulary. OpenAI's ids are other words in it." },
         "user": ignored("Not looked at."),

@@ -243,6 +243,11 @@ fn openais_and_teis_schemas_take_what_their_readers_take() {
         "encoding_format",
         [json!("float"), json!("base64"), json!("int8"), json!(1), json!(null)],
     ));
+    bodies.extend(with(
+        &body,
+        "output_dtype",
+        [json!("float"), json!("int8"), json!("ubinary"), json!("int4"), json!(8), json!(null)],
+    ));
     bodies.push(json!({ "input": [101], "token_ids": "model", "title": "x" }));
     bodies.push(json!({ "content": "a cat", "input": null }));
     assert_agreement(&DOCUMENT, &mut client(), "/v1/embeddings", &bodies);
@@ -329,6 +334,27 @@ fn ollamas_and_llama_servers_schemas_take_what_their_readers_take() {
         json!([]),
     ];
     assert_agreement(&DOCUMENT, &mut client(), "/api/show", &shows);
+}
+
+#[test]
+fn titles_are_taken_as_is_described_where_a_prompt_has_a_place_for_one() {
+    let server = Running::start(crate::protocols::gemma());
+    let mut client = Client::connect(server.address);
+    let document = document(&mut client);
+    for (path, body) in [
+        ("/v1/embeddings", json!({ "input": "a cat" })),
+        ("/embed", json!({ "inputs": "a cat" })),
+        ("/api/embed", json!({})),
+        ("/embedding", json!({ "content": "a cat" })),
+    ] {
+        let mut bodies = Vec::new();
+        for task in [json!(null), json!("document"), json!("query"), json!("custom:law")] {
+            let titles = ["a title", "", " ", "\u{84}", "\u{85}"].map(|title| json!(title));
+            bodies.extend(with(&with(&body, "task", [task])[0], "title", titles));
+        }
+        bodies.extend(with(&body, "title", [json!("a title"), json!(null), json!(5)]));
+        assert_agreement(&document, &mut client, path, &bodies);
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use connote::{Embedder, Input, Options, Request, Task};
 use connote_server::{EmbeddingsDialect, Error, Service, Settings, TokenIds};
 use serde_json::{Value, json};
@@ -93,6 +95,47 @@ fn vectors_come_as_octets_and_as_arrow() {
 }
 
 #[test]
+fn vectors_come_in_fewer_bits() {
+    let ask = |dtype: &str, encoding: &str| {
+        let body = json!({ "input": TEXTS, "output_dtype": dtype, "encoding_format": encoding });
+        let answer = post("/v1/embeddings", &body);
+        assert_eq!(answer.status, 200, "{dtype}");
+        answer.json()["data"].as_array().expect("a list").iter().map(|one| one["embedding"].clone()).collect()
+    };
+    for (dtype, width, offset) in
+        [("int8", 384, 0), ("uint8", 384, 128), ("ubinary", 48, 0), ("binary", 48, -128)]
+    {
+        let vectors: Vec<Value> = ask(dtype, "float");
+        let in_base64: Vec<Value> = ask(dtype, "base64");
+        for (text, (vector, base64)) in TEXTS.into_iter().zip(vectors.iter().zip(in_base64)) {
+            let found: Vec<i64> = serde_json::from_value(vector.clone()).expect("integers");
+            assert_eq!(found.len(), width, "{dtype}");
+            let floats = wanted(text);
+            let plain: Vec<i64> = found.iter().map(|integer| integer - offset).collect();
+            if width == 384 {
+                // Of a vector of length 1 the scale is known.
+                let length = plain.iter().map(|&integer| (integer * integer) as f32).sum::<f32>().sqrt();
+                let close = plain
+                    .iter()
+                    .zip(&floats)
+                    .all(|(&integer, value)| (integer as f32 / length - value).abs() < 2e-3);
+                assert!(close, "{dtype}: {plain:?}");
+                assert_eq!(plain.iter().map(|integer| integer.abs()).max(), Some(127));
+            } else {
+                for (place, value) in floats.iter().enumerate() {
+                    assert_eq!(plain[place / 8] >> (7 - place % 8) & 1 == 1, *value > 0.0, "{dtype} {place}");
+                }
+            }
+            let bytes = STANDARD.decode(base64.as_str().expect("base64")).expect("base64");
+            assert_eq!(bytes, found.iter().map(|&integer| integer as u8).collect::<Vec<u8>>(), "{dtype}");
+        }
+    }
+    let body = json!({ "input": TEXTS, "output_dtype": "int8" }).to_string();
+    let refused = client().send_with("POST", "/v1/embeddings", "Accept: application/octet-stream\r\n", body);
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("output_dtype")));
+}
+
+#[test]
 fn a_vector_that_is_none_is_withheld_in_every_form() {
     for value in [f32::NAN, 0.0] {
         let file = Edit::of(&tiny::gemma(1, GemmaKind::WithHeads));
@@ -112,7 +155,8 @@ fn a_vector_that_is_none_is_withheld_in_every_form() {
                 let accept = format!("Accept: {accept}\r\n");
                 let answer = client.send_with("POST", path, &accept, body.to_string());
                 let text = String::from_utf8_lossy(&answer.body).into_owned();
-                assert!(answer.status == 500 && text.contains("withheld"), "{path}: {text}");
+                let status = if path == "/embed" { 424 } else { 500 };
+                assert!(answer.status == status && text.contains("withheld"), "{path}: {text}");
             }
         }
     }
@@ -178,7 +222,11 @@ fn a_vector_a_token_and_the_tokens_they_belong_to() {
 fn refusals_have_the_shape_of_their_protocol() {
     let long = "cat ".repeat(300);
     let tei = post("/embed", &json!({ "inputs": ["x", long] }));
-    assert_eq!((tei.status, &tei.json()["error_type"]), (422, &json!("Validation")));
+    assert_eq!((tei.status, &tei.json()["error_type"]), (413, &json!("Validation")));
+    for (inputs, status, kind) in [(json!([]), 400, "Empty"), (json!([5, "x"]), 422, "Validation")] {
+        let refused = post("/embed", &json!({ "inputs": inputs }));
+        assert_eq!((refused.status, &refused.json()["error_type"]), (status, &json!(kind)), "{inputs}");
+    }
     assert!(tei.json()["error"].as_str().expect("words").contains("input 1"));
     assert_eq!(post("/embed", &json!({ "inputs": [long], "truncate": true })).status, 200);
     let ollama = post("/api/embed", &json!({ "input": long, "truncate": false }));
@@ -366,7 +414,7 @@ fn where_the_prompt_does_not_fit_nobody_is_told_to_cut_the_text() {
     let mut message = |truncate: bool| {
         let body = json!({ "inputs": "the cat", "task": task, "truncate": truncate }).to_string();
         let answer = client.send("POST", "/embed", body);
-        assert_eq!(answer.status, 422);
+        assert_eq!(answer.status, 413);
         answer.json()["error"].as_str().expect("words").to_owned()
     };
     let cut = message(true);
@@ -429,9 +477,10 @@ fn a_full_queue_and_a_short_patience_say_so() {
     assert!((1..=600).contains(&wait));
     // Queries have their own room.
     assert_eq!(client.embed(&json!({ "input": "hello world", "priority": "interactive" })).status, 200);
+    let texts: Vec<String> = (0..2000).map(|at| format!("{at} {}", "mats and cats ".repeat(60))).collect();
     let body = json!({ "input": texts }).to_string();
     client.write(
-        "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nX-Request-Timeout: 0.1\r\nX-Priority: interactive\r\n",
+        "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nX-Request-Timeout: 1\r\nX-Priority: interactive\r\n",
     );
     client.write(format!("Content-Length: {}\r\n\r\n{body}", body.len()));
     let late = client.read();

@@ -52,6 +52,9 @@ fn a_bad_request_names_the_field_and_what_is_wrong() {
         // Token ids.
         ("{\"input\": [101, 102]}", Some("input"), "check_embedding_ctx_length=False"),
         ("{\"input\": [[101, 102]]}", Some("input"), "check_embedding_ctx_length=False"),
+        // Read once, in the order in which they stand: the first that is wrong is named.
+        ("{\"priority\": 5, \"model\": 5}", Some("priority"), "`priority`: invalid type: integer `5`"),
+        ("{\"model\": 5, \"priority\": 5}", Some("model"), "`model`: invalid type: integer `5`"),
         // The other fields.
         ("{\"input\": \"x\", \"encoding_format\": \"int8\"}", Some("encoding_format"), "base64"),
         (

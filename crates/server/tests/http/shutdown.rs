@@ -88,15 +88,32 @@ fn clients_that_keep_still_are_left() {
     half.write_all(b"GET /hea").expect("written");
     assert_eq!(half.read(&mut [0; 99]).expect("closed"), 0);
     // Bodies that never end, wanted or not.
-    for (method, path, status) in [("POST", "/embed", 504), ("POST", "/nope", 404), ("PUT", "/embed", 405)] {
+    for (method, path, status) in [("POST", "/embed", 408), ("POST", "/nope", 404), ("PUT", "/embed", 405)] {
         let mut client = Client::connect(server.address);
         client.write(format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\n{{"));
         let answer = client.read();
         assert_eq!(answer.status, status, "{path}");
-        if status == 504 {
+        if status == 408 {
             let said = answer.json()["error"].as_str().expect("words").to_owned();
             assert!(said.contains("--client-timeout"), "{said}");
         }
+    }
+    ended(server).expect("it ends well");
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_is_refused_as_the_clients() {
+    let settings = Settings { request_timeout: SHORT, ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    for expect in ["", "Content-Type: application/x-ndjson\r\nExpect: 100-continue\r\n"] {
+        let mut client = Client::connect(server.address);
+        client.write(format!("POST /embed HTTP/1.1\r\nHost: test\r\n{expect}Content-Length: 100\r\n\r\n"));
+        let mut answer = client.read();
+        if answer.status == 100 {
+            answer = client.read();
+        }
+        let said = answer.json()["error"].as_str().expect("words").to_owned();
+        assert!(answer.status == 408 && said.contains("0.3 s"), "{}: {said}", answer.status);
     }
     ended(server).expect("it ends well");
 }
