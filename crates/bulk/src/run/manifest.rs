@@ -1,0 +1,182 @@
+//! What a run is to do and what of it is done: `manifest.json` in the folder of its parts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::durable::{self, FileSum};
+use super::part::Shard;
+use crate::sink::SinkOptions;
+use crate::source::FileIdentity;
+use crate::{Error, ErrorKind};
+
+/// Its name.
+pub(super) const MANIFEST: &str = "manifest.json";
+/// The version of this form.
+const VERSION: u32 = 1;
+
+/// What decides every byte of the output. Two runs with the same plan make the same parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The files, in their order; none for a pipe, which nobody can read a second time.
+    pub input: Vec<FileIdentity>,
+    /// How texts are read and what vectors they get: each setting under the name it has for users.
+    pub settings: BTreeMap<String, String>,
+    /// Rows a part.
+    pub part_rows: u64,
+    /// The share of the parts that is computed here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// How parts are written, for who joins them.
+    pub sink: SinkOptions,
+}
+
+/// A part that lies in the folder, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// From 0.
+    pub number: u64,
+    /// The number of its first row among the rows of the input.
+    pub first_row: u64,
+    /// Its rows, those that failed among them.
+    pub rows: u64,
+    /// Rows that failed.
+    pub failed: u64,
+    /// Tokens that the network read.
+    pub tokens: u64,
+    /// Its file.
+    pub file: FileSum,
+    /// The file that lists the rows that failed, if some did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<FileSum>,
+}
+
+/// The plan and the parts that are done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    /// Of this form.
+    version: u32,
+    /// What wrote it last, for people.
+    pub(super) written_by: String,
+    pub(super) plan: Plan,
+    /// Rows of the whole input, once its end was seen.
+    pub(super) rows: Option<u64>,
+    /// By their numbers.
+    pub(super) parts: Vec<PartRecord>,
+}
+
+impl Manifest {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self { version: VERSION, written_by: written_by(), plan, rows: None, parts: Vec::new() }
+    }
+
+    /// The manifest of a folder, if it has one.
+    pub(super) fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let path = folder.join(MANIFEST);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| Error::reading(&path, &error))?,
+        };
+        let refused = |why: String| Error::new(ErrorKind::Mismatch, format_args!("{}: {why}", path.display()));
+        // The version first: another one may look different otherwise.
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        match serde_json::from_slice(&text) {
+            Ok(Version { version: VERSION }) => {}
+            Ok(Version { version }) => {
+                return Err(refused(format!(
+                    "is of version {version}, and this connote writes version {VERSION}; go on with the connote that began, or begin anew with --restart"
+                )));
+            }
+            Err(error) => return Err(refused(damaged(&error))),
+        }
+        serde_json::from_slice(&text).map(Some).map_err(|error| refused(damaged(&error)))
+    }
+
+    pub(super) fn write(&mut self, folder: &Path) -> Result<(), Error> {
+        let path = folder.join(MANIFEST);
+        self.written_by = written_by();
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::new(ErrorKind::Output, format_args!("{}: {error}", path.display())))?;
+        text.push(b'\n');
+        durable::replace(&path, &text)
+    }
+
+    /// A part is done.
+    pub(super) fn add(&mut self, record: PartRecord) {
+        let at = self.parts.partition_point(|part| part.number < record.number);
+        self.parts.insert(at, record);
+    }
+
+    pub(super) fn has(&self, part: u64) -> bool {
+        self.parts.binary_search_by_key(&part, |record| record.number).is_ok()
+    }
+
+    /// Rows that are done, and how many of them failed.
+    pub(super) fn done(&self) -> (u64, u64) {
+        self.parts.iter().fold((0, 0), |(rows, failed), part| (rows + part.rows, failed + part.failed))
+    }
+}
+
+fn damaged(error: &serde_json::Error) -> String {
+    format!("is damaged ({error}); begin anew with --restart")
+}
+
+fn written_by() -> String {
+    format!("connote {}", env!("CARGO_PKG_VERSION"))
+}
+
+impl Plan {
+    /// Whether its input can be read again.
+    pub(super) fn can_go_on(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// What `now` wants differently, in words; nothing where both make the same parts.
+    pub(super) fn differences(&self, now: &Plan) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut differ = |what: &str, was: &str, is: &str| {
+            if was != is {
+                all.push(format!("{what} was {was} and is {is}"));
+            }
+        };
+        if self.input.len() == now.input.len() {
+            for (was, is) in self.input.iter().zip(&now.input) {
+                let said = |file: &FileIdentity| {
+                    let hash = file.sha256.get(..12).unwrap_or(&file.sha256);
+                    format!("{} bytes (SHA-256 {hash}…)", file.bytes)
+                };
+                // Names may differ: another machine, another folder.
+                if (was.bytes, &was.sha256) != (is.bytes, &is.sha256) {
+                    differ(&format!("the input {}", is.name), &said(was), &said(is));
+                }
+            }
+        } else {
+            let files = |plan: &Plan| match plan.input.len() {
+                1 => "1 file".to_owned(),
+                count => format!("{count} files"),
+            };
+            differ("the input", &files(self), &files(now));
+        }
+        let none = "none".to_owned();
+        let names: std::collections::BTreeSet<&String> =
+            self.settings.keys().chain(now.settings.keys()).collect();
+        for name in names {
+            let [was, is] = [self, now].map(|plan| plan.settings.get(name).unwrap_or(&none));
+            differ(name, was, is);
+        }
+        differ("the rows of a part", &self.part_rows.to_string(), &now.part_rows.to_string());
+        let shard = |plan: &Plan| plan.shard.map_or(none.clone(), |shard| shard.to_string());
+        differ("the shard", &shard(self), &shard(now));
+        // Settings say all that a user can change; what is left is another version of connote.
+        if all.is_empty() && self.sink.schema != now.sink.schema {
+            all.push("the columns of the output are others".to_owned());
+        }
+        all
+    }
+}
