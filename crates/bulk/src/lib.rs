@@ -13,5 +13,5 @@ mod space;
 pub use error::{Error, ErrorKind};
 pub use precision::Precision;
 pub use rows::{Answered, Chunk, Place, Row};
-pub use sink::{OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
+pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use space::{DESCRIPTION_KEY, Description, Scale, Space, description_path, row_numbers_path};

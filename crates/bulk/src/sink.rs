@@ -24,6 +24,7 @@ use crate::precision::{Encoded, Precision};
 use crate::rows::{Answered, Row};
 use crate::space::{Description, Scale, Space};
 
+pub use lines::LineEncoder;
 pub use npy::write_row_numbers;
 pub(crate) use npy::{Element, Header};
 
@@ -197,12 +198,7 @@ impl PartWriter {
     /// # Errors
     /// If the file cannot be written, or a vector is not of the space or does not fit the precision.
     pub fn write(&mut self, rows: &Answered<'_>) -> Result<(), Error> {
-        let (count, results, carried) =
-            (rows.chunk.rows.len(), rows.results.len(), rows.chunk.carried.num_rows());
-        if count != results || count != carried {
-            let message = format!("{count} rows have {results} results and {carried} rows of columns");
-            return Err(Error::new(ErrorKind::Output, message));
-        }
+        rows.check()?;
         match &mut self.format {
             Format::Lines(writer) => writer.write(rows),
             Format::Npy(writer) => writer.write(rows),
@@ -236,6 +232,18 @@ pub fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<
         OutputFormat::Npy => npy::assemble(options, parts, into),
         OutputFormat::Parquet => parquet::assemble(options, parts, into),
         OutputFormat::Arrow => arrow::assemble(options, parts, into),
+    }
+}
+
+impl Answered<'_> {
+    /// Refuses a chunk whose parts are not of one length.
+    fn check(&self) -> Result<(), Error> {
+        let (rows, results, carried) =
+            (self.chunk.rows.len(), self.results.len(), self.chunk.carried.num_rows());
+        if rows == results && rows == carried {
+            return Ok(());
+        }
+        Err(not_written(format_args!("{rows} rows have {results} results and {carried} rows of columns")))
     }
 }
 

@@ -11,56 +11,98 @@ use serde::Serialize;
 
 use super::carried::{self, Column};
 use super::{OutputFormat, SCALE, SinkOptions, encode, not_written, open_part, other_part};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::precision::{Encoded, Precision};
 use crate::rows::{Answered, Row};
 
-/// Writes one part of lines.
-pub(super) struct LinesWriter {
-    out: BufWriter<File>,
+/// Rows with their vectors as lines, wherever these go.
+pub struct LineEncoder {
     options: SinkOptions,
+    header: Vec<u8>,
     /// `"name":` of each carried column.
     keys: Vec<Vec<u8>>,
     encoding: EncoderOptions,
     encoded: Encoded,
-    line: Vec<u8>,
 }
 
-impl LinesWriter {
-    pub(super) fn create(file: File, options: &SinkOptions) -> Result<Self, Error> {
-        let mut out = BufWriter::with_capacity(1 << 16, file);
-        out.write_all(&header(options)?).map_err(not_written)?;
+impl LineEncoder {
+    /// For [`OutputFormat::Jsonl`] and [`OutputFormat::Csv`].
+    ///
+    /// # Errors
+    /// If the options make no sense ([`SinkOptions::check`]), or the format is none of lines.
+    pub fn create(options: &SinkOptions) -> Result<Self, Error> {
+        options.check()?;
+        if !matches!(options.format, OutputFormat::Jsonl | OutputFormat::Csv) {
+            let message = format_args!("{} is written to a file, not line by line; name one", options.format);
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
         let carried = options.schema.fields().iter().skip(1);
         let keys = carried.map(|field| Ok([&serde_json::to_vec(field.name())?[..], b":"].concat()));
         Ok(Self {
-            out,
             options: options.clone(),
+            header: header(options)?,
             keys: keys.collect::<serde_json::Result<_>>().map_err(not_written)?,
             encoding: carried::encoding(),
             encoded: Encoded::new(options.precision),
-            line: Vec::new(),
         })
     }
 
-    pub(super) fn write(&mut self, rows: &Answered<'_>) -> Result<(), Error> {
-        let Self { out, options, keys, encoding, encoded, line } = self;
+    /// What comes before all rows: a line with the names of the columns, or nothing.
+    pub fn header(&self) -> &[u8] {
+        &self.header
+    }
+
+    /// Appends a line for each row.
+    ///
+    /// # Errors
+    /// If a vector is not of the space or does not fit the precision.
+    pub fn encode(&mut self, rows: &Answered<'_>, into: &mut Vec<u8>) -> Result<(), Error> {
+        rows.check()?;
+        let Self { options, keys, encoding, encoded, .. } = self;
         let mut columns = carried::columns(&rows.chunk.carried, encoding).map_err(not_written)?;
+        if columns.len() != keys.len() {
+            return Err(not_written(format_args!(
+                "{} columns where {} were told",
+                columns.len(),
+                keys.len()
+            )));
+        }
         for (place, (row, result)) in rows.chunk.rows.iter().zip(rows.results).enumerate() {
             encoded.clear();
             if let Ok(embedding) = result {
                 encode(row, embedding, options, encoded)?;
             }
-            line.clear();
             let vectors =
                 Vectors { encoded, dimensions: options.space.dimensions, per_token: options.per_token };
             match options.format {
-                OutputFormat::Csv => write_csv(line, place, row, &mut columns, result, &vectors),
-                _ => write_json(line, place, row, keys, &mut columns, result, &vectors),
+                OutputFormat::Csv => write_csv(into, place, row, &mut columns, result, &vectors),
+                _ => write_json(into, place, row, keys, &mut columns, result, &vectors),
             }
             .map_err(not_written)?;
-            out.write_all(line).map_err(not_written)?;
         }
         Ok(())
+    }
+}
+
+/// Writes one part of lines.
+pub(super) struct LinesWriter {
+    out: BufWriter<File>,
+    encoder: LineEncoder,
+    lines: Vec<u8>,
+}
+
+impl LinesWriter {
+    pub(super) fn create(file: File, options: &SinkOptions) -> Result<Self, Error> {
+        let encoder = LineEncoder::create(options)?;
+        let mut out = BufWriter::with_capacity(1 << 16, file);
+        out.write_all(encoder.header()).map_err(not_written)?;
+        Ok(Self { out, encoder, lines: Vec::new() })
+    }
+
+    pub(super) fn write(&mut self, rows: &Answered<'_>) -> Result<(), Error> {
+        self.lines.clear();
+        self.encoder.encode(rows, &mut self.lines)?;
+        self.out.write_all(&self.lines).map_err(not_written)
     }
 
     pub(super) fn finish(self) -> Result<File, Error> {
