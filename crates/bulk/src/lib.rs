@@ -5,7 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod precision;
 mod rows;
+mod sink;
+mod space;
 
 pub use error::{Error, ErrorKind};
+pub use precision::Precision;
 pub use rows::{Answered, Chunk, Place, Row};
+pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
+pub use space::{DESCRIPTION_KEY, Description, Scale, Space, description_path, row_numbers_path};
