@@ -33,7 +33,7 @@ use answer::Begun;
 use assembly::{WHOLE, Whole};
 use durable::Unfinished;
 use folder::{Missing, PartFolder};
-use reader::Reading;
+use reader::{Advance, Reading};
 use writer::{Writer, Writing};
 
 use crate::rows::{Chunk, Row};
@@ -85,8 +85,8 @@ pub struct Job {
 pub trait Observer: Sync {
     /// The parts are known: so many rows are done already, of so many, where that is known.
     fn begun(&self, done: u64, rows: Option<u64>);
-    /// These rows are computed, and not yet safe; the source is so far.
-    fn computed(&self, rows: &[Row], results: &Results, progress: Progress);
+    /// These rows are computed, and not yet safe. The source read `passed` for them (bytes or rows) and is at `position`.
+    fn computed(&self, rows: &[Row], results: &Results, passed: u64, position: Progress);
     /// So many rows are safe, those of earlier runs among them.
     fn committed(&self, rows: u64);
     /// Something that a person should know.
@@ -216,7 +216,7 @@ fn spawn<'scope, T: Send + 'scope>(
 
 /// What is on its way between reader and writer.
 enum Step {
-    Chunk(Chunk, Progress, Result<Begun, Results>),
+    Chunk(Chunk, Advance, Result<Begun, Results>),
     Mark(Writing),
 }
 
@@ -229,13 +229,13 @@ fn compute(
 ) -> Result<(), Error> {
     let mut steps = VecDeque::new();
     let mut ahead = 0;
-    let mut hand_on = |step: Step, answering: &mut Answering<'_>, ahead: &mut usize| {
+    let hand_on = |step: Step, answering: &mut Answering<'_>, ahead: &mut usize| {
         let piece = match step {
             Step::Mark(piece) => piece,
-            Step::Chunk(chunk, progress, begun) => {
+            Step::Chunk(chunk, at, begun) => {
                 *ahead -= 1;
                 let results = begun.map_or_else(|done| done, |begun| answering.finish(begun, &chunk.rows));
-                observer.computed(&chunk.rows, &results, progress);
+                observer.computed(&chunk.rows, &results, at.passed, at.position);
                 Writing::Chunk(chunk, results)
             }
         };
@@ -243,10 +243,10 @@ fn compute(
     };
     for reading in readings {
         steps.push_back(match reading {
-            Reading::Chunk(chunk, progress) => {
+            Reading::Chunk(chunk, at) => {
                 ahead += 1;
                 let begun = answering.begin(&chunk.rows)?;
-                Step::Chunk(chunk, progress, begun)
+                Step::Chunk(chunk, at, begun)
             }
             Reading::PartEnd(part) => Step::Mark(Writing::PartEnd(part)),
             Reading::End(rows) => Step::Mark(Writing::End(rows)),

@@ -202,13 +202,19 @@ impl PreparationArgs {
         self.title.as_deref().filter(|title| !title.trim().is_empty())
     }
 
+    /// The task of texts that have none of their own.
+    pub(crate) fn effective_task(&self) -> Option<Task> {
+        match &self.task {
+            Some(TaskChoice(task)) => task.clone(),
+            // A title alone makes the whole run one of documents, and its fingerprint says so.
+            None => (self.title().is_some() && self.prompt.is_none()).then_some(Task::Document),
+        }
+    }
+
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::new().truncation(self.truncate);
-        match &self.task {
-            Some(TaskChoice(Some(task))) => options = options.task(task.clone()),
-            // A title alone makes the whole run one of documents, and its fingerprint says so.
-            None if self.title().is_some() && self.prompt.is_none() => options = options.task(Task::Document),
-            _ => {}
+        if let Some(task) = self.effective_task() {
+            options = options.task(task);
         }
         if let Some(prompt) = &self.prompt {
             options = options.prompt(prompt);

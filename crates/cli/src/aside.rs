@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
-use crate::interrupt;
+use crate::interrupt::{self, Ending};
 use crate::say::say;
 
 /// What is written so far lies beside the target under another name, and goes when this is dropped or a signal ends the
@@ -38,7 +38,8 @@ impl Aside {
                 let _ = fs::remove_file(unfinished);
                 say(format_args!("connote: interrupted; nothing was written to {name}"));
             };
-            Ok(((aside, file), Box::new(ending)))
+            let ending: Ending = Box::new(ending);
+            Ok(((aside, file), ending))
         })?;
         let this = Self { aside, target, name: name.clone(), done: false };
         if let Some(permissions) = permissions {

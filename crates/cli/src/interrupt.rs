@@ -2,13 +2,17 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::failure::Failure;
+
 /// What a signal sets off; a run has one thing at a time that must be put in order.
-type Ending = Box<dyn FnOnce() + Send>;
+pub(crate) type Ending = Box<dyn FnOnce() + Send>;
 
 static ENDING: Mutex<Option<Ending>> = Mutex::new(None);
 
 /// From now on a signal that ends the run does this first. `prepare` gives it; meanwhile no signal comes between.
-pub(crate) fn on_signal<T, E>(prepare: impl FnOnce() -> Result<(T, Ending), E>) -> Result<T, E> {
+pub(crate) fn on_signal<T>(
+    prepare: impl FnOnce() -> Result<(T, Ending), Failure>,
+) -> Result<T, Failure> {
     let mut place = place();
     #[cfg(unix)]
     unix::watch();

@@ -55,25 +55,6 @@ impl<'a> Answering<'a> {
         Self { embedder, options, title: title.map(str::to_owned), share, known: Known::default() }
     }
 
-    /// What computes.
-    pub fn embedder(&self) -> &'a Embedder {
-        self.embedder
-    }
-
-    /// How.
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
-    /// What the network is asked for a row.
-    pub fn input_of(&self, row: &Row) -> Result<Input, RowError> {
-        let input = row.input.clone()?;
-        Ok(match &self.title {
-            Some(title) => input.title_if_none(title),
-            None => input,
-        })
-    }
-
     /// A result for every row, in their order; those that could not be read keep their error.
     ///
     /// # Errors
@@ -114,7 +95,7 @@ impl<'a> Answering<'a> {
     fn ask(&mut self, rows: &[Row], priority: Option<Priority>) -> Result<(Asked, PreparedCall), Error> {
         let mut asked = Asked { results: Vec::with_capacity(rows.len()), inputs: Vec::new() };
         for (index, row) in rows.iter().enumerate() {
-            let result = match self.input_of(row) {
+            let result = match row.input_with(self.title.as_deref()) {
                 Err(error) => Some(Err(error)),
                 Ok(input) => match self.known.get(&input) {
                     Some(embedding) => Some(Ok(embedding.clone())),

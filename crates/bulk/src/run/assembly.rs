@@ -76,7 +76,7 @@ impl Whole {
     /// The next part.
     pub(super) fn add(&mut self, folder: &Path, record: &PartRecord) {
         self.parts.push(Piece {
-            path: folder.join(part::file_name(record.number, self.sink.format.extension())),
+            path: folder.join(part::file_name(record.number, self.sink.format.name())),
             errors: record.errors.as_ref().map(|_| folder.join(part::errors_name(record.number))),
             first_row: record.first_row,
             rows: record.rows,

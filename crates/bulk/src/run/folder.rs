@@ -67,7 +67,7 @@ impl PartFolder {
         }
         let mut damaged = Vec::new();
         for record in &manifest.parts {
-            if !is_whole(path, record, plan.sink.format.extension())? {
+            if !is_whole(path, record, plan.sink.format.name())? {
                 damaged.push(record.number);
             }
         }
@@ -90,7 +90,7 @@ impl PartFolder {
 
     /// The files of a part.
     pub(super) fn part_path(&self, number: u64) -> PathBuf {
-        self.path.join(part::file_name(number, self.manifest.plan.sink.format.extension()))
+        self.path.join(part::file_name(number, self.manifest.plan.sink.format.name()))
     }
 
     /// The list of a part's rows that failed.
@@ -125,7 +125,7 @@ impl PartFolder {
 
     /// What was begun and not finished, and parts that the manifest does not know. Files of other names stay.
     fn clean(&self, names: &HashSet<String>) -> Result<(), Error> {
-        let extension = self.manifest.plan.sink.format.extension();
+        let extension = self.manifest.plan.sink.format.name();
         let mut known = HashSet::new();
         for record in &self.manifest.parts {
             known.insert(part::file_name(record.number, extension));

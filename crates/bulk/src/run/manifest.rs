@@ -19,7 +19,7 @@ pub(super) const MANIFEST: &str = "manifest.json";
 const VERSION: u32 = 1;
 
 /// What decides every byte of the output. Two runs with the same plan make the same parts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The files, in their order; none for a pipe, which nobody can read a second time.
     pub input: Vec<FileIdentity>,
@@ -31,7 +31,48 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// How parts are written, for who joins them.
+    #[serde(with = "sink_form")]
     pub sink: SinkOptions,
+}
+
+/// [`SinkOptions`] in the manifest.
+mod sink_form {
+    use std::sync::Arc;
+
+    use arrow_schema::Schema;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::precision::Precision;
+    use crate::sink::{OutputFormat, SinkOptions};
+    use crate::space::Space;
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        format: OutputFormat,
+        precision: Precision,
+        per_token: bool,
+        space: &'a Space,
+        schema: &'a Schema,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        format: OutputFormat,
+        precision: Precision,
+        per_token: bool,
+        space: Space,
+        schema: Schema,
+    }
+
+    pub(super) fn serialize<S: Serializer>(sink: &SinkOptions, to: S) -> Result<S::Ok, S::Error> {
+        let SinkOptions { format, precision, schema, space, per_token } = sink;
+        Written { format: *format, precision: *precision, per_token: *per_token, space, schema }.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SinkOptions, D::Error> {
+        let Read { format, precision, per_token, space, schema } = Read::deserialize(from)?;
+        Ok(SinkOptions { format, precision, per_token, space, schema: Arc::new(schema) })
+    }
 }
 
 /// A part that lies in the folder, whole.
@@ -55,7 +96,7 @@ pub struct PartRecord {
 }
 
 /// The plan and the parts that are done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Manifest {
     /// Of this form.
     version: u32,
@@ -111,10 +152,6 @@ impl Manifest {
     pub(super) fn add(&mut self, record: PartRecord) {
         let at = self.parts.partition_point(|part| part.number < record.number);
         self.parts.insert(at, record);
-    }
-
-    pub(super) fn has(&self, part: u64) -> bool {
-        self.parts.binary_search_by_key(&part, |record| record.number).is_ok()
     }
 
     /// Rows that are done, and how many of them failed.

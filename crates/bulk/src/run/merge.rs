@@ -58,7 +58,7 @@ impl Merge {
         let parts = part::count(rows, plan.part_rows);
         for number in 0..parts {
             let (path, record) = choose(&found, number)?;
-            if !folder::is_whole(path, record, plan.sink.format.extension())? {
+            if !folder::is_whole(path, record, plan.sink.format.name())? {
                 let again = "run the same `connote embed` on this folder again, which computes it anew";
                 return Err(refused(path, format_args!("part {number} is damaged; {again}")));
             }

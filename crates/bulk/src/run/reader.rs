@@ -19,12 +19,20 @@ const READ_ROWS: usize = 256;
 
 /// What is read, in the order of the input.
 pub(super) enum Reading {
-    /// Rows of the part that is being read, and how far the source is after them.
-    Chunk(Chunk, Progress),
+    /// Rows of the part that is being read, and how far that brought the source.
+    Chunk(Chunk, Advance),
     /// The part is whole.
     PartEnd(u64),
     /// The input has ended, after so many rows.
     End(u64),
+}
+
+/// How far the source is.
+#[derive(Clone, Copy)]
+pub(super) struct Advance {
+    /// What it read since the chunk before, skipped rows not counted.
+    pub(super) passed: u64,
+    pub(super) position: Progress,
 }
 
 /// Reads the parts that are missing. Ends early when `hand_over` says that nobody takes more.
@@ -51,6 +59,7 @@ pub(super) fn read(
         }
         let mut cutter = Cutter::new(source.schema());
         let (mut rows, mut ended) = (0, false);
+        let mut last = source.progress().read;
         while rows < part_rows && !ended {
             let wanted = usize::try_from(part_rows - rows).unwrap_or(READ_ROWS).min(READ_ROWS);
             match source.next_chunk(wanted)? {
@@ -61,7 +70,9 @@ pub(super) fn read(
                 }
             }
             while let Some(chunk) = cutter.next(ended || rows == part_rows)? {
-                if !hand_over(Reading::Chunk(chunk, source.progress())) {
+                let position = source.progress();
+                let passed = position.read.saturating_sub(std::mem::replace(&mut last, position.read));
+                if !hand_over(Reading::Chunk(chunk, Advance { passed, position })) {
                     return Ok(());
                 }
             }

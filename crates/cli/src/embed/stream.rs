@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bulk::{Answered, Answering, Chunk, LineEncoder, OutputFormat as BulkFormat, PartWriter, Results, Row};
-use connote::Embedding;
+use connote::{Embedder, Embedding, Options};
 
 use super::spool::Spool;
 use super::{Place, Task};
@@ -45,7 +45,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
     while let Some(chunk) = task.rows.next_chunk()? {
         progress.begin();
         if std::mem::take(&mut explain) {
-            explain_rows(&answering, &chunk.rows);
+            explain_rows(&task.embedder, &task.options, task.title, &chunk.rows);
         }
         let results = answering.answer(&chunk.rows)?;
         let mut tokens = 0;
@@ -54,7 +54,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
             match result {
                 Ok(embedding) => {
                     tokens += embedding.tokens;
-                    if let (Some(spaces), Ok(input)) = (&mut spaces, &answering.input_of(row)) {
+                    if let (Some(spaces), Ok(input)) = (&mut spaces, &row.input_with(task.title)) {
                         spaces.add(input)?;
                     }
                 }
@@ -74,12 +74,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
 }
 
 /// Says how these rows are computed, and why.
-pub(super) fn explain_rows(answering: &Answering<'_>, rows: &[Row]) {
-    let embedder = answering.embedder();
-    let inputs = rows.iter().filter_map(|row| answering.input_of(row).ok());
+pub(super) fn explain_rows(embedder: &Embedder, options: &Options, title: Option<&str>, rows: &[Row]) {
+    let inputs = rows.iter().filter_map(|row| row.input_with(title).ok());
     // One that cannot be prepared is not computed either.
-    let lengths = inputs
-        .filter_map(|input| Some(embedder.model().prepare(&input, answering.options()).ok()?.ids.len()));
+    let lengths = inputs.filter_map(|input| Some(embedder.model().prepare(&input, options).ok()?.ids.len()));
     say(format_args!("{}", embedder.explain(&lengths.collect::<Vec<_>>())));
 }
 
