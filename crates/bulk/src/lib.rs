@@ -4,14 +4,17 @@
 //! (`sink`), in parts that are committed one by one (`run`).
 #![forbid(unsafe_code)]
 
+mod decoding;
 mod error;
 mod precision;
 mod rows;
 mod sink;
 mod space;
+mod stored;
 
 pub use error::{Error, ErrorKind};
 pub use precision::Precision;
 pub use rows::{Answered, Chunk, Place, Row};
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use space::{DESCRIPTION_KEY, Description, Scale, Space, description_path, row_numbers_path};
+pub use stored::{Stored, StoredChunk, Vectors};
