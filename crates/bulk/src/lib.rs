@@ -4,6 +4,7 @@
 //! (`sink`), in parts that are committed one by one (`run`).
 #![forbid(unsafe_code)]
 
+mod decoding;
 mod error;
 mod precision;
 mod rows;
@@ -11,6 +12,7 @@ mod run;
 mod sink;
 mod source;
 mod space;
+mod stored;
 
 pub use error::{Error, ErrorKind};
 pub use precision::Precision;
@@ -22,3 +24,4 @@ pub use run::{
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{FileIdentity, InputFormat, Progress, Source, SourceOptions, Template, TextFrom};
 pub use space::{DESCRIPTION_KEY, Description, Scale, Space, description_path, row_numbers_path};
+pub use stored::{Stored, StoredChunk, Vectors};

@@ -15,7 +15,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, SchemaRef};
 use connote::Embedding;
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +134,9 @@ impl SinkOptions {
                     .to_owned(),
             );
         }
+        if self.format == OutputFormat::Npy && self.schema.fields().len() > 1 {
+            return refuse("npy holds vectors and no columns; keep none, or write another format".to_owned());
+        }
         for (place, field) in self.schema.fields().iter().enumerate().skip(1) {
             let name = field.name();
             let is_own = OWN_COLUMNS.contains(&name.as_str());
@@ -145,8 +148,22 @@ impl SinkOptions {
             if self.schema.fields()[..place].iter().any(|other| other.name() == name) {
                 return refuse(format!("the column `{name}` is there twice; keep it once"));
             }
+            if !self.can_hold(field) {
+                let (kind, format) = (field.data_type(), self.format);
+                return refuse(format!(
+                    "the column `{name}` cannot be kept: {format} has no form for {kind}; keep others, or cast it"
+                ));
+            }
         }
         Ok(())
+    }
+
+    fn can_hold(&self, field: &Field) -> bool {
+        match self.format {
+            OutputFormat::Jsonl | OutputFormat::Csv => carried::can_hold(field),
+            OutputFormat::Parquet => parquet::can_hold(field),
+            OutputFormat::Arrow | OutputFormat::Npy => true,
+        }
     }
 
     /// What is said of the vectors.

@@ -9,6 +9,7 @@ use arrow_ipc::writer::FileWriter;
 
 use super::table::{self, Batches};
 use super::{SinkOptions, not_written, open_part, other_part};
+use crate::decoding::decoding;
 use crate::error::Error;
 use crate::rows::Answered;
 
@@ -49,12 +50,11 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
     let mut file = FileWriter::try_new_buffered(into, &schema).map_err(not_written)?;
     for part in parts {
         let reader = BufReader::new(open_part(part)?);
-        let batches = FileReader::try_new(reader, None).map_err(|error| other_part(part, error))?;
+        let mut batches = decoding(part, || FileReader::try_new(reader, None))?;
         if batches.schema() != schema {
             return Err(other_part(part, "it has other columns, or vectors of another model or precision"));
         }
-        for batch in batches {
-            let batch = batch.map_err(|error| other_part(part, error))?;
+        while let Some(batch) = decoding(part, || batches.next().transpose())? {
             file.write(&batch).map_err(not_written)?;
         }
     }

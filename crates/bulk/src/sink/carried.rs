@@ -1,6 +1,8 @@
 //! Values of carried columns as JSON, for formats of lines.
 
-use arrow_array::{Array, RecordBatch};
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch, new_empty_array};
 use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow_schema::{ArrowError, DataType, Field};
 
@@ -24,6 +26,12 @@ pub(super) fn columns<'a>(
             false => make_encoder(field, array, options).map(Column::Other),
         })
         .collect()
+}
+
+/// Whether the values of a column have a form in JSON.
+pub(super) fn can_hold(field: &Field) -> bool {
+    let none = new_empty_array(field.data_type());
+    make_encoder(&Arc::new(field.clone()), &none, &encoding()).is_ok()
 }
 
 /// How [`columns`] are written.

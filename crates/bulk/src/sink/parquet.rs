@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use parquet::arrow::ArrowWriter;
+use arrow_schema::{Field, Schema};
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, RowGroupMetaData};
@@ -13,6 +14,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::table::{self, Batches};
 use super::{SinkOptions, not_written, open_part, other_part};
+use crate::decoding::decoding;
 use crate::error::Error;
 use crate::precision::Precision;
 use crate::rows::Answered;
@@ -46,6 +48,11 @@ impl ParquetWriter {
     }
 }
 
+/// Whether Parquet has a type for a column.
+pub(super) fn can_hold(field: &Field) -> bool {
+    ArrowSchemaConverter::new().convert(&Schema::new(vec![table::plain_field(field)])).is_ok()
+}
+
 fn writer(file: File, options: &SinkOptions) -> Result<ArrowWriter<File>, Error> {
     ArrowWriter::try_new(file, table::schema(options), Some(properties(options))).map_err(not_written)
 }
@@ -74,8 +81,7 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
     let (mut file, _) = writer(into, options)?.into_serialized_writer().map_err(not_written)?;
     for part in parts {
         let from = open_part(part)?;
-        let metadata =
-            ParquetMetaDataReader::new().parse_and_finish(&from).map_err(|error| other_part(part, error))?;
+        let metadata = decoding(part, || ParquetMetaDataReader::new().parse_and_finish(&from))?;
         let about = metadata.file_metadata();
         if about.schema_descr().root_schema() != file.schema_descr().root_schema() {
             return Err(other_part(part, "it has other columns"));

@@ -56,7 +56,7 @@ fn list_size(options: &SinkOptions) -> i32 {
 
 /// A dictionary of a source may change from batch to batch, which the file form of Arrow cannot hold, and its
 /// entries would depend on where the rows are cut: columns are written without.
-fn plain_field(field: &Field) -> Field {
+pub(super) fn plain_field(field: &Field) -> Field {
     field.clone().with_data_type(plain_type(field.data_type()))
 }
 
