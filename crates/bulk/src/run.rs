@@ -36,9 +36,9 @@ use folder::{Missing, PartFolder};
 use reader::{Advance, Reading};
 use writer::{Writer, Writing};
 
+use crate::Error;
 use crate::rows::{Chunk, Row};
 use crate::source::{Progress, Source};
-use crate::Error;
 
 /// Chunks that wait between two threads.
 const WAITING: usize = 1;
@@ -137,8 +137,8 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
     let tokens = folder.manifest().parts.iter().map(|part| part.tokens).sum();
     let beside = match target {
         Some(target) => {
-            let beside = assemble(&folder, &target)
-                .map_err(|error| with_what_is_done(error, &folder, resumable))?;
+            let beside =
+                assemble(&folder, &target).map_err(|error| with_what_is_done(error, &folder, resumable))?;
             folder.remove()?;
             beside
         }
@@ -172,7 +172,10 @@ fn with_what_is_done(error: Error, folder: &PartFolder, resumable: bool) -> Erro
         rows => format!("{rows} rows are"),
     };
     let place = folder.path().display();
-    Error::new(error.kind(), format_args!("{error}; {rows} done and safe in {place}, and the same command goes on from there"))
+    Error::new(
+        error.kind(),
+        format_args!("{error}; {rows} done and safe in {place}, and the same command goes on from there"),
+    )
 }
 
 /// Reads, computes and writes at once.

@@ -10,9 +10,7 @@ pub(crate) type Ending = Box<dyn FnOnce() + Send>;
 static ENDING: Mutex<Option<Ending>> = Mutex::new(None);
 
 /// From now on a signal that ends the run does this first. `prepare` gives it; meanwhile no signal comes between.
-pub(crate) fn on_signal<T>(
-    prepare: impl FnOnce() -> Result<(T, Ending), Failure>,
-) -> Result<T, Failure> {
+pub(crate) fn on_signal<T>(prepare: impl FnOnce() -> Result<(T, Ending), Failure>) -> Result<T, Failure> {
     let mut place = place();
     #[cfg(unix)]
     unix::watch();

@@ -11,13 +11,14 @@ use crate::say::say;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  connote embed --input texts.jsonl --output shard1/ --output-format parquet --shard 1/2
-  connote embed --input texts.jsonl --output shard2/ --output-format parquet --shard 2/2
-  connote merge --output vectors.parquet shard1/ shard2/
+  connote embed -i texts.jsonl -o shard1/ --output-format parquet --shard 1/2
+  connote embed -i texts.jsonl -o shard2/ --output-format parquet --shard 2/2
+  connote merge -o vectors.parquet shard1/ shard2/
 
-The shares may be computed at the same time, on different machines. The result is, byte for byte, what one run would
-have written. The folders stay. Exit codes: 0 all rows, 3 some rows failed, 1 no output, 2 wrong use (shares are missing or
-do not belong together).")]
+The shares may be computed at the same time, on different machines. The result is, byte for byte, what one run would have \
+written. The folders stay.
+
+Exit codes: 0 all rows, 3 some rows failed, 1 no row or no output, 2 wrong use (a share is missing or does not belong).")]
 pub(crate) struct MergeArgs {
     /// Folders of parts, of one input, model and set of options
     #[arg(value_name = "FOLDER", required = true)]
@@ -44,7 +45,11 @@ pub(crate) fn run(args: &MergeArgs) -> Result<Outcome, Failure> {
     if !args.quiet {
         say(format_args!("connote: {} rows of {} parts", merge.rows(), merge.parts()));
         if let Some(errors) = &beside.errors {
-            say(format_args!("connote: {} rows failed; {} says which and why", merge.failed(), errors.display()));
+            say(format_args!(
+                "connote: {} rows failed; {} says which and why",
+                merge.failed(),
+                errors.display()
+            ));
         }
     }
     Ok(match merge.failed() {

@@ -123,7 +123,14 @@ impl Progress {
     }
 
     /// Some rows are done; of the input `passed` (bytes or rows) was theirs, and it is at `position`.
-    pub(crate) fn advance(&mut self, rows: usize, failed: usize, tokens: usize, passed: u64, position: Position) {
+    pub(crate) fn advance(
+        &mut self,
+        rows: usize,
+        failed: usize,
+        tokens: usize,
+        passed: u64,
+        position: Position,
+    ) {
         self.rows += rows as u64;
         self.failed += failed as u64;
         self.tokens += tokens as u64;

@@ -10,8 +10,8 @@ use connote::jsonl::RowError;
 use connote::{Embedder, Embedding, Input, Options, Pending, PreparedCall, Priority, Request};
 
 use super::background::{CpuShare, Stretch};
-use crate::rows::Row;
 use crate::Error;
+use crate::rows::Row;
 
 /// Bytes of texts and vectors that are kept to be given out again, in each of two generations.
 const KNOWN_BYTES: usize = 8 << 20;

@@ -98,7 +98,11 @@ mod tests {
             [(50, 2, 1, true), (25, 2, 1, false), (75, 2, 2, false), (100, 8, 8, true), (1, 4, 1, false)]
         {
             let share = CpuShare::new(percent, cpus);
-            assert_eq!((share.threads(), share.is_met_by(share.threads())), (threads, met), "{percent} of {cpus}");
+            assert_eq!(
+                (share.threads(), share.is_met_by(share.threads())),
+                (threads, met),
+                "{percent} of {cpus}"
+            );
         }
         // Two CPUs for three seconds of the clock are six of work, which a share of one and a half has in four.
         let share = CpuShare::new(75, 2);

@@ -236,3 +236,72 @@ fn refuse_strangers(folder: &Path, names: &HashSet<String>) -> Result<(), Error>
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::tests::plan;
+    use super::*;
+
+    fn open(path: &Path) -> Result<PartFolder, Error> {
+        PartFolder::open(path, plan(), false, &mut |_| ())
+    }
+
+    fn part(folder: &mut PartFolder, number: u64) {
+        fs::write(folder.part_path(number), format!("part {number}\n")).expect("written");
+        let file = durable::sum(&folder.part_path(number)).expect("summed");
+        let record = PartRecord {
+            number,
+            first_row: number * 1024,
+            rows: 1024,
+            failed: 0,
+            tokens: 0,
+            file,
+            errors: None,
+        };
+        folder.commit(record).expect("committed");
+    }
+
+    #[test]
+    fn what_is_done_is_found_and_the_rest_is_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("parts");
+        let mut parts = open(&path).expect("begun");
+        assert!(open(&path).is_err(), "it is locked");
+        part(&mut parts, 2);
+        part(&mut parts, 0);
+        fs::write(parts.part_path(5), "not in the manifest").expect("written");
+        fs::write(path.join("part-000001.jsonl.tmp"), "half").expect("written");
+        fs::write(path.join("mine.txt"), "of somebody").expect("written");
+        drop(parts);
+        let mut parts = open(&path).expect("found");
+        let mut left: Vec<String> = names(&path).expect("read").into_iter().collect();
+        left.sort();
+        assert_eq!(left, [".lock", "manifest.json", "mine.txt", "part-000000.jsonl", "part-000002.jsonl"]);
+        let missing = parts.missing();
+        assert_eq!((0..5).filter(|&number| missing.has(number)).collect::<Vec<_>>(), [1, 3, 4]);
+        assert!(!missing.none_from(7), "the end was not seen");
+        parts.ended(3 * 1024 + 1).expect("written");
+        let missing = parts.missing();
+        assert_eq!((0..9).filter(|&number| missing.has(number)).collect::<Vec<_>>(), [1, 3]);
+        assert!(!missing.none_from(3) && missing.none_from(4));
+        // What is not of a run outlives it.
+        parts.remove().expect("removed");
+        assert_eq!(names(&path).expect("read").into_iter().collect::<Vec<_>>(), ["mine.txt"]);
+    }
+
+    #[test]
+    fn a_part_that_changed_is_not_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut parts = open(folder.path()).expect("begun");
+        (0..3).for_each(|number| part(&mut parts, number));
+        fs::write(parts.part_path(0), "part 9\n").expect("written");
+        fs::remove_file(parts.part_path(1)).expect("removed");
+        drop(parts);
+        let mut notes = Vec::new();
+        let parts = PartFolder::open(folder.path(), plan(), false, &mut |note| notes.push(note.to_owned()))
+            .expect("found");
+        assert_eq!(parts.manifest().done(), (1024, 0));
+        assert!(notes.len() == 2 && notes[0].contains("part 0") && notes[1].contains("part 1"), "{notes:?}");
+        assert!(parts.missing().has(0) && parts.missing().has(1) && !parts.missing().has(2));
+    }
+}

@@ -121,7 +121,8 @@ impl Manifest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| Error::reading(&path, &error))?,
         };
-        let refused = |why: String| Error::new(ErrorKind::Mismatch, format_args!("{}: {why}", path.display()));
+        let refused =
+            |why: String| Error::new(ErrorKind::Mismatch, format_args!("{}: {why}", path.display()));
         // The version first: another one may look different otherwise.
         #[derive(Deserialize)]
         struct Version {
@@ -215,5 +216,105 @@ impl Plan {
             all.push("the columns of the output are others".to_owned());
         }
         all
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::*;
+    use crate::precision::Precision;
+    use crate::sink::OutputFormat;
+    use crate::space::Space;
+
+    pub(in crate::run) fn plan() -> Plan {
+        let space = Space {
+            model: "tiny".to_owned(),
+            fingerprint: "0123456789abcdef".to_owned(),
+            dimensions: 4,
+            normalized: true,
+            task: None,
+            prompt: None,
+            created_by: "connote 0".to_owned(),
+        };
+        let fields = vec![
+            Field::new("id", DataType::Utf8, true),
+            Field::new(
+                "when",
+                DataType::Timestamp(arrow_schema::TimeUnit::Millisecond, Some("UTC".into())),
+                true,
+            ),
+        ];
+        let schema = Arc::new(Schema::new(fields));
+        Plan {
+            input: vec![FileIdentity { name: "a.txt".to_owned(), bytes: 10, sha256: "ab".repeat(32) }],
+            settings: [("the task".to_owned(), "query".to_owned())].into(),
+            part_rows: 1024,
+            shard: None,
+            sink: SinkOptions {
+                format: OutputFormat::Jsonl,
+                precision: Precision::F32,
+                schema,
+                space,
+                per_token: false,
+            },
+        }
+    }
+
+    #[test]
+    fn a_manifest_reads_as_it_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(Manifest::read(folder.path()).expect("looked").is_none());
+        let mut manifest = Manifest::new(plan());
+        manifest.rows = Some(5);
+        manifest.plan.shard = Some("2/3".parse().expect("a share"));
+        manifest.write(folder.path()).expect("written");
+        let read = Manifest::read(folder.path()).expect("read").expect("there");
+        assert_eq!(read.rows, Some(5));
+        assert_eq!(read.plan.differences(&manifest.plan), Vec::<String>::new());
+        assert_eq!(read.plan.sink.schema, manifest.plan.sink.schema);
+        assert_eq!(read.plan.shard, manifest.plan.shard);
+    }
+
+    #[test]
+    fn what_is_damaged_or_of_another_version_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (text, what) in
+            [("{", "damaged"), ("{\"version\": 99}", "version 99"), ("{\"version\": 1}", "damaged")]
+        {
+            fs::write(folder.path().join(MANIFEST), text).expect("written");
+            let error = Manifest::read(folder.path()).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::Mismatch);
+            assert!(error.to_string().contains(what) && error.to_string().contains("--restart"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let was = plan();
+        let mut now = plan();
+        now.input[0].name = "elsewhere/a.txt".to_owned();
+        assert_eq!(was.differences(&now), Vec::<String>::new(), "a name is no difference");
+        now.input[0].bytes = 11;
+        now.settings.clear();
+        now.settings.insert("the prompt".to_owned(), "p".to_owned());
+        now.part_rows = 2048;
+        now.shard = Some("1/2".parse().expect("a share"));
+        let said = was.differences(&now).join("; ");
+        for what in [
+            "the input elsewhere/a.txt was 10 bytes (SHA-256 abababababab…) and is 11 bytes",
+            "the prompt was none and is p",
+            "the task was query and is none",
+            "the rows of a part was 1024 and is 2048",
+            "the shard was none and is 1/2",
+        ] {
+            assert!(said.contains(what), "{what}: {said}");
+        }
+        now = plan();
+        now.input.push(now.input[0].clone());
+        assert_eq!(was.differences(&now), ["the input was 1 file and is 2 files"]);
     }
 }

@@ -28,7 +28,10 @@ impl Merge {
         let mut found: Vec<(&Path, Manifest)> = Vec::new();
         for path in folders {
             if !path.join(MANIFEST).is_file() {
-                return Err(refused(path, format_args!("is no folder of parts: there is no {MANIFEST} in it")));
+                return Err(refused(
+                    path,
+                    format_args!("is no folder of parts: there is no {MANIFEST} in it"),
+                ));
             }
             FolderLock::check_free(path)?;
             let manifest = Manifest::read(path)?.ok_or_else(|| refused(path, "its manifest is gone"))?;

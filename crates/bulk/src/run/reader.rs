@@ -145,3 +145,68 @@ impl Cutter {
             .map_err(|error| Error::new(ErrorKind::Input, format_args!("rows do not fit together: {error}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_array::{Array, Int64Array};
+    use arrow_schema::{DataType, Field, Schema};
+    use connote::{Input, jsonl};
+    use testkit::random::Random;
+
+    use super::*;
+    use crate::rows::Place;
+
+    fn chunk(schema: &SchemaRef, rows: std::ops::Range<u64>) -> Chunk {
+        // Every hundredth text is long enough for a chunk of its own, and some rows have none.
+        let text = |row: u64| "x".repeat(if row % 100 == 99 { CHUNK_BYTES } else { (row % 7) as usize });
+        let row = |number| Row {
+            number,
+            id: jsonl::numbered(number as usize),
+            place: Place { file: "f".into(), line: number + 1 },
+            input: Ok(Input::new(text(number))),
+        };
+        let ids = Int64Array::from_iter_values(rows.clone().map(|row| row as i64));
+        let carried = RecordBatch::try_new(schema.clone(), vec![Arc::new(ids)]).expect("a batch");
+        Chunk { rows: rows.map(row).collect(), carried }
+    }
+
+    /// Row counts of the chunks, whose columns must go with their rows.
+    fn cut(rows: u64, mut piece: impl FnMut() -> u64) -> Vec<usize> {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
+        let mut cutter = Cutter::new(schema.clone());
+        let (mut given, mut taken, mut sizes) = (0, 0, Vec::new());
+        while given < rows {
+            let next = (given + piece()).min(rows);
+            cutter.add(chunk(&schema, given..next));
+            given = next;
+            while let Some(chunk) = cutter.next(given == rows).expect("they fit") {
+                let ids = chunk.carried.column(0).as_primitive::<Int64Type>();
+                assert_eq!(ids.len(), chunk.rows.len());
+                for (row, id) in chunk.rows.iter().zip(ids.values()) {
+                    assert_eq!((row.number, *id), (taken, taken as i64));
+                    taken += 1;
+                }
+                sizes.push(chunk.rows.len());
+            }
+        }
+        assert_eq!(taken, rows);
+        sizes
+    }
+
+    #[test]
+    fn where_chunks_end_depends_on_the_rows_alone() {
+        let mut random = Random::seeded(3);
+        for rows in [1, 90, 99, 100, 101, 2500] {
+            let wanted = cut(rows, || rows);
+            assert!(wanted.iter().all(|&count| count <= CHUNK_ROWS));
+            for largest in [1, 40, 300] {
+                assert_eq!(cut(rows, || 1 + random.below(largest) as u64), wanted, "{rows} rows");
+            }
+        }
+        assert_eq!(cut(250, || 7), [100, 100, 50], "long texts end a chunk");
+    }
+}

@@ -100,12 +100,8 @@ impl OpenPart {
                 Ok(embedding) => self.tokens += embedding.tokens as u64,
                 Err(error) => {
                     self.failed += 1;
-                    let line = FailedRow {
-                        row: row.number,
-                        id: &row.id,
-                        kind: error.kind,
-                        message: &error.message,
-                    };
+                    let line =
+                        FailedRow { row: row.number, id: &row.id, kind: error.kind, message: &error.message };
                     self.list(&line)?;
                 }
             }
@@ -135,9 +131,8 @@ impl OpenPart {
         let errors = match self.errors {
             None => None,
             Some((unfinished, file)) => {
-                let file = file.into_inner().map_err(|error| {
-                    Error::writing(&self.errors_path, error.error())
-                })?;
+                let file =
+                    file.into_inner().map_err(|error| Error::writing(&self.errors_path, error.error()))?;
                 unfinished.commit(&file)?;
                 Some(durable::sum(&self.errors_path)?)
             }

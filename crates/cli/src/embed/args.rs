@@ -11,15 +11,16 @@ use crate::progress::ProgressForm;
 Examples:
   connote embed \"a cat on the mat\"
   connote embed < lines.txt > vectors.jsonl
-  connote embed --input texts.jsonl --output vectors.jsonl --model embeddinggemma-300m-Q8_0.gguf --task document
-  connote embed --input notes.csv --template '{title}: {body}' --id-column key --keep title --output notes.parquet
-  connote embed --input 'logs/*.parquet' --text-column message --output vectors.npy --precision f16
-  connote embed --input texts.jsonl --output shard1/ --output-format parquet --shard 1/2
-  connote embed --input texts.jsonl --output vectors.arrow --nice --cpu-percent 50 --progress lines
+  connote embed -i texts.jsonl -o vectors.jsonl -m embeddinggemma-300m-Q8_0.gguf -t document
+  connote embed -i notes.csv --template '{title}: {body}' --id-column key --keep title -o n.parquet
+  connote embed -i 'logs/*.parquet' --text-column message -o vectors.npy --precision f16
+  connote embed -i texts.jsonl -o shard1/ --output-format parquet --shard 1/2
+  connote embed -i texts.jsonl -o vectors.arrow --nice --cpu-percent 50 --progress lines
 
-From files to a file the work is committed in parts, in FILE.parts beside the output: when it was interrupted, by whatever,
-the same command goes on behind the last part. The output appears when it is complete. `--output FOLDER/` leaves the parts
-as the result. Rows that fail are listed in FILE.errors.jsonl and cost nothing else. All of it: docs/BULK.md.
+From files to a file the work is committed in parts, in FILE.parts beside the output: when it was interrupted, by whatever, \
+the same command goes on behind the last part. The output appears when it is complete. A FOLDER/ keeps the parts as the \
+result. Rows that fail are listed in FILE.errors.jsonl and cost nothing else. All of it: docs/BULK.md.
+
 Exit codes: 0 all rows, 3 some rows failed, 1 no row or no output, 2 wrong use, 130 interrupted.")]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]

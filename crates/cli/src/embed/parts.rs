@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bulk::{
-    Answering, Beside, DEFAULT_PART_ROWS, Destination, Job, Observer, OutputFormat, Plan, Progress as Position,
-    Results, Row, SinkOptions, Summary,
+    Answering, Beside, DEFAULT_PART_ROWS, Destination, Job, Observer, OutputFormat, Plan,
+    Progress as Position, Results, Row, SinkOptions, Summary,
 };
 use connote::{Embedder, Options};
 
@@ -24,9 +24,9 @@ use crate::spaces::Spaces;
 pub(super) fn run(task: Task<'_>, place: &Place, format: OutputFormat) -> Result<Outcome, Failure> {
     let destination = match place {
         Place::Folder(path) => Destination::Folder(path.clone()),
-        Place::File(path) | Place::Device(path) => Destination::File(
-            follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?,
-        ),
+        Place::File(path) | Place::Device(path) => {
+            Destination::File(follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?)
+        }
         Place::Stdout => return Err(Failure::usage("parts need a place to lie in; name one with --output")),
     };
     let sink = task.sink(format)?;
@@ -217,6 +217,9 @@ fn tell_failed(failed: u64, beside: &Beside, destination: &Destination) {
     };
     say(format_args!("connote: {failed} rows failed; {listed} says which and why"));
     if let Some(numbers) = &beside.row_numbers {
-        say(format_args!("connote: they are not in the output; {} has the numbers of the rows that are", numbers.display()));
+        say(format_args!(
+            "connote: they are not in the output; {} has the numbers of the rows that are",
+            numbers.display()
+        ));
     }
 }

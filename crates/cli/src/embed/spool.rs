@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
-use bulk::{Chunk, OutputFormat, Results, SinkOptions, description_path, row_numbers_path, write_row_numbers};
+use bulk::{
+    Chunk, OutputFormat, Results, SinkOptions, description_path, row_numbers_path, write_row_numbers,
+};
 
 use super::Place;
 use crate::aside::Aside;
@@ -61,10 +63,14 @@ impl Spool {
     pub(super) fn finish(mut self, mut file: File) -> Result<(), Failure> {
         match std::mem::replace(&mut self.to, To::Copy(Box::new(io::sink()), String::new())) {
             To::Copy(mut to, name) => {
-                let copied = file.rewind().and_then(|()| io::copy(&mut file, &mut to)).and_then(|_| to.flush());
+                let copied =
+                    file.rewind().and_then(|()| io::copy(&mut file, &mut to)).and_then(|_| to.flush());
                 copied.map_err(|error| Failure::writing(&name, &error))?;
                 if !self.failed.is_empty() {
-                    say(format_args!("connote: {} rows failed and are not in the npy output", self.failed.len()));
+                    say(format_args!(
+                        "connote: {} rows failed and are not in the npy output",
+                        self.failed.len()
+                    ));
                 }
             }
             To::Aside(aside) => {
