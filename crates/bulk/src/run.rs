@@ -25,6 +25,7 @@ pub use answer::{Answering, Results};
 pub use assembly::Beside;
 pub use background::{CpuShare, lowest_priority};
 pub use durable::FileSum;
+pub(crate) use manifest::description_of_part;
 pub use manifest::{PartRecord, Plan};
 pub use merge::Merge;
 pub use part::{DEFAULT_PART_ROWS, PART_ROWS_STEP, Shard};
@@ -104,6 +105,8 @@ pub struct Summary {
     pub failed: u64,
     /// Tokens of all.
     pub tokens: u64,
+    /// Rows with a task of their own, whose vectors are of another space than the one that the output names.
+    pub other_spaces: u64,
     /// Parts of this destination.
     pub parts: u64,
     /// Files beside the output.
@@ -124,7 +127,7 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
     let path = destination.parts();
     let resumable = plan.can_go_on();
     let mut folder = PartFolder::open(&path, plan, restart, &mut |line| observer.note(line))?;
-    let (found, _) = folder.manifest().done();
+    let found = folder.manifest().done();
     observer.begun(found, folder.manifest().rows);
     observer.committed(found);
     let missing = folder.missing();
@@ -132,22 +135,25 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
         compute_parts(&mut source, &missing, answering, &mut folder, observer)
             .map_err(|error| with_what_is_done(error, &folder, resumable))?;
     }
-    let (rows, failed) = folder.manifest().done();
-    let parts = folder.manifest().parts.len() as u64;
-    let tokens = folder.manifest().parts.iter().map(|part| part.tokens).sum();
-    let beside = match target {
-        Some(target) => {
-            let beside =
-                assemble(&folder, &target).map_err(|error| with_what_is_done(error, &folder, resumable))?;
-            folder.remove()?;
-            beside
-        }
-        None => {
-            folder.leave()?;
-            Beside::default()
-        }
+    let manifest = folder.manifest();
+    let mut summary = Summary {
+        rows: manifest.done(),
+        found,
+        failed: manifest.sum(|part| part.failed),
+        tokens: manifest.sum(|part| part.tokens),
+        other_spaces: manifest.sum(|part| part.other_spaces),
+        parts: manifest.parts.len() as u64,
+        beside: Beside::default(),
     };
-    Ok(Summary { rows, found, failed, tokens, parts, beside })
+    match target {
+        None => folder.leave()?,
+        Some(target) => {
+            summary.beside = assemble(&folder, &target)
+                .map_err(|error| with_what_is_done(error, &folder, resumable))?;
+            folder.remove()?;
+        }
+    }
+    Ok(summary)
 }
 
 /// The parts as one file.
@@ -163,7 +169,7 @@ fn assemble(folder: &PartFolder, target: &assembly::Target) -> Result<Beside, Er
 }
 
 fn with_what_is_done(error: Error, folder: &PartFolder, resumable: bool) -> Error {
-    let (rows, _) = folder.manifest().done();
+    let rows = folder.manifest().done();
     if !resumable {
         return error;
     }
@@ -219,7 +225,7 @@ fn spawn<'scope, T: Send + 'scope>(
 
 /// What is on its way between reader and writer.
 enum Step {
-    Chunk(Chunk, Advance, Result<Begun, Results>),
+    Chunk(Chunk, Advance, Result<Box<Begun>, Results>),
     Mark(Writing),
 }
 
@@ -237,9 +243,10 @@ fn compute(
             Step::Mark(piece) => piece,
             Step::Chunk(chunk, at, begun) => {
                 *ahead -= 1;
-                let results = begun.map_or_else(|done| done, |begun| answering.finish(begun, &chunk.rows));
+                let results = begun.map_or_else(|done| done, |begun| answering.finish(*begun, &chunk.rows));
                 observer.computed(&chunk.rows, &results, at.passed, at.position);
-                Writing::Chunk(chunk, results)
+                let other_spaces = answering.count_other_spaces(&chunk.rows);
+                Writing::Chunk(chunk, results, other_spaces)
             }
         };
         writing.send(piece).is_ok()

@@ -239,7 +239,8 @@ fn read_description(path: &Path) -> Result<Option<Description>, Error> {
     let beside: PathBuf = description_path(path);
     match std::fs::read_to_string(&beside) {
         Ok(json) => Description::from_json(&json, &beside).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A part is described by the manifest of its folder.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => crate::run::description_of_part(path),
         Err(error) => Err(Error::reading(&beside, &error)),
     }
 }

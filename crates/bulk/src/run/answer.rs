@@ -28,6 +28,8 @@ pub struct Answering<'a> {
     title: Option<String>,
     share: Option<CpuShare>,
     known: Known,
+    /// The kind of the last row, and whether it is of another space than rows without a task of their own.
+    last_kind: Option<(Input, bool)>,
 }
 
 /// Rows that are being computed.
@@ -52,7 +54,7 @@ impl<'a> Answering<'a> {
     ) -> Self {
         // As many threads as it has may be no more than its share: then there is nothing to pause for.
         let share = share.filter(|share| !share.is_met_by(embedder.threads()));
-        Self { embedder, options, title: title.map(str::to_owned), share, known: Known::default() }
+        Self { embedder, options, title: title.map(str::to_owned), share, known: Known::default(), last_kind: None }
     }
 
     /// A result for every row, in their order; those that could not be read keep their error.
@@ -78,18 +80,41 @@ impl<'a> Answering<'a> {
     }
 
     /// Begins with rows while others are computed, unless there is to be a pause after each; then all is done.
-    pub(super) fn begin(&mut self, rows: &[Row]) -> Result<Result<Begun, Results>, Error> {
+    pub(super) fn begin(&mut self, rows: &[Row]) -> Result<Result<Box<Begun>, Results>, Error> {
         if self.share.is_some() {
             return self.answer(rows).map(Err);
         }
         let (asked, call) = self.ask(rows, Some(Priority::Batch))?;
-        Ok(Ok(Begun { asked, pending: call.submit() }))
+        Ok(Ok(Box::new(Begun { asked, pending: call.submit() })))
     }
 
     /// Waits for rows that were begun.
     pub(super) fn finish(&mut self, begun: Begun, rows: &[Row]) -> Results {
         let computed = wait(begun.pending);
         self.fill(begun.asked, rows, computed)
+    }
+
+    /// How many rows have a task of their own, and so vectors of another space than the rest. One whose fingerprint cannot be
+    /// had counts, too.
+    pub(super) fn count_other_spaces(&mut self, rows: &[Row]) -> u64 {
+        let rows = rows.iter().filter_map(|row| row.input_with(self.title.as_deref()).ok());
+        let mut count = 0;
+        for input in rows {
+            let kind = input.without_words();
+            let is_other = match &self.last_kind {
+                Some((last, is_other)) if *last == kind => *is_other,
+                _ => {
+                    let space = |input: &Input| self.embedder.fingerprint_of(input, &self.options);
+                    let rest = Input::new("");
+                    let is_other = kind != rest
+                        && !matches!((space(&kind), space(&rest)), (Ok(own), Ok(all)) if own == all);
+                    self.last_kind = Some((kind, is_other));
+                    is_other
+                }
+            };
+            count += u64::from(is_other);
+        }
+        count
     }
 
     fn ask(&mut self, rows: &[Row], priority: Option<Priority>) -> Result<(Asked, PreparedCall), Error> {

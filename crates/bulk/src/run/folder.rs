@@ -255,6 +255,7 @@ mod tests {
             rows: 1024,
             failed: 0,
             tokens: 0,
+            other_spaces: 0,
             file,
             errors: None,
         };
@@ -300,7 +301,7 @@ mod tests {
         let mut notes = Vec::new();
         let parts = PartFolder::open(folder.path(), plan(), false, &mut |note| notes.push(note.to_owned()))
             .expect("found");
-        assert_eq!(parts.manifest().done(), (1024, 0));
+        assert_eq!(parts.manifest().done(), 1024);
         assert!(notes.len() == 2 && notes[0].contains("part 0") && notes[1].contains("part 1"), "{notes:?}");
         assert!(parts.missing().has(0) && parts.missing().has(1) && !parts.missing().has(2));
     }

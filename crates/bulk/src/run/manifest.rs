@@ -8,9 +8,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::durable::{self, FileSum};
-use super::part::Shard;
+use super::part::{self, Shard};
 use crate::sink::SinkOptions;
 use crate::source::FileIdentity;
+use crate::space::Description;
 use crate::{Error, ErrorKind};
 
 /// Its name.
@@ -88,11 +89,18 @@ pub struct PartRecord {
     pub failed: u64,
     /// Tokens that the network read.
     pub tokens: u64,
+    /// Rows with a task of their own, whose vectors are of another space than the one that the output names.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub other_spaces: u64,
     /// Its file.
     pub file: FileSum,
     /// The file that lists the rows that failed, if some did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<FileSum>,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The plan and the parts that are done.
@@ -155,10 +163,25 @@ impl Manifest {
         self.parts.insert(at, record);
     }
 
-    /// Rows that are done, and how many of them failed.
-    pub(super) fn done(&self) -> (u64, u64) {
-        self.parts.iter().fold((0, 0), |(rows, failed), part| (rows + part.rows, failed + part.failed))
+    /// A sum over the parts that are done.
+    pub(super) fn sum(&self, of: impl Fn(&PartRecord) -> u64) -> u64 {
+        self.parts.iter().map(of).sum()
     }
+
+    /// Rows that are done.
+    pub(super) fn done(&self) -> u64 {
+        self.sum(|part| part.rows)
+    }
+}
+
+/// What is said of the vectors of a part, by its folder; `None` for a file that is no part.
+pub(crate) fn description_of_part(path: &Path) -> Result<Option<Description>, Error> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if !part::is_of_a_part(name) {
+        return Ok(None);
+    }
+    Ok(Manifest::read(folder)?.map(|manifest| manifest.plan.sink.describe()))
 }
 
 fn damaged(error: &serde_json::Error) -> String {

@@ -18,7 +18,8 @@ use crate::{Error, ErrorKind};
 
 /// What is to be written, in the order of the input.
 pub(super) enum Writing {
-    Chunk(Chunk, Results),
+    /// Rows, and how many of them are of another space than the output names.
+    Chunk(Chunk, Results, u64),
     PartEnd(u64),
     End(u64),
 }
@@ -50,21 +51,21 @@ impl<'a> Writer<'a> {
 
     pub(super) fn take(&mut self, writing: Writing) -> Result<(), Error> {
         match writing {
-            Writing::Chunk(chunk, results) => {
+            Writing::Chunk(chunk, results, other_spaces) => {
                 let Some(first) = chunk.rows.first() else { return Ok(()) };
                 let number = first.number / self.part_rows;
                 let part = match &mut self.part {
                     Some(part) => part,
                     None => self.part.insert(OpenPart::begin(self.folder, &self.sink, number)?),
                 };
+                part.other_spaces += other_spaces;
                 part.write(&chunk, &results)
             }
             Writing::PartEnd(number) => {
                 let Some(part) = self.part.take() else { return Ok(()) };
                 let record = part.commit(self.folder, number, self.part_rows)?;
                 self.folder.commit(record)?;
-                let (rows, _) = self.folder.manifest().done();
-                self.observer.committed(rows);
+                self.observer.committed(self.folder.manifest().done());
                 Ok(())
             }
             Writing::End(rows) => self.folder.ended(rows),
@@ -81,6 +82,7 @@ struct OpenPart {
     rows: u64,
     failed: u64,
     tokens: u64,
+    other_spaces: u64,
 }
 
 impl OpenPart {
@@ -88,7 +90,7 @@ impl OpenPart {
         let (unfinished, file) = Unfinished::create(&folder.part_path(number))?;
         let writer = PartWriter::create(file, sink).map_err(|error| at(unfinished.path(), error))?;
         let errors_path = folder.errors_path(number);
-        Ok(Self { unfinished, writer, errors: None, errors_path, rows: 0, failed: 0, tokens: 0 })
+        Ok(Self { unfinished, writer, errors: None, errors_path, rows: 0, failed: 0, tokens: 0, other_spaces: 0 })
     }
 
     fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Error> {
@@ -143,6 +145,7 @@ impl OpenPart {
             rows: self.rows,
             failed: self.failed,
             tokens: self.tokens,
+            other_spaces: self.other_spaces,
             file: durable::sum(&path)?,
             errors,
         })

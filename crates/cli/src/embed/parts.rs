@@ -193,7 +193,7 @@ fn say_at_interrupt(parts: PathBuf, committed: Arc<AtomicU64>, resumable: bool) 
 
 /// What lies where, for people.
 fn tell(destination: &Destination, summary: &Summary, args: &EmbedArgs) {
-    let Summary { rows, failed, parts, beside, .. } = summary;
+    let Summary { rows, failed, parts, beside, other_spaces, .. } = summary;
     match (destination, args.result.shard) {
         (Destination::Folder(path), Some(shard)) => say(format_args!(
             "connote: share {shard} is done: {rows} rows in {parts} parts in {}; `connote merge --output FILE` joins the shares",
@@ -203,6 +203,11 @@ fn tell(destination: &Destination, summary: &Summary, args: &EmbedArgs) {
             say(format_args!("connote: {rows} rows in {parts} parts in {}", path.display()));
         }
         (Destination::File(_), _) => {}
+    }
+    if *other_spaces > 0 {
+        say(format_args!(
+            "connote: {other_spaces} rows have a task of their own: their vectors are of another space than the fingerprint that the output names"
+        ));
     }
     tell_failed(*failed, beside, destination);
 }

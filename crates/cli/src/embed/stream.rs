@@ -20,21 +20,27 @@ enum Writing {
     /// For people.
     Text(Output),
     /// A line a row, handed over as soon as it is there.
-    Lines(Output, LineEncoder),
+    Lines(Output, Box<LineEncoder>),
     /// A format that is whole only at its end.
-    Whole(Spool, PartWriter),
+    Whole(Box<Whole>),
+}
+
+/// A format that is whole only at its end.
+struct Whole {
+    spool: Spool,
+    writer: PartWriter,
 }
 
 pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>) -> Result<Outcome, Failure> {
     let args = task.args;
     let mut writing = Writing::open(&task, place, format)?;
-    if let (Place::File(path), Rows::Source(_), false) = (place, &task.rows, args.quiet) {
-        if !task.rows.are_files() {
-            say(format_args!(
-                "Texts from a pipe cannot be read again: if this run is interrupted, {} has to be begun anew.",
-                path.display()
-            ));
-        }
+    if let (Place::File(path), Rows::Source(_), false, false) =
+        (place, &task.rows, task.rows.are_files(), args.quiet)
+    {
+        say(format_args!(
+            "Texts from a pipe cannot be read again: if this run is interrupted, {} has to be begun anew.",
+            path.display()
+        ));
     }
     let form = if args.quiet { ProgressForm::None } else { args.progress };
     let mut progress = Progress::new(form, task.loading, writing.is_terminal());
@@ -93,12 +99,12 @@ impl Writing {
                 let encoder = LineEncoder::create(&task.sink(format)?)?;
                 let mut output = output(OutputFormat::Jsonl)?;
                 output.bytes(encoder.header())?;
-                Self::Lines(output, encoder)
+                Self::Lines(output, Box::new(encoder))
             }
             Some(format) => {
                 let options = task.sink(format)?;
                 let (spool, file) = Spool::create(place, &options)?;
-                Self::Whole(spool, PartWriter::create(file, &options)?)
+                Self::Whole(Box::new(Whole { spool, writer: PartWriter::create(file, &options)? }))
             }
         })
     }
@@ -107,7 +113,7 @@ impl Writing {
     fn is_terminal(&self) -> bool {
         match self {
             Self::Text(output) | Self::Lines(output, _) => output.is_terminal(),
-            Self::Whole(..) => false,
+            Self::Whole(_) => false,
         }
     }
 
@@ -128,9 +134,9 @@ impl Writing {
                 output.bytes(&lines)?;
                 output.flush()
             }
-            Self::Whole(spool, writer) => {
-                spool.add(chunk, results);
-                Ok(writer.write(&Answered { chunk, results })?)
+            Self::Whole(whole) => {
+                whole.spool.add(chunk, results);
+                Ok(whole.writer.write(&Answered { chunk, results })?)
             }
         }
     }
@@ -138,7 +144,7 @@ impl Writing {
     fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Text(output) | Self::Lines(output, _) => output.finish(),
-            Self::Whole(spool, writer) => spool.finish(writer.finish()?),
+            Self::Whole(whole) => whole.spool.finish(whole.writer.finish()?),
         }
     }
 }

@@ -70,8 +70,10 @@ fn a_run_that_is_killed_goes_on() {
 
 /// A run that is at work, and stays so.
 fn at_work(here: &Workplace, arguments: &[&str]) -> Child {
+    let folder = here.path("v.jsonl.parts");
+    let before = parts_done(&folder);
     let mut child = here.begin(arguments);
-    wait_for_parts(&here.path("v.jsonl.parts"), 1, &mut child);
+    wait_for_parts(&folder, before + 1, &mut child);
     child
 }
 
@@ -125,9 +127,9 @@ fn with_room_for(here: &Workplace, blocks: usize, arguments: &[&str], code: i32)
 #[test]
 fn a_disk_that_is_full_loses_nothing_that_was_done() {
     let here = Workplace::with(0);
-    // Ids are written as they are: from row 3,000 on they are long, and so are the parts.
+    // Ids are written as they are: from row 2,500 on they are long, and so are the parts.
     let row = |row: usize| {
-        let id = "x".repeat(if row < 3000 { 1 } else { 3000 });
+        let id = "x".repeat(if row < 2500 { 1 } else { 3000 });
         format!("{{\"id\": \"{id}\", \"text\": \"cat {row}\"}}\n")
     };
     fs::write(here.path("rows.jsonl"), (0..5000).map(row).collect::<String>()).expect("written");
