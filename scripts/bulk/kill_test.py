@@ -23,6 +23,10 @@ import time
 WORDS = "red green blue cat dog house tree river stone light dark small large old new fast slow warm cold bright".split()
 
 
+# Rows a part, unless it is told otherwise.
+PART_ROWS = 8192
+
+
 def write_texts(path, rows):
     words = random.Random(7)
     with open(path, "w") as file:
@@ -58,14 +62,15 @@ def parts_done(folder):
         return 0
 
 
-def killed(connote, texts, output, kills, seconds, moments):
-    """Kills it so often, and lets it end; what was done at each kill."""
+def killed(connote, texts, output, rows, kills, seconds, moments):
+    """Kills it so often, and lets it end; the parts that were done at each kill, and the most memory."""
     folder = pathlib.Path(f"{output}.parts")
-    done, memory, wasted = [], 0, 0
+    done, memory = [], 0
     while len(done) < kills:
+        # Chance decides when, within what is left, so that something is left for the kills that are to come.
+        left = seconds * max(0, rows - parts_done(folder) * PART_ROWS) / rows
         process = start(connote, texts, output)
-        # Chance decides when, within about what is left for each kill that is to come.
-        wait = moments.uniform(0, 1.6 * seconds / (kills + 1))
+        wait = moments.uniform(0, min(0.7, 2 / (kills - len(done) + 1)) * left)
         try:
             process.wait(wait)
             sys.exit(f"it ended by itself (exit code {process.returncode}) after {len(done)} kills: try another --seed")
@@ -74,7 +79,6 @@ def killed(connote, texts, output, kills, seconds, moments):
         _, resident = finish(process)
         memory = max(memory, resident)
         done.append(parts_done(folder))
-        wasted += wait
     code, resident = finish(start(connote, texts, output))
     if code != 0:
         sys.exit(f"the last run ended with exit code {code}")
@@ -108,7 +112,7 @@ def main():
         seconds, much = undisturbed(connote, many, whole)
         print(f"undisturbed: {options.rows} rows in {seconds:.1f} s, {os.path.getsize(whole)} bytes", flush=True)
         print(f"memory: {little / 1e6:.0f} MB for 2000 rows, {much / 1e6:.0f} MB for {options.rows}", flush=True)
-        done, most = killed(connote, many, pieces, options.kills, seconds, random.Random(options.seed))
+        done, most = killed(connote, many, pieces, options.rows, options.kills, seconds, random.Random(options.seed))
         print(f"parts done at each of {options.kills} kills: {done}; memory at most {most / 1e6:.0f} MB", flush=True)
         same = digest(whole) == digest(pieces)
         print("the outputs are the same, byte for byte" if same else "THE OUTPUTS DIFFER")

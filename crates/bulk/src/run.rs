@@ -148,8 +148,8 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
     match target {
         None => folder.leave()?,
         Some(target) => {
-            summary.beside = assemble(&folder, &target)
-                .map_err(|error| with_what_is_done(error, &folder, resumable))?;
+            summary.beside =
+                assemble(&folder, &target).map_err(|error| with_what_is_done(error, &folder, resumable))?;
             folder.remove()?;
         }
     }

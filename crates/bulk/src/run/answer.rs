@@ -54,7 +54,14 @@ impl<'a> Answering<'a> {
     ) -> Self {
         // As many threads as it has may be no more than its share: then there is nothing to pause for.
         let share = share.filter(|share| !share.is_met_by(embedder.threads()));
-        Self { embedder, options, title: title.map(str::to_owned), share, known: Known::default(), last_kind: None }
+        Self {
+            embedder,
+            options,
+            title: title.map(str::to_owned),
+            share,
+            known: Known::default(),
+            last_kind: None,
+        }
     }
 
     /// A result for every row, in their order; those that could not be read keep their error.

@@ -90,7 +90,16 @@ impl OpenPart {
         let (unfinished, file) = Unfinished::create(&folder.part_path(number))?;
         let writer = PartWriter::create(file, sink).map_err(|error| at(unfinished.path(), error))?;
         let errors_path = folder.errors_path(number);
-        Ok(Self { unfinished, writer, errors: None, errors_path, rows: 0, failed: 0, tokens: 0, other_spaces: 0 })
+        Ok(Self {
+            unfinished,
+            writer,
+            errors: None,
+            errors_path,
+            rows: 0,
+            failed: 0,
+            tokens: 0,
+            other_spaces: 0,
+        })
     }
 
     fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Error> {
