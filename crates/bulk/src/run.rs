@@ -90,6 +90,8 @@ pub trait Observer: Sync {
     fn computed(&self, rows: &[Row], results: &Results, passed: u64, position: Progress);
     /// So many rows are safe, those of earlier runs among them.
     fn committed(&self, rows: u64);
+    /// The output is complete; what is left is to tidy up.
+    fn complete(&self);
     /// Something that a person should know.
     fn note(&self, line: &str);
 }
@@ -146,10 +148,14 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
         beside: Beside::default(),
     };
     match target {
-        None => folder.leave()?,
+        None => {
+            observer.complete();
+            folder.leave()?;
+        }
         Some(target) => {
             summary.beside =
                 assemble(&folder, &target).map_err(|error| with_what_is_done(error, &folder, resumable))?;
+            observer.complete();
             folder.remove()?;
         }
     }

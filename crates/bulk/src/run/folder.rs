@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_killed_before_its_first_manifest_is_nobodys() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("manifest.json.tmp"), "{").expect("written");
+        fs::write(folder.path().join(LOCK), "").expect("written");
+        drop(open(folder.path()).expect("begun"));
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("draft.tmp"), "of somebody").expect("written");
+        let refused = open(folder.path()).err().expect("not empty");
+        assert!(refused.to_string().contains("draft.tmp"), "{refused}");
+    }
+
+    #[test]
     fn a_part_that_changed_is_not_done() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut parts = open(folder.path()).expect("begun");
