@@ -44,7 +44,7 @@ fn result(row: usize) -> Result<Embedding, RowError> {
     let values: Vec<f64> = (0..DIMENSIONS).map(|i| (row as f64 * 0.7 + i as f64 * 1.3).sin()).collect();
     let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
     let vector = values.into_iter().map(|value| (value / length) as f32).collect();
-    Ok(Embedding { vector, dimensions: DIMENSIONS, tokens: row % 50 + 2, truncated: row % 10 == 0 })
+    Ok(Embedding { vector, dimensions: DIMENSIONS, tokens: row % 50 + 2, truncated: row.is_multiple_of(10) })
 }
 
 /// `id`, and a column of text and one of numbers that are not always there.

@@ -32,7 +32,7 @@ pub(crate) struct Table {
 
 /// Every seventh row.
 pub(crate) fn has_failed(row: usize) -> bool {
-    row % 7 == 0
+    row.is_multiple_of(7)
 }
 
 impl Table {
@@ -44,9 +44,12 @@ impl Table {
             vector.iter_mut().for_each(|value| *value /= length);
             match has_failed(row) {
                 true => Err(RowError::at_line(row + 1, "too_long", "\"no\", really")),
-                false => {
-                    Ok(Embedding { vector, dimensions: DIMENSIONS, tokens: row + 2, truncated: row % 2 == 0 })
-                }
+                false => Ok(Embedding {
+                    vector,
+                    dimensions: DIMENSIONS,
+                    tokens: row + 2,
+                    truncated: row.is_multiple_of(2),
+                }),
             }
         });
         Self { results: results.collect(), carried: columns(rows) }
@@ -112,7 +115,7 @@ fn columns(rows: usize) -> RecordBatch {
         ("lang", Arc::new(langs.into_iter().collect::<DictionaryArray<Int32Type>>())),
         ("n", Arc::new(Int64Array::from(of(rows, |row| row as i64 - 5)))),
         ("x", Arc::new(Float64Array::from(of(rows, |row| row as f64 / 2.0)))),
-        ("ok", Arc::new(BooleanArray::from(of(rows, |row| row % 2 == 0)))),
+        ("ok", Arc::new(BooleanArray::from(of(rows, |row: usize| row.is_multiple_of(2))))),
         ("list", Arc::new(lists.finish())),
         ("struct", Arc::new(structs)),
         ("day", Arc::new(Date32Array::from(days))),
