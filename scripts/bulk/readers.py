@@ -137,7 +137,11 @@ def test_parquet_is_laid_out_for_readers(precision):
 def test_pandas(precision):
     for frame in [pd.read_parquet(FOLDER / f"{precision}.parquet"), pd.read_feather(FOLDER / f"{precision}.arrow")]:
         check_frame(frame)
-        check(precision, np.stack(frame["embedding"].dropna()), scales_of(frame, precision))
+        stored = np.stack(frame["embedding"].dropna())
+        # Where a row of a Parquet file has no vector, pandas shows the integers of the others as floats.
+        if stored.dtype == np.float64 and np.array_equal(stored, np.trunc(stored)):
+            stored = stored.astype(NUMPY[precision])
+        check(precision, stored, scales_of(frame, precision))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -163,9 +167,8 @@ def test_pandas_reads_lines(precision):
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
 def test_polars(precision, ending):
     path = FOLDER / f"{precision}.{ending}"
-    frames = [pl.read_parquet(path), pl.scan_parquet(path).collect()]
-    if ending == "arrow":
-        frames = [pl.read_ipc(path, memory_map=False), pl.read_ipc(path)]
+    read, scan = (pl.read_parquet, pl.scan_parquet) if ending == "parquet" else (pl.read_ipc, pl.scan_ipc)
+    frames = [read(path), scan(path).collect()]
     kind = {"f32": pl.Float32, "f16": pl.Float16, "int8": pl.Int8, "binary": pl.UInt8}[precision]
     for frame in frames:
         assert frame["embedding"].dtype == pl.Array(kind, WIDTH[precision])
@@ -202,9 +205,9 @@ def test_duckdb(precision):
     assert kinds["embedding"] == wanted[precision]
     assert [kinds[name] for name in ("id", "title", "x", "tokens", "truncated")] == \
         ["BIGINT", "VARCHAR", "DOUBLE", "UINTEGER", "BOOLEAN"]
-    assert duckdb.sql(f"select count(*) from '{path}' where embedding is null").fetchone() == (ROWS - len(THERE),)
-    key = duckdb.sql(f"select value from parquet_kv_metadata('{path}') where decode(key) = 'connote'").fetchone()
-    check_description(bytes(key[0]).decode(), precision)
+    assert duckdb.sql(f"select count(*) from '{path}' where embedding is null").fetchall() == [(ROWS - len(THERE),)]
+    said = duckdb.sql(f"select value from parquet_kv_metadata('{path}') where decode(key) = 'connote'").fetchall()
+    check_description(bytes(said[0][0]).decode(), precision)
 
 
 def test_duckdb_compares_vectors():
@@ -212,11 +215,11 @@ def test_duckdb_compares_vectors():
     path = FOLDER / "f32.parquet"
     got = duckdb.sql(
         f"""with v as (select id, embedding::FLOAT[{DIMENSIONS}] as e from '{path}' where error is null)
-            select id from v order by array_cosine_similarity(e, (select e from v where id = 10)) desc, id limit 5"""
+            select id from v order by array_cosine_similarity(e, (select e from v where id = 11)) desc, id limit 5"""
     ).fetchall()
-    scores = VECTORS @ VECTORS[list(THERE).index(10)]
+    scores = VECTORS @ VECTORS[list(THERE).index(11)]
     best = scores[[list(THERE).index(row) for (row,) in got]]
-    assert got[0] == (10,) and np.allclose(np.sort(scores)[::-1][:5], best, atol=1e-5)
+    assert got[0] == (11,) and np.allclose(np.sort(scores)[::-1][:5], best, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
