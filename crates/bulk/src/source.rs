@@ -8,6 +8,7 @@ mod files;
 mod json;
 mod lines;
 mod roles;
+mod row_groups;
 mod tables;
 mod template;
 

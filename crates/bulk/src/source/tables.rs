@@ -12,21 +12,15 @@ use arrow_cast::{can_cast_types, cast};
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use connote::jsonl::{self, RowError};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
 use serde_json::value::RawValue;
 
 use super::files::Input;
 use super::roles::{self, Roles, TextRole, wrong};
+use super::row_groups::ParquetBatches;
 use super::{Count, InputFormat, Reader, SourceOptions, place, unreadable};
 use crate::decoding::decoding;
 use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
-
-/// Rows that are decoded at once.
-const BATCH_ROWS: usize = 256;
 
 pub(super) struct TableReader {
     name: Arc<str>,
@@ -48,31 +42,13 @@ enum Batches {
     Stream(Box<StreamReader<super::files::Counted>>, Vec<usize>, Arc<AtomicU64>),
 }
 
-struct ParquetBatches {
-    input: Input,
-    metadata: ArrowReaderMetadata,
-    columns: Vec<usize>,
-    /// Begun at the first row that is asked for.
-    reader: Option<ParquetRecordBatchReader>,
-    rows: u64,
-}
-
 impl TableReader {
     pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Self, Error> {
         let path = PathBuf::from(&input.name);
         let (source, table) = match input.format {
             InputFormat::Parquet => {
-                let file = input.open_file()?;
-                let metadata = decoding(&path, || ArrowReaderMetadata::load(&file, Default::default()))?;
-                let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
-                let schema = metadata.schema().clone();
-                let batches = ParquetBatches {
-                    input: input.clone(),
-                    metadata,
-                    columns: Vec::new(),
-                    reader: None,
-                    rows,
-                };
+                let batches = ParquetBatches::open(input, &path)?;
+                let schema = batches.schema();
                 (Batches::Parquet(batches), schema)
             }
             _ if input.file().is_some() && is_file_form(input)? => {
@@ -216,8 +192,8 @@ impl Reader for TableReader {
                 && let Batches::Parquet(parquet) = &mut self.batches
             {
                 // Row groups and pages before the row are not read.
-                let more = (rows - skipped).min(parquet.rows.saturating_sub(self.row));
-                parquet.reader = None;
+                let more = (rows - skipped).min(parquet.rows().saturating_sub(self.row));
+                parquet.forget();
                 self.row += more;
                 skipped += more;
                 break;
@@ -238,7 +214,7 @@ impl Reader for TableReader {
     fn read(&self) -> u64 {
         match &self.batches {
             Batches::Parquet(parquet) => {
-                (self.bytes as f64 * self.row as f64 / parquet.rows.max(1) as f64) as u64
+                (self.bytes as f64 * self.row as f64 / parquet.rows().max(1) as f64) as u64
             }
             Batches::File(reader, _, given) => {
                 (self.bytes as f64 * *given as f64 / reader.num_batches().max(1) as f64) as u64
@@ -252,7 +228,7 @@ impl Batches {
     /// Of these columns.
     fn of(self, columns: Vec<usize>) -> Self {
         match self {
-            Self::Parquet(parquet) => Self::Parquet(ParquetBatches { columns, ..parquet }),
+            Self::Parquet(parquet) => Self::Parquet(parquet.of(columns)),
             Self::File(reader, _, given) => Self::File(reader, columns, given),
             Self::Stream(reader, _, taken) => Self::Stream(reader, columns, taken),
         }
@@ -270,46 +246,6 @@ impl Batches {
                 decoding(path, || reader.next().transpose()?.map(|batch| batch.project(columns)).transpose())
             }
         }
-    }
-}
-
-impl ParquetBatches {
-    fn next(&mut self, path: &std::path::Path, from: u64) -> Result<Option<RecordBatch>, Error> {
-        if from >= self.rows {
-            return Ok(None);
-        }
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            None => {
-                let reader = self.begin(path, from)?;
-                self.reader.insert(reader)
-            }
-        };
-        decoding(path, || reader.next().transpose())
-    }
-
-    fn begin(&self, path: &std::path::Path, from: u64) -> Result<ParquetRecordBatchReader, Error> {
-        let file = self.input.open_file()?;
-        let metadata = self.metadata.metadata();
-        let (mut before, mut groups) = (0, Vec::new());
-        for (number, group) in metadata.row_groups().iter().enumerate() {
-            let rows = group.num_rows().max(0) as u64;
-            if groups.is_empty() && before + rows <= from {
-                before += rows;
-            } else {
-                groups.push(number);
-            }
-        }
-        decoding(path, || {
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-            let mask = ProjectionMask::roots(builder.parquet_schema(), self.columns.iter().copied());
-            builder
-                .with_projection(mask)
-                .with_row_groups(groups)
-                .with_offset((from - before) as usize)
-                .with_batch_size(BATCH_ROWS)
-                .build()
-        })
     }
 }
 

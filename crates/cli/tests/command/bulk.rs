@@ -276,6 +276,39 @@ fn shares_joined_are_the_undivided_run() {
     assert!(!here.path("x").exists());
 }
 
+/// Shares skip what is not theirs, in every format that is read; columns go with their rows.
+#[test]
+fn shares_of_tables_begin_where_they_should() {
+    let here = Workplace::with(0);
+    let record = |row: usize| format!("k{row},title {row},\"body, {row}\"\n");
+    fs::write(here.path("t.csv"), "key,title,body\n".to_owned() + &(0..3000).map(record).collect::<String>())
+        .expect("written");
+    let columns = ["--text-column", "body", "--keep", "key,title,body", "--part-rows", "1024"];
+    for (input, format) in [("t.csv", "parquet"), ("whole.parquet", "arrow"), ("whole.arrow", "jsonl")] {
+        let whole = format!("whole.{format}");
+        run(&mut here.embed(&[&["--input", input, "--output", &whole], &columns[..]].concat()), 0);
+        for shard in ["1/2", "2/2"] {
+            let folder = format!("{format}-{}/", &shard[..1]);
+            let share = ["--input", input, "--output", &folder, "--output-format", format, "--shard", shard];
+            run(&mut here.embed(&[&share[..], &columns[..]].concat()), 0);
+        }
+        let joined = format!("joined.{format}");
+        let folders = [format!("{format}-1"), format!("{format}-2")];
+        run(connote().current_dir(here.path("")).args(["merge", "-q", "-o", &joined]).args(folders), 0);
+        assert!(here.read(&joined) == here.read(&whole), "{format}");
+    }
+    let rows = lines(&here.read("whole.jsonl"));
+    assert_eq!(rows.len(), 3000);
+    for (row, read) in rows.iter().enumerate() {
+        let wanted = [format!("k{row}"), format!("title {row}"), format!("body, {row}")];
+        assert_eq!(
+            [&read["key"], &read["title"], &read["body"]].map(|value| value.as_str().unwrap_or("")),
+            wanted
+        );
+        assert_eq!(read["id"], row);
+    }
+}
+
 #[test]
 fn what_needs_parts_says_so() {
     let here = Workplace::with(3);
