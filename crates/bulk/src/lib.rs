@@ -4,8 +4,24 @@
 //! (`sink`), in parts that are committed one by one (`run`).
 #![forbid(unsafe_code)]
 
+mod decoding;
 mod error;
+mod precision;
 mod rows;
+mod run;
+mod sink;
+mod source;
+mod space;
+mod stored;
 
 pub use error::{Error, ErrorKind};
+pub use precision::Precision;
 pub use rows::{Answered, Chunk, Place, Row};
+pub use run::{
+    Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FileSum, Job, Merge, Observer,
+    PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, lowest_priority, run,
+};
+pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
+pub use source::{FileIdentity, InputFormat, Progress, Source, SourceOptions, Template, TextFrom};
+pub use space::{DESCRIPTION_KEY, Description, Scale, Space, description_path, row_numbers_path};
+pub use stored::{Stored, StoredChunk, Vectors};

@@ -20,12 +20,34 @@ pub struct Row {
     pub input: Result<Input, RowError>,
 }
 
+impl Row {
+    /// Its text; with `title`, if it has no title of its own.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn input_with(&self, title: Option<&str>) -> Result<Input, RowError> {
+        let input = self.input.clone()?;
+        Ok(match title {
+            Some(title) => input.title_if_none(title),
+            None => input,
+        })
+    }
+
+    /// What the library says against this row, with its line, where it has one.
+    pub fn refused(&self, error: &connote::Error) -> RowError {
+        match usize::try_from(self.place.line) {
+            Ok(line) if line > 0 => RowError::refused(line, error),
+            _ => RowError { kind: error.kind().name(), message: error.message().to_owned() },
+        }
+    }
+}
+
 /// Where a row stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The file as it was named.
     pub file: Arc<str>,
-    /// The line of a text file or the row of a table, counted from 1.
+    /// The line of a text file or the row of a table, counted from 1; 0 for texts of the command line.
     pub line: u64,
 }
 

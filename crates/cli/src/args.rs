@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task, Truncation, Tuning};
 
 use crate::bench::BenchCommand;
+use crate::embed::EmbedArgs;
 use crate::logs;
+use crate::merge::MergeArgs;
 
 #[cfg(not(feature = "builtin"))]
 const WITHOUT_MODEL: &str =
@@ -55,7 +57,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Turn texts into vectors
-    Embed(EmbedArgs),
+    Embed(Box<EmbedArgs>),
+    /// Join parts that were embedded in several places into one file
+    Merge(MergeArgs),
     /// Turn texts into token ids
     Tokenize(TokenizeArgs),
     /// Show what a model file holds, and what it lacks
@@ -90,17 +94,32 @@ pub(crate) struct ModelArgs {
 }
 
 /// Which texts.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TextArgs {
     /// The texts; without any, --input or standard input is read
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
-    /// A file of texts; `-` is standard input
+    /// A file of texts, or a pattern such as 'notes/*.csv'; several times for several; `-` is standard input
     #[arg(short, long, value_name = "FILE|-", conflicts_with = "texts")]
-    pub(crate) input: Option<PathBuf>,
+    pub(crate) input: Vec<String>,
     /// How the input is written [default: by the file's ending, else lines]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) input_format: Option<InputFormat>,
+    /// The column (of JSON: the field) with the texts [default: `text`, else the only one of strings]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) text_column: Option<String>,
+    /// Texts made of several columns: a text with {NAME} where a column's value goes, as in '{title}\n{body}'
+    #[arg(long, value_name = "TEXT", conflicts_with = "text_column")]
+    pub(crate) template: Option<String>,
+    /// The column with the ids of the rows [default: `id`, where there is one, else their numbers]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id_column: Option<String>,
+    /// The column with the titles of the texts, for the document prompt
+    #[arg(long, value_name = "NAME")]
+    pub(crate) title_column: Option<String>,
+    /// The column with the task of each text
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task_column: Option<String>,
 }
 
 /// How texts are written.
@@ -110,6 +129,14 @@ pub(crate) enum InputFormat {
     Lines,
     /// A JSON object a line: {"text": .., "task"?: .., "title"?: .., "id"?: ..}
     Jsonl,
+    /// Comma-separated values with the columns' names in the first line
+    Csv,
+    /// The same, separated by tabs
+    Tsv,
+    /// Parquet
+    Parquet,
+    /// Arrow IPC (Feather), the file or the stream form
+    Arrow,
 }
 
 /// Where results go.
@@ -175,13 +202,19 @@ impl PreparationArgs {
         self.title.as_deref().filter(|title| !title.trim().is_empty())
     }
 
+    /// The task of texts that have none of their own.
+    pub(crate) fn effective_task(&self) -> Option<Task> {
+        match &self.task {
+            Some(TaskChoice(task)) => task.clone(),
+            // A title alone makes the whole run one of documents, and its fingerprint says so.
+            None => (self.title().is_some() && self.prompt.is_none()).then_some(Task::Document),
+        }
+    }
+
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::new().truncation(self.truncate);
-        match &self.task {
-            Some(TaskChoice(Some(task))) => options = options.task(task.clone()),
-            // A title alone makes the whole run one of documents, and its fingerprint says so.
-            None if self.title().is_some() && self.prompt.is_none() => options = options.task(Task::Document),
-            _ => {}
+        if let Some(task) = self.effective_task() {
+            options = options.task(task);
         }
         if let Some(prompt) = &self.prompt {
             options = options.prompt(prompt);
@@ -209,7 +242,7 @@ pub(crate) struct VectorArgs {
 }
 
 /// How the network runs.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct NetworkArgs {
     /// How token rows become a vector: mean, cls, last or none (a vector a token) [default: the model's]
     #[arg(long, value_name = "POOLING")]
@@ -242,33 +275,6 @@ impl TuningArgs {
     pub(crate) fn tuning(&self) -> Tuning {
         Tuning::new().policy(self.policy).parallelism(self.parallelism).preset(self.preset)
     }
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  connote embed \"a cat on the mat\"\n  connote embed < lines.txt > vectors.jsonl\n  \
-    connote embed --input texts.jsonl --output vectors.jsonl --model embeddinggemma-300m-Q8_0.gguf --task document"
-)]
-pub(crate) struct EmbedArgs {
-    #[command(flatten)]
-    pub(crate) text: TextArgs,
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    #[command(flatten)]
-    pub(crate) preparation: PreparationArgs,
-    #[command(flatten)]
-    pub(crate) vector: VectorArgs,
-    /// Leave vectors as the network gives them, instead of unit length
-    #[arg(long)]
-    pub(crate) no_normalize: bool,
-    /// No progress and no summary on stderr
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    /// Say on stderr what machine was seen, and how the first texts are computed and why
-    #[arg(long)]
-    pub(crate) explain: bool,
 }
 
 /// How results are written.

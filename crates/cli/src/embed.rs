@@ -1,133 +1,190 @@
-//! `connote embed`: texts in, vectors out, in constant memory.
+//! `connote embed`: texts in, vectors out, in constant memory: as a stream, or in parts that are committed one by one.
 
-use std::time::Instant;
+mod args;
+mod background;
+mod parts;
+mod spool;
+mod stream;
 
-use connote::jsonl::RowError;
-use connote::{Embedder, Embedding, Input, Options, Request};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::args::{EmbedArgs, OutputFormat};
+use bulk::{CpuShare, OutputFormat as BulkFormat, SinkOptions, Space};
+use connote::{Embedder, Options, Pooling};
+
+use crate::args::NetworkArgs;
 use crate::failure::{Failure, Outcome};
-use crate::input::{Row, Rows};
 use crate::model;
-use crate::output::{Output, excerpt};
-use crate::progress::Progress;
-use crate::say::say;
-use crate::spaces::Spaces;
+use crate::output::spare_the_texts;
+use crate::rows::Rows;
+
+pub(crate) use args::{EmbedArgs, VectorFormat};
+
+/// What is to be embedded, how, and all that belongs to it.
+struct Task<'a> {
+    args: &'a EmbedArgs,
+    rows: Rows,
+    embedder: Embedder,
+    options: Options,
+    /// The title of rows that have none of their own.
+    title: Option<&'a str>,
+    share: Option<CpuShare>,
+    loading: Duration,
+}
+
+/// Where the vectors go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Stdout,
+    /// A pipe or a device, which is written as it is.
+    Device(PathBuf),
+    File(PathBuf),
+    Folder(PathBuf),
+}
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
+    // Before anything starts a thread, so that all of them have it.
+    if args.background.nice {
+        background::give_way()?;
+    }
     let mut options = args.preparation.options().normalize(!args.no_normalize);
     if let Some(dimensions) = args.vector.dimensions {
         options = options.dimensions(dimensions);
     }
-    let mut rows = Rows::open(&args.text)?;
+    let place = Place::of(args.result.output.as_deref());
+    let format = format_of(&place, args.result.output_format)?;
+    let rows = Rows::open(&args.text, &args.keep)?;
+    let in_parts = in_parts(args, &place, format, &rows)?;
     let start = Instant::now();
-    let embedder = model::load(&args.model, &args.vector.network, args.vector.tuning.tuning())?;
+    let share = args.background.cpu_percent.map(background::share);
+    let network = NetworkArgs { threads: background::threads(args, share), ..args.vector.network.clone() };
+    let embedder = model::load(&args.model, &network, args.vector.tuning.tuning())?;
     // What no text can satisfy is refused before anything is written.
     embedder.model().check_options(&options)?;
     let title = args.preparation.title();
-    model::check_title(embedder.model(), title, &options, rows.are_json())?;
-    let mut output = Output::open(&args.output, &rows)?;
-    let mut progress = Progress::new(start.elapsed(), args.text.texts.is_empty(), output.is_terminal());
-    // Now, while the model's file is surely there: hashing it later could meet another.
-    let mut spaces = if args.quiet { None } else { Some(Spaces::new(&embedder, &options)?) };
-    let (mut failed, mut explain) = (0, args.explain);
-    loop {
-        let chunk = rows.next_chunk()?;
-        if chunk.is_empty() {
-            break;
-        }
-        progress.begin();
-        let chunk = with_title(chunk, title);
-        if std::mem::take(&mut explain) {
-            let inputs = chunk.iter().filter_map(|row| row.input.as_ref().ok());
-            // One that cannot be prepared is not computed either.
-            let lengths =
-                inputs.filter_map(|input| Some(embedder.model().prepare(input, &options).ok()?.ids.len()));
-            say(format_args!("{}", embedder.explain(&lengths.collect::<Vec<_>>())));
-        }
-        let results = embed_rows(&embedder, &options, &chunk)?;
-        let mut tokens = 0;
-        for (row, result) in chunk.iter().zip(&results) {
-            match result {
-                Ok(embedding) => {
-                    tokens += embedding.tokens;
-                    if let (Some(spaces), Ok(input)) = (&mut spaces, &row.input) {
-                        spaces.add(input)?;
-                    }
-                    write(&mut output, &embedder, row, embedding)?;
-                }
-                Err(error) => {
-                    failed += 1;
-                    output.failed(&row.id, error)?;
-                }
+    model::check_title(embedder.model(), title, &options, rows.have_tasks())?;
+    spare_the_texts(place.path(), &rows)?;
+    let loading = start.elapsed();
+    let task = Task { args, rows, embedder, options, title, share, loading };
+    match (in_parts, format) {
+        (true, Some(format)) => parts::run(task, &place, format),
+        (_, format) => stream::run(task, &place, format),
+    }
+}
+
+impl Place {
+    fn of(output: Option<&str>) -> Self {
+        let path = match output {
+            None | Some("-") => return Self::Stdout,
+            Some(path) => PathBuf::from(path),
+        };
+        match std::fs::metadata(&path) {
+            Ok(about) if about.is_dir() => Self::Folder(path),
+            Ok(about) if !about.is_file() => Self::Device(path),
+            Err(_) if output.is_some_and(|path| path.ends_with(['/', std::path::MAIN_SEPARATOR])) => {
+                Self::Folder(path)
             }
-        }
-        output.flush()?;
-        if !args.quiet {
-            progress.advance(chunk.len(), tokens, rows.progress());
+            _ => Self::File(path),
         }
     }
-    output.finish()?;
-    if let Some(spaces) = spaces {
-        progress.finish(failed, &spaces.told());
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::Device(path) | Self::File(path) | Self::Folder(path) => Some(path),
+        }
     }
-    Ok(if failed == 0 { Outcome::Complete } else { Outcome::SomeRowsFailed })
 }
 
-/// Gives rows without a title the one of the command line.
-pub(crate) fn with_title(mut rows: Vec<Row>, title: Option<&str>) -> Vec<Row> {
-    if let Some(title) = title {
-        for row in &mut rows {
-            if let Ok(input) = &mut row.input {
-                *input = std::mem::take(input).title_if_none(title);
-            }
-        }
+/// The format of files; `None` is text for people.
+fn format_of(place: &Place, asked: Option<VectorFormat>) -> Result<Option<BulkFormat>, Failure> {
+    if let Some(asked) = asked {
+        return Ok(asked.of_files());
     }
-    rows
-}
-
-/// A result for every row; those that could not be read keep their error.
-pub(crate) fn embed_rows(
-    embedder: &Embedder,
-    options: &Options,
-    rows: &[Row],
-) -> Result<Vec<Result<Embedding, RowError>>, Failure> {
-    let inputs: Vec<Input> = rows.iter().filter_map(|row| row.input.as_ref().ok().cloned()).collect();
-    let mut results = embedder.embed_each(Request::new(inputs).with(options.clone()))?.into_iter();
-    let lost = || RowError { kind: "internal", message: "the row was not computed".to_owned() };
-    let one = |row: &Row| match &row.input {
-        Err(error) => Err(error.clone()),
-        Ok(_) => results.next().ok_or_else(lost)?.map_err(|error| row.refused(&error)),
+    let path = match place {
+        // What a terminal shows is for people.
+        Place::Stdout if std::io::IsTerminal::is_terminal(&std::io::stdout()) => return Ok(None),
+        Place::Stdout | Place::Folder(_) => return Ok(Some(BulkFormat::Jsonl)),
+        Place::Device(path) | Place::File(path) => path,
     };
-    Ok(rows.iter().map(one).collect())
-}
-
-fn write(output: &mut Output, embedder: &Embedder, row: &Row, embedding: &Embedding) -> Result<(), Failure> {
-    let per_token = embedder.pooling() == connote::Pooling::None;
-    if output.format() == OutputFormat::Text {
-        return write_for_people(output, row, embedding);
+    match path.extension().and_then(|ending| ending.to_str()).unwrap_or("") {
+        "" => Ok(Some(BulkFormat::Jsonl)),
+        "txt" => Ok(None),
+        ending => match BulkFormat::of_ending(ending) {
+            Some(format) => Ok(Some(format)),
+            None if matches!(place, Place::Device(_)) => Ok(Some(BulkFormat::Jsonl)),
+            None => Err(Failure::usage(format!(
+                "{}: files ending in `{ending}` cannot be written; end it in .jsonl, .csv, .npy, .parquet or .arrow (or say the format with --output-format)",
+                path.display()
+            ))),
+        },
     }
-    output.embedded(&row.id, embedding, per_token)
 }
 
-/// The text, what became of it, and the first values.
-fn write_for_people(output: &mut Output, row: &Row, embedding: &Embedding) -> Result<(), Failure> {
-    let text = row.input.as_ref().map_or("", |input| input.text());
-    let cut = if embedding.truncated { ", cut to fit" } else { "" };
-    let count = match embedding.rows().len() {
-        1 => format!("{} values", embedding.dimensions),
-        rows => format!("{rows} vectors of {} values", embedding.dimensions),
+impl VectorFormat {
+    fn of_files(self) -> Option<BulkFormat> {
+        match self {
+            Self::Jsonl => Some(BulkFormat::Jsonl),
+            Self::Csv => Some(BulkFormat::Csv),
+            Self::Npy => Some(BulkFormat::Npy),
+            Self::Parquet => Some(BulkFormat::Parquet),
+            Self::Arrow => Some(BulkFormat::Arrow),
+            Self::Text => None,
+        }
+    }
+}
+
+/// Whether the work is committed in parts: where there is a place for them, and texts that can be read again.
+fn in_parts(
+    args: &EmbedArgs,
+    place: &Place,
+    format: Option<BulkFormat>,
+    rows: &Rows,
+) -> Result<bool, Failure> {
+    let result = &args.result;
+    if let (Place::Folder(path), true) = (place, format.is_none() || matches!(rows, Rows::Texts(_))) {
+        return Err(Failure::nothing(format!("{}: is a folder; name a file", path.display())));
+    }
+    if result.shard.is_some() && !(matches!(place, Place::Folder(_)) && rows.are_files()) {
+        return Err(Failure::usage(
+            "--shard computes a share of the parts of files into a folder; name them with --input FILE --output FOLDER/",
+        ));
+    }
+    let in_parts = match place {
+        Place::Folder(_) => true,
+        Place::File(_) => rows.are_files() && format.is_some(),
+        Place::Stdout | Place::Device(_) => false,
     };
-    output.line(&format!(
-        "{}  \"{}\"  {} tokens{cut}, {count}",
-        row.id,
-        excerpt(text, 60),
-        embedding.tokens
-    ))?;
-    for vector in embedding.rows() {
-        let shown: Vec<String> = vector.iter().take(6).map(|value| format!("{value:+.4}")).collect();
-        let more = if vector.len() > 6 { " …" } else { "" };
-        output.line(&format!("   [{}{more}]", shown.join(" ")))?;
+    let for_parts = [("--part-rows", result.part_rows.is_some()), ("--restart", result.restart)];
+    match for_parts.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) if !in_parts => Err(Failure::usage(format!(
+            "{option} is for work in parts, which is from files to a file or a folder; name both with --input and --output"
+        ))),
+        _ => Ok(in_parts),
     }
-    Ok(())
+}
+
+impl Task<'_> {
+    /// How vectors are written, checked.
+    fn sink(&self, format: BulkFormat) -> Result<SinkOptions, Failure> {
+        let (embedder, args) = (&self.embedder, self.args);
+        let task = args.preparation.effective_task();
+        let options = SinkOptions {
+            format,
+            precision: args.result.precision,
+            schema: self.rows.schema(),
+            space: Space {
+                model: embedder.model().name().to_owned(),
+                fingerprint: embedder.fingerprint(&self.options)?.to_string(),
+                dimensions: args.vector.dimensions.unwrap_or(embedder.dimensions()),
+                normalized: !args.no_normalize,
+                task: task.map(|task| task.to_string()),
+                prompt: args.preparation.prompt.clone(),
+                created_by: format!("connote {}", env!("CARGO_PKG_VERSION")),
+            },
+            per_token: embedder.pooling() == Pooling::None,
+        };
+        options.check()?;
+        Ok(options)
+    }
 }

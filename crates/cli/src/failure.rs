@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     Complete,
     /// Some rows failed; each says why in its place.
     SomeRowsFailed,
+    /// All rows failed: there is an output, and nothing in it is of use.
+    AllRowsFailed,
 }
 
 impl From<Outcome> for ExitCode {
@@ -22,6 +24,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Complete => ExitCode::SUCCESS,
             Outcome::SomeRowsFailed => ExitCode::from(3),
+            Outcome::AllRowsFailed => ExitCode::from(1),
         }
     }
 }
@@ -74,6 +77,15 @@ impl From<connote::Error> for Failure {
     fn from(error: connote::Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidRequest | ErrorKind::PoolingUnknown => Self::usage(error),
+            _ => Self::nothing(error),
+        }
+    }
+}
+
+impl From<bulk::Error> for Failure {
+    fn from(error: bulk::Error) -> Self {
+        match error.kind() {
+            bulk::ErrorKind::Usage | bulk::ErrorKind::Mismatch => Self::usage(error),
             _ => Self::nothing(error),
         }
     }

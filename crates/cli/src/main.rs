@@ -12,14 +12,17 @@ mod bench;
 mod embed;
 mod failure;
 mod identity;
-mod input;
 mod inspect;
 mod inspect_report;
+mod interrupt;
 mod logs;
+mod memory;
+mod merge;
 mod model;
 mod output;
 mod pages;
 mod progress;
+mod rows;
 mod say;
 mod serve;
 mod similar;
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Embed(args) => embed::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Tokenize(args) => tokenize::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Similar(args) => similar::run(&args),

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
-use connote::Embedding;
 use connote::jsonl::{self, RowError};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,7 +12,7 @@ use crate::args::{OutputArgs, OutputFormat};
 use crate::aside::Aside;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::input::Rows;
+use crate::rows::Rows;
 
 /// A place for results. A file is written under another name and appears when it is complete.
 pub(crate) struct Output {
@@ -37,13 +36,7 @@ impl Output {
     pub(crate) fn open(args: &OutputArgs, rows: &Rows) -> Result<Self, Failure> {
         let path = args.output.as_deref().filter(|path| *path != Path::new("-"));
         let format = args.output_format;
-        let identity = path.map_or_else(Identity::of_stdout, Identity::of_path);
-        if identity.is_some() && identity.as_ref() == rows.identity() {
-            let name = path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-            return Err(Failure::usage(format!(
-                "{name}: the texts are read from this file, and the results would destroy them; name another"
-            )));
-        }
+        spare_the_texts(path, rows)?;
         let Some(path) = path else { return Ok(Self::stdout(format)) };
         let format = format.map_or_else(|| format_of(path), Ok)?;
         let name = path.display().to_string();
@@ -78,24 +71,9 @@ impl Output {
             .map_err(|error| Failure::writing(&self.name, &error))
     }
 
-    /// A text's vector, or vectors, on a line.
-    pub(crate) fn embedded(
-        &mut self,
-        id: &RawValue,
-        embedding: &Embedding,
-        per_token: bool,
-    ) -> Result<(), Failure> {
-        self.row(id, Ok(embedding), per_token)
-    }
-
-    fn row(
-        &mut self,
-        id: &RawValue,
-        result: Result<&Embedding, &RowError>,
-        per_token: bool,
-    ) -> Result<(), Failure> {
-        jsonl::write(&mut self.writer, id, result, per_token)
-            .map_err(|error| Failure::writing(&self.name, &error))
+    /// Bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.writer.write_all(bytes).map_err(|error| Failure::writing(&self.name, &error))
     }
 
     /// A line for people.
@@ -106,7 +84,8 @@ impl Output {
     /// A row that failed.
     pub(crate) fn failed(&mut self, id: &RawValue, error: &RowError) -> Result<(), Failure> {
         match self.format {
-            OutputFormat::Jsonl => self.row(id, Err(error), false),
+            OutputFormat::Jsonl => jsonl::write(&mut self.writer, id, Err(error), false)
+                .map_err(|error| Failure::writing(&self.name, &error)),
             OutputFormat::Text => self.line(&format!("{id}  failed: {}", error.message)),
         }
     }
@@ -121,6 +100,18 @@ impl Output {
         self.flush()?;
         self.aside.take().map_or(Ok(()), Aside::complete)
     }
+}
+
+/// Refuses to write over what the rows are read from.
+pub(crate) fn spare_the_texts(path: Option<&Path>, rows: &Rows) -> Result<(), Failure> {
+    let identity = path.map_or_else(Identity::of_stdout, Identity::of_path);
+    if identity.is_none_or(|identity| !rows.identities().contains(&identity)) {
+        return Ok(());
+    }
+    let name = path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    Err(Failure::usage(format!(
+        "{name}: the texts are read from this file, and the results would destroy them; name another"
+    )))
 }
 
 fn format_of(path: &Path) -> Result<OutputFormat, Failure> {

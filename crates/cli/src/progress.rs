@@ -3,34 +3,108 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
+use bulk::Progress as Position;
+use clap::ValueEnum;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use serde::Serialize;
 
+use crate::memory;
 use crate::say::say;
 
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Time between plain lines where there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Time between objects for programs.
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A bar at a terminal, else a line now and then.
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressForm {
+    /// A bar at a terminal, else lines
+    Auto,
+    /// A bar
+    Bar,
+    /// A line now and then
+    Lines,
+    /// A JSON object a line, every second
+    Json,
+    /// None
+    None,
+}
+
+/// An object of `--progress json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    /// Rows that are computed, those of earlier runs among them.
+    rows: u64,
+    /// Of them, those that failed in this run.
+    failed: u64,
+    /// Rows that are safe; `null` where none are before the end.
+    committed: Option<u64>,
+    /// Tokens of this run.
+    tokens: u64,
+    tokens_per_second: f64,
+    seconds: f64,
+    eta_seconds: Option<f64>,
+    resident_bytes: Option<u64>,
+    done: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<&'a str>,
+}
+
+/// How far work is.
 pub(crate) struct Progress {
+    form: ProgressForm,
     loading: Duration,
     /// When the first rows were there to work on.
     started: Option<Instant>,
     reported: Instant,
     bar: Option<ProgressBar>,
+    /// Rows that were there before.
+    found: u64,
     rows: u64,
+    failed: u64,
     tokens: u64,
-    in_bytes: bool,
-    among_data: bool,
+    committed: Option<u64>,
+    /// What the source had passed before the first rows of this run, and what it has read for it since.
+    position: Position,
+    worked: u64,
+    /// The share of what is left that this run computes.
+    share: f64,
 }
 
 impl Progress {
     /// After `loading` the model. Where results go to a terminal they are the progress, and a bar among them
     /// would spoil both.
-    pub(crate) fn new(loading: Duration, in_bytes: bool, among_data: bool) -> Self {
-        let reported = Instant::now();
-        Self { loading, started: None, reported, bar: None, rows: 0, tokens: 0, in_bytes, among_data }
+    pub(crate) fn new(form: ProgressForm, loading: Duration, among_data: bool) -> Self {
+        let form = match form {
+            ProgressForm::Auto if among_data => ProgressForm::None,
+            ProgressForm::Auto if io::stderr().is_terminal() => ProgressForm::Bar,
+            ProgressForm::Auto => ProgressForm::Lines,
+            form => form,
+        };
+        Self {
+            form,
+            loading,
+            started: None,
+            reported: Instant::now(),
+            bar: None,
+            found: 0,
+            rows: 0,
+            failed: 0,
+            tokens: 0,
+            committed: None,
+            position: Position { read: 0, total: None },
+            worked: 0,
+            share: 1.0,
+        }
+    }
+
+    /// Of the rows that are left only this share is for this run.
+    pub(crate) fn share_of(mut self, shares: u64) -> Self {
+        self.share = 1.0 / shares as f64;
+        self
     }
 
     /// There are rows to work on: from the first time on, time counts.
@@ -38,29 +112,38 @@ impl Progress {
         self.started.get_or_insert_with(Instant::now);
     }
 
-    /// Some rows are done; the input is at `position` of `total` (bytes or texts).
-    pub(crate) fn advance(&mut self, rows: usize, tokens: usize, (position, total): (u64, Option<u64>)) {
+    /// So many rows were there before.
+    pub(crate) fn found(&mut self, rows: u64) {
+        self.found = rows;
+    }
+
+    /// So many rows are safe.
+    pub(crate) fn committed(&mut self, rows: u64) {
+        self.committed = Some(rows);
+    }
+
+    /// Some rows are done; of the input `passed` (bytes or rows) was theirs, and it is at `position`.
+    pub(crate) fn advance(
+        &mut self,
+        rows: usize,
+        failed: usize,
+        tokens: usize,
+        passed: u64,
+        position: Position,
+    ) {
         self.rows += rows as u64;
+        self.failed += failed as u64;
         self.tokens += tokens as u64;
-        if self.among_data || self.elapsed() < PATIENCE {
-            return;
-        }
-        let left = total.filter(|&total| (1..total).contains(&position)).map(|total| {
-            let share = (total - position) as f64 / position as f64;
-            format!(", about {} left", duration(self.elapsed().mul_f64(share)))
-        });
-        let left = left.unwrap_or_default();
-        if io::stderr().is_terminal() {
-            let message = format!("{} rows, {:.0} tokens/s{left}", HumanCount(self.rows), self.rate());
-            let elapsed = self.elapsed();
-            let bar = self.bar.get_or_insert_with(|| bar(total, elapsed));
-            bar.set_position(position);
-            bar.set_message(message);
-        } else if self.reported.elapsed() >= INTERVAL {
-            self.reported = Instant::now();
-            let read =
-                if self.in_bytes { format!(" ({} read)", HumanBytes(position)) } else { String::new() };
-            say(format_args!("{} rows{read}, {:.0} tokens/s{left}", self.rows, self.rate()));
+        self.worked += passed;
+        self.position = position;
+        match self.form {
+            ProgressForm::Json if self.reported.elapsed() >= JSON_INTERVAL => self.tell(false, None),
+            ProgressForm::Bar if self.elapsed() >= PATIENCE => self.draw(),
+            ProgressForm::Lines if self.elapsed() >= PATIENCE && self.reported.elapsed() >= INTERVAL => {
+                self.reported = Instant::now();
+                say(format_args!("{} rows, {}", self.found + self.rows, self.speed()));
+            }
+            _ => {}
         }
     }
 
@@ -72,14 +155,65 @@ impl Progress {
         self.tokens as f64 / self.elapsed().as_secs_f64().max(1e-9)
     }
 
+    /// How long it will still take, by how long it took so far.
+    fn left(&self) -> Option<Duration> {
+        let left = self.position.total?.checked_sub(self.position.read)? as f64 * self.share;
+        (self.worked > 0).then(|| self.elapsed().mul_f64(left / self.worked as f64))
+    }
+
+    fn speed(&self) -> String {
+        let left = self.left().map(|left| format!(", about {} left", duration(left))).unwrap_or_default();
+        let memory = memory::resident().map(|bytes| format!(", {} of memory", HumanBytes(bytes)));
+        format!("{:.0} tokens/s{left}{}", self.rate(), memory.unwrap_or_default())
+    }
+
+    fn draw(&mut self) {
+        let message = format!("{} rows, {}", HumanCount(self.found + self.rows), self.speed());
+        let (elapsed, position) = (self.elapsed(), self.position);
+        let bar = self.bar.get_or_insert_with(|| bar(position.total, elapsed));
+        bar.set_position(position.read);
+        bar.set_message(message);
+    }
+
+    fn tell(&mut self, done: bool, fingerprint: Option<&str>) {
+        self.reported = Instant::now();
+        let told = Told {
+            rows: self.found + self.rows,
+            failed: self.failed,
+            committed: self.committed,
+            tokens: self.tokens,
+            tokens_per_second: self.rate(),
+            seconds: self.elapsed().as_secs_f64(),
+            eta_seconds: if done { Some(0.0) } else { self.left().map(|left| left.as_secs_f64()) },
+            resident_bytes: memory::resident(),
+            done,
+            fingerprint,
+        };
+        // Numbers and one string: nothing in it can fail.
+        say(format_args!("{}", serde_json::to_string(&told).unwrap_or_default()));
+    }
+
+    /// Says a line without spoiling the bar.
+    pub(crate) fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(format_args!("connote: {line}"))),
+            None => say(format_args!("connote: {line}")),
+        }
+    }
+
     /// The work has ended: what was done, in one line.
-    pub(crate) fn finish(self, failed: u64, fingerprint: &str) {
+    pub(crate) fn finish(mut self, failed: u64, fingerprint: &str) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        if self.form == ProgressForm::Json {
+            self.failed = failed;
+            return self.tell(true, Some(fingerprint));
+        }
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        let found = if self.found > 0 { format!(" (and {} found done)", self.found) } else { String::new() };
         say(format_args!(
-            "{} text{}{failures}, {} tokens in {} (and {} to load the model); fingerprint {fingerprint}",
+            "{} text{}{found}{failures}, {} tokens in {} (and {} to load the model); fingerprint {fingerprint}",
             self.rows,
             if self.rows == 1 { "" } else { "s" },
             self.tokens,

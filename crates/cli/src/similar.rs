@@ -1,15 +1,15 @@
 //! `connote similar`: texts ranked by their likeness to a query.
 
+use bulk::Answering;
 use connote::{Input, Options, Request, cosine_similarity};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::args::{OutputFormat, SimilarArgs};
-use crate::embed::{embed_rows, with_title};
 use crate::failure::{Failure, Outcome};
-use crate::input::Rows;
 use crate::model;
 use crate::output::{Output, excerpt};
+use crate::rows::Rows;
 use crate::say::say;
 
 /// A line of output, the most alike first.
@@ -38,11 +38,11 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         Some(task) => with_dimensions(args.preparation.with_task(task).options()),
         None => options.clone(),
     };
-    let mut rows = Rows::open(&args.text)?;
+    let mut rows = Rows::open(&args.text, &[])?;
     let embedder = model::load(&args.model, &args.vector.network, args.vector.tuning.tuning())?;
     embedder.model().check_options(&text_options)?;
     let title = args.preparation.title();
-    model::check_title(embedder.model(), title, &text_options, rows.are_json())?;
+    model::check_title(embedder.model(), title, &text_options, rows.have_tasks())?;
     let mut output = Output::open(&args.output, &rows)?;
     let query = embedder.embed(Request::new([Input::new(&args.query)]).with(options))?;
     let query = &query[0].vector;
@@ -50,15 +50,11 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
     let mut ranked: Vec<Ranked> = Vec::new();
     let mut outcome = Outcome::Complete;
     let mut compared = 0;
-    loop {
-        let chunk = rows.next_chunk()?;
-        if chunk.is_empty() {
-            break;
-        }
-        compared += chunk.len();
-        let chunk = with_title(chunk, title);
-        let results = embed_rows(&embedder, &text_options, &chunk)?;
-        for (row, result) in chunk.into_iter().zip(results) {
+    let mut answering = Answering::new(&embedder, text_options, title, None);
+    while let Some(chunk) = rows.next_chunk()? {
+        compared += chunk.rows.len();
+        let results = answering.answer(&chunk.rows)?;
+        for (row, result) in chunk.rows.into_iter().zip(results) {
             match (row.input, result) {
                 (Ok(input), Ok(embedding)) => ranked.push(Ranked {
                     id: row.id,

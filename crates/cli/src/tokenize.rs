@@ -1,15 +1,15 @@
 //! `connote tokenize`: texts in, token ids out, as `embed` would read them.
 
+use bulk::Row;
 use connote::Model;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::args::{OutputFormat, TokenizeArgs};
-use crate::embed::with_title;
 use crate::failure::{Failure, Outcome};
-use crate::input::{Row, Rows};
 use crate::model;
 use crate::output::{Output, excerpt};
+use crate::rows::Rows;
 
 /// A line of output.
 #[derive(Serialize)]
@@ -25,29 +25,25 @@ struct TokenizedRow<'a> {
 }
 
 pub(crate) fn run(args: &TokenizeArgs) -> Result<Outcome, Failure> {
-    let mut rows = Rows::open(&args.text)?;
+    let mut rows = Rows::open(&args.text, &[])?;
     let model = model::open(&args.model)?;
     let options = args.preparation.options();
     model.check_options(&options)?;
     let title = args.preparation.title();
-    model::check_title(&model, title, &options, rows.are_json())?;
+    model::check_title(&model, title, &options, rows.have_tasks())?;
     let mut output = Output::open(&args.output, &rows)?;
     let mut outcome = Outcome::Complete;
-    loop {
-        let chunk = rows.next_chunk()?;
-        if chunk.is_empty() {
-            break;
-        }
-        for row in with_title(chunk, title) {
-            let prepared = row.input.as_ref().map_err(Clone::clone).and_then(|input| {
+    while let Some(chunk) = rows.next_chunk()? {
+        for row in &chunk.rows {
+            let prepared = row.input_with(title).and_then(|input| {
                 let prepared = match args.full {
-                    true => model.tokenize(input, &options).map(|ids| (ids, false)),
-                    false => model.prepare(input, &options).map(|text| (text.ids, text.truncated)),
+                    true => model.tokenize(&input, &options).map(|ids| (ids, false)),
+                    false => model.prepare(&input, &options).map(|text| (text.ids, text.truncated)),
                 };
                 prepared.map_err(|error| row.refused(&error))
             });
             match prepared {
-                Ok((ids, truncated)) => write(&mut output, args, &model, &row, &ids, truncated)?,
+                Ok((ids, truncated)) => write(&mut output, args, &model, row, &ids, truncated)?,
                 Err(error) => {
                     outcome = Outcome::SomeRowsFailed;
                     output.failed(&row.id, &error)?;

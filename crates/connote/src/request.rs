@@ -12,7 +12,7 @@ use crate::schedule::{CancellationToken, Priority, Schedule};
 use crate::task::Task;
 
 /// One text, with what belongs to it alone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Input {
     pub(crate) text: String,
     /// Instead of the text.

@@ -16,7 +16,6 @@ mod kernels;
 mod kernels_report;
 mod machine;
 mod matrix;
-mod memory;
 mod model;
 mod model_facts;
 mod model_report;

@@ -32,6 +32,25 @@ fn links_are_followed_and_permissions_stay() {
     assert_eq!(fs::read_dir(&real).expect("a folder").count(), 1);
 }
 
+/// The same where the work is in parts, from a file.
+#[cfg(unix)]
+#[test]
+fn parts_follow_links_and_keep_permissions() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("real")).expect("made");
+    fs::write(folder.path().join("texts.txt"), "one\ntwo\n").expect("written");
+    let target = folder.path().join("real/vectors.jsonl");
+    fs::write(&target, "old\n").expect("written");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).expect("set");
+    symlink("real/vectors.jsonl", folder.path().join("link.jsonl")).expect("linked");
+    let arguments = ["embed", "--input", "texts.txt", "--output", "link.jsonl"];
+    run(connote().current_dir(folder.path()).args(arguments), 0);
+    assert!(fs::symlink_metadata(folder.path().join("link.jsonl")).expect("it is there").is_symlink());
+    assert_eq!(lines(&fs::read(&target).expect("the file")).len(), 2);
+    assert_eq!(fs::metadata(&target).expect("the file").permissions().mode() & 0o777, 0o640);
+}
+
 #[cfg(unix)]
 #[test]
 fn the_texts_are_never_written_over() {

@@ -2,6 +2,9 @@
 
 mod bench;
 mod bench_pool;
+mod bulk;
+mod bulk_examples;
+mod bulk_stops;
 mod endings;
 mod files;
 mod rows;
@@ -138,7 +141,8 @@ fn a_file_appears_when_it_is_complete() {
     run(connote().arg("embed").arg("-i").arg(folder.path().join("missing.jsonl")).arg("-o").arg(&output), 1);
     run(connote().args(["embed", "x", "--dimensions", "5", "-o"]).arg(&output), 2);
     assert_eq!(fs::read(&output).expect("the file"), before);
-    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
+    // What the vectors are is said beside them.
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
 }
 
 #[test]
@@ -155,8 +159,8 @@ fn wrong_use_is_told_apart_from_what_cannot_be_done() {
         (&["embed", "x", "--max-tokens", "513"], 2, "512"),
         (&["embed", "x", "--truncate", "middle"], 2, "start"),
         (&["embed", "x", "--pooling", "max"], 2, "cls"),
-        (&["embed", "x", "--output", "y.parquet"], 2, "parquet"),
-        (&["embed", "--input", "y.csv"], 2, "csv"),
+        (&["embed", "x", "--output", "y.xlsx"], 2, "xlsx"),
+        (&["embed", "--input", "y.csv"], 1, "y.csv"),
         (&["embed", "x", "--model", ""], 2, "--model"),
         (&["embed", "--input", "/"], 1, "is a folder"),
         (&["embed", "x", "--output", "/"], 1, "is a folder"),

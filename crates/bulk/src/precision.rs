@@ -1,0 +1,212 @@
+//! What the values of a vector are written as.
+
+use std::fmt;
+use std::str::FromStr;
+
+use half::f16;
+use serde::{Deserialize, Serialize};
+
+/// What the values of a vector are written as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As they were computed.
+    #[default]
+    F32,
+    /// IEEE half precision, rounded to the nearest, ties to even. A value beyond 65504 is refused.
+    F16,
+    /// Integers -127 to 127, and a scale a row: a value is its integer times the scale, which makes the largest
+    /// of the row 127. One scale for all rows would be too coarse for most vectors or too small for some: those
+    /// of EmbeddingGemma without its dense layers have values 18 times as large as most.
+    Int8,
+    /// The sign of each value, 8 to a byte, the first in the highest bit; 1 for values above 0. Bits past the
+    /// last value are 0, as `numpy.packbits` leaves them.
+    Binary,
+}
+
+impl Precision {
+    /// All of them, in the order of their size.
+    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Int8, Self::Binary];
+
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+            Self::Binary => "binary",
+        }
+    }
+
+    /// How many stored values (bytes, for [`Binary`](Self::Binary)) a vector of `dimensions` values has.
+    pub fn width(self, dimensions: usize) -> usize {
+        if self == Self::Binary { dimensions.div_ceil(8) } else { dimensions }
+    }
+
+    /// Bytes of a stored vector of `dimensions` values.
+    pub fn bytes(self, dimensions: usize) -> usize {
+        let width = self.width(dimensions);
+        match self {
+            Self::F32 => width * 4,
+            Self::F16 => width * 2,
+            Self::Int8 | Self::Binary => width,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        known.ok_or_else(|| format!("`{name}` is no precision; write f32, f16, int8 or binary"))
+    }
+}
+
+/// Vectors in the form that is written, one after another.
+#[derive(Debug)]
+pub(crate) enum Encoded {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Int8 { values: Vec<i8>, scales: Vec<f32> },
+    Bits(Vec<u8>),
+}
+
+impl Encoded {
+    pub(crate) fn new(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32(Vec::new()),
+            Precision::F16 => Self::F16(Vec::new()),
+            Precision::Int8 => Self::Int8 { values: Vec::new(), scales: Vec::new() },
+            Precision::Binary => Self::Bits(Vec::new()),
+        }
+    }
+
+    /// Appends a vector.
+    ///
+    /// # Errors
+    /// The value that is too large for half precision.
+    pub(crate) fn push(&mut self, vector: &[f32]) -> Result<(), f32> {
+        match self {
+            Self::F32(values) => values.extend_from_slice(vector),
+            Self::F16(values) => to_f16(vector, values)?,
+            Self::Int8 { values, scales } => scales.push(to_int8(vector, values)),
+            Self::Bits(bytes) => to_bits(vector, bytes),
+        }
+        Ok(())
+    }
+
+    /// Appends zeros in the place of a vector that is not there.
+    pub(crate) fn push_absent(&mut self, dimensions: usize) {
+        match self {
+            Self::F32(values) => values.resize(values.len() + dimensions, 0.0),
+            Self::F16(values) => values.resize(values.len() + dimensions, f16::ZERO),
+            Self::Int8 { values, scales } => {
+                values.resize(values.len() + dimensions, 0);
+                scales.push(0.0);
+            }
+            Self::Bits(bytes) => bytes.resize(bytes.len() + dimensions.div_ceil(8), 0),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::F32(values) => values.clear(),
+            Self::F16(values) => values.clear(),
+            Self::Int8 { values, scales } => {
+                values.clear();
+                scales.clear();
+            }
+            Self::Bits(bytes) => bytes.clear(),
+        }
+    }
+}
+
+/// Rounds to half precision.
+///
+/// # Errors
+/// The value that is too large, which must not become infinite.
+pub(crate) fn to_f16(vector: &[f32], out: &mut Vec<f16>) -> Result<(), f32> {
+    let start = out.len();
+    out.extend(vector.iter().map(|&value| f16::from_f32(value)));
+    match out[start..].iter().position(|value| !value.is_finite()) {
+        Some(place) => Err(vector[place]),
+        None => Ok(()),
+    }
+}
+
+/// Rounds to multiples of the scale that it gives back.
+pub(crate) fn to_int8(vector: &[f32], out: &mut Vec<i8>) -> f32 {
+    let largest = vector.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    // Not 0 even for values so small that they have no 127th.
+    let scale = (largest / 127.0).max(f32::MIN_POSITIVE);
+    out.extend(vector.iter().map(|&value| (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8));
+    scale
+}
+
+/// The scale of integers that stand for a vector of length 1.
+pub(crate) fn unit_scale(integers: &[i8]) -> f32 {
+    let sum: i64 = integers.iter().map(|&value| i64::from(value) * i64::from(value)).sum();
+    if sum == 0 { 0.0 } else { (1.0 / (sum as f64).sqrt()) as f32 }
+}
+
+/// Packs the signs.
+pub(crate) fn to_bits(vector: &[f32], out: &mut Vec<u8>) {
+    out.extend(vector.chunks(8).map(|eight| {
+        eight.iter().enumerate().fold(0, |byte, (place, &value)| byte | u8::from(value > 0.0) << (7 - place))
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_rounds_to_even_and_never_becomes_infinite() {
+        let mut out = Vec::new();
+        // Halfway between 1 and its neighbour 1 + 2^-10, and between that and the next.
+        to_f16(&[1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 65504.0, 65519.0], &mut out).expect("they fit");
+        let back: Vec<f32> = out.iter().map(|value| value.to_f32()).collect();
+        assert_eq!(back, [1.0, 1.0 + 1.0 / 512.0, 65504.0, 65504.0]);
+        assert_eq!(to_f16(&[1.0, -65520.0], &mut out), Err(-65520.0));
+    }
+
+    #[test]
+    fn integers_times_their_scale_are_the_values_within_half_a_step() {
+        let vector = [0.0, 0.05, -0.15, 0.25, 12.7, -12.7];
+        let mut out = Vec::new();
+        let scale = to_int8(&vector, &mut out);
+        assert_eq!((out[0], out[4], out[5]), (0, 127, -127));
+        for (&integer, value) in out.iter().zip(vector) {
+            assert!((f32::from(integer) * scale - value).abs() <= scale * 0.500_001, "{integer} for {value}");
+        }
+        for tiny in [0.0, 1e-45, 1e-38] {
+            out.clear();
+            let scale = to_int8(&[tiny, -tiny], &mut out);
+            assert!(scale > 0.0 && (f32::from(out[0]) * scale - tiny).abs() <= scale, "{tiny}");
+        }
+    }
+
+    #[test]
+    fn the_scale_of_a_unit_vector_is_known_without_being_written() {
+        let vector: Vec<f32> = [3.0, -4.0, 12.0, 84.0].map(|value| value / 85.0).to_vec();
+        let mut out = Vec::new();
+        let scale = to_int8(&vector, &mut out);
+        assert!((unit_scale(&out) / scale - 1.0).abs() < 0.01);
+        assert_eq!(unit_scale(&[0, 0]), 0.0);
+    }
+
+    #[test]
+    fn bits_stand_as_numpy_packs_them() {
+        let mut out = Vec::new();
+        to_bits(&[1.0, -1.0, 0.0, 2.0, -0.0, 1e-30, -3.0, 0.5, 0.1, -0.1, 0.1], &mut out);
+        assert_eq!(out, [0b1001_0101, 0b1010_0000]);
+        assert_eq!(Precision::Binary.width(11), 2);
+    }
+}

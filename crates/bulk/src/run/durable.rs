@@ -1,0 +1,164 @@
+//! Files that are there whole or not at all, whatever ends the run: written aside, on the disk, then named.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, ErrorKind};
+
+/// What a file that is not whole yet is called.
+pub(super) const ASIDE: &str = ".tmp";
+
+/// What a file holds, to know it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    /// Its size.
+    pub bytes: u64,
+    /// Of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A file on its way to `path`; dropped before [`commit`](Self::commit) it leaves nothing behind.
+pub(super) struct Unfinished {
+    aside: PathBuf,
+    path: PathBuf,
+    done: bool,
+}
+
+impl Unfinished {
+    /// Starts a file beside `path`.
+    pub(super) fn create(path: &Path) -> Result<(Self, File), Error> {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(ASIDE);
+        Self::create_as(aside.into(), path)
+    }
+
+    /// Starts the file `aside`, which lies in the same file system as `path`.
+    pub(super) fn create_as(aside: PathBuf, path: &Path) -> Result<(Self, File), Error> {
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&aside);
+        let file = file.map_err(|error| Error::writing(&aside, &error))?;
+        Ok((Self { aside, path: path.to_owned(), done: false }, file))
+    }
+
+    /// What it will be called.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All is written: to the disk with it, then it takes its name. The folder is still to be synced.
+    pub(super) fn commit(mut self, file: &File) -> Result<(), Error> {
+        file.sync_all().map_err(|error| Error::writing(&self.path, &error))?;
+        fs::rename(&self.aside, &self.path).map_err(|error| Error::writing(&self.path, &error))?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    /// A disk that is full gets its room back.
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = fs::remove_file(&self.aside);
+        }
+    }
+}
+
+/// Replaces a small file.
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+    use std::io::Write;
+    let (unfinished, mut file) = Unfinished::create(path)?;
+    file.write_all(content).map_err(|error| Error::writing(path, &error))?;
+    unfinished.commit(&file)?;
+    sync_folder(path.parent().unwrap_or(Path::new("")))
+}
+
+/// Names that were given or taken in a folder are on the disk afterwards.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some network file systems cannot sync a folder; their renames are on the server already.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        other => other.map_err(|error| Error::writing(folder, &error)),
+    }
+}
+
+/// Removes a file that need not be there.
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::new(ErrorKind::Output, format_args!("{}: cannot be removed: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Size and hash of a file.
+pub(super) fn sum(path: &Path) -> Result<FileSum, Error> {
+    let read = || -> io::Result<FileSum> {
+        let mut file = File::open(path)?;
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let count = match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            hash.update(&piece[..count]);
+            bytes += count as u64;
+        }
+        let digits = hash.finalize();
+        Ok(FileSum { bytes, sha256: digits.iter().map(|byte| format!("{byte:02x}")).collect() })
+    };
+    read().map_err(|error| Error::reading(path, &error))
+}
+
+/// Whether the file at `path` is the one that `known` was made of. The size is looked at first.
+pub(super) fn is_as_known(path: &Path, known: &FileSum) -> Result<bool, Error> {
+    match fs::metadata(path) {
+        Ok(about) if about.len() == known.bytes => Ok(sum(path)? == *known),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::reading(path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        replace(&path, b"old").expect("written");
+        drop(Unfinished::create(&path).expect("created"));
+        assert_eq!(fs::read(&path).expect("read"), b"old");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_known_again_by_size_and_content() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        assert!(!is_as_known(&path, &FileSum { bytes: 0, sha256: String::new() }).expect("looked"));
+        replace(&path, b"abc").expect("written");
+        let known = sum(&path).expect("summed");
+        // FIPS 180-4's example.
+        assert_eq!(known.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert!(is_as_known(&path, &known).expect("looked"));
+        replace(&path, b"abd").expect("written");
+        assert!(!is_as_known(&path, &known).expect("looked"));
+        replace(&path, b"ab").expect("written");
+        assert!(!is_as_known(&path, &known).expect("looked"));
+    }
+}

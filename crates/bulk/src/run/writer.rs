@@ -1,0 +1,170 @@
+//! From answered rows to parts that are committed one by one.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Observer;
+use super::answer::Results;
+use super::durable::{self, Unfinished};
+use super::folder::PartFolder;
+use super::manifest::PartRecord;
+use crate::rows::{Answered, Chunk};
+use crate::sink::{PartWriter, SinkOptions};
+use crate::{Error, ErrorKind};
+
+/// What is to be written, in the order of the input.
+pub(super) enum Writing {
+    /// Rows, and how many of them are of another space than the output names.
+    Chunk(Chunk, Results, u64),
+    PartEnd(u64),
+    End(u64),
+}
+
+/// A line of the list of rows that failed.
+#[derive(Serialize)]
+struct FailedRow<'a> {
+    row: u64,
+    id: &'a RawValue,
+    kind: &'a str,
+    message: &'a str,
+}
+
+/// Writes parts into their folder.
+pub(super) struct Writer<'a> {
+    folder: &'a mut PartFolder,
+    sink: SinkOptions,
+    part_rows: u64,
+    part: Option<OpenPart>,
+    observer: &'a dyn Observer,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(folder: &'a mut PartFolder, observer: &'a dyn Observer) -> Self {
+        let plan = &folder.manifest().plan;
+        let (sink, part_rows) = (plan.sink.clone(), plan.part_rows);
+        Self { folder, sink, part_rows, part: None, observer }
+    }
+
+    pub(super) fn take(&mut self, writing: Writing) -> Result<(), Error> {
+        match writing {
+            Writing::Chunk(chunk, results, other_spaces) => {
+                let Some(first) = chunk.rows.first() else { return Ok(()) };
+                let number = first.number / self.part_rows;
+                let part = match &mut self.part {
+                    Some(part) => part,
+                    None => self.part.insert(OpenPart::begin(self.folder, &self.sink, number)?),
+                };
+                part.other_spaces += other_spaces;
+                part.write(&chunk, &results)
+            }
+            Writing::PartEnd(number) => {
+                let Some(part) = self.part.take() else { return Ok(()) };
+                let record = part.commit(self.folder, number, self.part_rows)?;
+                self.folder.commit(record)?;
+                self.observer.committed(self.folder.manifest().done());
+                Ok(())
+            }
+            Writing::End(rows) => self.folder.ended(rows),
+        }
+    }
+}
+
+/// A part that is being written.
+struct OpenPart {
+    unfinished: Unfinished,
+    writer: PartWriter,
+    errors: Option<(Unfinished, BufWriter<File>)>,
+    errors_path: PathBuf,
+    rows: u64,
+    failed: u64,
+    tokens: u64,
+    other_spaces: u64,
+}
+
+impl OpenPart {
+    fn begin(folder: &PartFolder, sink: &SinkOptions, number: u64) -> Result<Self, Error> {
+        let (unfinished, file) = Unfinished::create(&folder.part_path(number))?;
+        let writer = PartWriter::create(file, sink).map_err(|error| at(unfinished.path(), error))?;
+        let errors_path = folder.errors_path(number);
+        Ok(Self {
+            unfinished,
+            writer,
+            errors: None,
+            errors_path,
+            rows: 0,
+            failed: 0,
+            tokens: 0,
+            other_spaces: 0,
+        })
+    }
+
+    fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Error> {
+        let written = self.writer.write(&Answered { chunk, results });
+        written.map_err(|error| at(self.unfinished.path(), error))?;
+        for (row, result) in chunk.rows.iter().zip(results) {
+            self.rows += 1;
+            match result {
+                Ok(embedding) => self.tokens += embedding.tokens as u64,
+                Err(error) => {
+                    self.failed += 1;
+                    let line =
+                        FailedRow { row: row.number, id: &row.id, kind: error.kind, message: &error.message };
+                    self.list(&line)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, line: &FailedRow<'_>) -> Result<(), Error> {
+        let (_, file) = match &mut self.errors {
+            Some(errors) => errors,
+            None => {
+                let (unfinished, file) = Unfinished::create(&self.errors_path)?;
+                self.errors.insert((unfinished, BufWriter::new(file)))
+            }
+        };
+        let written = serde_json::to_writer(&mut *file, line).map_err(std::io::Error::from);
+        written
+            .and_then(|()| file.write_all(b"\n"))
+            .map_err(|error| Error::writing(&self.errors_path, &error))
+    }
+
+    /// All its rows are written: its files go to the disk and take their names.
+    fn commit(self, folder: &PartFolder, number: u64, part_rows: u64) -> Result<PartRecord, Error> {
+        let file = self.writer.finish().map_err(|error| at(self.unfinished.path(), error))?;
+        let path = folder.part_path(number);
+        self.unfinished.commit(&file)?;
+        let errors = match self.errors {
+            None => None,
+            Some((unfinished, file)) => {
+                let file =
+                    file.into_inner().map_err(|error| Error::writing(&self.errors_path, error.error()))?;
+                unfinished.commit(&file)?;
+                Some(durable::sum(&self.errors_path)?)
+            }
+        };
+        Ok(PartRecord {
+            number,
+            first_row: number * part_rows,
+            rows: self.rows,
+            failed: self.failed,
+            tokens: self.tokens,
+            other_spaces: self.other_spaces,
+            file: durable::sum(&path)?,
+            errors,
+        })
+    }
+}
+
+/// What a sink says, which knows no file names.
+pub(super) fn at(path: &Path, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Output => Error::new(ErrorKind::Output, format_args!("{}: {error}", path.display())),
+        _ => error,
+    }
+}

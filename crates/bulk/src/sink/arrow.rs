@@ -1,0 +1,62 @@
+//! Arrow IPC, the file form.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::PathBuf;
+
+use arrow_ipc::reader::FileReader;
+use arrow_ipc::writer::FileWriter;
+
+use super::table::{self, Batches};
+use super::{SinkOptions, not_written, open_part, other_part};
+use crate::decoding::decoding;
+use crate::error::Error;
+use crate::rows::Answered;
+
+/// Writes one part.
+pub(super) struct ArrowWriter {
+    batches: Batches,
+    file: FileWriter<BufWriter<File>>,
+}
+
+impl ArrowWriter {
+    pub(super) fn create(file: File, options: &SinkOptions) -> Result<Self, Error> {
+        let batches = Batches::new(options);
+        let file = FileWriter::try_new_buffered(file, batches.schema()).map_err(not_written)?;
+        Ok(Self { batches, file })
+    }
+
+    pub(super) fn write(&mut self, rows: &Answered<'_>) -> Result<(), Error> {
+        let Self { batches, file } = self;
+        batches.push(rows, |batch| file.write(batch).map_err(not_written))
+    }
+
+    pub(super) fn finish(self) -> Result<File, Error> {
+        let Self { mut batches, mut file } = self;
+        batches.complete(|batch| file.write(batch).map_err(not_written))?;
+        close(file)
+    }
+}
+
+fn close(mut file: FileWriter<BufWriter<File>>) -> Result<File, Error> {
+    file.finish().map_err(not_written)?;
+    let buffered = file.into_inner().map_err(not_written)?;
+    buffered.into_inner().map_err(|error| not_written(error.error()))
+}
+
+/// Batches are read and written, one at a time: what an array is copied from does not show in the bytes.
+pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
+    let schema = table::schema(options);
+    let mut file = FileWriter::try_new_buffered(into, &schema).map_err(not_written)?;
+    for part in parts {
+        let reader = BufReader::new(open_part(part)?);
+        let mut batches = decoding(part, || FileReader::try_new(reader, None))?;
+        if batches.schema() != schema {
+            return Err(other_part(part, "it has other columns, or vectors of another model or precision"));
+        }
+        while let Some(batch) = decoding(part, || batches.next().transpose())? {
+            file.write(&batch).map_err(not_written)?;
+        }
+    }
+    close(file)
+}

@@ -1,0 +1,297 @@
+//! Files of texts become rows.
+//!
+//! Inputs are files one after another ([`files`]), each read by a reader of its format (`lines`, `json`, `delimited`, `tables`),
+//! all with the same columns. Nothing is held but the rows of a chunk.
+
+mod delimited;
+mod files;
+mod json;
+mod lines;
+mod roles;
+mod row_groups;
+mod tables;
+mod template;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+
+use crate::rows::Chunk;
+use crate::{Error, ErrorKind};
+
+pub use files::FileIdentity;
+pub use template::Template;
+
+use files::{Input, Place};
+
+/// A chunk of text formats ends with the row that reaches so many bytes.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Which texts.
+#[derive(Debug, Clone)]
+pub struct SourceOptions {
+    /// Files, patterns such as `notes/*.csv`, or `-` for standard input; read in this order, those of a pattern by their names.
+    pub inputs: Vec<String>,
+    /// How they are written; each by its ending, if it is not said.
+    pub format: Option<InputFormat>,
+    /// Where the text of a row is.
+    pub text: TextFrom,
+    /// The column of the ids; without it `id`, if there is one, else rows have their numbers.
+    pub id: Option<String>,
+    /// The column of the titles.
+    pub title: Option<String>,
+    /// The column of the tasks.
+    pub task: Option<String>,
+    /// Columns that are carried along; `*` is all that have no other use.
+    pub keep: Vec<String>,
+}
+
+/// How texts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputFormat {
+    /// A text a line.
+    Lines,
+    /// A JSON object a line.
+    Jsonl,
+    /// Comma-separated values; the first record names the columns.
+    Csv,
+    /// The same, separated by tabs.
+    Tsv,
+    /// Parquet.
+    Parquet,
+    /// Arrow IPC, the file form or the stream form.
+    Arrow,
+}
+
+impl fmt::Display for InputFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lines => "lines",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+        })
+    }
+}
+
+/// Where the text of a row is.
+#[derive(Debug, Clone)]
+pub enum TextFrom {
+    /// In the column `text`, else in the only one that could have it.
+    Default,
+    /// In this column.
+    Column(String),
+    /// In several columns.
+    Template(Template),
+}
+
+/// How much was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that were read.
+    pub read: u64,
+    /// Bytes there are, where that is known.
+    pub total: Option<u64>,
+}
+
+/// Counts on through all inputs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    rows: u64,
+    /// What a row without an id is called: its number, in JSONL that of its line.
+    names: u64,
+}
+
+/// Reads one input.
+trait Reader: Send {
+    /// `id` and the columns that are carried along.
+    fn schema(&self) -> SchemaRef;
+    /// At most so many rows, which are counted; `None` at the end.
+    fn next_chunk(&mut self, max_rows: usize, count: &mut Count) -> Result<Option<Chunk>, Error>;
+    /// Skips so many rows, which are counted; fewer at the end.
+    fn skip(&mut self, rows: u64, count: &mut Count) -> Result<u64, Error>;
+    /// Bytes of the input that were read, more or less.
+    fn read(&self) -> u64;
+}
+
+/// Rows of all inputs.
+pub struct Source {
+    options: SourceOptions,
+    inputs: Vec<Input>,
+    /// The files, if all inputs are files.
+    files: Vec<PathBuf>,
+    schema: SchemaRef,
+    has_tasks: bool,
+    /// What JSON objects have, of all inputs.
+    fields: json::Fields,
+    /// Of the input that is being read.
+    reader: Option<Box<dyn Reader>>,
+    /// Of inputs that come later and cannot be opened twice.
+    waiting: Vec<Option<Box<dyn Reader>>>,
+    /// Inputs that are read to their end.
+    ended: usize,
+    count: Count,
+}
+
+impl Source {
+    /// Opens what the options name.
+    ///
+    /// # Errors
+    /// If something is not there, cannot be read, or has not the columns that are asked for.
+    pub fn open(options: &SourceOptions) -> Result<Self, Error> {
+        let options = options.clone();
+        let inputs = files::expand(&options.inputs, options.format)?;
+        let fields = json::Fields::look(&inputs, &options)?;
+        let mut waiting = Vec::new();
+        let mut schema: Option<SchemaRef> = None;
+        // Each is looked at before the first is read: hours later is too late.
+        for input in &inputs {
+            let reader = open(input, &options, &fields)?;
+            match &schema {
+                None => schema = Some(reader.schema()),
+                Some(schema) => check_columns(&inputs[0], schema, input, &reader.schema())?,
+            }
+            waiting.push(if input.file().is_none() || waiting.is_empty() { Some(reader) } else { None });
+        }
+        let (Some(schema), Some(first)) = (schema, waiting.first_mut()) else {
+            return Err(Error::new(ErrorKind::Usage, "there is no input; name a file"));
+        };
+        let reader = first.take();
+        let paths: Option<Vec<PathBuf>> = inputs.iter().map(|input| input.file().cloned()).collect();
+        let files = paths.unwrap_or_default();
+        let is_jsonl = inputs.iter().any(|input| input.format == InputFormat::Jsonl);
+        let has_tasks = is_jsonl || options.task.is_some();
+        Ok(Self {
+            options,
+            inputs,
+            files,
+            schema,
+            has_tasks,
+            fields,
+            reader,
+            waiting,
+            ended: 0,
+            count: Count::default(),
+        })
+    }
+
+    /// `id`, which is `Int64` for numbers of rows and for columns of integers and `Utf8` else, then the columns that are
+    /// carried along; all nullable.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The files, patterns expanded; none if any input is standard input, a pipe or a device, which cannot be read again.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Whether rows may say their own task.
+    pub fn has_tasks(&self) -> bool {
+        self.has_tasks
+    }
+
+    /// How much was read.
+    pub fn progress(&self) -> Progress {
+        let size = |input: &Input| input.bytes.unwrap_or(0);
+        let ended: u64 = self.inputs[..self.ended].iter().map(size).sum();
+        let read = self.reader.as_ref().map_or(0, |reader| reader.read());
+        let total = self.inputs.iter().map(|input| input.bytes).sum();
+        Progress { read: ended + read, total }
+    }
+
+    /// The next rows, at most `max_rows`; `None` at the end. From a pipe those that are there, without waiting for more.
+    ///
+    /// # Errors
+    /// If an input cannot be read on.
+    pub fn next_chunk(&mut self, max_rows: usize) -> Result<Option<Chunk>, Error> {
+        while let Some(reader) = &mut self.reader {
+            if let Some(chunk) = reader.next_chunk(max_rows.max(1), &mut self.count)? {
+                return Ok(Some(chunk));
+            }
+            self.next_input()?;
+        }
+        Ok(None)
+    }
+
+    /// Skips rows, and gives how many there were to be skipped. Row groups of Parquet are not even read.
+    ///
+    /// # Errors
+    /// If an input cannot be read on.
+    pub fn skip(&mut self, rows: u64) -> Result<u64, Error> {
+        let mut skipped = 0;
+        while let (Some(reader), true) = (&mut self.reader, skipped < rows) {
+            skipped += reader.skip(rows - skipped, &mut self.count)?;
+            if skipped < rows {
+                self.next_input()?;
+            }
+        }
+        Ok(skipped)
+    }
+
+    /// What the files hold; none for a pipe. Reads them to their end.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn identity(&self) -> Result<Vec<FileIdentity>, Error> {
+        self.files.iter().map(|path| FileIdentity::of(path)).collect()
+    }
+
+    fn next_input(&mut self) -> Result<(), Error> {
+        self.ended += 1;
+        self.reader = match (self.inputs.get(self.ended), self.waiting.get_mut(self.ended)) {
+            (Some(input), Some(waiting)) => match waiting.take() {
+                None => Some(open(input, &self.options, &self.fields)?),
+                reader => reader,
+            },
+            _ => None,
+        };
+        Ok(())
+    }
+}
+
+fn open(input: &Input, options: &SourceOptions, fields: &json::Fields) -> Result<Box<dyn Reader>, Error> {
+    Ok(match input.format {
+        InputFormat::Lines => Box::new(lines::LineReader::open(input, options)?),
+        InputFormat::Jsonl => Box::new(json::JsonReader::open(input, options, fields)?),
+        InputFormat::Csv => Box::new(delimited::DelimitedReader::open(input, options, b',')?),
+        InputFormat::Tsv => Box::new(delimited::DelimitedReader::open(input, options, b'\t')?),
+        InputFormat::Parquet | InputFormat::Arrow => Box::new(tables::TableReader::open(input, options)?),
+    })
+}
+
+/// All inputs make one table.
+fn check_columns(first: &Input, schema: &SchemaRef, other: &Input, columns: &SchemaRef) -> Result<(), Error> {
+    let pairs = schema.fields().iter().zip(columns.fields());
+    let differ = pairs.into_iter().find(|(a, b)| a.data_type() != b.data_type() || a.name() != b.name());
+    let Some((a, b)) = differ else {
+        return Ok(());
+    };
+    let message = format!(
+        "{}: its column `{}` is of type {}, and `{}` of {} is of type {}; read them apart, or make them alike",
+        other.name,
+        b.name(),
+        b.data_type(),
+        a.name(),
+        first.name,
+        a.data_type()
+    );
+    Err(Error::new(ErrorKind::Input, message))
+}
+
+/// For messages.
+fn place(input: &Input) -> Arc<str> {
+    input.name.as_str().into()
+}
+
+/// An input cannot be read on.
+fn unreadable(input: &Input, error: &std::io::Error) -> Error {
+    match &input.place {
+        Place::File(path) | Place::Pipe(path) => Error::reading(path, error),
+        Place::Stdin => Error::new(ErrorKind::Input, format_args!("standard input: cannot be read: {error}")),
+    }
+}

@@ -1,0 +1,251 @@
+//! Files of vectors are read back.
+//!
+//! Those that a sink wrote, and those of others that have an `embedding` column of numbers or are npy arrays of
+//! floats. A file is hostile until checked: what is wrong with it is an error that names it.
+
+mod lines;
+mod npy;
+mod records;
+mod tables;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::error::{Error, ErrorKind};
+use crate::precision::Precision;
+use crate::sink::OutputFormat;
+use crate::space::{Description, Space, description_path};
+
+/// Rows of a chunk, at most.
+const CHUNK_ROWS: usize = 1024;
+
+/// A file of vectors, read from its beginning.
+pub struct Stored {
+    description: Option<Description>,
+    rows: Rows,
+}
+
+enum Rows {
+    Lines(lines::StoredLines),
+    Npy(npy::StoredNpy),
+    Tables(tables::StoredTables),
+}
+
+/// Rows that were read together.
+#[derive(Debug, Clone)]
+pub struct StoredChunk {
+    /// `id`, then the columns that were carried along, of [`Stored::schema`].
+    pub carried: RecordBatch,
+    /// Their vectors; zeros for rows that have none.
+    pub vectors: Vectors,
+    /// Whether a row has a vector.
+    pub present: Vec<bool>,
+}
+
+/// Vectors one after another, as they are stored; half precision is read as f32.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Vectors {
+    /// Rows x dimensions.
+    F32(Vec<f32>),
+    /// A value is its integer times the scale of its row.
+    Int8 {
+        /// Rows x dimensions.
+        values: Vec<i8>,
+        /// One a row.
+        scales: Vec<f32>,
+    },
+    /// Rows x dimensions / 8, rounded up: signs, the first in the highest bit.
+    Bits(Vec<u8>),
+}
+
+impl Vectors {
+    fn new(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 | Precision::F16 => Self::F32(Vec::new()),
+            Precision::Int8 => Self::Int8 { values: Vec::new(), scales: Vec::new() },
+            Precision::Binary => Self::Bits(Vec::new()),
+        }
+    }
+
+    /// As rows x `dimensions` values. Signs become vectors of length 1 whose values are all as large.
+    pub fn to_f32(&self, dimensions: usize) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values.clone(),
+            Self::Int8 { values, scales } => {
+                let rows = values.chunks(dimensions.max(1)).zip(scales);
+                rows.flat_map(|(row, scale)| row.iter().map(move |&value| f32::from(value) * scale)).collect()
+            }
+            Self::Bits(bytes) => {
+                let size = 1.0 / (dimensions.max(1) as f32).sqrt();
+                let sign = |row: &[u8], place: usize| row[place / 8] >> (7 - place % 8) & 1 == 1;
+                let rows = bytes.chunks_exact(dimensions.div_ceil(8).max(1));
+                rows.flat_map(|row| (0..dimensions).map(|place| if sign(row, place) { size } else { -size }))
+                    .collect()
+            }
+        }
+    }
+
+    /// Appends zeros in the place of a vector.
+    fn push_absent(&mut self, dimensions: usize) {
+        match self {
+            Self::F32(values) => values.resize(values.len() + dimensions, 0.0),
+            Self::Int8 { values, scales } => {
+                values.resize(values.len() + dimensions, 0);
+                scales.push(0.0);
+            }
+            Self::Bits(bytes) => bytes.resize(bytes.len() + dimensions.div_ceil(8), 0),
+        }
+    }
+
+    /// Whether every number is one.
+    fn are_finite(&self) -> bool {
+        match self {
+            Self::F32(values) => values.iter().all(|value| value.is_finite()),
+            Self::Int8 { scales, .. } => scales.iter().all(|scale| scale.is_finite()),
+            Self::Bits(_) => true,
+        }
+    }
+}
+
+impl Stored {
+    /// Opens a file that ends in .jsonl, .csv, .npy, .parquet or .arrow. Of the formats of lines, the whole file
+    /// is read once, for the types of its columns.
+    ///
+    /// # Errors
+    /// If it cannot be read, has no vectors, or contradicts itself.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let format = format_of(path)?;
+        let beside = if format.describes_itself() { None } else { read_description(path)? };
+        let (description, rows) = match format {
+            OutputFormat::Jsonl | OutputFormat::Csv => {
+                let rows = lines::StoredLines::open(path, format, beside.as_ref())?;
+                (beside, Rows::Lines(rows))
+            }
+            OutputFormat::Npy => {
+                let rows = npy::StoredNpy::open(path, beside.as_ref())?;
+                (beside, Rows::Npy(rows))
+            }
+            OutputFormat::Parquet | OutputFormat::Arrow => {
+                let (description, rows) = tables::StoredTables::open(path, format)?;
+                (description, Rows::Tables(rows))
+            }
+        };
+        let stored = Self { description, rows };
+        match &stored.description {
+            Some(described) if described.space.dimensions != stored.dimensions() => Err(wrong(
+                path,
+                format_args!(
+                    "its vectors have {} values, and it says {}",
+                    stored.dimensions(),
+                    described.space.dimensions
+                ),
+            )),
+            _ => Ok(stored),
+        }
+    }
+
+    /// What the vectors are, where the file or the one beside it says so.
+    pub fn space(&self) -> Option<&Space> {
+        self.description.as_ref().map(|description| &description.space)
+    }
+
+    /// What the values are stored as.
+    pub fn precision(&self) -> Precision {
+        self.shape().precision
+    }
+
+    /// Values a vector.
+    pub fn dimensions(&self) -> usize {
+        self.shape().dimensions
+    }
+
+    /// `id` (numbers, where all ids are, else text), then the carried columns.
+    pub fn schema(&self) -> SchemaRef {
+        match &self.rows {
+            Rows::Lines(rows) => rows.schema(),
+            Rows::Npy(rows) => rows.schema(),
+            Rows::Tables(rows) => rows.schema(),
+        }
+    }
+
+    /// The next rows; none after the last.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged here; reading ends with it.
+    pub fn next_chunk(&mut self) -> Result<Option<StoredChunk>, Error> {
+        match &mut self.rows {
+            Rows::Lines(rows) => rows.next_chunk(),
+            Rows::Npy(rows) => rows.next_chunk(),
+            Rows::Tables(rows) => rows.next_chunk(),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        match &self.rows {
+            Rows::Lines(rows) => rows.shape(),
+            Rows::Npy(rows) => rows.shape(),
+            Rows::Tables(rows) => rows.shape(),
+        }
+    }
+}
+
+/// How vectors are stored.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    precision: Precision,
+    dimensions: usize,
+}
+
+/// The dimensions of vectors of `width` stored values: signs do not tell how many bits of the last byte count.
+fn dimensions_of(width: usize, precision: Precision, description: Option<&Description>) -> usize {
+    match (precision, description) {
+        (Precision::Binary, Some(described)) if precision.width(described.space.dimensions) == width => {
+            described.space.dimensions
+        }
+        (Precision::Binary, _) => width.saturating_mul(8),
+        _ => width,
+    }
+}
+
+fn format_of(path: &Path) -> Result<OutputFormat, Error> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).and_then(OutputFormat::of_ending);
+    // By its first bytes, where the name does not tell.
+    let format = match ending {
+        Some(format) => Some(format),
+        None => {
+            let mut first = [0; 6];
+            let reading = |error| Error::reading(path, &error);
+            let count = File::open(path).and_then(|mut file| file.read(&mut first)).map_err(reading)?;
+            match &first[..count] {
+                b"ARROW1" => Some(OutputFormat::Arrow),
+                b"\x93NUMPY" => Some(OutputFormat::Npy),
+                [b'P', b'A', b'R', b'1', ..] => Some(OutputFormat::Parquet),
+                [b'{', ..] => Some(OutputFormat::Jsonl),
+                _ => None,
+            }
+        }
+    };
+    format.ok_or_else(|| {
+        wrong(path, "is no file of vectors; end its name in .jsonl, .csv, .npy, .parquet or .arrow")
+    })
+}
+
+fn read_description(path: &Path) -> Result<Option<Description>, Error> {
+    let beside: PathBuf = description_path(path);
+    match std::fs::read_to_string(&beside) {
+        Ok(json) => Description::from_json(&json, &beside).map(Some),
+        // A part is described by the manifest of its folder.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => crate::run::description_of_part(path),
+        Err(error) => Err(Error::reading(&beside, &error)),
+    }
+}
+
+/// Something wrong with a file.
+fn wrong(path: &Path, what: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Input, format_args!("{}: {what}", path.display()))
+}

@@ -1,0 +1,234 @@
+//! Texts of files, vectors in parts that are committed one by one: interrupted at any moment, finished exactly once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bulk::{
+    Answering, Beside, DEFAULT_PART_ROWS, Destination, Job, Observer, OutputFormat, Plan,
+    Progress as Position, Results, Row, SinkOptions, Summary,
+};
+use connote::{Embedder, Options};
+
+use super::stream::explain_rows;
+use super::{EmbedArgs, Place, Task};
+use crate::aside::follow_links;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::{self, Ending};
+use crate::progress::{Progress, ProgressForm};
+use crate::rows::Rows;
+use crate::say::say;
+use crate::spaces::Spaces;
+
+pub(super) fn run(task: Task<'_>, place: &Place, format: OutputFormat) -> Result<Outcome, Failure> {
+    let destination = match place {
+        Place::Folder(path) => Destination::Folder(path.clone()),
+        Place::File(path) | Place::Device(path) => {
+            Destination::File(follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?)
+        }
+        Place::Stdout => return Err(Failure::usage("parts need a place to lie in; name one with --output")),
+    };
+    let sink = task.sink(format)?;
+    let Task { args, rows, embedder, options, title, share, loading } = task;
+    let Rows::Source(source) = rows else {
+        return Err(Failure::usage("parts are of files; name them with --input"));
+    };
+    let plan = Plan {
+        input: source.identity()?,
+        settings: settings(args, &sink),
+        part_rows: args.result.part_rows.unwrap_or(DEFAULT_PART_ROWS),
+        shard: args.result.shard,
+        sink,
+    };
+    let resumable = !plan.input.is_empty();
+    if !resumable && !args.quiet {
+        say(format_args!(
+            "Texts from a pipe cannot be read again: if this run is interrupted, it has to be begun anew."
+        ));
+    }
+    let mut answering = Answering::new(&embedder, options.clone(), title, share);
+    let form = if args.quiet { ProgressForm::None } else { args.progress };
+    let mut progress = Progress::new(form, loading, false);
+    if let Some(shard) = args.result.shard {
+        progress = progress.share_of(shard.of());
+    }
+    // Now, while the model's file is surely there: hashing it later could meet another.
+    let spaces = if args.quiet { None } else { Some(Spaces::new(&embedder, &options)?) };
+    let watch = Watch {
+        embedder: &embedder,
+        options: &options,
+        title,
+        seen: Mutex::new(Seen { progress, spaces, explain: args.explain }),
+        committed: Arc::default(),
+    };
+    say_at_interrupt(destination.parts(), watch.committed.clone(), resumable)?;
+    let job = Job { source: *source, plan, destination: destination.clone(), restart: args.result.restart };
+    let summary = bulk::run(job, &mut answering, &watch)?;
+    let Seen { progress, spaces, .. } = watch.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(spaces) = spaces {
+        progress.finish(summary.failed, &spaces.told());
+    }
+    if !args.quiet {
+        tell(&destination, &summary, args);
+    }
+    Ok(match summary.failed {
+        0 => Outcome::Complete,
+        failed if failed == summary.rows => Outcome::AllRowsFailed,
+        _ => Outcome::SomeRowsFailed,
+    })
+}
+
+/// What decides the output besides the texts themselves, under the names that a message would give it.
+fn settings(args: &EmbedArgs, sink: &SinkOptions) -> BTreeMap<String, String> {
+    let (text, preparation) = (&args.text, &args.preparation);
+    let mut settings = BTreeMap::new();
+    let mut set = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            settings.insert(name.to_owned(), value);
+        }
+    };
+    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    set("the input format", text.input_format.map(|format| name(&format)));
+    set("the text column", text.text_column.clone());
+    set("the template", text.template.clone());
+    set("the id column", text.id_column.clone());
+    set("the title column", text.title_column.clone());
+    set("the task column", text.task_column.clone());
+    set("the columns kept", (!args.keep.is_empty()).then(|| args.keep.join(",")));
+    set("the model", Some(sink.space.model.clone()));
+    set("the fingerprint", Some(sink.space.fingerprint.clone()));
+    set("the task", sink.space.task.clone());
+    set("the prompt", preparation.prompt.clone());
+    set("the title", preparation.title().map(str::to_owned));
+    set("the dimensions", Some(sink.space.dimensions.to_string()));
+    set("the truncation", Some(preparation.truncate.to_string()));
+    set("the token limit", preparation.max_tokens.map(|tokens| tokens.to_string()));
+    set("--plain-text", preparation.plain_text.then(|| "given".to_owned()));
+    set("the output format", Some(sink.format.to_string()));
+    set("the precision", Some(sink.precision.to_string()));
+    settings
+}
+
+/// Follows a run.
+struct Watch<'a> {
+    embedder: &'a Embedder,
+    options: &'a Options,
+    title: Option<&'a str>,
+    seen: Mutex<Seen<'a>>,
+    /// Rows that are safe.
+    committed: Arc<AtomicU64>,
+}
+
+struct Seen<'a> {
+    progress: Progress,
+    spaces: Option<Spaces<'a>>,
+    explain: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn seen(&self) -> MutexGuard<'_, Seen<'a>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn begun(&self, done: u64, _rows: Option<u64>) {
+        let mut seen = self.seen();
+        seen.progress.found(done);
+        seen.progress.begin();
+        self.committed.store(done, Ordering::Relaxed);
+        seen.progress.committed(done);
+    }
+
+    fn computed(&self, rows: &[Row], results: &Results, passed: u64, position: Position) {
+        let mut seen = self.seen();
+        if std::mem::take(&mut seen.explain) {
+            explain_rows(self.embedder, self.options, self.title, rows);
+        }
+        let (mut tokens, mut failed) = (0, 0);
+        for (row, result) in rows.iter().zip(results) {
+            match result {
+                Err(_) => failed += 1,
+                Ok(embedding) => {
+                    tokens += embedding.tokens;
+                    if let (Some(spaces), Ok(input)) = (&mut seen.spaces, row.input_with(self.title)) {
+                        // Its fingerprint is for the summary; that it cannot be told costs no vector.
+                        let _ = spaces.add(&input);
+                    }
+                }
+            }
+        }
+        seen.progress.advance(rows.len(), failed, tokens, passed, position);
+    }
+
+    fn committed(&self, rows: u64) {
+        self.committed.store(rows, Ordering::Relaxed);
+        self.seen().progress.committed(rows);
+    }
+
+    fn complete(&self) {
+        // There is nothing left that a signal could interrupt and somebody would have to know.
+        let _ = interrupt::settled(|| Ok::<(), Failure>(()));
+    }
+
+    fn note(&self, line: &str) {
+        self.seen().progress.note(line);
+    }
+}
+
+/// A signal ends the run at once: what is committed is whole at any moment.
+fn say_at_interrupt(parts: PathBuf, committed: Arc<AtomicU64>, resumable: bool) -> Result<(), Failure> {
+    interrupt::on_signal(|| {
+        let ending = move || {
+            let rows = committed.load(Ordering::Relaxed);
+            let place = parts.display();
+            match resumable {
+                true => say(format_args!(
+                    "connote: interrupted; {rows} rows are done and safe in {place}, and the same command goes on from there"
+                )),
+                false => say(format_args!("connote: interrupted; {rows} rows are done in {place}")),
+            }
+        };
+        let ending: Ending = Box::new(ending);
+        Ok(((), ending))
+    })
+}
+
+/// What lies where, for people.
+fn tell(destination: &Destination, summary: &Summary, args: &EmbedArgs) {
+    let Summary { rows, failed, parts, beside, other_spaces, .. } = summary;
+    match (destination, args.result.shard) {
+        (Destination::Folder(path), Some(shard)) => say(format_args!(
+            "connote: share {shard} is done: {rows} rows in {parts} parts in {}; `connote merge --output FILE` joins the shares",
+            path.display()
+        )),
+        (Destination::Folder(path), None) => {
+            say(format_args!("connote: {rows} rows in {parts} parts in {}", path.display()));
+        }
+        (Destination::File(_), _) => {}
+    }
+    if *other_spaces > 0 {
+        say(format_args!(
+            "connote: {other_spaces} rows have a task of their own: their vectors are of another space than the fingerprint that the output names"
+        ));
+    }
+    tell_failed(*failed, beside, destination);
+}
+
+fn tell_failed(failed: u64, beside: &Beside, destination: &Destination) {
+    if failed == 0 {
+        return;
+    }
+    let listed = match (&beside.errors, destination) {
+        (Some(errors), _) => errors.display().to_string(),
+        (None, destination) => format!("{}/part-*.errors.jsonl", destination.parts().display()),
+    };
+    say(format_args!("connote: {failed} rows failed; {listed} says which and why"));
+    if let Some(numbers) = &beside.row_numbers {
+        say(format_args!(
+            "connote: they are not in the output; {} has the numbers of the rows that are",
+            numbers.display()
+        ));
+    }
+}

@@ -1,0 +1,172 @@
+//! Texts as they come, vectors as they are there.
+
+use std::path::PathBuf;
+
+use bulk::{Answered, Answering, Chunk, LineEncoder, OutputFormat as BulkFormat, PartWriter, Results, Row};
+use connote::{Embedder, Embedding, Options};
+
+use super::spool::Spool;
+use super::{Place, Task};
+use crate::args::{OutputArgs, OutputFormat};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, excerpt};
+use crate::progress::{Progress, ProgressForm};
+use crate::rows::Rows;
+use crate::say::say;
+use crate::spaces::Spaces;
+
+/// Where answered rows are written to.
+enum Writing {
+    /// For people.
+    Text(Output),
+    /// A line a row, handed over as soon as it is there.
+    Lines(Output, Box<LineEncoder>),
+    /// A format that is whole only at its end.
+    Whole(Box<Whole>),
+}
+
+/// A format that is whole only at its end.
+struct Whole {
+    spool: Spool,
+    writer: PartWriter,
+}
+
+pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>) -> Result<Outcome, Failure> {
+    let args = task.args;
+    let mut writing = Writing::open(&task, place, format)?;
+    if let (Place::File(path), Rows::Source(_), false, false) =
+        (place, &task.rows, task.rows.are_files(), args.quiet)
+    {
+        say(format_args!(
+            "Texts from a pipe cannot be read again: if this run is interrupted, {} has to be begun anew.",
+            path.display()
+        ));
+    }
+    let form = if args.quiet { ProgressForm::None } else { args.progress };
+    let mut progress = Progress::new(form, task.loading, writing.is_terminal());
+    // Now, while the model's file is surely there: hashing it later could meet another.
+    let mut spaces = if args.quiet { None } else { Some(Spaces::new(&task.embedder, &task.options)?) };
+    let mut answering = Answering::new(&task.embedder, task.options.clone(), task.title, task.share);
+    let (mut failed, mut explain, mut read) = (0, args.explain, 0);
+    while let Some(chunk) = task.rows.next_chunk()? {
+        progress.begin();
+        if std::mem::take(&mut explain) {
+            explain_rows(&task.embedder, &task.options, task.title, &chunk.rows);
+        }
+        let results = answering.answer(&chunk.rows)?;
+        let mut tokens = 0;
+        let failed_before = failed;
+        for (row, result) in chunk.rows.iter().zip(&results) {
+            match result {
+                Ok(embedding) => {
+                    tokens += embedding.tokens;
+                    if let (Some(spaces), Ok(input)) = (&mut spaces, &row.input_with(task.title)) {
+                        spaces.add(input)?;
+                    }
+                }
+                Err(_) => failed += 1,
+            }
+        }
+        writing.write(&chunk, &results)?;
+        let position = task.rows.progress();
+        let passed = position.read - std::mem::replace(&mut read, position.read);
+        progress.advance(chunk.rows.len(), (failed - failed_before) as usize, tokens, passed, position);
+    }
+    writing.finish()?;
+    if let Some(spaces) = spaces {
+        progress.finish(failed, &spaces.told());
+    }
+    Ok(if failed == 0 { Outcome::Complete } else { Outcome::SomeRowsFailed })
+}
+
+/// Says how these rows are computed, and why.
+pub(super) fn explain_rows(embedder: &Embedder, options: &Options, title: Option<&str>, rows: &[Row]) {
+    let inputs = rows.iter().filter_map(|row| row.input_with(title).ok());
+    // One that cannot be prepared is not computed either.
+    let lengths = inputs.filter_map(|input| Some(embedder.model().prepare(&input, options).ok()?.ids.len()));
+    say(format_args!("{}", embedder.explain(&lengths.collect::<Vec<_>>())));
+}
+
+impl Writing {
+    fn open(task: &Task<'_>, place: &Place, format: Option<BulkFormat>) -> Result<Self, Failure> {
+        let output = |format| {
+            let path = place.path().map(PathBuf::from);
+            Output::open(&OutputArgs { output: path, output_format: Some(format) }, &task.rows)
+        };
+        Ok(match format {
+            None => Self::Text(output(OutputFormat::Text)?),
+            Some(format @ (BulkFormat::Jsonl | BulkFormat::Csv)) => {
+                let encoder = LineEncoder::create(&task.sink(format)?)?;
+                let mut output = output(OutputFormat::Jsonl)?;
+                output.bytes(encoder.header())?;
+                Self::Lines(output, Box::new(encoder))
+            }
+            Some(format) => {
+                let options = task.sink(format)?;
+                let (spool, file) = Spool::create(place, &options)?;
+                Self::Whole(Box::new(Whole { spool, writer: PartWriter::create(file, &options)? }))
+            }
+        })
+    }
+
+    /// Whether results go to a terminal.
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Text(output) | Self::Lines(output, _) => output.is_terminal(),
+            Self::Whole(_) => false,
+        }
+    }
+
+    fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Failure> {
+        match self {
+            Self::Text(output) => {
+                for (row, result) in chunk.rows.iter().zip(results) {
+                    match result {
+                        Ok(embedding) => write_for_people(output, row, embedding)?,
+                        Err(error) => output.failed(&row.id, error)?,
+                    }
+                }
+                output.flush()
+            }
+            Self::Lines(output, encoder) => {
+                let mut lines = Vec::new();
+                encoder.encode(&Answered { chunk, results }, &mut lines)?;
+                output.bytes(&lines)?;
+                output.flush()
+            }
+            Self::Whole(whole) => {
+                whole.spool.add(chunk, results);
+                Ok(whole.writer.write(&Answered { chunk, results })?)
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Text(output) | Self::Lines(output, _) => output.finish(),
+            Self::Whole(whole) => whole.spool.finish(whole.writer.finish()?),
+        }
+    }
+}
+
+/// The text, what became of it, and the first values.
+fn write_for_people(output: &mut Output, row: &Row, embedding: &Embedding) -> Result<(), Failure> {
+    let text = row.input.as_ref().map_or("", |input| input.text());
+    let cut = if embedding.truncated { ", cut to fit" } else { "" };
+    let count = match embedding.rows().len() {
+        1 => format!("{} values", embedding.dimensions),
+        rows => format!("{rows} vectors of {} values", embedding.dimensions),
+    };
+    output.line(&format!(
+        "{}  \"{}\"  {} tokens{cut}, {count}",
+        row.id,
+        excerpt(text, 60),
+        embedding.tokens
+    ))?;
+    for vector in embedding.rows() {
+        let shown: Vec<String> = vector.iter().take(6).map(|value| format!("{value:+.4}")).collect();
+        let more = if vector.len() > 6 { " …" } else { "" };
+        output.line(&format!("   [{}{more}]", shown.join(" ")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `connote merge`: parts that were embedded in several places, joined into one file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::aside::Aside;
+use crate::failure::{Failure, Outcome};
+use crate::say::say;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  connote embed -i texts.jsonl -o shard1/ --output-format parquet --shard 1/2
+  connote embed -i texts.jsonl -o shard2/ --output-format parquet --shard 2/2
+  connote merge -o vectors.parquet shard1/ shard2/
+
+The shares may be computed at the same time, on different machines. The result is, byte for byte, what one run would have \
+written. The folders stay.
+
+Exit codes: 0 all rows, 3 some rows failed, 1 no row or no output, 2 wrong use (a share is missing or does not belong).")]
+pub(crate) struct MergeArgs {
+    /// Folders of parts, of one input, model and set of options
+    #[arg(value_name = "FOLDER", required = true)]
+    folders: Vec<PathBuf>,
+    /// The file to write; its format is that of the parts
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// No summary on stderr
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(crate) fn run(args: &MergeArgs) -> Result<Outcome, Failure> {
+    if args.output.is_dir() {
+        return Err(Failure::nothing(format!("{}: is a folder; name a file", args.output.display())));
+    }
+    let merge = bulk::Merge::open(&args.folders)?;
+    let (aside, file) = Aside::create(&args.output)?;
+    let failed = |error: bulk::Error| Failure::nothing(format!("{}: {error}", args.output.display()));
+    let file = merge.write(file).map_err(failed)?;
+    file.sync_all().map_err(|error| Failure::writing(args.output.display(), &error))?;
+    let beside = merge.write_beside(aside.target())?;
+    aside.complete()?;
+    if !args.quiet {
+        say(format_args!("connote: {} rows of {} parts", merge.rows(), merge.parts()));
+        if let Some(errors) = &beside.errors {
+            say(format_args!(
+                "connote: {} rows failed; {} says which and why",
+                merge.failed(),
+                errors.display()
+            ));
+        }
+    }
+    Ok(match merge.failed() {
+        0 => Outcome::Complete,
+        failed if failed == merge.rows() => Outcome::AllRowsFailed,
+        _ => Outcome::SomeRowsFailed,
+    })
+}

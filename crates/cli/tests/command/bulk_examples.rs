@@ -1,0 +1,65 @@
+//! The examples of `--help` and of docs/BULK.md, run as they stand.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command as Process;
+
+use super::{connote, run};
+
+/// What the examples name.
+fn files(folder: &Path) {
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("written");
+    write("lines.txt", "a cat\na dog\n");
+    write("texts.jsonl", "{\"text\": \"a cat\", \"id\": 1}\n{\"text\": \"a dog\", \"id\": 2}\n");
+    write("notes.csv", "key,title,body\na,Cats,They sleep.\nb,Dogs,\"They run, too.\"\n");
+    write("messages.csv", "message\nit began\nit ended\n");
+    fs::create_dir(folder.join("logs")).expect("made");
+    let columns = ["--input", "messages.csv", "--text-column", "message", "--keep", "message"];
+    for log in ["logs/a.parquet", "logs/b.parquet"] {
+        run(connote().current_dir(folder).arg("embed").args(columns).args(["--output", log]), 0);
+    }
+    // The model that is named stands for any.
+    let model = testkit::models::builtin();
+    fs::copy(model, folder.join("embeddinggemma-300m-Q8_0.gguf")).expect("copied");
+}
+
+/// Runs a line of a shell where `connote` is this one.
+fn shell(folder: &Path, line: &str) {
+    let connote = Path::new(env!("CARGO_BIN_EXE_connote"));
+    let path = format!(
+        "{}:{}",
+        connote.parent().expect("a folder").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let mut command = Process::new("sh");
+    command.args(["-c", line]).current_dir(folder).env("PATH", path).env_remove("CONNOTE_MODEL");
+    let output = command.env("EMBED_MODELS_DIR", folder).output().expect("a shell");
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_examples_of_help_run() {
+    for (command, count) in [("embed", 7), ("merge", 3)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        files(folder.path());
+        let (help, _) = run(connote().args([command, "--help"]), 0);
+        let help = String::from_utf8(help).expect("UTF-8");
+        let examples: Vec<&str> =
+            help.lines().map(str::trim).filter(|line| line.starts_with("connote ")).collect();
+        assert_eq!(examples.len(), count, "{help}");
+        examples.iter().for_each(|example| shell(folder.path(), example));
+    }
+}
+
+#[test]
+fn the_examples_of_the_document_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    files(folder.path());
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/BULK.md");
+    let document = fs::read_to_string(document).expect("the document");
+    let blocks: Vec<&str> =
+        document.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 4, "{} blocks", blocks.len());
+    blocks.iter().for_each(|block| shell(folder.path(), &format!("set -e\n{block}")));
+}
