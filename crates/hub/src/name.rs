@@ -54,11 +54,11 @@ impl FromStr for ModelName {
 
 fn parse(text: &str) -> Result<ModelName, String> {
     let (path, revision) = without_revision(text);
-    if let Some(short) = short_name(path) {
+    if let Some(short) = short_name(&path) {
         let (repo, pick) = (short.repo.to_owned(), Pick::File(short.file.to_owned()));
         return Ok(ModelName { repo, pick, revision: checked_revision(revision)?, short: Some(short) });
     }
-    let (path, on_hub) = without_host(path);
+    let (path, on_hub) = without_host(&path);
     let (path, colon) = match path.split_once(':') {
         Some((path, pick)) => (path, Some(pick)),
         None => (path, None),
@@ -91,12 +91,14 @@ fn parse(text: &str) -> Result<ModelName, String> {
     Ok(ModelName { repo, pick, revision, short: None })
 }
 
-/// Cuts `@revision` out, which ends at `:` or with the name.
-fn without_revision(text: &str) -> (&str, Option<&str>) {
-    // What follows the `:` may be read from either side: org/repo@rev:Q8_0 and org/repo:Q8_0@rev.
+/// Cuts `@revision` out, which ends at `:` or with the name: both org/repo@rev:Q8_0 and org/repo:Q8_0@rev are written.
+fn without_revision(text: &str) -> (String, Option<&str>) {
     match text.rsplit_once('@') {
-        Some((before, revision)) if !revision.contains(':') => (before, Some(revision)),
-        _ => (text, None),
+        Some((before, after)) => match after.split_once(':') {
+            Some((revision, pick)) => (format!("{before}:{pick}"), Some(revision)),
+            None => (before.to_owned(), Some(after)),
+        },
+        None => (text.to_owned(), None),
     }
 }
 
@@ -204,7 +206,7 @@ mod tests {
             ("hf:org/repo/file.gguf", file("file.gguf"), None),
             ("hf://org/repo/sub/file.GGUF", file("sub/file.GGUF"), None),
             ("org/repo:Q8_0", quant.clone(), None),
-            ("org/repo@v1:Q8_0", quant.clone(), None),
+            ("org/repo@v1:Q8_0", quant.clone(), Some("v1")),
             ("org/repo:Q8_0@v1", quant, Some("v1")),
             ("org/repo@refs/pr/1", Pick::Usual, Some("refs/pr/1")),
             ("org/repo:file.gguf", file("file.gguf"), None),
@@ -218,8 +220,7 @@ mod tests {
             ("https://huggingface.co/org/repo/tree/v2", Pick::Usual, Some("v2")),
         ];
         for (text, pick, revision) in rows {
-            let revision = revision.or(text.contains("@v1:").then_some("v1")).map(str::to_owned);
-            assert_eq!(read(text), ("org/repo".to_owned(), pick, revision), "{text}");
+            assert_eq!(read(text), ("org/repo".to_owned(), pick, revision.map(str::to_owned)), "{text}");
         }
     }
 
