@@ -8,6 +8,7 @@ use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task
 
 use crate::bench::BenchCommand;
 use crate::logs;
+use crate::pull::PullArgs;
 
 #[cfg(not(feature = "builtin"))]
 const WITHOUT_MODEL: &str =
@@ -25,17 +26,17 @@ const WITHOUT_MODEL: &str = {
 };
 
 #[cfg(feature = "builtin")]
-const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models \
+const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
     [default: $CONNOTE_MODEL, else built in]";
 #[cfg(not(feature = "builtin"))]
-const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models \
+const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
     [default: $CONNOTE_MODEL]";
 
 #[cfg(feature = "builtin")]
-const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, as ALIAS where one is given; \
+const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or that `connote pull` knows, as ALIAS where one is given; \
     several times for several models, of which the first is meant by requests that name none [default: $CONNOTE_MODEL, else built in]";
 #[cfg(not(feature = "builtin"))]
-const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, as ALIAS where one is given; \
+const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or that `connote pull` knows, as ALIAS where one is given; \
     several times for several models, of which the first is meant by requests that name none [default: $CONNOTE_MODEL]";
 
 /// Text embeddings on ordinary CPUs: a GGUF file in, vectors out.
@@ -50,6 +51,9 @@ const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR 
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Fetch nothing. Only `pull` ever does; CONNOTE_OFFLINE=1 and HF_HUB_OFFLINE=1 say the same
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +73,8 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Measure how this machine runs a model best, and keep it for later runs
     Tune(TuneArgs),
+    /// Fetch a model from the Hugging Face hub, or a mirror of it
+    Pull(PullArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -20,6 +20,8 @@ mod model;
 mod output;
 mod pages;
 mod progress;
+mod pull;
+mod pull_progress;
 mod say;
 mod serve;
 mod similar;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Tune(args) => tune::run(&args),
+        Command::Pull(args) => pull::run(&args, cli.offline),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),
     };

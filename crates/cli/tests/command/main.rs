@@ -3,7 +3,10 @@
 mod bench;
 mod bench_pool;
 mod endings;
+#[path = "../../../hub/tests/fake_hub/mod.rs"]
+mod fake_hub;
 mod files;
+mod pull;
 mod rows;
 mod serve;
 mod serve_logs;
