@@ -112,7 +112,7 @@ fn a_model_comes_into_the_cache_in_the_form_of_the_hugging_face_libraries() {
     );
     // It is found without the network, and not fetched again.
     let found = scene.cache.find(&"org/repo:Q8_0".parse().expect("a name")).expect("one").expect("found");
-    assert_eq!(found.paths, [file.path.clone()]);
+    assert_eq!(found.paths, std::slice::from_ref(&file.path));
     let requests = scene.hub.requests().iter().filter(|request| request.to_storage).count();
     assert!(scene.pull("org/repo").expect("again").files[0].was_here);
     assert_eq!(scene.hub.requests().iter().filter(|request| request.to_storage).count(), requests);
