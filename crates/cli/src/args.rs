@@ -10,6 +10,7 @@ use crate::bench::BenchCommand;
 use crate::embed::EmbedArgs;
 use crate::logs;
 use crate::merge::MergeArgs;
+use crate::pull::PullArgs;
 
 #[cfg(not(feature = "builtin"))]
 const WITHOUT_MODEL: &str =
@@ -27,17 +28,17 @@ const WITHOUT_MODEL: &str = {
 };
 
 #[cfg(feature = "builtin")]
-const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models \
+const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
     [default: $CONNOTE_MODEL, else built in]";
 #[cfg(not(feature = "builtin"))]
-const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models \
+const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
     [default: $CONNOTE_MODEL]";
 
 #[cfg(feature = "builtin")]
-const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, as ALIAS where one is given; \
+const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or that `connote pull` knows, as ALIAS where one is given; \
     several times for several models, of which the first is meant by requests that name none [default: $CONNOTE_MODEL, else built in]";
 #[cfg(not(feature = "builtin"))]
-const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, as ALIAS where one is given; \
+const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or that `connote pull` knows, as ALIAS where one is given; \
     several times for several models, of which the first is meant by requests that name none [default: $CONNOTE_MODEL]";
 
 /// Text embeddings on ordinary CPUs: a GGUF file in, vectors out.
@@ -52,6 +53,9 @@ const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR 
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Fetch nothing. Only `pull` ever does; CONNOTE_OFFLINE=1 and HF_HUB_OFFLINE=1 say the same
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +77,8 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Measure how this machine runs a model best, and keep it for later runs
     Tune(TuneArgs),
+    /// Fetch a model from the Hugging Face hub, or a mirror of it
+    Pull(PullArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -111,7 +111,7 @@ fn shown(mut table: Table) -> String {
 }
 
 /// Wrapped by words at a terminal's width; whole lines anywhere else, for scripts.
-fn plain_table() -> Table {
+pub(crate) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if let Some(width) = terminal_width() {

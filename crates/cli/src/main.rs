@@ -22,6 +22,8 @@ mod model;
 mod output;
 mod pages;
 mod progress;
+mod pull;
+mod pull_progress;
 mod rows;
 mod say;
 mod serve;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Tune(args) => tune::run(&args),
+        Command::Pull(args) => pull::run(&args, cli.offline),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),
     };

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use connote::{Embedder, ErrorKind, Input, Model, Options, Task, Tuning};
+use hub::{Cache, ModelName};
 
 use crate::args::{ModelArgs, NetworkArgs};
 use crate::failure::Failure;
@@ -62,7 +63,8 @@ pub(crate) fn check_title(
     }
 }
 
-/// The file that a path or name means.
+/// The file that a path or name means: a path, a file in the folder of models, a short name or a path on the hub that is in the
+/// Hugging Face cache. Never the network.
 pub(crate) fn find(name: &Path) -> Result<PathBuf, Failure> {
     if name.is_dir() {
         return Err(Failure::nothing(format!("{}: is a folder; name a GGUF file", name.display())));
@@ -79,11 +81,36 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf, Failure> {
             return Ok(found);
         }
     }
-    let also = folder.map(|folder| format!(", nor in {}", folder.display())).unwrap_or_default();
-    Err(Failure::nothing(format!("{}: there is no such file{also}", name.display())))
+    let also = folder.as_ref().map(|folder| format!(", nor in {}", folder.display())).unwrap_or_default();
+    let on_hub = name.to_str().and_then(|name| name.parse::<ModelName>().ok());
+    let Some(on_hub) = on_hub else {
+        return Err(Failure::nothing(format!("{}: there is no such file{also}", name.display())));
+    };
+    let cache = cache();
+    if let Some(cache) = &cache
+        && let Some(found) = cache.find(&on_hub).map_err(Failure::usage)?
+    {
+        return Ok(found.paths[0].clone());
+    }
+    // Where somebody put it by hand, as `connote pull` advises where it cannot fetch it.
+    let by_hand = on_hub.short.zip(folder).map(|(short, folder)| folder.join(short.file));
+    if let Some(path) = by_hand.filter(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let cache = cache.map(|cache| format!(", nor in {}", cache.folder().display())).unwrap_or_default();
+    Err(Failure::nothing(format!(
+        "{}: there is no such file{also}{cache}; `connote pull {}` fetches it",
+        name.display(),
+        name.display()
+    )))
 }
 
-fn models_folder() -> Option<PathBuf> {
+/// The cache of the Hugging Face libraries.
+pub(crate) fn cache() -> Option<Cache> {
+    hub::cache_folder(&|name| std::env::var_os(name)).map(Cache::new)
+}
+
+pub(crate) fn models_folder() -> Option<PathBuf> {
     set("EMBED_MODELS_DIR").or_else(|| Some(set("HOME")?.join(".cache/embed-models")))
 }
 

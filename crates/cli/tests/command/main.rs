@@ -6,7 +6,10 @@ mod bulk;
 mod bulk_examples;
 mod bulk_stops;
 mod endings;
+#[path = "../../../hub/tests/fake_hub/mod.rs"]
+mod fake_hub;
 mod files;
+mod pull;
 mod rows;
 mod serve;
 mod serve_logs;

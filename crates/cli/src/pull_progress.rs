@@ -1,0 +1,136 @@
+//! What `connote pull` tells on stderr while a model comes.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use hub::Event;
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::progress::ProgressForm;
+use crate::say::say;
+
+/// Time between plain lines.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Time between objects for programs.
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Tells it in one of the forms.
+pub(crate) struct PullProgress {
+    form: ProgressForm,
+    bar: Option<ProgressBar>,
+    /// Of the file that comes.
+    bytes: u64,
+    told: Instant,
+}
+
+impl PullProgress {
+    pub(crate) fn new(form: ProgressForm) -> Self {
+        let form = match form {
+            ProgressForm::Auto if io::stderr().is_terminal() => ProgressForm::Bar,
+            ProgressForm::Auto => ProgressForm::Lines,
+            form => form,
+        };
+        Self { form, bar: None, bytes: 0, told: Instant::now() }
+    }
+
+    pub(crate) fn tell(&mut self, event: Event<'_>) {
+        match self.form {
+            ProgressForm::None => {}
+            ProgressForm::Json => self.object(event),
+            _ => self.words(event),
+        }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn words(&mut self, event: Event<'_>) {
+        match event {
+            Event::Here { file, bytes } => {
+                self.line(&format!("{file}: is here already, {}", HumanBytes(bytes)))
+            }
+            Event::Begun { file, bytes, had } => {
+                self.bytes = bytes;
+                let had = if had > 0 {
+                    format!(", {} of it are here from before", HumanBytes(had))
+                } else {
+                    String::new()
+                };
+                self.line(&format!("{file}: {}{had}", HumanBytes(bytes)));
+                if self.form == ProgressForm::Bar {
+                    let bar = self.bar.take().unwrap_or_else(|| ProgressBar::new(bytes));
+                    let style = ProgressStyle::with_template(
+                        "{bar:30} {percent:>3}%  {binary_bytes_per_sec}, {eta} left",
+                    );
+                    bar.set_length(bytes);
+                    self.bar = Some(style.map_or(bar.clone(), |style| bar.with_style(style)));
+                }
+            }
+            Event::Came { file, bytes } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(bytes);
+                } else if self.due(INTERVAL) {
+                    self.line(&format!("{file}: {} of {}", HumanBytes(bytes), HumanBytes(self.bytes)));
+                }
+            }
+            Event::Waiting { file } => {
+                self.line(&format!("{file}: another process fetches it; waiting for that"))
+            }
+            Event::Again { why, wait } => {
+                self.line(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
+            }
+            Event::Done { file, sha256: Some(_) } => {
+                self.line(&format!("{file}: complete, its SHA-256 is right"))
+            }
+            Event::Done { file, sha256: None } => {
+                self.line(&format!("{file}: complete; the hub gives no SHA-256 for it"))
+            }
+            _ => {}
+        }
+    }
+
+    /// Above the bar, if there is one.
+    fn line(&self, words: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(format!("connote: {words}")),
+            None => say(format_args!("connote: {words}")),
+        }
+    }
+
+    fn object(&mut self, event: Event<'_>) {
+        let object: Value = match event {
+            Event::Chosen { files, bytes, commit } => {
+                json!({"event": "chosen", "files": files, "bytes": bytes, "commit": commit})
+            }
+            Event::Here { file, bytes } => json!({"event": "here", "file": file, "bytes": bytes}),
+            Event::Begun { file, bytes, had } => {
+                self.bytes = bytes;
+                json!({"event": "begun", "file": file, "bytes": bytes, "had": had})
+            }
+            Event::Came { bytes, .. } if bytes < self.bytes && !self.due(JSON_INTERVAL) => return,
+            Event::Came { file, bytes } => {
+                json!({"event": "came", "file": file, "bytes": bytes, "of": self.bytes})
+            }
+            Event::Waiting { file } => json!({"event": "waiting", "file": file}),
+            Event::Again { why, wait } => {
+                json!({"event": "again", "why": why, "wait_seconds": wait.as_secs_f64()})
+            }
+            Event::Done { file, sha256 } => json!({"event": "done", "file": file, "sha256": sha256}),
+            _ => return,
+        };
+        say(format_args!("{object}"));
+    }
+
+    fn due(&mut self, interval: Duration) -> bool {
+        let due = self.told.elapsed() >= interval;
+        if due {
+            self.told = Instant::now();
+        }
+        due
+    }
+}
