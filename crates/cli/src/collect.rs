@@ -23,7 +23,7 @@ pub(crate) enum IndexCommand {
 #[command(after_help = "\
 Examples:
   connote index build -i vectors.parquet -o notes/
-  connote index build -i vectors.parquet -o notes/ --precision f32,int8,binary --keep lang
+  connote index build -i vectors.jsonl -o notes/ --precision f32,int8,binary --keep lang
   connote index build -i vectors.npy more.npy -o plain/
 
 It reads jsonl, csv, npy, parquet and arrow files, and folders of parts. The collection is one file in the folder, which \
@@ -53,7 +53,9 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  connote index check notes/\n\nExit codes: 0 it is whole, 1 it is not, or there is none.")]
+#[command(
+    after_help = "Example:\n  connote index check notes/\n\nExit codes: 0 it is whole, 1 it is not, or there is none."
+)]
 pub(crate) struct CheckArgs {
     /// The folder of the collection
     #[arg(value_name = "FOLDER")]

@@ -83,7 +83,7 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf, Failure> {
     Err(Failure::nothing(format!("{}: there is no such file{also}", name.display())))
 }
 
-fn models_folder() -> Option<PathBuf> {
+pub(crate) fn models_folder() -> Option<PathBuf> {
     set("EMBED_MODELS_DIR").or_else(|| Some(set("HOME")?.join(".cache/embed-models")))
 }
 

@@ -203,7 +203,10 @@ impl Collection {
         let column = self.column(place).map_err(|wrong| Error::damaged(&self.path, wrong))?;
         let wanted = match column {
             Column::Integers { .. } => Wanted::Integer(filter.value.trim().parse().map_err(|_| {
-                Error::usage(format_args!("the column `{name}` holds integers, and `{}` is none", filter.value))
+                Error::usage(format_args!(
+                    "the column `{name}` holds integers, and `{}` is none",
+                    filter.value
+                ))
             })?),
             Column::Texts { .. } => Wanted::Text(filter.value.clone().into_bytes()),
         };

@@ -122,7 +122,8 @@ pub(crate) fn read_head(file: &[u8]) -> Result<Vec<Section>, Wrong> {
     let mut sections: Vec<Section> = Vec::with_capacity(count);
     for entry in 0..count {
         let at = HEADER + ENTRY * entry;
-        let kind = KINDS.get(u32_at(file, at)? as usize).ok_or_else(|| wrong("a section of no known kind"))?;
+        let kind =
+            KINDS.get(u32_at(file, at)? as usize).ok_or_else(|| wrong("a section of no known kind"))?;
         let section = Section {
             kind: *kind,
             column: u32_at(file, at + 4)?,

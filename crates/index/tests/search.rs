@@ -96,7 +96,8 @@ proptest! {
 #[test]
 fn answers_are_the_same_bits_at_any_number_of_threads_and_level() {
     let (dimensions, rows) = (131, 5000);
-    let values: Vec<f32> = random(dimensions * rows, 5).iter().map(|bits| *bits as i32 as f32 / 3e9).collect();
+    let values: Vec<f32> =
+        random(dimensions * rows, 5).iter().map(|bits| *bits as i32 as f32 / 3e9).collect();
     let queries: Vec<Vec<f32>> = (0..3)
         .map(|seed| random(dimensions, 77 + seed).iter().map(|bits| *bits as i32 as f32 / 3e9).collect())
         .collect();
@@ -107,7 +108,8 @@ fn answers_are_the_same_bits_at_any_number_of_threads_and_level() {
         let wanted = first.search(&Team::new(1), &queries, &plan).expect("searched");
         assert_eq!(wanted.iter().map(Vec::len).collect::<Vec<_>>(), [50; 3]);
         for level in Level::available() {
-            let collection = Collection::open(folder.path()).and_then(|collection| collection.at_level(level));
+            let collection =
+                Collection::open(folder.path()).and_then(|collection| collection.at_level(level));
             let collection = collection.expect("it opens");
             for threads in [1, 2, 5] {
                 let hits = collection.search(&Team::new(threads), &queries, &plan).expect("searched");
@@ -122,7 +124,8 @@ fn answers_are_the_same_bits_at_any_number_of_threads_and_level() {
 #[test]
 fn values_come_back_with_the_rows() {
     let folder = tempdir().expect("a folder");
-    let collection = build(&folder, scheme(4, &[Precision::F16]), &eighths(4 * 50, 3), 7).expect("it is built");
+    let collection =
+        build(&folder, scheme(4, &[Precision::F16]), &eighths(4 * 50, 3), 7).expect("it is built");
     for row in 0..50 {
         let text = |column| collection.value(column, row).expect("a value").to_string();
         assert_eq!(text(0), (row * 10).to_string());

@@ -56,7 +56,8 @@ fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         for entry in fs::read_dir(input).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let is_vectors = [".jsonl", ".csv", ".npy", ".parquet", ".arrow"].iter().any(|ending| name.ends_with(ending));
+            let is_vectors =
+                [".jsonl", ".csv", ".npy", ".parquet", ".arrow"].iter().any(|ending| name.ends_with(ending));
             // Beside npy parts lie the numbers of their rows, and lists of errors.
             let beside = name.ends_with(".rows.npy") || name.ends_with(".errors.jsonl");
             if name.starts_with("part-") && is_vectors && !beside {

@@ -34,7 +34,8 @@ impl Columns {
         let wanted: Vec<&str> = match keep {
             None => names.clone(),
             Some(keep) => {
-                let others = keep.iter().map(|name| name.as_str()).filter(|name| !name.is_empty() && *name != "id");
+                let others =
+                    keep.iter().map(|name| name.as_str()).filter(|name| !name.is_empty() && *name != "id");
                 ["id"].into_iter().chain(others).collect()
             }
         };
@@ -53,7 +54,9 @@ impl Columns {
 
     /// Those of several files; integers in one and texts in another are texts.
     pub(crate) fn with(mut self, other: Self, file: &Path) -> Result<Self, Failure> {
-        let names = |columns: &Self| -> Vec<String> { columns.columns.iter().map(|(name, _)| name.clone()).collect() };
+        let names = |columns: &Self| -> Vec<String> {
+            columns.columns.iter().map(|(name, _)| name.clone()).collect()
+        };
         let (before, here) = (names(&self), names(&other));
         if before != here {
             return Err(Failure::usage(format!(
@@ -82,7 +85,8 @@ impl Columns {
         };
         let mut columns = Vec::with_capacity(self.columns.len());
         for (name, kind) in &self.columns {
-            let column = batch.column_by_name(name).ok_or_else(|| failed(name, &"is not in all of the file"))?;
+            let column =
+                batch.column_by_name(name).ok_or_else(|| failed(name, &"is not in all of the file"))?;
             let to = match kind {
                 ColumnKind::Integer => DataType::Int64,
                 ColumnKind::Text => DataType::Utf8,
@@ -92,7 +96,9 @@ impl Columns {
             columns.push(match kind {
                 ColumnKind::Integer => {
                     let integers = column.as_primitive::<Int64Type>();
-                    KeptColumn::Integers(rows.map(|row| integers.is_valid(row).then(|| integers.value(row))).collect())
+                    KeptColumn::Integers(
+                        rows.map(|row| integers.is_valid(row).then(|| integers.value(row))).collect(),
+                    )
                 }
                 ColumnKind::Text => {
                     let texts = column.as_string::<i32>();

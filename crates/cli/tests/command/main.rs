@@ -8,6 +8,7 @@ mod bulk_stops;
 mod endings;
 mod files;
 mod rows;
+mod search;
 mod serve;
 mod serve_logs;
 mod spaces;

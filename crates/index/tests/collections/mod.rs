@@ -1,8 +1,6 @@
 //! Collections of made-up vectors, and what a search of them should give, by the plainest means.
 
-use connote_index::{
-    Builder, Collection, ColumnKind, Error, Hit, Precision, Scheme, Space, Values, Vectors,
-};
+use connote_index::{Builder, Collection, ColumnKind, Error, Hit, Precision, Scheme, Space, Values, Vectors};
 use tempfile::TempDir;
 
 pub const LANGUAGES: [Option<&str>; 4] = [Some("en"), Some("de"), None, Some("")];
