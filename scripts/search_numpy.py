@@ -31,7 +31,7 @@ def connote(*arguments):
 def search(folder, vectors, queries, *options):
     np.save(folder / "queries.npy", queries)
     np.save(folder / "vectors.npy", vectors)
-    connote("index", "build", "-i", folder / "vectors.npy", "-o", folder / "index", "--precision", "f32,int8,binary")
+    connote("index", "build", "-i", folder / "vectors.npy", "-o", folder / "index", "--precision", "f32,int8,binary", "--replace")
     answers = connote("search", "--index", folder / "index", "--vector", folder / "queries.npy", "--top", TOP, "--json", *options)
     hits = [json.loads(line)["hits"] for line in answers.splitlines()]
     rows = np.array([[hit["id"] for hit in query] for query in hits])
