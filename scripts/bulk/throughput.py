@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokens a second of `connote embed` from Parquet to Parquet, beside the engine's own benchmark in the same minutes.
 
-    scripts/bulk/throughput.py [--connote PATH] [--model embeddinggemma-300m-Q8_0.gguf] [--rows 960] [--rounds 3]
+    scripts/bulk/throughput.py [--connote PATH] [--model embeddinggemma-300m-Q8_0.gguf] [--rows 1920] [--rounds 5]
 
 The texts are those of the benchmark's workload `batch96_long`, ROWS of them. Bulk and benchmark take turns; the figure is the
 median over the rounds of bulk divided by the mean of the benchmarks before and after it. Exit code 1 if it is below 0.95.
@@ -28,8 +28,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connote", default="target/release/connote")
     parser.add_argument("--model", default="embeddinggemma-300m-Q8_0.gguf")
-    parser.add_argument("--rows", type=int, default=960)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=1920)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     connote = os.path.abspath(options.connote)
 

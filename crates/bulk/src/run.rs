@@ -20,6 +20,7 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::SystemTime;
 
 pub use answer::{Answering, Results};
 pub use assembly::Beside;
@@ -37,9 +38,9 @@ use folder::{Missing, PartFolder};
 use reader::{Advance, Reading};
 use writer::{Writer, Writing};
 
-use crate::Error;
 use crate::rows::{Chunk, Row};
 use crate::source::{Progress, Source};
+use crate::{Error, ErrorKind};
 
 /// Chunks that wait between two threads.
 const WAITING: usize = 1;
@@ -90,6 +91,8 @@ pub trait Observer: Sync {
     fn computed(&self, rows: &[Row], results: &Results, passed: u64, position: Progress);
     /// So many rows are safe, those of earlier runs among them.
     fn committed(&self, rows: u64);
+    /// The output is complete; what is left is to tidy up.
+    fn complete(&self);
     /// Something that a person should know.
     fn note(&self, line: &str);
 }
@@ -126,7 +129,9 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
     };
     let path = destination.parts();
     let resumable = plan.can_go_on();
-    let mut folder = PartFolder::open(&path, plan, restart, &mut |line| observer.note(line))?;
+    let before = states(&source);
+    let of_runs = target.is_some();
+    let mut folder = PartFolder::open(&path, plan, of_runs, restart, &mut |line| observer.note(line))?;
     let found = folder.manifest().done();
     observer.begun(found, folder.manifest().rows);
     observer.committed(found);
@@ -134,6 +139,15 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
     if !missing.none_from(0) {
         compute_parts(&mut source, &missing, answering, &mut folder, observer)
             .map_err(|error| with_what_is_done(error, &folder, resumable))?;
+    }
+    if let Some((file, _)) = before.iter().zip(states(&source)).find(|(before, now)| *before != now) {
+        let file = file.0.display();
+        return Err(Error::new(
+            ErrorKind::Mismatch,
+            format_args!(
+                "{file}: was changed while it was read, and the output would mix both; begin anew with --restart"
+            ),
+        ));
     }
     let manifest = folder.manifest();
     let mut summary = Summary {
@@ -146,14 +160,27 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
         beside: Beside::default(),
     };
     match target {
-        None => folder.leave()?,
+        None => {
+            observer.complete();
+            folder.leave()?;
+        }
         Some(target) => {
             summary.beside =
                 assemble(&folder, &target).map_err(|error| with_what_is_done(error, &folder, resumable))?;
+            observer.complete();
             folder.remove()?;
         }
     }
     Ok(summary)
+}
+
+/// The files of a source, with size and time of change.
+fn states(source: &Source) -> Vec<(PathBuf, Option<(u64, SystemTime)>)> {
+    let state = |path: &PathBuf| {
+        let about = std::fs::metadata(path).ok()?;
+        Some((about.len(), about.modified().ok()?))
+    };
+    source.files().iter().map(|path| (path.clone(), state(path))).collect()
 }
 
 /// The parts as one file.
@@ -219,7 +246,7 @@ fn spawn<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<thread::ScopedJoinHandle<'scope, T>, Error> {
     thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map_err(|error| {
-        Error::new(crate::ErrorKind::Output, format_args!("the system has no thread to give: {error}"))
+        Error::new(ErrorKind::Output, format_args!("the system has no thread to give: {error}"))
     })
 }
 

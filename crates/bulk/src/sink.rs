@@ -267,7 +267,10 @@ impl Answered<'_> {
 /// Appends the vector, or the vectors, of a row.
 fn encode(row: &Row, embedding: &Embedding, options: &SinkOptions, out: &mut Encoded) -> Result<(), Error> {
     let dimensions = options.space.dimensions;
-    let place = format_args!("{}, line {}", row.place.file, row.place.line);
+    let place = match row.place.line {
+        0 => row.place.file.to_string(),
+        line => format!("{}, line {line}", row.place.file),
+    };
     let (got, values, wanted) = (embedding.dimensions, embedding.vector.len(), options.per_token);
     if got != dimensions || dimensions == 0 || values % dimensions != 0 || (values != dimensions && !wanted) {
         let message = format_args!("{place}: {values} values, where a vector has {dimensions}");

@@ -1,39 +1,49 @@
-//! Files of texts become rows: lines and JSONL.
+//! Files of texts become rows.
+//!
+//! Inputs are files one after another ([`files`]), each read by a reader of its format (`lines`, `json`, `delimited`, `tables`),
+//! all with the same columns. Nothing is held but the rows of a chunk.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+mod delimited;
+mod files;
+mod json;
+mod lines;
+mod roles;
+mod tables;
+mod template;
+
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use connote::{Input, jsonl};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use arrow_schema::SchemaRef;
 
-use crate::rows::{Chunk, Place, Row};
+use crate::rows::Chunk;
 use crate::{Error, ErrorKind};
 
-/// Bytes that are read at once, and after which a chunk ends.
+pub use files::FileIdentity;
+pub use template::Template;
+
+use files::{Input, Place};
+
+/// A chunk of text formats ends with the row that reaches so many bytes.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Which texts.
 #[derive(Debug, Clone)]
 pub struct SourceOptions {
-    /// A file, or `-` for standard input.
+    /// Files, patterns such as `notes/*.csv`, or `-` for standard input; read in this order, those of a pattern by their names.
     pub inputs: Vec<String>,
-    /// How it is written; by its ending, if it is not said.
+    /// How they are written; each by its ending, if it is not said.
     pub format: Option<InputFormat>,
     /// Where the text of a row is.
     pub text: TextFrom,
-    /// The column of the ids.
+    /// The column of the ids; without it `id`, if there is one, else rows have their numbers.
     pub id: Option<String>,
     /// The column of the titles.
     pub title: Option<String>,
     /// The column of the tasks.
     pub task: Option<String>,
-    /// Columns that are carried along; `*` is all others.
+    /// Columns that are carried along; `*` is all that have no other use.
     pub keep: Vec<String>,
 }
 
@@ -44,39 +54,38 @@ pub enum InputFormat {
     Lines,
     /// A JSON object a line.
     Jsonl,
-    /// Comma-separated values.
+    /// Comma-separated values; the first record names the columns.
     Csv,
-    /// Tab-separated values.
+    /// The same, separated by tabs.
     Tsv,
     /// Parquet.
     Parquet,
-    /// Arrow IPC.
+    /// Arrow IPC, the file form or the stream form.
     Arrow,
+}
+
+impl fmt::Display for InputFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lines => "lines",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+        })
+    }
 }
 
 /// Where the text of a row is.
 #[derive(Debug, Clone)]
 pub enum TextFrom {
-    /// In the column `text`, or the only one of strings.
+    /// In the column `text`, else in the only one that could have it.
     Default,
     /// In this column.
     Column(String),
     /// In several columns.
     Template(Template),
-}
-
-/// A text with places for columns.
-#[derive(Debug, Clone)]
-pub struct Template {
-    _text: String,
-}
-
-impl FromStr for Template {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Self { _text: text.to_owned() })
-    }
 }
 
 /// How much was read.
@@ -88,212 +97,200 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
-/// What a file holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileIdentity {
-    /// As it was named.
-    pub name: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Of its content, in hexadecimal digits.
-    pub sha256: String,
+/// Counts on through all inputs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    rows: u64,
+    /// What a row without an id is called: its number, in JSONL that of its line.
+    names: u64,
 }
 
-/// Rows of a file.
+/// Reads one input.
+trait Reader: Send {
+    /// `id` and the columns that are carried along.
+    fn schema(&self) -> SchemaRef;
+    /// At most so many rows, which are counted; `None` at the end.
+    fn next_chunk(&mut self, max_rows: usize, count: &mut Count) -> Result<Option<Chunk>, Error>;
+    /// Skips so many rows, which are counted; fewer at the end.
+    fn skip(&mut self, rows: u64, count: &mut Count) -> Result<u64, Error>;
+    /// Bytes of the input that were read, more or less.
+    fn read(&self) -> u64;
+}
+
+/// Rows of all inputs.
 pub struct Source {
-    reader: BufReader<Box<dyn Read + Send>>,
-    name: Arc<str>,
+    options: SourceOptions,
+    inputs: Vec<Input>,
+    /// The files, if all inputs are files.
     files: Vec<PathBuf>,
-    is_jsonl: bool,
-    /// Lines and rows that were read.
-    lines: usize,
-    rows: u64,
-    progress: Progress,
+    schema: SchemaRef,
+    has_tasks: bool,
+    /// What JSON objects have, of all inputs.
+    fields: json::Fields,
+    /// Of the input that is being read.
+    reader: Option<Box<dyn Reader>>,
+    /// Of inputs that come later and cannot be opened twice.
+    waiting: Vec<Option<Box<dyn Reader>>>,
+    /// Inputs that are read to their end.
+    ended: usize,
+    count: Count,
 }
 
 impl Source {
     /// Opens what the options name.
     ///
     /// # Errors
-    /// If it is not there, or of a format that cannot be read.
+    /// If something is not there, cannot be read, or has not the columns that are asked for.
     pub fn open(options: &SourceOptions) -> Result<Self, Error> {
-        let usage = |message: String| Error::new(ErrorKind::Usage, message);
-        let [name] = options.inputs.as_slice() else {
-            return Err(usage("one input can be read; join the files first".to_owned()));
-        };
-        let columns = [&options.id, &options.title, &options.task].into_iter().any(Option::is_some);
-        if columns || !options.keep.is_empty() || !matches!(options.text, TextFrom::Default) {
-            return Err(usage(
-                "lines and JSONL have the columns that they have; none can be chosen".to_owned(),
-            ));
-        }
-        let path = Path::new(name);
-        let format = match options.format {
-            Some(format) => format,
-            None if name == "-" => InputFormat::Lines,
-            None => format_of(path),
-        };
-        if !matches!(format, InputFormat::Lines | InputFormat::Jsonl) {
-            return Err(usage(format!("{name}: cannot be read; give lines of text or JSONL")));
-        }
-        let (mut files, mut total) = (Vec::new(), None);
-        let (reader, name): (Box<dyn Read + Send>, &str) = if name == "-" {
-            (Box::new(io::stdin()), "standard input")
-        } else {
-            let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
-            let about = file.metadata().map_err(|error| Error::reading(path, &error))?;
-            if about.is_dir() {
-                return Err(Error::new(
-                    ErrorKind::Input,
-                    format_args!("{name}: is a folder; name a file of texts"),
-                ));
+        let options = options.clone();
+        let inputs = files::expand(&options.inputs, options.format)?;
+        let fields = json::Fields::look(&inputs, &options)?;
+        let mut waiting = Vec::new();
+        let mut schema: Option<SchemaRef> = None;
+        // Each is looked at before the first is read: hours later is too late.
+        for input in &inputs {
+            let reader = open(input, &options, &fields)?;
+            match &schema {
+                None => schema = Some(reader.schema()),
+                Some(schema) => check_columns(&inputs[0], schema, input, &reader.schema())?,
             }
-            if about.is_file() {
-                files.push(path.to_owned());
-                total = Some(about.len());
-            }
-            (Box::new(file), name)
+            waiting.push(if input.file().is_none() || waiting.is_empty() { Some(reader) } else { None });
+        }
+        let (Some(schema), Some(first)) = (schema, waiting.first_mut()) else {
+            return Err(Error::new(ErrorKind::Usage, "there is no input; name a file"));
         };
+        let reader = first.take();
+        let paths: Option<Vec<PathBuf>> = inputs.iter().map(|input| input.file().cloned()).collect();
+        let files = paths.unwrap_or_default();
+        let is_jsonl = inputs.iter().any(|input| input.format == InputFormat::Jsonl);
+        let has_tasks = is_jsonl || options.task.is_some();
         Ok(Self {
-            reader: BufReader::with_capacity(CHUNK_BYTES, reader),
-            name: name.into(),
+            options,
+            inputs,
             files,
-            is_jsonl: format == InputFormat::Jsonl,
-            lines: 0,
-            rows: 0,
-            progress: Progress { read: 0, total },
+            schema,
+            has_tasks,
+            fields,
+            reader,
+            waiting,
+            ended: 0,
+            count: Count::default(),
         })
     }
 
-    /// The columns that are carried: the id alone.
+    /// `id`, which is `Int64` for numbers of rows and for columns of integers and `Utf8` else, then the columns that are
+    /// carried along; all nullable.
     pub fn schema(&self) -> SchemaRef {
-        let kind = if self.is_jsonl { DataType::Utf8 } else { DataType::Int64 };
-        Arc::new(Schema::new(vec![Field::new("id", kind, true)]))
+        self.schema.clone()
     }
 
-    /// The files that are read, if they can be read again.
+    /// The files, patterns expanded; none if any input is standard input, a pipe or a device, which cannot be read again.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
     /// Whether rows may say their own task.
     pub fn has_tasks(&self) -> bool {
-        self.is_jsonl
+        self.has_tasks
     }
 
     /// How much was read.
     pub fn progress(&self) -> Progress {
-        self.progress
+        let size = |input: &Input| input.bytes.unwrap_or(0);
+        let ended: u64 = self.inputs[..self.ended].iter().map(size).sum();
+        let read = self.reader.as_ref().map_or(0, |reader| reader.read());
+        let total = self.inputs.iter().map(|input| input.bytes).sum();
+        Progress { read: ended + read, total }
     }
 
-    /// The next rows; `None` at the end. From a pipe those that are there.
+    /// The next rows, at most `max_rows`; `None` at the end. From a pipe those that are there, without waiting for more.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// If an input cannot be read on.
     pub fn next_chunk(&mut self, max_rows: usize) -> Result<Option<Chunk>, Error> {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while rows.len() < max_rows && (rows.is_empty() || bytes < CHUNK_BYTES) {
-            if self.files.is_empty() && !rows.is_empty() && !self.reader.buffer().contains(&b'\n') {
-                break;
+        while let Some(reader) = &mut self.reader {
+            if let Some(chunk) = reader.next_chunk(max_rows.max(1), &mut self.count)? {
+                return Ok(Some(chunk));
             }
-            let Some((line, count)) = self.next_line()? else { break };
-            bytes += count;
-            rows.extend(self.row(line));
+            self.next_input()?;
         }
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let ids: ArrayRef = if self.is_jsonl {
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| id_text(&row.id))))
-        } else {
-            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.number as i64)))
-        };
-        let carried = RecordBatch::try_new(self.schema(), vec![ids])
-            .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", self.name)))?;
-        Ok(Some(Chunk { rows, carried }))
+        Ok(None)
     }
 
-    /// Skips rows; those that were there to be skipped.
+    /// Skips rows, and gives how many there were to be skipped. Row groups of Parquet are not even read.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// If an input cannot be read on.
     pub fn skip(&mut self, rows: u64) -> Result<u64, Error> {
-        let end = self.rows + rows;
-        let begin = self.rows;
-        while self.rows < end {
-            let Some((line, _)) = self.next_line()? else { break };
-            // A line between objects that is blank is no row.
-            match self.is_jsonl {
-                true => drop(self.row(line)),
-                false => (self.lines, self.rows) = (self.lines + 1, self.rows + 1),
+        let mut skipped = 0;
+        while let (Some(reader), true) = (&mut self.reader, skipped < rows) {
+            skipped += reader.skip(rows - skipped, &mut self.count)?;
+            if skipped < rows {
+                self.next_input()?;
             }
         }
-        Ok(self.rows - begin)
+        Ok(skipped)
     }
 
-    /// What the files hold; none for a pipe.
+    /// What the files hold; none for a pipe. Reads them to their end.
     ///
     /// # Errors
     /// If one cannot be read.
     pub fn identity(&self) -> Result<Vec<FileIdentity>, Error> {
-        let identity = |path: &PathBuf| {
-            let failed = |error: io::Error| Error::reading(path, &error);
-            let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
-            let mut file = File::open(path).map_err(failed)?;
-            loop {
-                match file.read(&mut piece) {
-                    Ok(0) => break,
-                    Ok(count) => {
-                        hash.update(&piece[..count]);
-                        bytes += count as u64;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(failed(error)),
-                }
-            }
-            let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(FileIdentity { name: path.display().to_string(), bytes, sha256 })
-        };
-        self.files.iter().map(identity).collect()
+        self.files.iter().map(|path| FileIdentity::of(path)).collect()
     }
 
-    fn next_line(&mut self) -> Result<Option<(Vec<u8>, usize)>, Error> {
-        let mut line = Vec::new();
-        let count = self
-            .reader
-            .read_until(b'\n', &mut line)
-            .map_err(|error| Error::reading(Path::new(&*self.name), &error))?;
-        self.progress.read += count as u64;
-        Ok((count > 0).then_some((line, count)))
-    }
-
-    fn row(&mut self, line: Vec<u8>) -> Option<Row> {
-        let index = self.lines;
-        self.lines += 1;
-        let (id, input) = if self.is_jsonl {
-            let jsonl::Row { id, input } = jsonl::read(line, index)?;
-            (id, input)
-        } else {
-            (jsonl::numbered(index), jsonl::utf8(line, index + 1).map(Input::new).map_err(|(error, _)| error))
+    fn next_input(&mut self) -> Result<(), Error> {
+        self.ended += 1;
+        self.reader = match (self.inputs.get(self.ended), self.waiting.get_mut(self.ended)) {
+            (Some(input), Some(waiting)) => match waiting.take() {
+                None => Some(open(input, &self.options, &self.fields)?),
+                reader => reader,
+            },
+            _ => None,
         };
-        let number = self.rows;
-        self.rows += 1;
-        Some(Row { number, id, place: Place { file: self.name.clone(), line: index as u64 + 1 }, input })
+        Ok(())
     }
 }
 
-fn format_of(path: &Path) -> InputFormat {
-    match path.extension().and_then(|ending| ending.to_str()).unwrap_or("") {
-        "jsonl" | "ndjson" => InputFormat::Jsonl,
-        "csv" => InputFormat::Csv,
-        "tsv" => InputFormat::Tsv,
-        "parquet" => InputFormat::Parquet,
-        "arrow" | "feather" => InputFormat::Arrow,
-        _ => InputFormat::Lines,
-    }
+fn open(input: &Input, options: &SourceOptions, fields: &json::Fields) -> Result<Box<dyn Reader>, Error> {
+    Ok(match input.format {
+        InputFormat::Lines => Box::new(lines::LineReader::open(input, options)?),
+        InputFormat::Jsonl => Box::new(json::JsonReader::open(input, options, fields)?),
+        InputFormat::Csv => Box::new(delimited::DelimitedReader::open(input, options, b',')?),
+        InputFormat::Tsv => Box::new(delimited::DelimitedReader::open(input, options, b'\t')?),
+        InputFormat::Parquet | InputFormat::Arrow => Box::new(tables::TableReader::open(input, options)?),
+    })
 }
 
-/// A string as it is, all else as JSON.
-fn id_text(id: &serde_json::value::RawValue) -> String {
-    serde_json::from_str(id.get()).unwrap_or_else(|_| id.get().to_owned())
+/// All inputs make one table.
+fn check_columns(first: &Input, schema: &SchemaRef, other: &Input, columns: &SchemaRef) -> Result<(), Error> {
+    let pairs = schema.fields().iter().zip(columns.fields());
+    let differ = pairs.into_iter().find(|(a, b)| a.data_type() != b.data_type() || a.name() != b.name());
+    let Some((a, b)) = differ else {
+        return Ok(());
+    };
+    let message = format!(
+        "{}: its column `{}` is of type {}, and `{}` of {} is of type {}; read them apart, or make them alike",
+        other.name,
+        b.name(),
+        b.data_type(),
+        a.name(),
+        first.name,
+        a.data_type()
+    );
+    Err(Error::new(ErrorKind::Input, message))
+}
+
+/// For messages.
+fn place(input: &Input) -> Arc<str> {
+    input.name.as_str().into()
+}
+
+/// An input cannot be read on.
+fn unreadable(input: &Input, error: &std::io::Error) -> Error {
+    match &input.place {
+        Place::File(path) | Place::Pipe(path) => Error::reading(path, error),
+        Place::Stdin => Error::new(ErrorKind::Input, format_args!("standard input: cannot be read: {error}")),
+    }
 }

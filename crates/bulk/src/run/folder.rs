@@ -19,28 +19,24 @@ pub(super) struct PartFolder {
 }
 
 impl PartFolder {
-    /// Begins a folder, or finds what was begun in it and goes on. What it meets on the way that a person should know is
-    /// told to `note`.
+    /// Begins a folder, or finds what was begun in it and goes on. A folder `of_runs` is one that nobody else would make.
+    /// What it meets on the way that a person should know is told to `note`.
     pub(super) fn open(
         path: &Path,
         plan: Plan,
+        of_runs: bool,
         restart: bool,
         note: &mut dyn FnMut(&str),
     ) -> Result<Self, Error> {
         let lock = FolderLock::acquire(path)?;
         let names = names(path)?;
-        if restart {
-            if names.contains(MANIFEST) {
-                clear(path, &names)?;
-            } else {
-                refuse_strangers(path, &names)?;
-            }
-        }
         let begun = if restart { None } else { Manifest::read(path)? };
         let Some(mut manifest) = begun else {
-            if !restart {
-                refuse_strangers(path, &names)?;
+            // Without a manifest the parts in it are somebody's; in a folder of runs, of one that was killed at its end.
+            if !names.contains(MANIFEST) {
+                refuse_strangers(path, &names, of_runs)?;
             }
+            clear(path, &names)?;
             let mut manifest = Manifest::new(plan);
             manifest.write(path)?;
             return Ok(Self { path: path.to_owned(), manifest, lock });
@@ -222,8 +218,8 @@ fn clear(folder: &Path, names: &HashSet<String>) -> Result<(), Error> {
 
 /// A folder that has no manifest and is not empty belongs to somebody. What a run leaves that was killed before its first
 /// manifest is no stranger.
-fn refuse_strangers(folder: &Path, names: &HashSet<String>) -> Result<(), Error> {
-    let begun = |name: &str| name == LOCK || (name.ends_with(ASIDE) && is_ours(name));
+fn refuse_strangers(folder: &Path, names: &HashSet<String>, of_runs: bool) -> Result<(), Error> {
+    let begun = |name: &str| name == LOCK || (is_ours(name) && (of_runs || name.ends_with(ASIDE)));
     let stranger = names.iter().filter(|name| !begun(name)).min();
     match stranger {
         None => Ok(()),
@@ -243,7 +239,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Result<PartFolder, Error> {
-        PartFolder::open(path, plan(), false, &mut |_| ())
+        PartFolder::open(path, plan(), false, false, &mut |_| ())
     }
 
     fn part(folder: &mut PartFolder, number: u64) {
@@ -291,6 +287,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_killed_before_its_first_manifest_is_nobodys() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("manifest.json.tmp"), "{").expect("written");
+        fs::write(folder.path().join(LOCK), "").expect("written");
+        drop(open(folder.path()).expect("begun"));
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("draft.tmp"), "of somebody").expect("written");
+        let refused = open(folder.path()).err().expect("not empty");
+        assert!(refused.to_string().contains("draft.tmp"), "{refused}");
+        // A run was killed while it tidied up.
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("part-000000.jsonl"), "{}").expect("written");
+        assert!(open(folder.path()).is_err(), "it may be somebody's");
+        drop(PartFolder::open(folder.path(), plan(), true, false, &mut |_| ()).expect("begun"));
+        assert!(!folder.path().join("part-000000.jsonl").exists());
+    }
+
+    #[test]
     fn a_part_that_changed_is_not_done() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut parts = open(folder.path()).expect("begun");
@@ -299,8 +313,9 @@ mod tests {
         fs::remove_file(parts.part_path(1)).expect("removed");
         drop(parts);
         let mut notes = Vec::new();
-        let parts = PartFolder::open(folder.path(), plan(), false, &mut |note| notes.push(note.to_owned()))
-            .expect("found");
+        let parts =
+            PartFolder::open(folder.path(), plan(), false, false, &mut |note| notes.push(note.to_owned()))
+                .expect("found");
         assert_eq!(parts.manifest().done(), 1024);
         assert!(notes.len() == 2 && notes[0].contains("part 0") && notes[1].contains("part 1"), "{notes:?}");
         assert!(parts.missing().has(0) && parts.missing().has(1) && !parts.missing().has(2));

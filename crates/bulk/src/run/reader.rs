@@ -150,9 +150,9 @@ impl Cutter {
 mod tests {
     use std::sync::Arc;
 
+    use arrow_array::Int64Array;
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
-    use arrow_array::{Array, Int64Array};
     use arrow_schema::{DataType, Field, Schema};
     use connote::{Input, jsonl};
     use testkit::random::Random;

@@ -1,13 +1,16 @@
 //! Parquet.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::{Field, Schema};
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::{KeyValue, ParquetMetaDataOptions, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
@@ -18,6 +21,7 @@ use crate::decoding::decoding;
 use crate::error::Error;
 use crate::precision::Precision;
 use crate::rows::Answered;
+use crate::space::DESCRIPTION_KEY;
 
 /// Bytes of vectors that a row group holds in memory until it is written. A part is one row group unless it is
 /// larger.
@@ -48,9 +52,17 @@ impl ParquetWriter {
     }
 }
 
-/// Whether Parquet has a type for a column.
+/// Whether a column can be written. Some types have a name in Parquet and still no writer, so one row is tried.
 pub(super) fn can_hold(field: &Field) -> bool {
-    ArrowSchemaConverter::new().convert(&Schema::new(vec![table::plain_field(field)])).is_ok()
+    let field = table::plain_field(field).with_nullable(true);
+    let row = new_null_array(field.data_type(), 1);
+    let try_it = || {
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![row])?;
+        let mut writer = ArrowWriter::try_new(io::sink(), batch.schema(), None)?;
+        writer.write(&batch)?;
+        writer.close()
+    };
+    try_it().is_ok()
 }
 
 fn writer(file: File, options: &SinkOptions) -> Result<ArrowWriter<File>, Error> {
@@ -73,20 +85,27 @@ fn properties(options: &SinkOptions) -> WriterProperties {
         // Of pages: nobody looks for a row within a part, and chunks are copied without.
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(rows))
+        // In the schema of Arrow it stands too, but not every reader looks there.
+        .set_key_value_metadata(Some(vec![description(options)]))
         .build()
 }
 
 /// Row groups are copied as they are encoded.
 pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
     let (mut file, _) = writer(into, options)?.into_serialized_writer().map_err(not_written)?;
+    let description = description(options);
     for part in parts {
         let from = open_part(part)?;
-        let metadata = decoding(part, || ParquetMetaDataReader::new().parse_and_finish(&from))?;
+        let metadata = decoding(part, || {
+            // Which pages are encoded how is kept in full, so that a copied chunk is described as it was.
+            let all = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
+            ParquetMetaDataReader::new().with_metadata_options(Some(all)).parse_and_finish(&from)
+        })?;
         let about = metadata.file_metadata();
         if about.schema_descr().root_schema() != file.schema_descr().root_schema() {
             return Err(other_part(part, "it has other columns"));
         }
-        if !has_metadata(about.key_value_metadata(), options) {
+        if !about.key_value_metadata().is_some_and(|found| found.contains(&description)) {
             return Err(other_part(part, "its vectors are of another model or precision"));
         }
         for group in metadata.row_groups() {
@@ -96,12 +115,8 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
     file.into_inner().map_err(not_written)
 }
 
-fn has_metadata(found: Option<&Vec<KeyValue>>, options: &SinkOptions) -> bool {
-    let json = options.describe().to_json();
-    found
-        .into_iter()
-        .flatten()
-        .any(|pair| pair.key == crate::space::DESCRIPTION_KEY && pair.value.as_deref() == Some(json.as_str()))
+fn description(options: &SinkOptions) -> KeyValue {
+    KeyValue::new(DESCRIPTION_KEY.to_owned(), options.describe().to_json())
 }
 
 fn copy(

@@ -6,7 +6,7 @@ use arrow_array::types::{Float16Type, Float32Type, Int8Type, UInt8Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, PrimitiveArray, RecordBatch,
 };
-use arrow_array::{StringArray, UInt32Array};
+use arrow_array::{StringArray, UInt32Array, make_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
@@ -54,8 +54,8 @@ fn list_size(options: &SinkOptions) -> i32 {
     i32::try_from(options.precision.width(options.space.dimensions)).unwrap_or(i32::MAX)
 }
 
-/// A dictionary of a source may change from batch to batch, which the file form of Arrow cannot hold, and its
-/// entries would depend on where the rows are cut: columns are written without.
+/// A dictionary of a source may change from batch to batch, which the file form of Arrow cannot hold, and views
+/// point into buffers that depend on where the rows were cut: columns are written without.
 pub(super) fn plain_field(field: &Field) -> Field {
     field.clone().with_data_type(plain_type(field.data_type()))
 }
@@ -64,6 +64,8 @@ fn plain_type(kind: &DataType) -> DataType {
     let inner = |field: &FieldRef| Arc::new(plain_field(field));
     match kind {
         DataType::Dictionary(_, values) => plain_type(values),
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
         DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
         DataType::List(field) => DataType::List(inner(field)),
         DataType::LargeList(field) => DataType::LargeList(inner(field)),
@@ -189,7 +191,16 @@ impl Batches {
             if column.data_type() == kind { Ok(Arc::clone(column)) } else { arrow_cast::cast(column, kind) }
         });
         let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
-        arrow_select::concat::concat(&pieces.iter().map(|piece| &**piece as &dyn Array).collect::<Vec<_>>())
+        let column = arrow_select::concat::concat(
+            &pieces.iter().map(|piece| &**piece as &dyn Array).collect::<Vec<_>>(),
+        )?;
+        // A piece of a column that has nulls elsewhere brings a mask in which none is missing.
+        match column.nulls() {
+            Some(nulls) if nulls.null_count() == 0 => {
+                Ok(make_array(column.to_data().into_builder().nulls(None).build()?))
+            }
+            _ => Ok(column),
+        }
     }
 }
 

@@ -65,7 +65,6 @@ pub(super) fn run(task: Task<'_>, place: &Place, format: OutputFormat) -> Result
     say_at_interrupt(destination.parts(), watch.committed.clone(), resumable)?;
     let job = Job { source: *source, plan, destination: destination.clone(), restart: args.result.restart };
     let summary = bulk::run(job, &mut answering, &watch)?;
-    interrupt::settled(|| Ok::<(), Failure>(()))?;
     let Seen { progress, spaces, .. } = watch.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(spaces) = spaces {
         progress.finish(summary.failed, &spaces.told());
@@ -166,6 +165,11 @@ impl Observer for Watch<'_> {
     fn committed(&self, rows: u64) {
         self.committed.store(rows, Ordering::Relaxed);
         self.seen().progress.committed(rows);
+    }
+
+    fn complete(&self) {
+        // There is nothing left that a signal could interrupt and somebody would have to know.
+        let _ = interrupt::settled(|| Ok::<(), Failure>(()));
     }
 
     fn note(&self, line: &str) {

@@ -112,6 +112,22 @@ fn a_second_run_is_refused_while_the_first_is_at_work() {
     run(&mut here.embed(&SLOWLY[..6]), 0);
 }
 
+/// The hash was taken before the first row was read; what came after it is not in it.
+#[test]
+fn an_input_that_changes_meanwhile_is_an_error() {
+    let here = Workplace::with(30_000);
+    let child = at_work(&here, &SLOWLY);
+    fs::write(here.path("texts.txt"), texts(30_001)).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("texts.txt: was changed while it was read"), "{stderr}");
+    assert!(!here.path("v.jsonl").exists());
+    let (_, stderr) = run(&mut here.embed(&SLOWLY[..6]), 2);
+    assert!(stderr.contains("the input texts.txt was "), "{stderr}");
+    run(&mut here.embed(&[&SLOWLY[..6], &["--restart"]].concat()), 0);
+}
+
 /// What is written is bounded by the system, as on a full disk.
 fn with_room_for(here: &Workplace, blocks: usize, arguments: &[&str], code: i32) -> String {
     let shell = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" embed \"$@\" --model tiny.gguf");

@@ -61,3 +61,29 @@ fn a_title_may_be_for_rows_that_are_documents() {
     let (stdout, _) = run(connote().args(["tokenize", "a"]).args(options).arg(&model), 2);
     assert_eq!(stdout, b"");
 }
+
+/// A file names one space; rows of another are not passed over in silence, not even if an earlier run computed them.
+#[test]
+fn rows_of_another_space_than_the_file_names_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = with_prompts(folder.path());
+    let row = |row: usize| match row {
+        7 => "{\"text\": \"a\", \"task\": \"query\"}\n".to_owned(),
+        8 => "{\"text\": \"a\", \"task\": \"none\"}\n".to_owned(),
+        _ => "{\"text\": \"a\"}\n".to_owned(),
+    };
+    fs::write(folder.path().join("rows.jsonl"), (0..20).map(row).collect::<String>()).expect("written");
+    for _ in 0..2 {
+        let mut command = connote();
+        command.current_dir(folder.path()).args([
+            "embed",
+            "--input",
+            "rows.jsonl",
+            "--output",
+            "v/",
+            "--model",
+        ]);
+        let (_, stderr) = run(command.arg(&model), 0);
+        assert!(stderr.contains("connote: 1 rows have a task of their own"), "{stderr}");
+    }
+}

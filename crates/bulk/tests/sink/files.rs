@@ -21,22 +21,22 @@ use connote_bulk::{
 use testkit::random::Random;
 
 /// Not a multiple of 8, so that bits have to be filled up.
-pub const DIMENSIONS: usize = 22;
+pub(crate) const DIMENSIONS: usize = 22;
 
 /// Rows, their columns and what became of them.
 #[derive(Clone)]
-pub struct Table {
-    pub carried: RecordBatch,
-    pub results: Vec<Result<Embedding, RowError>>,
+pub(crate) struct Table {
+    pub(crate) carried: RecordBatch,
+    pub(crate) results: Vec<Result<Embedding, RowError>>,
 }
 
 /// Every seventh row.
-pub fn has_failed(row: usize) -> bool {
-    row % 7 == 0
+pub(crate) fn has_failed(row: usize) -> bool {
+    row.is_multiple_of(7)
 }
 
 impl Table {
-    pub fn new(seed: u64, rows: usize) -> Self {
+    pub(crate) fn new(seed: u64, rows: usize) -> Self {
         let mut random = Random::seeded(seed);
         let results = (0..rows).map(|row| {
             let mut vector: Vec<f32> = (0..DIMENSIONS).map(|_| random.signed()).collect();
@@ -44,16 +44,19 @@ impl Table {
             vector.iter_mut().for_each(|value| *value /= length);
             match has_failed(row) {
                 true => Err(RowError::at_line(row + 1, "too_long", "\"no\", really")),
-                false => {
-                    Ok(Embedding { vector, dimensions: DIMENSIONS, tokens: row + 2, truncated: row % 2 == 0 })
-                }
+                false => Ok(Embedding {
+                    vector,
+                    dimensions: DIMENSIONS,
+                    tokens: row + 2,
+                    truncated: row.is_multiple_of(2),
+                }),
             }
         });
         Self { results: results.collect(), carried: columns(rows) }
     }
 
     /// With ids alone.
-    pub fn without_columns(&self) -> Self {
+    pub(crate) fn without_columns(&self) -> Self {
         Self { carried: self.carried.project(&[0]).expect("a column"), results: self.results.clone() }
     }
 
@@ -78,7 +81,7 @@ impl Table {
         sizes.iter().map(chunk).collect()
     }
 
-    pub fn chunks(&self, sizes: &[usize]) -> Vec<(Chunk, Vec<Result<Embedding, RowError>>)> {
+    pub(crate) fn chunks(&self, sizes: &[usize]) -> Vec<(Chunk, Vec<Result<Embedding, RowError>>)> {
         self.chunks_from(0, sizes)
     }
 }
@@ -112,7 +115,7 @@ fn columns(rows: usize) -> RecordBatch {
         ("lang", Arc::new(langs.into_iter().collect::<DictionaryArray<Int32Type>>())),
         ("n", Arc::new(Int64Array::from(of(rows, |row| row as i64 - 5)))),
         ("x", Arc::new(Float64Array::from(of(rows, |row| row as f64 / 2.0)))),
-        ("ok", Arc::new(BooleanArray::from(of(rows, |row| row % 2 == 0)))),
+        ("ok", Arc::new(BooleanArray::from(of(rows, |row: usize| row.is_multiple_of(2))))),
         ("list", Arc::new(lists.finish())),
         ("struct", Arc::new(structs)),
         ("day", Arc::new(Date32Array::from(days))),
@@ -136,7 +139,7 @@ fn columns(rows: usize) -> RecordBatch {
 }
 
 /// The carried columns of row 1 as JSON.
-pub fn second_row() -> Vec<(&'static str, serde_json::Value)> {
+pub(crate) fn second_row() -> Vec<(&'static str, serde_json::Value)> {
     use serde_json::json;
     vec![
         ("id", json!(1)),
@@ -157,7 +160,7 @@ pub fn second_row() -> Vec<(&'static str, serde_json::Value)> {
     ]
 }
 
-pub fn options(format: OutputFormat, precision: Precision, table: &Table) -> SinkOptions {
+pub(crate) fn options(format: OutputFormat, precision: Precision, table: &Table) -> SinkOptions {
     let space = Space {
         model: "a model".to_owned(),
         fingerprint: "0123456789abcdef".to_owned(),
@@ -171,7 +174,7 @@ pub fn options(format: OutputFormat, precision: Precision, table: &Table) -> Sin
 }
 
 /// Writes a table as one file, with the files beside it that its format needs.
-pub fn write(path: &Path, options: &SinkOptions, table: &Table) {
+pub(crate) fn write(path: &Path, options: &SinkOptions, table: &Table) {
     let mut writer = PartWriter::create(File::create(path).expect("a file"), options).expect("begun");
     for (chunk, results) in &table.chunks(&[table.results.len()]) {
         writer.write(&Answered { chunk, results }).expect("written");
@@ -189,7 +192,7 @@ pub fn write(path: &Path, options: &SinkOptions, table: &Table) {
 }
 
 /// Writes a table as parts of `sizes` rows, which come in steps.
-pub fn write_cut(
+pub(crate) fn write_cut(
     folder: &Path,
     options: &SinkOptions,
     table: &Table,
@@ -215,7 +218,7 @@ pub fn write_cut(
     parts
 }
 
-pub fn read(path: &Path) -> (Stored, Vec<StoredChunk>) {
+pub(crate) fn read(path: &Path) -> (Stored, Vec<StoredChunk>) {
     let mut stored = Stored::open(path).unwrap_or_else(|error| panic!("{error}"));
     let mut chunks = Vec::new();
     while let Some(chunk) = stored.next_chunk().unwrap_or_else(|error| panic!("{error}")) {
@@ -225,7 +228,7 @@ pub fn read(path: &Path) -> (Stored, Vec<StoredChunk>) {
 }
 
 /// All of a Parquet or Arrow file, with the metadata of its schema.
-pub fn batch(path: &Path) -> RecordBatch {
+pub(crate) fn batch(path: &Path) -> RecordBatch {
     let file = File::open(path).expect("a file");
     let (schema, batches): (_, Vec<RecordBatch>) = match path.extension().is_some_and(|it| it == "parquet") {
         true => {

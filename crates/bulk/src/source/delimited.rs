@@ -1,0 +1,180 @@
+//! CSV and TSV.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use connote::jsonl::{self, RowError};
+use csv::ByteRecord;
+use serde_json::value::RawValue;
+
+use super::files::{Counted, Input};
+use super::roles::{self, Roles, TextRole, wrong};
+use super::{CHUNK_BYTES, Count, Reader, SourceOptions, place, unreadable};
+use crate::rows::{Chunk, Place, Row};
+use crate::{Error, ErrorKind};
+
+pub(super) struct DelimitedReader {
+    input: Input,
+    name: Arc<str>,
+    reader: csv::Reader<Counted>,
+    taken: Arc<AtomicU64>,
+    columns: usize,
+    roles: Roles,
+    schema: SchemaRef,
+    record: ByteRecord,
+}
+
+impl DelimitedReader {
+    pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: u8) -> Result<Self, Error> {
+        let from = input.open()?;
+        let taken = from.count();
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            // A record with too few or too many fields costs itself, not the rest.
+            .flexible(true)
+            .from_reader(from);
+        let header = reader.headers().map_err(|error| damaged(input, error))?.clone();
+        let names: Vec<&str> = header.iter().collect();
+        let roles = Roles::choose(&input.name, &names, options, |_| true, |_| true)?;
+        let id = if roles.id.is_some() { DataType::Utf8 } else { DataType::Int64 };
+        let mut fields = vec![Field::new("id", id, true)];
+        fields.extend(roles.keep.iter().map(|&place| Field::new(names[place], DataType::Utf8, true)));
+        Ok(Self {
+            input: input.clone(),
+            name: place(input),
+            reader,
+            taken,
+            columns: names.len(),
+            roles,
+            schema: Arc::new(Schema::new(fields)),
+            record: ByteRecord::new(),
+        })
+    }
+
+    /// Whether the next record may have to be waited for.
+    fn would_wait(&self) -> bool {
+        self.input.file().is_none() && self.taken.load(Ordering::Relaxed) <= self.reader.position().byte()
+    }
+
+    fn next_record(&mut self) -> Result<bool, Error> {
+        self.reader.read_byte_record(&mut self.record).map_err(|error| damaged(&self.input, error))
+    }
+
+    fn line(&self) -> u64 {
+        self.record.position().map_or(0, csv::Position::line)
+    }
+
+    /// A field of the record as text.
+    fn text(&self, column: usize) -> Result<String, RowError> {
+        let bytes = self.record.get(column).unwrap_or_default();
+        String::from_utf8(bytes.to_vec()).map_err(|_| {
+            let message = format!("field {} is not UTF-8; save the input as UTF-8", column + 1);
+            RowError::at_line(usize::try_from(self.line()).unwrap_or(usize::MAX), "invalid_utf8", message)
+        })
+    }
+
+    fn row_input(&self) -> Result<connote::Input, RowError> {
+        if self.record.len() != self.columns {
+            let message = format!(
+                "there are {} fields, and {} names in the first line",
+                self.record.len(),
+                self.columns
+            );
+            return Err(wrong(self.line(), message));
+        }
+        let text = match &self.roles.text {
+            TextRole::Column(column) => self.text(*column)?,
+            TextRole::Template(template, places) => template.fill(|name| {
+                let place = places.iter().find(|(column, _)| column == name);
+                place.map(|(_, column)| self.text(*column)).transpose()
+            })?,
+        };
+        let optional = |column: Option<usize>| column.map(|column| self.text(column)).transpose();
+        roles::input(self.line(), text, optional(self.roles.title)?, optional(self.roles.task)?)
+    }
+
+    /// As it was written; without one, the row's number.
+    fn id(&self, count: &Count) -> Box<RawValue> {
+        let written = self.roles.id.and_then(|column| self.text(column).ok());
+        let written = written.and_then(|text| RawValue::from_string(serde_json::to_string(&text).ok()?).ok());
+        written.unwrap_or_else(|| jsonl::numbered(usize::try_from(count.names).unwrap_or(usize::MAX)))
+    }
+}
+
+impl Reader for DelimitedReader {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn next_chunk(&mut self, max_rows: usize, count: &mut Count) -> Result<Option<Chunk>, Error> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        let mut kept: Vec<Vec<Option<String>>> = vec![Vec::new(); self.roles.keep.len()];
+        while rows.len() < max_rows && bytes < CHUNK_BYTES {
+            if (!rows.is_empty() && self.would_wait()) || !self.next_record()? {
+                break;
+            }
+            bytes += self.record.as_slice().len();
+            for (values, &column) in kept.iter_mut().zip(&self.roles.keep) {
+                values.push(if column < self.record.len() { self.text(column).ok() } else { None });
+            }
+            rows.push(Row {
+                number: count.rows,
+                id: self.id(count),
+                place: Place { file: self.name.clone(), line: self.line() },
+                input: self.row_input(),
+            });
+            count.rows += 1;
+            count.names += 1;
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let ids: ArrayRef = match self.roles.id {
+            None => Arc::new(rows.iter().map(|row| row.id.get().parse::<i64>().ok()).collect::<Int64Array>()),
+            Some(_) => {
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| {
+                    serde_json::from_str(row.id.get()).unwrap_or_else(|_| row.id.get().to_owned())
+                })))
+            }
+        };
+        let columns = kept.into_iter().map(|values| Arc::new(StringArray::from(values)) as ArrayRef);
+        let carried = RecordBatch::try_new(self.schema(), std::iter::once(ids).chain(columns).collect())
+            .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", self.name)))?;
+        Ok(Some(Chunk { rows, carried }))
+    }
+
+    fn skip(&mut self, rows: u64, count: &mut Count) -> Result<u64, Error> {
+        let mut skipped = 0;
+        while skipped < rows && self.next_record()? {
+            skipped += 1;
+        }
+        count.rows += skipped;
+        count.names += skipped;
+        Ok(skipped)
+    }
+
+    fn read(&self) -> u64 {
+        self.reader.position().byte()
+    }
+}
+
+fn damaged(input: &Input, error: csv::Error) -> Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => unreadable(input, &error),
+        other => {
+            let said = csv_message(&other);
+            Error::new(ErrorKind::Input, format_args!("{}: {said}", input.name))
+        }
+    }
+}
+
+fn csv_message(kind: &csv::ErrorKind) -> String {
+    match kind {
+        csv::ErrorKind::Utf8 { .. } => {
+            "the names of the columns are not UTF-8; save the input as UTF-8".to_owned()
+        }
+        other => format!("cannot be read as records: {other:?}"),
+    }
+}

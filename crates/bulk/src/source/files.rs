@@ -1,0 +1,191 @@
+//! Which files an input means, and what they hold.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{InputFormat, unreadable};
+use crate::{Error, ErrorKind};
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// As it was named.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl FileIdentity {
+    pub(super) fn of(path: &Path) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::reading(path, &error);
+        let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
+        let mut file = File::open(path).map_err(failed)?;
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => {
+                    hash.update(&piece[..count]);
+                    bytes += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name: path.display().to_string(), bytes, sha256 })
+    }
+}
+
+/// One input.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) place: Place,
+    pub(super) format: InputFormat,
+    /// Its size, of a file.
+    pub(super) bytes: Option<u64>,
+}
+
+/// Where an input is.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Stdin,
+    /// A pipe or a device.
+    Pipe(PathBuf),
+    File(PathBuf),
+}
+
+impl Input {
+    /// The file, if it is one.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Stdin | Place::Pipe(_) => None,
+        }
+    }
+
+    /// Its bytes, and a count of those that were taken.
+    pub(super) fn open(&self) -> Result<Counted, Error> {
+        let from: Box<dyn Read + Send> = match &self.place {
+            Place::Stdin => Box::new(io::stdin()),
+            Place::Pipe(path) | Place::File(path) => {
+                Box::new(File::open(path).map_err(|error| unreadable(self, &error))?)
+            }
+        };
+        Ok(Counted { from, taken: Arc::default() })
+    }
+
+    /// The file, for formats that are read from their end.
+    pub(super) fn open_file(&self) -> Result<File, Error> {
+        match &self.place {
+            Place::File(path) => File::open(path).map_err(|error| unreadable(self, &error)),
+            Place::Stdin | Place::Pipe(_) => Err(Error::new(
+                ErrorKind::Usage,
+                format_args!("{}: {} is read from files only; name one", self.name, self.format),
+            )),
+        }
+    }
+}
+
+/// Counts what is taken.
+pub(super) struct Counted {
+    from: Box<dyn Read + Send>,
+    taken: Arc<AtomicU64>,
+}
+
+impl Counted {
+    pub(super) fn count(&self) -> Arc<AtomicU64> {
+        self.taken.clone()
+    }
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(into)?;
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Files, patterns and `-` as inputs.
+pub(super) fn expand(names: &[String], format: Option<InputFormat>) -> Result<Vec<Input>, Error> {
+    let mut inputs = Vec::new();
+    for name in names {
+        if name == "-" {
+            if inputs.iter().any(|input: &Input| matches!(input.place, Place::Stdin)) {
+                return Err(Error::new(ErrorKind::Usage, "standard input (`-`) can be read only once"));
+            }
+            let format = format.unwrap_or(InputFormat::Lines);
+            inputs.push(Input {
+                name: "standard input".to_owned(),
+                place: Place::Stdin,
+                format,
+                bytes: None,
+            });
+            continue;
+        }
+        let path = Path::new(name);
+        // A file of just this name is meant, whatever a pattern would make of it.
+        if path.exists() || !name.contains(['*', '?', '[']) {
+            inputs.push(input(path, format)?);
+            continue;
+        }
+        let wrong = |what: String| Error::new(ErrorKind::Usage, format_args!("{name}: {what}"));
+        let found = glob::glob(name).map_err(|error| wrong(format!("is no pattern: {error}")))?;
+        let before = inputs.len();
+        for path in found {
+            let path = path.map_err(|error| Error::new(ErrorKind::Input, error))?;
+            if !path.is_dir() {
+                inputs.push(input(&path, format)?);
+            }
+        }
+        if inputs.len() == before {
+            return Err(Error::new(ErrorKind::Input, format_args!("{name}: there is no such file")));
+        }
+    }
+    Ok(inputs)
+}
+
+fn input(path: &Path, format: Option<InputFormat>) -> Result<Input, Error> {
+    let name = path.display().to_string();
+    let about = std::fs::metadata(path).map_err(|error| Error::reading(path, &error))?;
+    if about.is_dir() {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format_args!("{name}: is a folder; name a file of texts, or a pattern such as '{name}/*.csv'"),
+        ));
+    }
+    let format = format.map_or_else(|| format_of(path), Ok)?;
+    let (place, bytes) = match about.is_file() {
+        true => (Place::File(path.to_owned()), Some(about.len())),
+        false => (Place::Pipe(path.to_owned()), None),
+    };
+    Ok(Input { name, place, format, bytes })
+}
+
+fn format_of(path: &Path) -> Result<InputFormat, Error> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("").to_ascii_lowercase();
+    match ending.as_str() {
+        "jsonl" | "ndjson" => Ok(InputFormat::Jsonl),
+        "csv" => Ok(InputFormat::Csv),
+        "tsv" | "tab" => Ok(InputFormat::Tsv),
+        "parquet" | "pq" => Ok(InputFormat::Parquet),
+        "arrow" | "feather" | "ipc" | "arrows" => Ok(InputFormat::Arrow),
+        "json" | "npy" | "gz" | "zst" | "zip" | "xlsx" | "pdf" => Err(Error::new(
+            ErrorKind::Usage,
+            format_args!(
+                "{}: files ending in .{ending} cannot be read; give lines of text, JSONL, CSV, TSV, Parquet or Arrow (or say which it is with --input-format)",
+                path.display()
+            ),
+        )),
+        _ => Ok(InputFormat::Lines),
+    }
+}

@@ -1,0 +1,135 @@
+//! Which column of a table is what.
+
+use connote::Input;
+use connote::jsonl::RowError;
+
+use super::{SourceOptions, Template, TextFrom};
+use crate::{Error, ErrorKind};
+
+/// Columns by their place in a table.
+pub(super) struct Roles {
+    pub(super) text: TextRole,
+    pub(super) id: Option<usize>,
+    pub(super) title: Option<usize>,
+    pub(super) task: Option<usize>,
+    pub(super) keep: Vec<usize>,
+}
+
+/// Where texts are.
+pub(super) enum TextRole {
+    Column(usize),
+    /// With the place of each column that it names.
+    Template(Template, Vec<(String, usize)>),
+}
+
+impl Roles {
+    /// What the options make of a table with these columns; `could_be_text` says which have strings, `could_be_id` which of
+    /// the name `id` can be ids without having been named.
+    pub(super) fn choose(
+        table: &str,
+        columns: &[&str],
+        options: &SourceOptions,
+        could_be_text: impl Fn(usize) -> bool,
+        could_be_id: impl Fn(usize) -> bool,
+    ) -> Result<Self, Error> {
+        let find = |name: &str| columns.iter().position(|column| *column == name);
+        let refuse = |what: String| {
+            let there: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
+            let message = format!("{table}: {what}; there is {}", there.join(", "));
+            Error::new(ErrorKind::Usage, message)
+        };
+        let named = |name: &Option<String>| match name {
+            None => Ok(None),
+            Some(name) => match find(name) {
+                Some(place) => Ok(Some(place)),
+                None => Err(refuse(format!("there is no column `{name}`"))),
+            },
+        };
+        let id = named(&options.id)?.or_else(|| find("id").filter(|&place| could_be_id(place)));
+        let (title, task) = (named(&options.title)?, named(&options.task)?);
+        let all = options.keep.iter().any(|name| name == "*");
+        let mut keep = Vec::new();
+        for name in options.keep.iter().filter(|name| *name != "*") {
+            match find(name) {
+                Some(place) if keep.contains(&place) => {}
+                Some(place) => keep.push(place),
+                None => return Err(refuse(format!("there is no column `{name}` to keep"))),
+            }
+        }
+        let text = match &options.text {
+            TextFrom::Column(name) => match find(name) {
+                Some(place) if could_be_text(place) => TextRole::Column(place),
+                Some(_) => return Err(refuse(format!("the column `{name}` has no strings"))),
+                None => return Err(refuse(format!("there is no column `{name}`"))),
+            },
+            TextFrom::Template(template) => {
+                let mut places = Vec::new();
+                for name in template.columns() {
+                    match find(name) {
+                        Some(place) => places.push((name.to_owned(), place)),
+                        None => {
+                            return Err(refuse(format!(
+                                "there is no column `{name}`, which the template names"
+                            )));
+                        }
+                    }
+                }
+                TextRole::Template(template.clone(), places)
+            }
+            TextFrom::Default => match find("text").filter(|&place| could_be_text(place)) {
+                Some(place) => TextRole::Column(place),
+                None => {
+                    let used =
+                        |place: &usize| [id, title, task].contains(&Some(*place)) || keep.contains(place);
+                    let candidates: Vec<usize> =
+                        (0..columns.len()).filter(|place| could_be_text(*place) && !used(place)).collect();
+                    match candidates[..] {
+                        [only] => TextRole::Column(only),
+                        _ => {
+                            let what = "say which column has the texts, with --text-column or --template";
+                            return Err(refuse(what.to_owned()));
+                        }
+                    }
+                }
+            },
+        };
+        if all {
+            let used = |place: usize| {
+                [id, title, task].contains(&Some(place))
+                    || matches!(text, TextRole::Column(text) if text == place)
+                    // The output has columns of these names itself.
+                    || crate::sink::OWN_COLUMNS.contains(&columns[place])
+            };
+            let rest: Vec<usize> =
+                (0..columns.len()).filter(|&place| !used(place) && !keep.contains(&place)).collect();
+            keep.extend(rest);
+        }
+        Ok(Self { text, id, title, task, keep })
+    }
+}
+
+/// A text with what belongs to it; `line` is for messages.
+pub(super) fn input(
+    line: u64,
+    text: String,
+    title: Option<String>,
+    task: Option<String>,
+) -> Result<Input, RowError> {
+    let mut input = Input::new(text);
+    if let Some(title) = title {
+        input = input.title(title);
+    }
+    match task.as_deref().map(str::trim) {
+        None | Some("") => Ok(input),
+        Some(none) if none.eq_ignore_ascii_case("none") => Ok(input.without_task()),
+        Some(task) => match task.parse() {
+            Ok(task) => Ok(input.task(task)),
+            Err(message) => Err(wrong(line, message)),
+        },
+    }
+}
+
+/// Something wrong with a row.
+pub(super) fn wrong(line: u64, message: impl std::fmt::Display) -> RowError {
+    RowError::at_line(usize::try_from(line).unwrap_or(usize::MAX), "invalid_request", message)
+}

@@ -1,0 +1,404 @@
+//! Parquet and Arrow IPC.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_cast::{can_cast_types, cast};
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use connote::jsonl::{self, RowError};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use serde_json::value::RawValue;
+
+use super::files::Input;
+use super::roles::{self, Roles, TextRole, wrong};
+use super::{Count, InputFormat, Reader, SourceOptions, place, unreadable};
+use crate::decoding::decoding;
+use crate::rows::{Chunk, Place, Row};
+use crate::{Error, ErrorKind};
+
+/// Rows that are decoded at once.
+const BATCH_ROWS: usize = 256;
+
+pub(super) struct TableReader {
+    name: Arc<str>,
+    path: PathBuf,
+    batches: Batches,
+    /// Of the columns that are read, which are fewer than the file has.
+    roles: Roles,
+    schema: SchemaRef,
+    /// What was decoded and not given out.
+    left: Option<RecordBatch>,
+    /// Rows of this input so far.
+    row: u64,
+    bytes: u64,
+}
+
+enum Batches {
+    Parquet(ParquetBatches),
+    File(Box<FileReader<std::fs::File>>, Vec<usize>, u64),
+    Stream(Box<StreamReader<super::files::Counted>>, Vec<usize>, Arc<AtomicU64>),
+}
+
+struct ParquetBatches {
+    input: Input,
+    metadata: ArrowReaderMetadata,
+    columns: Vec<usize>,
+    /// Begun at the first row that is asked for.
+    reader: Option<ParquetRecordBatchReader>,
+    rows: u64,
+}
+
+impl TableReader {
+    pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Self, Error> {
+        let path = PathBuf::from(&input.name);
+        let (source, table) = match input.format {
+            InputFormat::Parquet => {
+                let file = input.open_file()?;
+                let metadata = decoding(&path, || ArrowReaderMetadata::load(&file, Default::default()))?;
+                let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
+                let schema = metadata.schema().clone();
+                let batches = ParquetBatches {
+                    input: input.clone(),
+                    metadata,
+                    columns: Vec::new(),
+                    reader: None,
+                    rows,
+                };
+                (Batches::Parquet(batches), schema)
+            }
+            _ if input.file().is_some() && is_file_form(input)? => {
+                let file = input.open_file()?;
+                let reader = decoding(&path, || FileReader::try_new(file, None))?;
+                let schema = reader.schema();
+                (Batches::File(Box::new(reader), Vec::new(), 0), schema)
+            }
+            _ => {
+                let from = input.open()?;
+                let taken = from.count();
+                let reader = decoding(&path, || StreamReader::try_new(from, None))?;
+                let schema = reader.schema();
+                (Batches::Stream(Box::new(reader), Vec::new(), taken), schema)
+            }
+        };
+        let kinds: Vec<&DataType> = table.fields().iter().map(|field| plain(field.data_type())).collect();
+        let names: Vec<&str> = table.fields().iter().map(|field| field.name().as_str()).collect();
+        let could_be_id = |place: usize| is_string(kinds[place]) || kinds[place].is_integer();
+        let roles =
+            Roles::choose(&input.name, &names, options, |place| is_string(kinds[place]), could_be_id)?;
+        check_kinds(input, &names, &kinds, &roles)?;
+        let id = roles.id.map_or(DataType::Int64, |place| match kinds[place] {
+            DataType::UInt64 => DataType::Utf8,
+            kind if kind.is_integer() => DataType::Int64,
+            _ => DataType::Utf8,
+        });
+        let mut fields = vec![Field::new("id", id, true)];
+        let kept = roles.keep.iter().map(|&place| table.field(place).clone().with_nullable(true));
+        fields.extend(kept);
+        let columns = columns(&roles);
+        let roles = among(roles, &columns);
+        let batches = source.of(columns);
+        Ok(Self {
+            name: place(input),
+            path,
+            batches,
+            roles,
+            schema: Arc::new(Schema::new(fields)),
+            left: None,
+            row: 0,
+            bytes: input.bytes.unwrap_or(0),
+        })
+    }
+
+    /// What is left of the last batch, or the next.
+    fn take_batch(&mut self) -> Result<Option<RecordBatch>, Error> {
+        loop {
+            let batch = match self.left.take() {
+                Some(batch) => Some(batch),
+                None => {
+                    let Self { batches, path, row, .. } = self;
+                    batches.next(path, *row)?
+                }
+            };
+            match batch {
+                Some(batch) if batch.num_rows() == 0 => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn chunk(&self, batch: &RecordBatch, count: &mut Count) -> Result<Chunk, Error> {
+        let strings = |place: usize| strings(batch.column(place)).map_err(|error| self.wrong(error));
+        let optional = |place: Option<usize>| place.map(strings).transpose();
+        let texts = match &self.roles.text {
+            TextRole::Column(place) => vec![strings(*place)?],
+            TextRole::Template(_, places) => {
+                places.iter().map(|(_, place)| strings(*place)).collect::<Result<_, _>>()?
+            }
+        };
+        let (titles, tasks) = (optional(self.roles.title)?, optional(self.roles.task)?);
+        let first = count.names as i64;
+        let numbers = || Int64Array::from_iter_values((first..).take(batch.num_rows()));
+        let ids: ArrayRef = match self.roles.id {
+            None => Arc::new(numbers()),
+            Some(place) => {
+                let kind = self.schema.field(0).data_type();
+                cast(batch.column(place), kind).map_err(|error| self.wrong(error))?
+            }
+        };
+        let mut rows = Vec::with_capacity(batch.num_rows());
+        for index in 0..batch.num_rows() {
+            let line = self.row + index as u64 + 1;
+            let text = self.text(&texts, index, line);
+            let input = text.and_then(|text| {
+                roles::input(line, text, value(titles.as_ref(), index), value(tasks.as_ref(), index))
+            });
+            rows.push(Row {
+                number: count.rows,
+                id: id(&ids, index)
+                    .unwrap_or_else(|| jsonl::numbered(usize::try_from(count.names).unwrap_or(usize::MAX))),
+                place: Place { file: self.name.clone(), line },
+                input,
+            });
+            count.rows += 1;
+            count.names += 1;
+        }
+        let kept = self.roles.keep.iter().map(|&place| batch.column(place).clone());
+        let carried = RecordBatch::try_new(self.schema(), std::iter::once(ids).chain(kept).collect());
+        Ok(Chunk { rows, carried: carried.map_err(|error| self.wrong(error))? })
+    }
+
+    fn text(&self, texts: &[StringArray], index: usize, line: u64) -> Result<String, RowError> {
+        match &self.roles.text {
+            TextRole::Column(_) => {
+                value(texts.first(), index).ok_or_else(|| wrong(line, "there is no text: it is null"))
+            }
+            TextRole::Template(template, places) => template.fill(|name| {
+                let place = places.iter().position(|(column, _)| column == name);
+                Ok(value(place.and_then(|place| texts.get(place)), index))
+            }),
+        }
+    }
+
+    fn wrong(&self, error: impl std::fmt::Display) -> Error {
+        Error::new(ErrorKind::Input, format_args!("{}: {error}", self.name))
+    }
+}
+
+impl Reader for TableReader {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn next_chunk(&mut self, max_rows: usize, count: &mut Count) -> Result<Option<Chunk>, Error> {
+        let Some(mut batch) = self.take_batch()? else { return Ok(None) };
+        if batch.num_rows() > max_rows {
+            self.left = Some(batch.slice(max_rows, batch.num_rows() - max_rows));
+            batch = batch.slice(0, max_rows);
+        }
+        let chunk = self.chunk(&batch, count)?;
+        self.row += batch.num_rows() as u64;
+        Ok(Some(chunk))
+    }
+
+    fn skip(&mut self, rows: u64, count: &mut Count) -> Result<u64, Error> {
+        let mut skipped = 0;
+        while skipped < rows {
+            if self.left.is_none()
+                && let Batches::Parquet(parquet) = &mut self.batches
+            {
+                // Row groups and pages before the row are not read.
+                let more = (rows - skipped).min(parquet.rows.saturating_sub(self.row));
+                parquet.reader = None;
+                self.row += more;
+                skipped += more;
+                break;
+            }
+            let Some(batch) = self.take_batch()? else { break };
+            let taken = (rows - skipped).min(batch.num_rows() as u64);
+            if (taken as usize) < batch.num_rows() {
+                self.left = Some(batch.slice(taken as usize, batch.num_rows() - taken as usize));
+            }
+            self.row += taken;
+            skipped += taken;
+        }
+        count.rows += skipped;
+        count.names += skipped;
+        Ok(skipped)
+    }
+
+    fn read(&self) -> u64 {
+        match &self.batches {
+            Batches::Parquet(parquet) => {
+                (self.bytes as f64 * self.row as f64 / parquet.rows.max(1) as f64) as u64
+            }
+            Batches::File(reader, _, given) => {
+                (self.bytes as f64 * *given as f64 / reader.num_batches().max(1) as f64) as u64
+            }
+            Batches::Stream(_, _, taken) => taken.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Batches {
+    /// Of these columns.
+    fn of(self, columns: Vec<usize>) -> Self {
+        match self {
+            Self::Parquet(parquet) => Self::Parquet(ParquetBatches { columns, ..parquet }),
+            Self::File(reader, _, given) => Self::File(reader, columns, given),
+            Self::Stream(reader, _, taken) => Self::Stream(reader, columns, taken),
+        }
+    }
+
+    /// The next; it begins with row `from` of the input.
+    fn next(&mut self, path: &std::path::Path, from: u64) -> Result<Option<RecordBatch>, Error> {
+        match self {
+            Self::Parquet(parquet) => parquet.next(path, from),
+            Self::File(reader, columns, given) => {
+                *given += 1;
+                decoding(path, || reader.next().transpose()?.map(|batch| batch.project(columns)).transpose())
+            }
+            Self::Stream(reader, columns, _) => {
+                decoding(path, || reader.next().transpose()?.map(|batch| batch.project(columns)).transpose())
+            }
+        }
+    }
+}
+
+impl ParquetBatches {
+    fn next(&mut self, path: &std::path::Path, from: u64) -> Result<Option<RecordBatch>, Error> {
+        if from >= self.rows {
+            return Ok(None);
+        }
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            None => {
+                let reader = self.begin(path, from)?;
+                self.reader.insert(reader)
+            }
+        };
+        decoding(path, || reader.next().transpose())
+    }
+
+    fn begin(&self, path: &std::path::Path, from: u64) -> Result<ParquetRecordBatchReader, Error> {
+        let file = self.input.open_file()?;
+        let metadata = self.metadata.metadata();
+        let (mut before, mut groups) = (0, Vec::new());
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            let rows = group.num_rows().max(0) as u64;
+            if groups.is_empty() && before + rows <= from {
+                before += rows;
+            } else {
+                groups.push(number);
+            }
+        }
+        decoding(path, || {
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+            let mask = ProjectionMask::roots(builder.parquet_schema(), self.columns.iter().copied());
+            builder
+                .with_projection(mask)
+                .with_row_groups(groups)
+                .with_offset((from - before) as usize)
+                .with_batch_size(BATCH_ROWS)
+                .build()
+        })
+    }
+}
+
+/// The columns that are read, in the order of the file.
+fn columns(roles: &Roles) -> Vec<usize> {
+    let mut columns = roles.keep.clone();
+    columns.extend([roles.id, roles.title, roles.task].into_iter().flatten());
+    match &roles.text {
+        TextRole::Column(place) => columns.push(*place),
+        TextRole::Template(_, places) => columns.extend(places.iter().map(|(_, place)| place)),
+    }
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+/// Roles by their place among the columns that are read.
+fn among(roles: Roles, columns: &[usize]) -> Roles {
+    let at = |place: usize| columns.binary_search(&place).unwrap_or_default();
+    Roles {
+        text: match roles.text {
+            TextRole::Column(place) => TextRole::Column(at(place)),
+            TextRole::Template(template, places) => TextRole::Template(
+                template,
+                places.into_iter().map(|(name, place)| (name, at(place))).collect(),
+            ),
+        },
+        id: roles.id.map(at),
+        title: roles.title.map(at),
+        task: roles.task.map(at),
+        keep: roles.keep.into_iter().map(at).collect(),
+    }
+}
+
+fn plain(kind: &DataType) -> &DataType {
+    match kind {
+        DataType::Dictionary(_, values) => values,
+        other => other,
+    }
+}
+
+fn is_string(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// What is to become a string must be able to.
+fn check_kinds(input: &Input, names: &[&str], kinds: &[&DataType], roles: &Roles) -> Result<(), Error> {
+    let mut places: Vec<usize> = [roles.id, roles.title, roles.task].into_iter().flatten().collect();
+    if let TextRole::Template(_, named) = &roles.text {
+        places.extend(named.iter().map(|(_, place)| place));
+    }
+    match places.into_iter().find(|&place| !can_cast_types(kinds[place], &DataType::Utf8)) {
+        None => Ok(()),
+        Some(place) => Err(Error::new(
+            ErrorKind::Usage,
+            format_args!(
+                "{}: the column `{}` is of type {}, which has no form as text; name another",
+                input.name, names[place], kinds[place]
+            ),
+        )),
+    }
+}
+
+fn strings(column: &ArrayRef) -> Result<StringArray, arrow_schema::ArrowError> {
+    Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+fn value(values: Option<&StringArray>, index: usize) -> Option<String> {
+    let values = values?;
+    values.is_valid(index).then(|| values.value(index).to_owned())
+}
+
+/// The id of a row, if it has one.
+fn id(ids: &ArrayRef, index: usize) -> Option<Box<RawValue>> {
+    if ids.is_null(index) {
+        return None;
+    }
+    let written = match ids.data_type() {
+        DataType::Int64 => ids.as_primitive::<Int64Type>().value(index).to_string(),
+        _ => serde_json::to_string(ids.as_string::<i32>().value(index)).ok()?,
+    };
+    RawValue::from_string(written).ok()
+}
+
+/// Whether an Arrow file has the file form, which begins so; the other is a stream.
+fn is_file_form(input: &Input) -> Result<bool, Error> {
+    let mut file = input.open_file()?;
+    let mut begins = Vec::new();
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(6).read_to_end(&mut begins));
+    read.map_err(|error| unreadable(input, &error))?;
+    Ok(begins == b"ARROW1")
+}
