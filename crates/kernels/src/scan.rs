@@ -9,38 +9,37 @@ const CHAINS: usize = 32;
 /// `out[r] = sum of query[i] * rows[r][i]`, in f32: [`CHAINS`] chains, joined in a fixed tree.
 #[inline(always)]
 pub(crate) fn dot_f32_body(query: &[f32], rows: &[f32], out: &mut [f32]) {
-    check(query.len(), rows.len(), out.len());
-    for (out, row) in out.iter_mut().zip(rows.chunks_exact(query.len().max(1))) {
-        let (row, rest) = row.as_chunks::<CHAINS>();
-        let (query, query_rest) = query.as_chunks::<CHAINS>();
-        let mut chains = [0.0f32; CHAINS];
-        for (q, r) in query.iter().zip(row) {
-            for ((chain, q), r) in chains.iter_mut().zip(q).zip(r) {
-                *chain += q * r;
-            }
-        }
-        for ((chain, q), r) in chains.iter_mut().zip(query_rest).zip(rest) {
-            *chain += q * r;
-        }
-        *out = join(chains);
-    }
+    dot(query, rows, out, |value| value);
 }
 
 /// As [`dot_f32_body`], of rows of half precision, which must be finite.
 #[inline(always)]
 pub(crate) fn dot_f16_body(query: &[f32], rows: &[u16], out: &mut [f32]) {
+    dot(query, rows, out, widen);
+}
+
+/// What is left of a row after whole vectors goes through one that is filled up: as single values it would keep the
+/// chains out of the registers.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // three arrays at one index: iterators over them take half as long again
+fn dot<T: Copy + Default>(query: &[f32], rows: &[T], out: &mut [f32], value: impl Fn(T) -> f32) {
     check(query.len(), rows.len(), out.len());
     for (out, row) in out.iter_mut().zip(rows.chunks_exact(query.len().max(1))) {
         let (row, rest) = row.as_chunks::<CHAINS>();
         let (query, query_rest) = query.as_chunks::<CHAINS>();
         let mut chains = [0.0f32; CHAINS];
         for (q, r) in query.iter().zip(row) {
-            for ((chain, q), &r) in chains.iter_mut().zip(q).zip(r) {
-                *chain += q * widen(r);
+            for i in 0..CHAINS {
+                chains[i] += q[i] * value(r[i]);
             }
         }
-        for ((chain, q), &r) in chains.iter_mut().zip(query_rest).zip(rest) {
-            *chain += q * widen(r);
+        if !rest.is_empty() {
+            let (mut q, mut r) = ([0.0f32; CHAINS], [T::default(); CHAINS]);
+            q[..rest.len()].copy_from_slice(query_rest);
+            r[..rest.len()].copy_from_slice(rest);
+            for i in 0..CHAINS {
+                chains[i] += q[i] * value(r[i]);
+            }
         }
         *out = join(chains);
     }

@@ -20,7 +20,7 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without --index it makes a collection of random vectors, of all precisions, in the folder for temporary files. Memory's time \
-is that of adding up the bytes that a scan reads, by as many threads. Recall is how many of the exact 10 best a scan finds, \
+is that of reading the bytes that a scan reads, by as many threads: the better of adding them up and of touching each line. Recall is how many of the exact 10 best a scan finds, \
 for vectors of the collection itself, which are left out of their own answers; those as good as the tenth count.
 
 Examples:
@@ -195,11 +195,11 @@ fn measure(
     let many: Vec<Vec<f32>> = exact.queries.iter().cycle().take(16).cloned().collect();
     let search = |queries: &[Vec<f32>]| collection.search(team, queries, plan).map(black_box);
     // Read, searched and read again, so that the clock rate is that of the same seconds.
-    let before = seconds(bounds, || read(team, stored));
+    let before = memory_seconds(team, stored, bounds);
     let single = try_seconds(bounds, || search(one).map(drop))?;
-    let after = seconds(bounds, || read(team, stored));
+    let after = memory_seconds(team, stored, bounds);
     let of_16 = try_seconds(bounds, || search(&many).map(drop))?;
-    let memory = if before.best < after.best { before } else { after };
+    let memory = better(before, after);
     let milliseconds = |seconds: f64| seconds * 1e3;
     Ok(Search {
         precision: plan.precision.name(),
@@ -213,14 +213,26 @@ fn measure(
     })
 }
 
-/// Adds up all bytes as words, in parts as a scan has.
-fn read(team: &Team, bytes: &[u8]) {
-    let words = bytes.as_chunks::<64>().0;
+/// Seconds that reading takes: the better of adding up all words and of touching every cache line, which has almost
+/// nothing to compute.
+fn memory_seconds(team: &Team, bytes: &[u8], bounds: Bounds) -> Figure {
+    let words = seconds(bounds, || read::<8>(team, bytes));
+    let lines = seconds(bounds, || read::<1>(team, bytes));
+    better(words, lines)
+}
+
+fn better(a: Figure, b: Figure) -> Figure {
+    if a.best < b.best { a } else { b }
+}
+
+/// Adds up the first `WORDS` words of every cache line, in parts as a scan has.
+fn read<const WORDS: usize>(team: &Team, bytes: &[u8]) {
+    let lines = bytes.as_chunks::<64>().0;
     let parts = team.threads() * 8;
     team.run(parts, &|part| {
-        let words = &words[part * words.len() / parts..(part + 1) * words.len() / parts];
-        let mut sums = [0u64; 8];
-        for line in words {
+        let lines = &lines[part * lines.len() / parts..(part + 1) * lines.len() / parts];
+        let mut sums = [0u64; WORDS];
+        for line in lines {
             for (sum, word) in sums.iter_mut().zip(line.as_chunks::<8>().0) {
                 *sum = sum.wrapping_add(u64::from_le_bytes(*word));
             }
