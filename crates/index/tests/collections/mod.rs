@@ -1,11 +1,13 @@
 //! Collections of made-up vectors, and what a search of them should give, by the plainest means.
 
+#![allow(dead_code)] // each test file uses some of it
+
 use connote_index::{Builder, Collection, ColumnKind, Error, Hit, Precision, Scheme, Space, Values, Vectors};
 use tempfile::TempDir;
 
-pub const LANGUAGES: [Option<&str>; 4] = [Some("en"), Some("de"), None, Some("")];
+pub(crate) const LANGUAGES: [Option<&str>; 4] = [Some("en"), Some("de"), None, Some("")];
 
-pub fn scheme(dimensions: usize, precisions: &[Precision]) -> Scheme {
+pub(crate) fn scheme(dimensions: usize, precisions: &[Precision]) -> Scheme {
     Scheme {
         space: Space {
             model: "made up".to_owned(),
@@ -24,16 +26,21 @@ pub fn scheme(dimensions: usize, precisions: &[Precision]) -> Scheme {
     }
 }
 
-pub fn year(row: usize) -> Option<i64> {
+pub(crate) fn year(row: usize) -> Option<i64> {
     (row % 5 != 4).then_some(2000 + row as i64 % 3)
 }
 
-pub fn language(row: usize) -> Option<&'static str> {
+pub(crate) fn language(row: usize) -> Option<&'static str> {
     LANGUAGES[row % 4]
 }
 
 /// Pushes rows in runs of `step`, as they come from files.
-pub fn build(folder: &TempDir, scheme: Scheme, values: &[f32], step: usize) -> Result<Collection, Error> {
+pub(crate) fn build(
+    folder: &TempDir,
+    scheme: Scheme,
+    values: &[f32],
+    step: usize,
+) -> Result<Collection, Error> {
     let width = scheme.space.dimensions;
     let mut builder = Builder::create(folder.path(), scheme)?;
     for (chunk, vectors) in values.chunks(width * step).enumerate() {
@@ -51,11 +58,11 @@ pub fn build(folder: &TempDir, scheme: Scheme, values: &[f32], step: usize) -> R
 }
 
 /// Numbers that repeat for a seed; small multiples of 1/8, so that sums are exact in any order and ties are many.
-pub fn eighths(count: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn eighths(count: usize, seed: u64) -> Vec<f32> {
     random(count, seed).into_iter().map(|bits| ((bits % 33) as f32 - 16.0) / 8.0).collect()
 }
 
-pub fn random(count: usize, seed: u64) -> Vec<u32> {
+pub(crate) fn random(count: usize, seed: u64) -> Vec<u32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
         state ^= state << 13;
@@ -67,7 +74,7 @@ pub fn random(count: usize, seed: u64) -> Vec<u32> {
 }
 
 /// A stable sort by falling score: what numpy's `argsort(-scores, kind="stable")` gives.
-pub fn sorted(scores: &[f32], top: usize, keep: impl Fn(usize) -> bool) -> Vec<Hit> {
+pub(crate) fn sorted(scores: &[f32], top: usize, keep: impl Fn(usize) -> bool) -> Vec<Hit> {
     let mut hits: Vec<Hit> = scores
         .iter()
         .enumerate()
@@ -79,6 +86,6 @@ pub fn sorted(scores: &[f32], top: usize, keep: impl Fn(usize) -> bool) -> Vec<H
     hits
 }
 
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
