@@ -27,7 +27,7 @@ proptest! {
         let wanted = sorted(&scores, top, |_| true);
         for precision in [Precision::F32, Precision::F16] {
             let plan = Plan { top, ..Plan::new(precision) };
-            let hits = collection.search(&Team::new(2), &[query.clone()], &plan).expect("it is searched");
+            let hits = collection.search(&Team::new(2), std::slice::from_ref(&query), &plan).expect("it is searched");
             prop_assert_eq!(&hits[0], &wanted);
         }
     }
@@ -51,21 +51,21 @@ proptest! {
             let (integers, scale) = quantised(row);
             dot(&integers, &query_integers) * scale * query_scale
         }).collect();
-        let hits = collection.search(&team, &[query.clone()], &Plan::new(Precision::Int8)).expect("searched");
+        let hits = collection.search(&team, std::slice::from_ref(&query), &Plan::new(Precision::Int8)).expect("searched");
         prop_assert_eq!(&hits[0], &sorted(&scores, 10, |_| true));
 
         let signs: Vec<f32> = values.chunks(dimensions).map(|row| {
             let same = row.iter().zip(&query).filter(|(a, b)| (**a > 0.0) == (**b > 0.0)).count();
             (2.0 * same as f32 - dimensions as f32) / dimensions as f32
         }).collect();
-        let hits = collection.search(&team, &[query.clone()], &Plan::new(Precision::Binary)).expect("searched");
+        let hits = collection.search(&team, std::slice::from_ref(&query), &Plan::new(Precision::Binary)).expect("searched");
         prop_assert_eq!(&hits[0], &sorted(&signs, 10, |_| true));
 
         // With all rows as candidates the answer is the exact one.
         let exact: Vec<f32> = values.chunks(dimensions).map(|row| dot(row, &query)).collect();
         for precision in [Precision::Int8, Precision::Binary] {
             let plan = Plan { rescore: rows, ..Plan::new(precision) };
-            let hits = collection.search(&team, &[query.clone()], &plan).expect("searched");
+            let hits = collection.search(&team, std::slice::from_ref(&query), &plan).expect("searched");
             prop_assert_eq!(&hits[0], &sorted(&exact, 10, |_| true));
         }
     }
