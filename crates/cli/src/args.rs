@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task, Truncation, Tuning};
 
 use crate::bench::BenchCommand;
+use crate::collect::IndexCommand;
 use crate::embed::EmbedArgs;
 use crate::logs;
 use crate::merge::MergeArgs;
 use crate::pull::PullArgs;
+use crate::search::SearchArgs;
 
 #[cfg(not(feature = "builtin"))]
 const WITHOUT_MODEL: &str =
@@ -68,6 +70,11 @@ pub(crate) enum Command {
     Tokenize(TokenizeArgs),
     /// Show what a model file holds, and what it lacks
     Inspect(InspectArgs),
+    /// Make a collection of vectors to search
+    #[command(subcommand)]
+    Index(IndexCommand),
+    /// Find the texts of a collection that are nearest to a query
+    Search(Box<SearchArgs>),
     /// Rank texts by their likeness to a query
     Similar(SimilarArgs),
     /// Serve vectors over HTTP, for the clients of OpenAI, TEI, Ollama and llama-server

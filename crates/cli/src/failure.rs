@@ -91,6 +91,15 @@ impl From<bulk::Error> for Failure {
     }
 }
 
+impl From<index::Error> for Failure {
+    fn from(error: index::Error) -> Self {
+        match error.kind() {
+            index::ErrorKind::Usage => Self::usage(error),
+            index::ErrorKind::Io | index::ErrorKind::Damaged => Self::nothing(error),
+        }
+    }
+}
+
 impl From<server::Error> for Failure {
     fn from(error: server::Error) -> Self {
         match error {

@@ -9,6 +9,7 @@
 mod args;
 mod aside;
 mod bench;
+mod collect;
 mod embed;
 mod failure;
 mod identity;
@@ -26,6 +27,7 @@ mod pull;
 mod pull_progress;
 mod rows;
 mod say;
+mod search;
 mod serve;
 mod similar;
 mod spaces;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Merge(args) => merge::run(&args),
         Command::Tokenize(args) => tokenize::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Index(command) => collect::run(&command),
+        Command::Search(args) => search::run(&args),
         Command::Similar(args) => similar::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Bench(command) => bench::run(&command),

@@ -30,7 +30,7 @@ impl<T> Default for Aligned<T> {
 
 impl<T: Plain + Default> Aligned<T> {
     /// Zeros in large pages, if the system has them: for what lives long and is read in one stream.
-    pub(crate) fn in_large_pages(len: usize) -> Self {
+    pub fn in_large_pages(len: usize) -> Self {
         match Piece::of(len) {
             Some(piece) => Self { memory: Memory::Large(piece), len },
             None => {

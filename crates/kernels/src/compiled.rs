@@ -65,6 +65,11 @@ macro_rules! compiled_with {
             add = $crate::table_scalar::add_body, (x: &mut [f32], y: &[f32]);
             add_to_rows = $crate::table_scalar::add_to_rows_body, (rows: &mut $crate::table::Sums, bias: &[f32]);
             scale = $crate::table_scalar::scale_body, (x: &mut [f32], factor: f32);
+            dot_f32 = $crate::scan::dot_f32_body, (query: &[f32], rows: &[f32], out: &mut [f32]);
+            dot_f16 = $crate::scan::dot_f16_body, (query: &[f32], rows: &[u16], out: &mut [f32]);
+            dot_i8 = $crate::scan::dot_i8_body, (query: &[i8], rows: &[i8], out: &mut [i32]);
+            differing_bits = $crate::scan::differing_bits_body, (query: &[u8], rows: &[u8], out: &mut [u32]);
+            read_words = $crate::scan::read_words_body, (words: &[u64], sums: &mut [u64; 8]);
         }
     };
     ($features:literal: $($name:ident = $body:path, ($($arg:ident: $type:ty),*);)*) => {$(

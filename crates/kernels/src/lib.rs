@@ -34,6 +34,7 @@ mod product;
 mod quantize;
 mod rope;
 mod rows;
+mod scan;
 mod softmax;
 mod store;
 mod table;

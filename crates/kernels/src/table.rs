@@ -123,6 +123,17 @@ pub struct Kernels {
     pub add_to_rows: fn(&mut Sums, &[f32]),
     /// `x *= factor`.
     pub scale: fn(&mut [f32], f32),
+    /// `dot_f32(query, rows, out)`: the dot product of every row with the query. The same bits at every level.
+    pub dot_f32: fn(&[f32], &[f32], &mut [f32]),
+    /// `dot_f16(query, rows, out)`: as `dot_f32`, of rows of finite halves.
+    pub dot_f16: fn(&[f32], &[u16], &mut [f32]),
+    /// `dot_i8(query, rows, out)`: as `dot_f32`, exactly, of at most 65,536 values a row.
+    pub dot_i8: fn(&[i8], &[i8], &mut [i32]),
+    /// `differing_bits(query, rows, out)`: in how many bits every row differs from the query.
+    pub differing_bits: fn(&[u8], &[u8], &mut [u32]),
+    /// `read_words(words, sums)`: adds words up in eight chains, in whole registers: the least that can be done with what
+    /// memory gives, for measuring it.
+    pub read_words: fn(&[u64], &mut [u64; 8]),
     /// Loops over registers alone that show what the level's multiplications could reach.
     pub peaks: &'static [Peak],
 }

@@ -40,6 +40,11 @@ pub(crate) const AVX512: Kernels = Kernels {
     add,
     add_to_rows,
     scale,
+    dot_f32,
+    dot_f16,
+    dot_i8,
+    differing_bits,
+    read_words,
     peaks: &[
         Peak { name: "vfmadd zmm", layout: Layout::F32, run: peak_f32, macs: 16 * CHAINS as u64 },
         Peak { name: "vpdpwssd zmm", layout: Layout::I16, run: peak_i16, macs: 32 * CHAINS as u64 },

@@ -6,7 +6,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
 use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
-use crate::{activation, bf16, norm, quantize, rope, softmax, tile_bf16};
+use crate::{activation, bf16, norm, quantize, rope, scan, softmax, tile_bf16};
 
 /// The functions every machine has.
 pub(crate) const SCALAR: Kernels = Kernels {
@@ -34,6 +34,11 @@ pub(crate) const SCALAR: Kernels = Kernels {
     add: add_body,
     add_to_rows: add_to_rows_body,
     scale: scale_body,
+    dot_f32: scan::dot_f32_body,
+    dot_f16: scan::dot_f16_body,
+    dot_i8: scan::dot_i8_body,
+    differing_bits: scan::differing_bits_body,
+    read_words: scan::read_words_body,
     peaks: &[
         Peak { name: "f32 multiply and add", layout: Layout::F32, run: peak_f32, macs: CHAINS as u64 },
         Peak { name: "i16 multiply, i32 add", layout: Layout::I16, run: peak_i16, macs: CHAINS as u64 },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use connote::kernels::Level;
 
+use super::search::SearchBenchArgs;
 use crate::args::{ModelArgs, NetworkArgs, TuningArgs};
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,8 @@ pub(crate) enum BenchCommand {
     Cancellation(CancellationArgs),
     /// How long a short query waits beside a bulk job, and what that costs the job
     Priority(PriorityArgs),
+    /// Exact and coarse search of a collection, beside what memory gives, and what coarse scans miss
+    Search(SearchBenchArgs),
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,7 @@ mod products;
 mod progress;
 mod race;
 mod row_functions;
+mod search;
 mod serial_parallel;
 mod shares;
 mod statistics;
@@ -57,5 +58,6 @@ pub(crate) fn run(command: &BenchCommand) -> Result<Outcome, Failure> {
         BenchCommand::SerialVsParallel(args) => serial_parallel::run(args),
         BenchCommand::Cancellation(args) => cancellation::run(args),
         BenchCommand::Priority(args) => priority::run(args),
+        BenchCommand::Search(args) => search::run(args),
     }
 }

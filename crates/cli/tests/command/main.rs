@@ -11,6 +11,7 @@ mod fake_hub;
 mod files;
 mod pull;
 mod rows;
+mod search;
 mod serve;
 mod serve_logs;
 mod spaces;

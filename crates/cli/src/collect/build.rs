@@ -1,0 +1,200 @@
+//! Files of vectors become a collection.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bulk::Stored;
+use index::{Builder, Collection, FILE_NAME, Precision, Scheme, Space, Vectors};
+
+use super::columns::Columns;
+use super::{BuildArgs, facts};
+use crate::failure::{Failure, Outcome};
+use crate::say::say;
+
+pub(crate) fn run(args: &BuildArgs) -> Result<Outcome, Failure> {
+    let files = files(&args.input)?;
+    let (space, precision, columns) = look(&files, args.keep.as_deref())?;
+    if args.output.is_file() {
+        return Err(Failure::usage(format!("{}: is a file; name a folder", args.output.display())));
+    }
+    if !args.replace {
+        spare_another_space(&args.output, &space)?;
+    }
+    let mut precisions = if args.precision.is_empty() { vec![precision] } else { args.precision.clone() };
+    precisions.sort_unstable();
+    precisions.dedup();
+    let scheme = Scheme { space, precisions, columns: columns.scheme() };
+    let mut builder = Builder::create(&args.output, scheme)?;
+    let mut absent = 0;
+    for file in &files {
+        absent += add(&mut builder, file, &columns)?;
+    }
+    let rows = builder.rows();
+    if rows == 0 {
+        return Err(Failure::nothing("there are no vectors in the input, so there is nothing to search"));
+    }
+    builder.finish()?;
+    if !args.quiet {
+        say(format_args!("connote: {}", facts(&Collection::open(&args.output)?)));
+        if absent > 0 {
+            say(format_args!("connote: {absent} rows have no vector and were left out"));
+        }
+    }
+    Ok(if absent > 0 { Outcome::SomeRowsFailed } else { Outcome::Complete })
+}
+
+/// The files that are meant: of a folder its parts, in their order.
+fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for input in inputs {
+        if !input.is_dir() {
+            files.push(input.clone());
+            continue;
+        }
+        let failed = |error| Failure::nothing(format!("{}: cannot be read: {error}", input.display()));
+        let mut parts = Vec::new();
+        for entry in fs::read_dir(input).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let is_vectors =
+                [".jsonl", ".csv", ".npy", ".parquet", ".arrow"].iter().any(|ending| name.ends_with(ending));
+            // Beside npy parts lie the numbers of their rows, and lists of errors.
+            let beside = name.ends_with(".rows.npy") || name.ends_with(".errors.jsonl");
+            if name.starts_with("part-") && is_vectors && !beside {
+                parts.push(path);
+            }
+        }
+        if parts.is_empty() {
+            return Err(Failure::nothing(format!(
+                "{}: holds no parts (part-000000.parquet and so on); name a file of vectors",
+                input.display()
+            )));
+        }
+        parts.sort();
+        files.extend(parts);
+    }
+    Ok(files)
+}
+
+/// What the files have in common, before anything is written.
+fn look(files: &[PathBuf], keep: Option<&[String]>) -> Result<(Space, Precision, Columns), Failure> {
+    let mut first: Option<(&PathBuf, Space, Precision)> = None;
+    let mut columns: Option<Columns> = None;
+    for file in files {
+        let stored = Stored::open(file)?;
+        let space = space(&stored);
+        let found = Columns::of(&stored.schema(), keep, file)?;
+        columns = Some(match columns {
+            None => found,
+            Some(before) => before.with(found, file)?,
+        });
+        match &first {
+            None => first = Some((file, space, precision(stored.precision()))),
+            Some((before, of_first, _)) if !same(of_first, &space) => {
+                return Err(Failure::usage(format!(
+                    "{} is of {} and {} of {}: vectors of different spaces cannot be compared; index them apart",
+                    before.display(),
+                    named(of_first),
+                    file.display(),
+                    named(&space)
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    match (first, columns) {
+        (Some((_, space, precision)), Some(columns)) => Ok((space, precision, columns)),
+        _ => Err(Failure::usage("name at least one file of vectors with --input")),
+    }
+}
+
+/// Refuses to build over a collection whose queries would no longer find anything.
+fn spare_another_space(folder: &Path, space: &Space) -> Result<(), Failure> {
+    if !folder.join(FILE_NAME).exists() {
+        return Ok(());
+    }
+    // One that is damaged may be replaced by any.
+    match Collection::open(folder) {
+        Ok(old) if !same(old.space(), space) => Err(Failure::usage(format!(
+            "{}: the collection there is of {}, and these vectors are of {}; name another folder, or say --replace",
+            folder.display(),
+            named(old.space()),
+            named(space)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn same(a: &Space, b: &Space) -> bool {
+    (&a.fingerprint, a.dimensions) == (&b.fingerprint, b.dimensions)
+}
+
+fn named(space: &Space) -> String {
+    match space.fingerprint.as_str() {
+        "" => format!("an unknown model ({} values)", space.dimensions),
+        fingerprint => format!("{} ({fingerprint}, {} values)", space.model, space.dimensions),
+    }
+}
+
+/// Adds the rows that have vectors; gives the number of the others.
+fn add(builder: &mut Builder, file: &Path, columns: &Columns) -> Result<usize, Failure> {
+    let mut stored = Stored::open(file)?;
+    let (dimensions, mut absent) = (stored.dimensions(), 0);
+    while let Some(chunk) = stored.next_chunk()? {
+        let present = chunk.present;
+        absent += present.iter().filter(|present| !**present).count();
+        let values = columns.values(&chunk.carried, &present, file)?;
+        let failed = |error: index::Error| match Failure::from(error) {
+            Failure::Usage(message) => Failure::Usage(format!("{}: {message}", file.display())),
+            failure => failure,
+        };
+        let push = |builder: &mut Builder, vectors| {
+            values.lend(|columns| builder.push(vectors, columns)).map_err(failed)
+        };
+        match chunk.vectors {
+            bulk::Vectors::F32(values) => {
+                push(builder, Vectors::F32(&only(&present, values, dimensions)))?;
+            }
+            bulk::Vectors::Int8 { values, scales } => {
+                let (values, scales) = (only(&present, values, dimensions), only(&present, scales, 1));
+                push(builder, Vectors::Int8 { values: &values, scales: &scales })?;
+            }
+            bulk::Vectors::Bits(bytes) => {
+                push(builder, Vectors::Bits(&only(&present, bytes, dimensions.div_ceil(8))))?;
+            }
+        }
+    }
+    Ok(absent)
+}
+
+/// The rows of `width` values that are present.
+fn only<T: Copy>(present: &[bool], values: Vec<T>, width: usize) -> Vec<T> {
+    if present.iter().all(|present| *present) {
+        return values;
+    }
+    let rows = values.chunks(width).zip(present).filter(|(_, present)| **present);
+    rows.flat_map(|(row, _)| row.iter().copied()).collect()
+}
+
+fn space(stored: &Stored) -> Space {
+    match stored.space() {
+        None => Space { dimensions: stored.dimensions(), ..Space::default() },
+        Some(space) => Space {
+            model: space.model.clone(),
+            fingerprint: space.fingerprint.clone(),
+            dimensions: space.dimensions,
+            normalized: space.normalized,
+            task: space.task.clone(),
+            prompt: space.prompt.clone(),
+        },
+    }
+}
+
+fn precision(precision: bulk::Precision) -> Precision {
+    match precision {
+        bulk::Precision::F32 => Precision::F32,
+        bulk::Precision::F16 => Precision::F16,
+        bulk::Precision::Int8 => Precision::Int8,
+        bulk::Precision::Binary => Precision::Binary,
+    }
+}

@@ -1,0 +1,153 @@
+//! Columns of files of vectors become integers and texts.
+
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::{can_cast_types, cast};
+use arrow_schema::{DataType, Schema};
+use index::{ColumnKind, Values};
+
+use crate::failure::Failure;
+
+/// Names and kinds of what is kept; the first is the id.
+pub(crate) struct Columns {
+    columns: Vec<(String, ColumnKind)>,
+}
+
+/// Values of all columns for some rows.
+pub(crate) struct Kept {
+    columns: Vec<KeptColumn>,
+}
+
+enum KeptColumn {
+    Integers(Vec<Option<i64>>),
+    Texts(Vec<Option<String>>),
+}
+
+impl Columns {
+    /// Those of a file that are to be kept.
+    pub(crate) fn of(schema: &Schema, keep: Option<&[String]>, file: &Path) -> Result<Self, Failure> {
+        let mut columns = Vec::new();
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let wanted: Vec<&str> = match keep {
+            None => names.clone(),
+            Some(keep) => {
+                let others =
+                    keep.iter().map(|name| name.as_str()).filter(|name| !name.is_empty() && *name != "id");
+                ["id"].into_iter().chain(others).collect()
+            }
+        };
+        for name in wanted {
+            let Ok(field) = schema.field_with_name(name) else {
+                return Err(Failure::usage(format!(
+                    "{}: has no column `{name}` to keep, only {}",
+                    file.display(),
+                    names.join(", ")
+                )));
+            };
+            columns.push((name.to_owned(), kind(field.data_type(), name, file)?));
+        }
+        Ok(Self { columns })
+    }
+
+    /// Those of several files; integers in one and texts in another are texts.
+    pub(crate) fn with(mut self, other: Self, file: &Path) -> Result<Self, Failure> {
+        let names = |columns: &Self| -> Vec<String> {
+            columns.columns.iter().map(|(name, _)| name.clone()).collect()
+        };
+        let (before, here) = (names(&self), names(&other));
+        if before != here {
+            return Err(Failure::usage(format!(
+                "{}: has the columns {}, and the files before it {}; choose those they share with --keep",
+                file.display(),
+                here.join(", "),
+                before.join(", ")
+            )));
+        }
+        for ((_, kind), (_, other)) in self.columns.iter_mut().zip(other.columns) {
+            if *kind != other {
+                *kind = ColumnKind::Text;
+            }
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn scheme(&self) -> Vec<(String, ColumnKind)> {
+        self.columns.clone()
+    }
+
+    /// The values of the rows that are present.
+    pub(crate) fn values(&self, batch: &RecordBatch, present: &[bool], file: &Path) -> Result<Kept, Failure> {
+        let failed = |name: &str, error: &dyn std::fmt::Display| {
+            Failure::nothing(format!("{}: the column `{name}`: {error}", file.display()))
+        };
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (name, kind) in &self.columns {
+            let column =
+                batch.column_by_name(name).ok_or_else(|| failed(name, &"is not in all of the file"))?;
+            let to = match kind {
+                ColumnKind::Integer => DataType::Int64,
+                ColumnKind::Text => DataType::Utf8,
+            };
+            let column: ArrayRef = cast(column, &to).map_err(|error| failed(name, &error))?;
+            let rows = (0..column.len()).zip(present).filter(|(_, present)| **present).map(|(row, _)| row);
+            columns.push(match kind {
+                ColumnKind::Integer => {
+                    let integers = column.as_primitive::<Int64Type>();
+                    KeptColumn::Integers(
+                        rows.map(|row| integers.is_valid(row).then(|| integers.value(row))).collect(),
+                    )
+                }
+                ColumnKind::Text => {
+                    let texts = column.as_string::<i32>();
+                    let text = |row| texts.is_valid(row).then(|| texts.value(row).to_owned());
+                    KeptColumn::Texts(rows.map(text).collect())
+                }
+            });
+        }
+        Ok(Kept { columns })
+    }
+}
+
+impl Kept {
+    /// Hands them over as a builder takes them.
+    pub(crate) fn lend<T>(&self, to: impl FnOnce(&[Values<'_>]) -> T) -> T {
+        let texts: Vec<Vec<Option<&str>>> = self
+            .columns
+            .iter()
+            .map(|column| match column {
+                KeptColumn::Integers(_) => Vec::new(),
+                KeptColumn::Texts(texts) => texts.iter().map(Option::as_deref).collect(),
+            })
+            .collect();
+        let values: Vec<Values<'_>> = self
+            .columns
+            .iter()
+            .zip(&texts)
+            .map(|(column, texts)| match column {
+                KeptColumn::Integers(integers) => Values::Integers(integers),
+                KeptColumn::Texts(_) => Values::Texts(texts),
+            })
+            .collect();
+        to(&values)
+    }
+}
+
+fn kind(of: &DataType, name: &str, file: &Path) -> Result<ColumnKind, Failure> {
+    match of {
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32 => Ok(ColumnKind::Integer),
+        other if can_cast_types(other, &DataType::Utf8) => Ok(ColumnKind::Text),
+        other => Err(Failure::usage(format!(
+            "{}: the column `{name}` cannot be kept: {other} has no form as text; leave it out with --keep",
+            file.display()
+        ))),
+    }
+}

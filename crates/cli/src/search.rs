@@ -1,0 +1,155 @@
+//! `connote search`: the texts of a collection that are nearest to a query.
+
+mod answer;
+mod space;
+
+use std::path::{Path, PathBuf};
+
+use bulk::{Answering, Stored};
+use clap::Args;
+use connote::threads::Team;
+use index::{Collection, Filter, Plan, Precision};
+
+use crate::args::{ModelArgs, NetworkArgs, PreparationArgs, TextArgs, TuningArgs};
+use crate::failure::{Failure, Outcome};
+use crate::rows::Rows;
+use crate::say::say;
+use answer::Answers;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  connote search --index notes/ \"how do plants eat\"
+  connote search --index notes/ --top 3 --where lang=en --json \"how do plants eat\"
+  connote search --index notes/ --precision int8 --rescore 200 -i queries.txt > answers.jsonl
+  connote search --index notes/ --vector query.npy
+
+The model is the one that the collection was made with, found by its name and proven by its fingerprint. A query has the task \
+`query` where the texts are documents and the model has such a prompt; where they have another task, theirs. Scores are dot \
+products, which are cosines for vectors of length 1. All of it: docs/SEARCH.md.
+
+Exit codes: 0 all queries, 3 some failed, 1 none or no collection, 2 wrong use.")]
+pub(crate) struct SearchArgs {
+    /// The folder of the collection, as `connote index build` made it
+    #[arg(long, value_name = "FOLDER")]
+    index: PathBuf,
+    #[command(flatten)]
+    text: TextArgs,
+    /// Vectors as queries, of a file that `connote embed` wrote or an npy array of the model's space
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["texts", "input", "task", "prompt", "title"])]
+    vector: Option<PathBuf>,
+    /// Hits a query
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Only rows with this value in a column (COLUMN=VALUE) or another (COLUMN!=VALUE); several must all hold
+    #[arg(long = "where", value_name = "FILTER")]
+    filters: Vec<Filter>,
+    /// What is scanned: f32, f16, int8 or binary [default: the finest that the collection keeps]
+    #[arg(long, value_name = "PRECISION")]
+    precision: Option<Precision>,
+    /// Candidates of an int8 or binary scan that are scored again in f32 or f16; 0 is none [default: where it can, 4 a hit
+    /// and at least 40, of binary 20 and 200]
+    #[arg(long, value_name = "N")]
+    rescore: Option<usize>,
+    /// A JSON object a query, also at a terminal
+    #[arg(long)]
+    json: bool,
+    /// A table, also where no terminal is
+    #[arg(long, conflicts_with = "json")]
+    table: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    preparation: PreparationArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    tuning: TuningArgs,
+}
+
+pub(crate) fn run(args: &SearchArgs) -> Result<Outcome, Failure> {
+    if args.top == 0 {
+        return Err(Failure::usage("--top 0 would show nothing; ask for at least 1"));
+    }
+    let collection = Collection::open(&args.index)?;
+    let precision = args.precision.or_else(|| collection.precisions().first().copied());
+    let mut plan = collection.plan(precision.unwrap_or(Precision::F32), args.top)?;
+    plan.rescore = args.rescore.unwrap_or(plan.rescore);
+    plan.filters.clone_from(&args.filters);
+    let team = Team::new(args.network.threads);
+    // What is wrong with the plan is said before a model is loaded.
+    collection.search(&team, &[], &plan)?;
+    let mut answers = Answers::to_stdout(&collection, args.json, args.table);
+    match &args.vector {
+        Some(file) => by_vectors(file, &collection, &team, &plan, &mut answers)?,
+        None => by_texts(args, &collection, &team, &plan, &mut answers)?,
+    }
+    answers.finish()
+}
+
+/// Queries are texts, which get their vectors from the collection's model.
+fn by_texts(
+    args: &SearchArgs,
+    collection: &Collection,
+    team: &Team,
+    plan: &Plan,
+    answers: &mut Answers<'_>,
+) -> Result<(), Failure> {
+    let embedder = space::model_of(collection, &args.model, &args.network, &args.tuning)?;
+    let options = space::query_options(collection.space(), &embedder, &args.preparation)?;
+    embedder.model().check_options(&options)?;
+    let mut rows = Rows::open(&args.text, &[])?;
+    let title = args.preparation.title();
+    crate::model::check_title(embedder.model(), title, &options, rows.have_tasks())?;
+    let mut answering = Answering::new(&embedder, options, title, None);
+    while let Some(chunk) = rows.next_chunk()? {
+        let results = answering.answer(&chunk.rows)?;
+        let vectors: Vec<Vec<f32>> =
+            results.iter().flatten().map(|embedding| embedding.vector.clone()).collect();
+        let mut found = collection.search(team, &vectors, plan)?.into_iter();
+        for (row, result) in chunk.rows.iter().zip(results) {
+            match result {
+                Ok(_) => {
+                    let text = row.input.as_ref().map(|input| input.text()).ok();
+                    answers.found(&row.id, text, &found.next().unwrap_or_default())?;
+                }
+                Err(error) => answers.failed(&row.id, &error)?,
+            }
+        }
+        answers.flush()?;
+    }
+    Ok(())
+}
+
+/// Queries are vectors of a file; where it says what they are, it must be a model of the collection's space.
+fn by_vectors(
+    file: &Path,
+    collection: &Collection,
+    team: &Team,
+    plan: &Plan,
+    answers: &mut Answers<'_>,
+) -> Result<(), Failure> {
+    let mut stored = Stored::open(file)?;
+    space::check_vectors(file, &stored, collection.space())?;
+    let dimensions = stored.dimensions();
+    let mut number = 0;
+    while let Some(chunk) = stored.next_chunk()? {
+        let values = chunk.vectors.to_f32(dimensions);
+        let vectors: Vec<Vec<f32>> = values
+            .chunks(dimensions)
+            .zip(&chunk.present)
+            .filter(|(_, present)| **present)
+            .map(|(vector, _)| vector.to_vec())
+            .collect();
+        let mut found = collection.search(team, &vectors, plan)?.into_iter();
+        for present in &chunk.present {
+            let id = connote::jsonl::numbered(number);
+            number += 1;
+            match present {
+                true => answers.found(&id, None, &found.next().unwrap_or_default())?,
+                false => say(format_args!("connote: row {id} of {} has no vector", file.display())),
+            }
+        }
+    }
+    Ok(())
+}

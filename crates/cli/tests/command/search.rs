@@ -1,0 +1,260 @@
+//! `connote index` and `connote search`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command as Process;
+
+use serde_json::{Value, json};
+
+use super::{connote, lines, run};
+
+const NOTES: &str = r#"{"id": "a", "text": "photosynthesis turns light into sugar", "lang": "en", "year": 2001}
+{"id": "b", "text": "cats sleep most of the day", "lang": "en", "year": 2002}
+{"id": "c", "text": "Katzen schlafen viel", "lang": "de", "year": 2002}
+{"id": "d", "text": "plants need water and light to grow", "lang": "en", "year": 2003}
+"#;
+
+/// A folder with notes, and a file of their vectors.
+fn notes() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("notes.jsonl"), NOTES).expect("written");
+    run(
+        connote().current_dir(folder.path()).args([
+            "embed",
+            "-i",
+            "notes.jsonl",
+            "-o",
+            "vectors.parquet",
+            "--quiet",
+        ]),
+        0,
+    );
+    folder
+}
+
+fn build(folder: &Path, options: &[&str], code: i32) -> String {
+    run(connote().current_dir(folder).args(["index", "build", "-i"]).args(options), code).1
+}
+
+fn search(folder: &Path, options: &[&str], code: i32) -> (Vec<u8>, String) {
+    run(connote().current_dir(folder).args(["search", "--index"]).args(options), code)
+}
+
+fn ids(answer: &Value) -> Vec<&str> {
+    let hits = answer["hits"].as_array().expect("hits");
+    hits.iter().map(|hit| hit["id"].as_str().expect("an id")).collect()
+}
+
+#[test]
+fn texts_are_found_by_meaning_at_every_precision() {
+    let folder = notes();
+    let said = build(folder.path(), &["vectors.parquet", "-o", "i", "--precision", "binary,f32,int8,f16"], 0);
+    assert!(said.contains("4 vectors of 384 values in f32, f16, int8, binary"), "{said}");
+    for precision in ["f32", "f16", "int8", "binary"] {
+        let options = ["i", "how do plants eat", "--precision", precision, "--top", "2"];
+        let (stdout, _) = search(folder.path(), &options, 0);
+        let answers = lines(&stdout);
+        assert_eq!((&answers[0]["query"], &answers[0]["text"]), (&json!(0), &json!("how do plants eat")));
+        let mut found = ids(&answers[0]);
+        found.sort_unstable();
+        assert_eq!(found, ["a", "d"], "{precision}");
+    }
+    // A score is the cosine of the two vectors.
+    let (stdout, _) = search(folder.path(), &["i", "cats sleep most of the day", "--top", "1"], 0);
+    let hit = &lines(&stdout)[0]["hits"][0];
+    assert_eq!((&hit["rank"], &hit["id"]), (&json!(1), &json!("b")));
+    assert!((hit["score"].as_f64().expect("a number") - 1.0).abs() < 1e-5, "{hit}");
+    let (stdout, _) = search(folder.path(), &["i", "plants", "--table", "--top", "1"], 0);
+    let table = String::from_utf8(stdout).expect("UTF-8");
+    assert!(table.starts_with("plants\n") && table.contains("rank") && table.contains("+0."), "{table}");
+    let (_, said) = run(connote().current_dir(folder.path()).args(["index", "check", "i"]), 0);
+    assert!(said.contains("is whole"), "{said}");
+}
+
+/// Vectors that others computed, with columns.
+#[test]
+fn filters_and_columns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let row = |id: u32, lang: &str, vector: [f32; 2]| {
+        json!({"id": id, "lang": lang, "size": id * 10, "embedding": vector}).to_string() + "\n"
+    };
+    let file = row(1, "en", [1.0, 0.0]) + &row(2, "de", [0.8, 0.6]) + &row(3, "en", [0.0, 1.0]);
+    fs::write(folder.path().join("v.jsonl"), file).expect("written");
+    let query = json!({"id": "q", "embedding": [1.0, 0.0]}).to_string() + "\n";
+    fs::write(folder.path().join("q.jsonl"), query).expect("written");
+    build(folder.path(), &["v.jsonl", "-o", "i"], 0);
+    let found = |filters: &[&str]| {
+        let options = ["i", "--vector", "q.jsonl"].iter().chain(filters).copied().collect::<Vec<_>>();
+        let (stdout, _) = search(folder.path(), &options, 0);
+        lines(&stdout)[0]["hits"].clone()
+    };
+    let all = found(&[]);
+    assert_eq!(all[0], json!({"rank": 1, "score": 1.0, "id": 1, "lang": "en", "size": 10}));
+    let found = |filters: &[&str]| -> Vec<u64> {
+        let hits = found(filters);
+        let hits = hits.as_array().expect("hits");
+        hits.iter().map(|hit| hit["id"].as_u64().expect("an id")).collect()
+    };
+    assert_eq!(found(&[]), [1, 2, 3]);
+    assert_eq!(found(&["--where", "lang=en"]), [1, 3]);
+    assert_eq!(found(&["--where", "lang=en", "--where", "size!=10"]), [3]);
+    assert_eq!(found(&["--where", "size=20"]), [2]);
+    assert_eq!(found(&["--where", "lang=fr"]), [0u64; 0]);
+
+    let refused = |options: &[&str]| search(folder.path(), options, 2).1;
+    let said = refused(&["i", "--vector", "q.jsonl", "--where", "color=red"]);
+    assert!(said.contains("no column `color`, only id, lang, size"), "{said}");
+    let said = refused(&["i", "--vector", "q.jsonl", "--where", "size=big"]);
+    assert!(said.contains("`big` is none"), "{said}");
+    let said = refused(&["i", "--vector", "q.jsonl", "--precision", "int8"]);
+    assert!(said.contains("--precision f32,int8"), "{said}");
+    // Nobody knows which model these are of.
+    let said = refused(&["i", "a text"]);
+    assert!(said.contains("ask with --vector"), "{said}");
+    build(folder.path(), &["v.jsonl", "-o", "small", "--keep", "lang"], 0);
+    let (stdout, _) = search(folder.path(), &["small", "--vector", "q.jsonl", "--top", "1"], 0);
+    assert_eq!(lines(&stdout)[0]["hits"][0], json!({"rank": 1, "score": 1.0, "id": 1, "lang": "en"}));
+    let said = build(folder.path(), &["v.jsonl", "-o", "other", "--keep", "color"], 2);
+    assert!(said.contains("no column `color` to keep"), "{said}");
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
+fn spaces_are_never_mixed() {
+    let folder = notes();
+    let embed = ["embed", "-i", "notes.jsonl", "-o", "prompted.parquet", "--prompt", "note: ", "--quiet"];
+    run(connote().current_dir(folder.path()).args(embed), 0);
+    let said = build(folder.path(), &["vectors.parquet", "prompted.parquet", "-o", "i"], 2);
+    assert!(said.contains("vectors.parquet is of") && said.contains("prompted.parquet of"), "{said}");
+    assert!(!folder.path().join("i").exists(), "nothing was begun");
+
+    build(folder.path(), &["vectors.parquet", "-o", "i"], 0);
+    let before = fs::read(folder.path().join("i/collection.connote")).expect("a file");
+    let said = build(folder.path(), &["prompted.parquet", "-o", "i"], 2);
+    assert!(said.contains("--replace"), "{said}");
+    assert_eq!(fs::read(folder.path().join("i/collection.connote")).expect("a file"), before);
+    build(folder.path(), &["vectors.parquet", "vectors.parquet", "-o", "i"], 0);
+    build(folder.path(), &["prompted.parquet", "-o", "i", "--replace"], 0);
+    // The prompt is the texts' own; the model is proven all the same.
+    let (stdout, _) = search(folder.path(), &["i", "plants", "--top", "4"], 0);
+    assert_eq!(ids(&lines(&stdout)[0]).len(), 4);
+
+    // Another model: the tiny one has other vectors altogether.
+    fs::write(folder.path().join("tiny.gguf"), testkit::tiny::bert(1)).expect("written");
+    let (_, said) = search(folder.path(), &["i", "plants", "--model", "tiny.gguf"], 2);
+    assert!(said.contains("tiny.gguf: its vector space is") && said.contains("collection"), "{said}");
+}
+
+#[test]
+fn many_queries_are_answered_in_their_order_and_one_that_fails_costs_no_other() {
+    let folder = notes();
+    build(folder.path(), &["vectors.parquet", "-o", "i"], 0);
+    let queries =
+        "{\"id\": \"q1\", \"text\": \"plants\"}\nno json\n{\"id\": \"q2\", \"text\": \"animals\"}\n";
+    fs::write(folder.path().join("q.jsonl"), queries).expect("written");
+    let (stdout, _) = search(folder.path(), &["i", "-i", "q.jsonl", "--top", "1"], 3);
+    let answers = lines(&stdout);
+    assert_eq!(answers.len(), 3);
+    assert_eq!((&answers[0]["query"], &answers[2]["query"]), (&json!("q1"), &json!("q2")));
+    assert!(answers[1]["error"].is_object(), "{}", answers[1]);
+    let (stdout, _) = search(folder.path(), &["i", "animals", "--top", "1"], 0);
+    assert_eq!(lines(&stdout)[0]["hits"], answers[2]["hits"]);
+}
+
+#[test]
+fn wrong_use_is_one_line() {
+    let folder = notes();
+    let (_, said) = search(folder.path(), &["nowhere", "text"], 1);
+    assert!(said.contains("nowhere") && said.lines().count() == 1, "{said}");
+    let (_, said) = search(folder.path(), &["i", "text", "--top", "0"], 2);
+    assert!(said.contains("at least 1"), "{said}");
+    build(folder.path(), &["vectors.parquet", "-o", "i", "--precision", "int8"], 0);
+    let (_, said) = search(folder.path(), &["i", "text", "--rescore", "50"], 2);
+    assert!(said.contains("--rescore 0"), "{said}");
+    let said = build(folder.path(), &["notes.txt", "-o", "x"], 1);
+    assert!(said.contains("notes.txt"), "{said}");
+    // A byte of the vectors is another.
+    let file = folder.path().join("i/collection.connote");
+    let mut bytes = fs::read(&file).expect("a file");
+    let place = bytes.len() / 2;
+    bytes[place] ^= 1;
+    fs::write(&file, &bytes).expect("written");
+    let (_, said) = run(connote().current_dir(folder.path()).args(["index", "check", "i"]), 1);
+    assert!(said.contains("damaged"), "{said}");
+    fs::write(&file, &bytes[..200]).expect("written");
+    let (_, said) = search(folder.path(), &["i", "text"], 1);
+    assert!(said.contains("build it again"), "{said}");
+}
+
+/// The folder of the examples: files of vectors, one with a column, and a collection.
+#[cfg(unix)]
+#[test]
+fn the_examples_of_help_run() {
+    let folder = notes();
+    let at = |name: &str| folder.path().join(name);
+    // Columns by hand, so that filters have something to hold on to.
+    let embedded = ["embed", "-i", "notes.jsonl", "-o", "v.jsonl", "--quiet"];
+    run(connote().current_dir(folder.path()).args(embedded), 0);
+    let vectors = fs::read_to_string(at("v.jsonl")).expect("a file");
+    let with_language: String = vectors
+        .lines()
+        .map(|line| {
+            let mut row: Value = serde_json::from_str(line).expect("JSON");
+            row["lang"] = json!("en");
+            row.to_string() + "\n"
+        })
+        .collect();
+    fs::write(at("vectors.jsonl"), with_language).expect("written");
+    fs::copy(at("v.jsonl.meta.json"), at("vectors.jsonl.meta.json")).expect("copied");
+    build(folder.path(), &["vectors.jsonl", "-o", "notes", "--precision", "f32,int8"], 0);
+    fs::write(at("queries.txt"), "plants\ncats\n").expect("written");
+    for name in ["query.npy", "vectors.npy", "more.npy"] {
+        run(connote().current_dir(folder.path()).args(["embed", "-i", "queries.txt", "-o", name]), 0);
+    }
+    let examples = |command: &[&str]| -> Vec<String> {
+        let (help, _) = run(connote().args(command).arg("--help"), 0);
+        let help = String::from_utf8(help).expect("UTF-8");
+        help.lines().map(str::trim).filter(|line| line.starts_with("connote ")).map(str::to_owned).collect()
+    };
+    let shell = |line: &str| {
+        let bin = Path::new(env!("CARGO_BIN_EXE_connote")).parent().expect("a folder").display().to_string();
+        let path = format!("{bin}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut command = Process::new("sh");
+        command.args(["-c", line]).current_dir(folder.path()).env("PATH", path).env_remove("CONNOTE_MODEL");
+        let output = command.output().expect("a shell");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let searches = examples(&["search"]);
+    assert_eq!(searches.len(), 4);
+    searches.iter().for_each(|line| shell(line));
+    assert_eq!(fs::read_to_string(at("answers.jsonl")).expect("answers").lines().count(), 2);
+    let checks = examples(&["index", "check"]);
+    assert_eq!(checks.len(), 1);
+    shell(&checks[0]);
+    let builds = examples(&["index", "build"]);
+    assert_eq!(builds.len(), 3);
+    builds.iter().for_each(|line| shell(line));
+}
+
+#[test]
+fn the_benchmark_measures_every_way_to_search() {
+    let options = ["bench", "search", "--rows", "300", "--dimensions", "20", "--quick", "--json"];
+    let (stdout, _) = run(connote().args(options), 0);
+    let report = &lines(&stdout)[0];
+    assert_eq!((&report["bench"], &report["rows"]), (&json!("search"), &json!(300)));
+    let searches = report["searches"].as_array().expect("searches");
+    let ways: Vec<(&str, u64)> = searches
+        .iter()
+        .map(|search| {
+            (search["precision"].as_str().expect("a name"), search["rescore"].as_u64().expect("a number"))
+        })
+        .collect();
+    assert_eq!(ways, [("f32", 0), ("f16", 0), ("int8", 0), ("int8", 40), ("binary", 0), ("binary", 200)]);
+    for search in searches {
+        let recall = search["recall_at_10"].as_f64().expect("a number");
+        let exact = search["precision"] == "f32" || search["rescore"] == 200;
+        assert!(if exact { recall > 0.9 } else { recall > 0.1 } && recall <= 1.0, "{search}");
+        assert!(search["times_memory"].as_f64().is_some_and(|times| times > 0.0), "{search}");
+    }
+}
