@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::choice::{choose, parts_of};
@@ -158,9 +159,10 @@ impl Cache {
         }
         let failed = |error: io::Error| Error::disk(&path, "cannot be written", &error);
         make_folder(path.parent().unwrap_or(&path))?;
-        // Whole at any moment, as other processes read it.
+        // Whole at any moment, as others read it, and a file of its own: two threads may write the same commit.
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
         let mut aside = path.clone().into_os_string();
-        aside.push(format!(".{}.tmp", std::process::id()));
+        aside.push(format!(".{}-{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed)));
         fs::write(&aside, commit).and_then(|()| fs::rename(&aside, &path)).map_err(failed)
     }
 }
