@@ -9,10 +9,12 @@ use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task
 use crate::bench::BenchCommand;
 use crate::collect::IndexCommand;
 use crate::embed::EmbedArgs;
+use crate::eval::EvalCommand;
 use crate::logs;
 use crate::merge::MergeArgs;
 use crate::pull::PullArgs;
 use crate::search::SearchArgs;
+use crate::verify::VerifyArgs;
 
 #[cfg(not(feature = "builtin"))]
 const WITHOUT_MODEL: &str =
@@ -30,10 +32,10 @@ const WITHOUT_MODEL: &str = {
 };
 
 #[cfg(feature = "builtin")]
-const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
+pub(crate) const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
     [default: $CONNOTE_MODEL, else built in]";
 #[cfg(not(feature = "builtin"))]
-const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
+pub(crate) const MODEL_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR or ~/.cache/embed-models, or a name that `connote pull` knows \
     [default: $CONNOTE_MODEL]";
 
 #[cfg(feature = "builtin")]
@@ -79,6 +81,11 @@ pub(crate) enum Command {
     Similar(SimilarArgs),
     /// Serve vectors over HTTP, for the clients of OpenAI, TEI, Ollama and llama-server
     Serve(ServeArgs),
+    /// Check a model: what is promised of every one, and cosines to a reference
+    Verify(VerifyArgs),
+    /// Measure how well a model agrees with people
+    #[command(subcommand)]
+    Eval(EvalCommand),
     /// Measure this machine: kernels by themselves, or a model
     #[command(subcommand)]
     Bench(BenchCommand),

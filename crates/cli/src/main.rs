@@ -11,6 +11,7 @@ mod aside;
 mod bench;
 mod collect;
 mod embed;
+mod eval;
 mod failure;
 mod identity;
 mod inspect;
@@ -33,6 +34,7 @@ mod similar;
 mod spaces;
 mod tokenize;
 mod tune;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         Command::Search(args) => search::run(&args),
         Command::Similar(args) => similar::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Eval(command) => eval::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Tune(args) => tune::run(&args),
         Command::Pull(args) => pull::run(&args, cli.offline),

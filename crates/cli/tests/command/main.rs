@@ -5,6 +5,7 @@ mod bench_pool;
 mod bulk;
 mod bulk_examples;
 mod bulk_stops;
+mod checking;
 mod endings;
 #[path = "../../../hub/tests/fake_hub/mod.rs"]
 mod fake_hub;

@@ -1,0 +1,191 @@
+//! `connote eval`: how well a model's likeness agrees with people's.
+
+mod correlation;
+mod pairs;
+
+use clap::{Args, Subcommand};
+use connote::{Embedder, Input, Options, Request, cosine_similarity};
+use serde::Serialize;
+
+use crate::args::{ModelArgs, OutputFormat, PreparationArgs, VectorArgs};
+use crate::bench::figures;
+use crate::failure::{Failure, Outcome};
+use crate::model;
+use crate::output::Output;
+use crate::say::say;
+use correlation::{Interval, pearson, spearman};
+use pairs::{Columns, Pair, Pairs};
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvalCommand {
+    /// Semantic textual similarity: pairs of sentences with scores that people gave
+    Sts(StsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Files ending in .csv are CSV, all others are separated by tabs, without quotes. Where the first row has no number as its score it is a \
+header, and columns go by name; else they are score, first and second sentence, in this order.
+
+The figure that papers give is Spearman's correlation of cosines and scores; its interval holds the true value with 95% confidence \
+(Fisher's z with the standard error of Bonett and Wright 2000).
+
+Examples:
+  connote eval sts sts15-images.tsv sts15-headlines.tsv
+  connote eval sts stsbenchmark.csv --score-column score --first-column sentence1 --second-column sentence2 --json")]
+pub(crate) struct StsArgs {
+    /// Files of pairs
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<std::path::PathBuf>,
+    /// The column of scores, where there is a header
+    #[arg(long, value_name = "NAME", default_value = "score")]
+    score_column: String,
+    /// The column of first sentences
+    #[arg(long, value_name = "NAME", default_value = "sentence1")]
+    first_column: String,
+    /// The column of second sentences
+    #[arg(long, value_name = "NAME", default_value = "sentence2")]
+    second_column: String,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    preparation: PreparationArgs,
+    #[command(flatten)]
+    vector: VectorArgs,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// `sts`.
+    eval: &'static str,
+    model: String,
+    fingerprint: String,
+    files: Vec<Agreement>,
+    /// Of the files, each counting alike.
+    mean_spearman: f64,
+}
+
+/// How far cosines and scores of a file agree.
+#[derive(Debug, Serialize)]
+struct Agreement {
+    file: String,
+    pairs: usize,
+    /// Pairs that could not be read or embedded.
+    failed: usize,
+    spearman: Interval,
+    pearson: Interval,
+}
+
+pub(crate) fn run(command: &EvalCommand) -> Result<Outcome, Failure> {
+    let EvalCommand::Sts(args) = command;
+    let mut options = args.preparation.options();
+    if let Some(dimensions) = args.vector.dimensions {
+        options = options.dimensions(dimensions);
+    }
+    if args.vector.network.pooling == Some(connote::Pooling::None) {
+        return Err(Failure::usage(
+            "pairs are compared by one vector each; choose another pooling than `none`",
+        ));
+    }
+    let columns =
+        Columns { score: &args.score_column, first: &args.first_column, second: &args.second_column };
+    // All files first: a wrong name should not cost the time of those before it.
+    let files = args.files.iter().map(|path| Pairs::read(path, &columns)).collect::<Result<Vec<_>, _>>()?;
+    let embedder = model::load(&args.model, &args.vector.network, args.vector.tuning.tuning())?;
+    embedder.model().check_options(&options)?;
+    model::check_title(embedder.model(), args.preparation.title(), &options, false)?;
+    let agreements = files
+        .iter()
+        .map(|pairs| agreement(&embedder, &options, args.preparation.title(), pairs))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mean = agreements.iter().map(|file| file.spearman.value).sum::<f64>() / agreements.len() as f64;
+    let failed = agreements.iter().any(|file| file.failed > 0);
+    let report = Report {
+        eval: "sts",
+        model: embedder.model().name().to_owned(),
+        fingerprint: embedder.fingerprint(&options)?.to_string(),
+        files: agreements,
+        mean_spearman: mean,
+    };
+    let mut output = Output::stdout(Some(OutputFormat::Text));
+    if args.json { output.json(&report) } else { write(&mut output, &report) }?;
+    output.finish()?;
+    Ok(if failed { Outcome::SomeRowsFailed } else { Outcome::Complete })
+}
+
+/// Pairs that are embedded in one call.
+const TOGETHER: usize = 512;
+
+fn agreement(
+    embedder: &Embedder,
+    options: &Options,
+    title: Option<&str>,
+    pairs: &Pairs,
+) -> Result<Agreement, Failure> {
+    let (mut scores, mut cosines, mut failed) = (Vec::new(), Vec::new(), pairs.unreadable.len());
+    for complaint in &pairs.unreadable {
+        say(format_args!("connote: {complaint}"));
+    }
+    let input = |text: &str| match title {
+        Some(title) => Input::new(text).title(title),
+        None => Input::new(text),
+    };
+    for some in pairs.pairs.chunks(TOGETHER) {
+        let texts: Vec<Input> =
+            some.iter().flat_map(|pair| [input(&pair.first), input(&pair.second)]).collect();
+        let results = embedder.embed_each(Request::new(texts).with(options.clone()))?;
+        for (Pair { line, score, .. }, results) in some.iter().zip(results.as_chunks::<2>().0) {
+            match results {
+                [Ok(first), Ok(second)] => {
+                    scores.push(*score);
+                    cosines.push(f64::from(cosine_similarity(&first.vector, &second.vector)));
+                }
+                [Err(error), _] | [_, Err(error)] => {
+                    failed += 1;
+                    say(format_args!("connote: {}, line {line}: {}", pairs.file, error.message()));
+                }
+            }
+        }
+    }
+    let of = |name: &str, value: Option<Interval>| {
+        value.ok_or_else(|| {
+            Failure::nothing(format!(
+                "{}: {} pairs have no {name} correlation: there must be four, and neither scores nor cosines all equal",
+                pairs.file,
+                scores.len()
+            ))
+        })
+    };
+    Ok(Agreement {
+        file: pairs.file.clone(),
+        pairs: scores.len(),
+        failed,
+        spearman: of("rank", spearman(&scores, &cosines))?,
+        pearson: of("linear", pearson(&scores, &cosines))?,
+    })
+}
+
+fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
+    output.line(&format!("{}, fingerprint {}\n", report.model, report.fingerprint))?;
+    let shown = |of: &Interval| [format!("{:.5}", of.value), format!("{:.3} to {:.3}", of.low, of.high)];
+    let head = ["file", "pairs", "failed", "Spearman", "95%", "Pearson", "95%"];
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for file in &report.files {
+        let mut row = vec![file.file.clone(), file.pairs.to_string(), file.failed.to_string()];
+        row.extend(shown(&file.spearman));
+        row.extend(shown(&file.pearson));
+        rows.push(row);
+    }
+    if report.files.len() > 1 {
+        let mut row =
+            vec!["mean".to_owned(), String::new(), String::new(), format!("{:.5}", report.mean_spearman)];
+        row.resize(head.len(), String::new());
+        rows.push(row);
+    }
+    output.line(&figures(1, &head.map(str::to_owned), &rows))
+}

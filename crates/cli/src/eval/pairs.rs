@@ -1,0 +1,111 @@
+//! Files of pairs with scores.
+
+use std::path::Path;
+
+use csv::{ReaderBuilder, StringRecord};
+
+use crate::failure::Failure;
+
+/// A pair that was read.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// Where it begins, counted from 1.
+    pub(crate) line: u64,
+    pub(crate) score: f64,
+    pub(crate) first: String,
+    pub(crate) second: String,
+}
+
+/// A file of pairs.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    pub(crate) file: String,
+    pub(crate) pairs: Vec<Pair>,
+    /// What is wrong with rows that are no pairs.
+    pub(crate) unreadable: Vec<String>,
+}
+
+/// What columns are called, where there is a header.
+pub(crate) struct Columns<'a> {
+    pub(crate) score: &'a str,
+    pub(crate) first: &'a str,
+    pub(crate) second: &'a str,
+}
+
+impl Columns<'_> {
+    /// Where score, first and second sentence stand.
+    fn places(&self, header: &StringRecord) -> Result<[usize; 3], String> {
+        let place = |name: &str| {
+            let found = header.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
+            found.ok_or_else(|| {
+                let there: Vec<&str> = header.iter().collect();
+                format!(
+                    "there is no column `{name}`; the first row has {}: name them by --score-column, --first-column \
+                     and --second-column",
+                    there.join(", ")
+                )
+            })
+        };
+        Ok([place(self.score)?, place(self.first)?, place(self.second)?])
+    }
+}
+
+impl Pairs {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path, columns: &Columns<'_>) -> Result<Self, Failure> {
+        let file = path.display().to_string();
+        let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .quoting(is_csv)
+            .delimiter(if is_csv { b',' } else { b'\t' })
+            .from_path(path)
+            .map_err(|error| Failure::nothing(format!("{file}: cannot be read: {error}")))?;
+        let (mut pairs, mut unreadable, mut places) = (Vec::new(), Vec::new(), None);
+        for (index, record) in reader.records().enumerate() {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => {
+                    return Err(Failure::nothing(format!("{file}: cannot be read: {error}")));
+                }
+                Err(error) => {
+                    unreadable.push(format!("{file}: {error}"));
+                    continue;
+                }
+            };
+            let line = record.position().map_or(0, csv::Position::line);
+            let [score, first, second] = match places {
+                Some(places) => places,
+                None if index == 0 && number(&record, 0).is_none() => {
+                    let named =
+                        columns.places(&record).map_err(|why| Failure::usage(format!("{file}: {why}")))?;
+                    places = Some(named);
+                    continue;
+                }
+                None => *places.insert([0, 1, 2]),
+            };
+            match (number(&record, score), record.get(first), record.get(second)) {
+                (Some(score), Some(first), Some(second)) => {
+                    pairs.push(Pair { line, score, first: first.to_owned(), second: second.to_owned() });
+                }
+                (None, _, _) => unreadable.push(format!(
+                    "{file}, line {line}: the score is no number: {:?}",
+                    record.get(score).unwrap_or_default()
+                )),
+                _ => unreadable.push(format!("{file}, line {line}: there are not two sentences")),
+            }
+        }
+        if pairs.is_empty() {
+            return Err(Failure::nothing(format!(
+                "{file}: has no pairs; a row is score, sentence, sentence, separated by {}",
+                if is_csv { "commas" } else { "tabs" }
+            )));
+        }
+        Ok(Self { file, pairs, unreadable })
+    }
+}
+
+fn number(record: &StringRecord, column: usize) -> Option<f64> {
+    record.get(column)?.trim().parse().ok().filter(|number: &f64| number.is_finite())
+}
