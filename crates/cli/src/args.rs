@@ -8,6 +8,7 @@ use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task
 
 use crate::bench::BenchCommand;
 use crate::collect::IndexCommand;
+use crate::doctor::{DoctorArgs, ModelsArgs};
 use crate::embed::EmbedArgs;
 use crate::eval::EvalCommand;
 use crate::logs;
@@ -86,6 +87,10 @@ pub(crate) enum Command {
     /// Measure how well a model agrees with people
     #[command(subcommand)]
     Eval(EvalCommand),
+    /// Look at this machine: what connote makes of it, and what would make it better
+    Doctor(DoctorArgs),
+    /// List the models that are on this machine
+    Models(ModelsArgs),
     /// Measure this machine: kernels by themselves, or a model
     #[command(subcommand)]
     Bench(BenchCommand),

@@ -10,6 +10,7 @@ mod args;
 mod aside;
 mod bench;
 mod collect;
+mod doctor;
 mod embed;
 mod eval;
 mod failure;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Eval(command) => eval::run(&command),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Models(args) => doctor::list(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Tune(args) => tune::run(&args),
         Command::Pull(args) => pull::run(&args, cli.offline),

@@ -76,5 +76,7 @@ pub use task::Task;
 pub use tune::{Tuned, TunedCall};
 pub use tuning::{Choice, CostModel, Parallelism, Policy, Preset, Shape, Tuning};
 
+pub use weight_hash::default_cache;
+
 /// The rooms below, for those who need more than vectors.
 pub use {encoder, gguf, kernels, threads, tokenizer};

@@ -121,8 +121,9 @@ fn name_of(files: &[Identity]) -> String {
     hex(&hash.finalize()[..16])
 }
 
-/// `$CONNOTE_CACHE_DIR`, else `connote` in the user's cache folder; `None` where there is neither.
-pub(crate) fn default_cache() -> Option<PathBuf> {
+/// The folder where connote keeps hashes of model files and what was measured: `$CONNOTE_CACHE_DIR`, else `connote` in the user's
+/// cache folder; `None` where there is neither. It need not exist.
+pub fn default_cache() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("CONNOTE_CACHE_DIR")
         .or_else(|| Some(set("XDG_CACHE_HOME").or_else(|| set("LOCALAPPDATA"))?.join("connote")))

@@ -59,6 +59,43 @@ impl Level {
         }
     }
 
+    /// What this machine lacks for the level, in the names that `/proc/cpuinfo` or Linux has for it; empty if it has all.
+    pub fn lacking(self) -> Vec<&'static str> {
+        if self.is_available() {
+            return Vec::new();
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            let of = |features: &[(&'static str, bool)]| {
+                features.iter().filter(|(_, there)| !there).map(|&(name, _)| name).collect::<Vec<_>>()
+            };
+            let mut lacking =
+                of(&[("avx2", is_x86_feature_detected!("avx2")), ("fma", is_x86_feature_detected!("fma"))]);
+            match self {
+                Level::AvxVnni => lacking.push("avx_vnni"),
+                Level::Avx512 | Level::Amx => lacking.extend(of(&[
+                    ("f16c", is_x86_feature_detected!("f16c")),
+                    ("avx512f", is_x86_feature_detected!("avx512f")),
+                    ("avx512bw", is_x86_feature_detected!("avx512bw")),
+                    ("avx512dq", is_x86_feature_detected!("avx512dq")),
+                    ("avx512vl", is_x86_feature_detected!("avx512vl")),
+                    ("avx512_vnni", is_x86_feature_detected!("avx512vnni")),
+                ])),
+                Level::Scalar | Level::Avx2 => {}
+            }
+            if self == Level::Amx {
+                lacking.push(if crate::amx::is_built_in() {
+                    "Linux's permission to use amx_bf16 (arch_prctl)"
+                } else {
+                    "amx_bf16"
+                });
+            }
+            lacking
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        vec!["x86_64"]
+    }
+
     /// The levels this machine has, plainest first.
     pub fn available() -> impl Iterator<Item = Level> {
         Self::ALL.iter().copied().filter(|level| level.is_available())
@@ -124,3 +161,15 @@ impl fmt::Display for LevelError {
 }
 
 impl std::error::Error for LevelError {}
+
+#[cfg(test)]
+mod tests {
+    use super::Level;
+
+    #[test]
+    fn a_level_lacks_something_or_is_there() {
+        for level in Level::ALL {
+            assert_eq!(level.lacking().is_empty(), level.is_available(), "{level}");
+        }
+    }
+}

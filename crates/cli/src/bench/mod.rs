@@ -44,7 +44,9 @@ mod workloads;
 pub(crate) use args::BenchCommand;
 pub(crate) use machine::Machine;
 pub(crate) use model_facts::ModelFacts;
-pub(crate) use table::{figures, number};
+pub(crate) use peaks::measure_layout;
+pub(crate) use table::{facts, figures, number};
+pub(crate) use timing::{Bounds, try_seconds};
 
 use crate::failure::{Failure, Outcome};
 

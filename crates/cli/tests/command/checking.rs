@@ -98,7 +98,7 @@ fn verify_refuses_what_it_cannot_use_in_one_line() {
     let empty = reference("empty.jsonl", "\n");
     let cases: [(&[&str], i32, &str); 6] = [
         (&[&broken.display().to_string()], 1, "broken.gguf"),
-        (&["no-such-model"], 1, "connote pull"),
+        (&["no-such-model"], 1, "there is no such file"),
         (&["--reference", &vectors], 2, "line 1: there is no `text`"),
         (&["--reference", &short], 2, "another model's reference"),
         (&["--reference", &empty], 2, "has no lines"),

@@ -6,6 +6,7 @@ mod bulk;
 mod bulk_examples;
 mod bulk_stops;
 mod checking;
+mod doctor;
 mod endings;
 #[path = "../../../hub/tests/fake_hub/mod.rs"]
 mod fake_hub;

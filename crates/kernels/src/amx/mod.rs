@@ -21,5 +21,5 @@ mod unit;
 
 pub(crate) use {
     driver::{PEAK_MACS, ROWS, panel_bf16, peak, release},
-    permission::is_available,
+    permission::{is_available, is_built_in},
 };

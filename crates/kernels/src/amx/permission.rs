@@ -15,6 +15,11 @@ pub(crate) fn is_available() -> bool {
     })
 }
 
+/// Whether the CPU has the unit, whoever may use it.
+pub(crate) fn is_built_in() -> bool {
+    has_tiles(cpuid)
+}
+
 /// EAX, EBX, ECX, EDX of a leaf.
 fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
     let it = __cpuid_count(leaf, subleaf);

@@ -1,0 +1,94 @@
+//! `connote doctor` and `connote models`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{connote, run};
+
+fn report(stdout: &[u8]) -> Value {
+    serde_json::from_slice(stdout).expect("JSON")
+}
+
+#[test]
+fn a_report_has_the_machine_the_level_and_the_models() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("broken.gguf"), b"GGUF and then nothing").expect("written");
+    let mut command = connote();
+    command.env("EMBED_MODELS_DIR", folder.path()).env("HF_HUB_CACHE", folder.path().join("hub"));
+    command.env("HF_TOKEN", "hf_secret").env("CONNOTE_CACHE_DIR", folder.path().join("cache"));
+    let (stdout, _) = run(command.args(["doctor", "--json"]), 0);
+    assert!(!String::from_utf8_lossy(&stdout).contains("hf_secret"));
+    let report = report(&stdout);
+    let level = report["level"].as_str().expect("a level");
+    let levels = report["levels"].as_array().expect("levels");
+    assert!(levels.iter().any(|seen| seen["level"] == level && seen["available"] == true));
+    for seen in levels {
+        let lacks = seen["lacks"].as_array().expect("a list");
+        assert_eq!(lacks.is_empty(), seen["available"] == true, "{seen}");
+    }
+    let models = report["models"].as_array().expect("models");
+    assert_eq!((&models[0]["name"], &models[0]["architecture"]), (&"built in".into(), &"bert".into()));
+    assert_eq!(models[1]["name"], "broken");
+    assert!(models[1]["does_not_open"].is_string());
+    let findings = report["findings"].as_array().expect("findings");
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["what"].as_str().is_some_and(|what| what.contains("broken.gguf")))
+    );
+    let fraction = report["speed"]["fraction_of_peak"].as_f64().expect("a number");
+    assert!(fraction > 0.0 && fraction < 1.5, "{fraction}");
+    // The probe of the cache folder is gone; the folder may hold the hash of a model.
+    assert!(report["system"]["cache_refuses"].is_null());
+}
+
+#[test]
+fn a_forced_level_and_a_missing_one_are_told() {
+    let (stdout, _) = run(connote().env("CONNOTE_CPU", "scalar").args(["doctor", "--no-speed", "--json"]), 0);
+    let told = report(&stdout);
+    assert_eq!(told["level"], "scalar");
+    assert!(told["speed"].is_null());
+    if told["levels"]
+        .as_array()
+        .expect("levels")
+        .iter()
+        .any(|seen| seen["level"] != "scalar" && seen["available"] == true)
+    {
+        assert!(told["findings"].to_string().contains("CONNOTE_CPU holds this machine at scalar"));
+    }
+    let (stdout, _) = run(connote().env("CONNOTE_CPU", "mmx").args(["doctor", "--no-speed"]), 3);
+    let text = String::from_utf8(stdout).expect("UTF-8");
+    assert!(text.contains("Problem: no CPU level is called `mmx`"), "{text}");
+    let (stdout, _) = run(connote().args(["doctor", "--model", "no-such-model"]), 3);
+    let text = String::from_utf8(stdout).expect("UTF-8");
+    assert!(text.contains("Problem: no-such-model: there is no such file"), "{text}");
+}
+
+#[test]
+fn it_works_without_a_home_and_where_nothing_can_be_written() {
+    let mut command = connote();
+    for name in ["HOME", "XDG_CACHE_HOME", "EMBED_MODELS_DIR", "CONNOTE_CACHE_DIR", "HF_HOME", "HF_HUB_CACHE"]
+    {
+        command.env_remove(name);
+    }
+    let (stdout, _) = run(command.args(["doctor", "--no-speed"]), 0);
+    let text = String::from_utf8(stdout).expect("UTF-8");
+    assert!(text.contains("no folder for caches"), "{text}");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let mut command = connote();
+    command.env("CONNOTE_CACHE_DIR", file.path().join("below"));
+    let (stdout, _) = run(command.args(["doctor", "--no-speed", "--json"]), 0);
+    assert!(report(&stdout)["system"]["cache_refuses"].is_string());
+}
+
+#[test]
+fn the_examples_of_doctor_and_models_run() {
+    for example in [&["doctor"][..], &["doctor", "--no-speed", "--json"], &["models"], &["models", "--json"]]
+    {
+        let (help, _) = run(connote().args([example[0], "--help"]), 0);
+        let line = format!("connote {}", example.join(" "));
+        assert!(String::from_utf8_lossy(&help).contains(&line), "{line}");
+        run(connote().args(example), 0);
+    }
+}

@@ -1,0 +1,15 @@
+//! The library in ten lines, with the model that is built in.
+//!
+//!     cargo run --release -p connote --features builtin --example ten_lines
+
+use connote::{Embedder, cosine_similarity};
+
+fn main() -> Result<(), connote::Error> {
+    let embedder = Embedder::builtin()?;
+    let query = embedder.embed_one("how do plants eat")?;
+    for text in ["photosynthesis turns light into sugar", "cats sleep a lot"] {
+        let text_vector = embedder.embed_one(text)?.vector;
+        println!("{:+.4}  {text}", cosine_similarity(&query.vector, &text_vector));
+    }
+    Ok(())
+}
