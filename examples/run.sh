@@ -16,7 +16,7 @@ cargo build --release -p connote-server --features builtin --example axum_handle
 built=${CARGO_TARGET_DIR:-target}/release/examples
 
 "$built/ten_lines" > "$work/ten" || fail "ten_lines: does not run"
-best=$(sort -r "$work/ten" | head -1)
+best=$(sort -gr "$work/ten" | head -1)
 case $best in *photosynthesis*) ;; *) fail "ten_lines: the best text is \`$best\`" ;; esac
 
 "$built/axum_handler" 127.0.0.1:0 > "$work/address" & server=$!

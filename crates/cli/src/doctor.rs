@@ -25,7 +25,7 @@ use system::System;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It opens no connection and changes nothing but a file in the cache folder, which it removes again. Exit codes: 0 nothing is wrong, 3 something \
+It opens no connection; a file that it tries the cache folder with is removed again. Exit codes: 0 nothing is wrong, 3 something \
 keeps connote from running as it should (lines that begin with \"Problem\"; advice alone is no problem).
 
 Examples:
@@ -90,7 +90,8 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
     let models = models::found();
     findings.extend(models.iter().filter_map(|found| {
         let why = found.does_not_open.as_ref()?;
-        Some(Finding::advice(format!("{}: {why}", found.path.as_deref().unwrap_or(Path::new("")).display())))
+        let path = found.path.as_deref().unwrap_or(Path::new("")).display();
+        Some(Finding::advice(format!("{path} is no model for connote, and need not be: {why}")))
     }));
     let speed = match (level, args.no_speed) {
         (Some(level), false) => match model::pack(&args.model, &args.network, Tuning::new()) {
@@ -175,16 +176,17 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
     write_models(output, &report.models)?;
     if let Some(speed) = &report.speed {
         output.line(&format!(
-            "\nSpeed of {}: one short text in {:.1} ms; {:.0} tokens a second in a batch, {:.0}% of the peak of {} \
-             (the registers alone: {:.0} GMAC/s a thread, {} threads)",
-            speed.model,
-            speed.short_text_ms,
-            speed.batch_tokens_a_second,
-            100.0 * speed.fraction_of_peak,
-            speed.instruction,
-            speed.peak_gmacs,
-            speed.threads
+            "\nSpeed of {}: one short text in {:.1} ms; {:.0} tokens a second in a batch, {} threads",
+            speed.model, speed.short_text_ms, speed.batch_tokens_a_second, speed.threads
         ))?;
+        if let (Some(fraction), Some(instruction), Some(peak)) =
+            (speed.fraction_of_peak, speed.instruction, speed.peak_gmacs)
+        {
+            output.line(&format!(
+                "That is {:.0}% of what the registers alone do (`{instruction}`, {peak:.0} GMAC/s a thread)",
+                100.0 * fraction
+            ))?;
+        }
     }
     output.line("")?;
     for finding in &report.findings {
@@ -210,5 +212,9 @@ fn write_models(output: &mut Output, models: &[FoundModel]) -> Result<(), Failur
             ]
         })
         .collect();
-    output.line(&figures(head.len(), &head, &rows))
+    output.line(&figures(head.len(), &head, &rows))?;
+    if models.iter().all(|found| found.path.is_none()) {
+        output.line("No files were found; `connote pull --list` names models to fetch.")?;
+    }
+    Ok(())
 }

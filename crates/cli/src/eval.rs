@@ -38,7 +38,7 @@ pub(crate) struct StsArgs {
     /// Files of pairs
     #[arg(value_name = "FILE", required = true)]
     files: Vec<std::path::PathBuf>,
-    /// The column of scores, where there is a header
+    /// The column of scores, where there is a header; or all three columns by number, from 1 on
     #[arg(long, value_name = "NAME", default_value = "score")]
     score_column: String,
     /// The column of first sentences

@@ -20,7 +20,7 @@ use reference::{Bounds, Comparison, Reference};
 #[command(after_help = "\
 A reference is JSONL: {\"text\": .., \"embedding\": [..]} a line, as sentence-transformers gives it in fp32; \"prompt\" (put before the text as \
 it is) and \"ids\" (of the authors' tokenizer, special tokens included) are compared, too, where they are there. Bounds on the cosines \
-are, unless given: for files of F32, F16 or BF16 0.999999 in the mean and 0.99999 at least, for quantised files 0.9997 and 0.9990.
+are, unless given: for files of F32, F16 or BF16 0.999999 in the mean and 0.99999 at least, for Q8_0 0.9997 and 0.9990; for coarser types none.
 
 Exit codes: 0 all checks passed, 3 one did not, 1 the model could not be run, 2 wrong use.
 
@@ -108,9 +108,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome, Failure> {
         None => None,
         Some(reference) => {
             let usual = Bounds::of(embedder.model());
-            let bounds = Bounds {
-                mean: args.mean_cosine.unwrap_or(usual.mean),
-                least: args.min_cosine.unwrap_or(usual.least),
+            let bounds = match (args.mean_cosine, args.min_cosine) {
+                (None, None) => usual,
+                // What is neither known nor given is no bound.
+                (mean, least) => Some(Bounds {
+                    mean: mean.or(usual.map(|usual| usual.mean)).unwrap_or(-1.0),
+                    least: least.or(usual.map(|usual| usual.least)).unwrap_or(-1.0),
+                }),
             };
             let comparison = reference.compare(&embedder, bounds)?;
             checks.extend(comparison.checks());

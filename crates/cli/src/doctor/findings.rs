@@ -81,7 +81,7 @@ pub(crate) fn of_level(level: Option<Level>, best: Option<Level>) -> Vec<Finding
             "CONNOTE_CPU holds this machine at {level}; without it {best} would be used"
         )));
     }
-    if best.is_none_or(|best| best < Level::Avx2) {
+    if cfg!(target_arch = "x86_64") && best.is_none_or(|best| best < Level::Avx2) {
         findings.push(Finding::advice(
             "this CPU has no AVX2, so only the portable kernels run, which are an order of magnitude slower",
         ));

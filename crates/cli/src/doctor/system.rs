@@ -58,31 +58,48 @@ impl System {
     }
 }
 
-/// Variables that change what connote does. Of those with secrets only that they are set.
+/// Variables that change what connote does, without what is secret in them.
 pub(crate) fn environment() -> Vec<(String, String)> {
-    const SECRET: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
-    const OTHERS: [&str; 5] = [
+    const OTHERS: [&str; 9] = [
         "EMBED_MODELS_DIR",
         "OMP_NUM_THREADS",
         "RAYON_NUM_THREADS",
         "XDG_CACHE_HOME",
         "HUGGINGFACE_HUB_CACHE",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
     ];
     let matters = |name: &str| {
         name.starts_with("CONNOTE_")
             || name.starts_with("HF_")
-            || OTHERS.contains(&name)
-            || SECRET.contains(&name)
+            || OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other))
     };
     let mut set: Vec<(String, String)> = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .filter(|(name, value)| matters(name) && !value.is_empty())
-        .map(
-            |(name, value)| if SECRET.contains(&&*name) { (name, "(set)".to_owned()) } else { (name, value) },
-        )
+        .map(|(name, value)| {
+            let shown = without_secrets(&name, value);
+            (name, shown)
+        })
         .collect();
     set.sort();
     set
+}
+
+/// A report is pasted into public places.
+fn without_secrets(name: &str, value: String) -> String {
+    let secret =
+        ["TOKEN", "KEY", "SECRET", "PASSWORD"].iter().any(|word| name.to_ascii_uppercase().contains(word));
+    // A file's name may be told.
+    if secret && !name.ends_with("_PATH") && !name.ends_with("_FILE") {
+        return "(set)".to_owned();
+    }
+    match value.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://…@{host}"),
+        None => value,
+    }
 }
 
 /// A line of `/proc/meminfo`, which counts in KiB.
@@ -92,20 +109,29 @@ fn meminfo(key: &str) -> Option<u64> {
     Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The least that this process's cgroup and those above it allow (version 2), or its own (version 1).
+/// The least that this process's cgroup and those above it allow, in version 2 or 1.
 fn memory_limit() -> Option<u64> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/').to_owned();
-    let root = Path::new("/sys/fs/cgroup");
-    let full = root.join(path);
-    let folders = full.ancestors().take_while(|folder| folder.starts_with(root));
-    let limit =
-        |folder: &Path| fs::read_to_string(folder.join("memory.max")).ok()?.trim().parse::<u64>().ok();
-    let second = folders.filter_map(limit).min();
-    let first =
-        || fs::read_to_string("/sys/fs/cgroup/memory/memory.limit_in_bytes").ok()?.trim().parse().ok();
+    let least = |root: &str, path: &str, file: &str| {
+        let root = Path::new(root);
+        let full = root.join(path.trim_start_matches('/'));
+        let folders = full.ancestors().take_while(|folder| folder.starts_with(root));
+        folders
+            .filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok())
+            .min()
+    };
+    let limits = own.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        match rest.split_once(':')? {
+            ("", path) => least("/sys/fs/cgroup", path, "memory.max"),
+            (controllers, path) if controllers.split(',').any(|one| one == "memory") => {
+                least("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
+            }
+            _ => None,
+        }
+    });
     // Version 1 has a number near 2^63 for none.
-    second.or_else(first).filter(|&bytes| bytes < 1 << 60)
+    limits.filter(|&bytes| bytes < 1 << 60).min()
 }
 
 /// Bytes of the files in a folder; it is followed only so deep.
@@ -120,8 +146,26 @@ fn size_of(folder: &Path, depth: usize) -> u64 {
         .sum()
 }
 
-/// Why a file cannot be made in a folder; the folder is made if it is not there, as it would be in use.
+/// Why a file cannot be made in a folder, or in the one that it would be made in.
 fn refuses(folder: &Path) -> Option<String> {
-    let probe = fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
-    probe.err().map(|error| error.to_string())
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    tempfile::NamedTempFile::new_in(there).err().map(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn secrets_are_not_told() {
+        for (name, value, shown) in [
+            ("HF_TOKEN", "hf_abc", "(set)"),
+            ("CONNOTE_API_KEY", "k", "(set)"),
+            ("HF_TOKEN_PATH", "/home/me/token", "/home/me/token"),
+            ("HF_ENDPOINT", "https://me:secret@mirror.example/hub", "https://…@mirror.example/hub"),
+            ("HF_HOME", "/data/hf", "/data/hf"),
+        ] {
+            assert_eq!(without_secrets(name, value.to_owned()), shown);
+        }
+    }
 }

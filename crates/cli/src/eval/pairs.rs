@@ -33,6 +33,12 @@ pub(crate) struct Columns<'a> {
 }
 
 impl Columns<'_> {
+    /// Where they stand, if all are numbers, counted from 1.
+    fn numbers(&self) -> Option<[usize; 3]> {
+        let place = |name: &str| name.parse::<usize>().ok()?.checked_sub(1);
+        Some([place(self.score)?, place(self.first)?, place(self.second)?])
+    }
+
     /// Where score, first and second sentence stand.
     fn places(&self, header: &StringRecord) -> Result<[usize; 3], String> {
         let place = |name: &str| {
@@ -40,8 +46,8 @@ impl Columns<'_> {
             found.ok_or_else(|| {
                 let there: Vec<&str> = header.iter().collect();
                 format!(
-                    "there is no column `{name}`; the first row has {}: name them by --score-column, --first-column \
-                     and --second-column",
+                    "there is no column `{name}`; the first row has {}: name them, or all three by number, with \
+                     --score-column, --first-column and --second-column",
                     there.join(", ")
                 )
             })
@@ -62,7 +68,8 @@ impl Pairs {
             .delimiter(if is_csv { b',' } else { b'\t' })
             .from_path(path)
             .map_err(|error| Failure::nothing(format!("{file}: cannot be read: {error}")))?;
-        let (mut pairs, mut unreadable, mut places) = (Vec::new(), Vec::new(), None);
+        let numbers = columns.numbers();
+        let (mut pairs, mut unreadable, mut places) = (Vec::new(), Vec::new(), numbers);
         for (index, record) in reader.records().enumerate() {
             let record = match record {
                 Ok(record) => record,
@@ -75,6 +82,10 @@ impl Pairs {
                 }
             };
             let line = record.position().map_or(0, csv::Position::line);
+            // Under a header, numbers still say where.
+            if index == 0 && numbers.is_some_and(|[score, ..]| number(&record, score).is_none()) {
+                continue;
+            }
             let [score, first, second] = match places {
                 Some(places) => places,
                 None if index == 0 && number(&record, 0).is_none() => {

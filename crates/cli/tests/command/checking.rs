@@ -83,6 +83,21 @@ fn what_differs_from_a_reference_is_named() {
     assert!(text.contains("One check failed") && text.contains("DIFFER"), "{text}");
 }
 
+/// The built-in model with a weight that is no number.
+#[test]
+fn vectors_that_are_no_numbers_are_a_check_that_failed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("nan.gguf");
+    let tiny = testkit::tiny::bert(7);
+    let mut bytes = tiny;
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, bytes).expect("written");
+    let (stdout, _) = run(connote().args(["verify", "--json"]).arg(&path), 3);
+    let report: Value = serde_json::from_slice(&stdout).expect("JSON");
+    assert_eq!(report["checks"][0]["verdict"], "failed");
+}
+
 #[test]
 fn verify_refuses_what_it_cannot_use_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -96,7 +111,9 @@ fn verify_refuses_what_it_cannot_use_in_one_line() {
     let vectors = reference("vectors.jsonl", "{\"id\": 0, \"embedding\": [1.0]}\n");
     let short = reference("short.jsonl", "{\"text\": \"a\", \"embedding\": [1.0]}\n");
     let empty = reference("empty.jsonl", "\n");
-    let cases: [(&[&str], i32, &str); 6] = [
+    let huge = reference("huge.jsonl", "{\"text\": \"a\", \"embedding\": [1e39, 1.0]}\n");
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--reference", &huge], 2, "no number of 32 bits"),
         (&[&broken.display().to_string()], 1, "broken.gguf"),
         (&["no-such-model"], 1, "there is no such file"),
         (&["--reference", &vectors], 2, "line 1: there is no `text`"),
