@@ -11,8 +11,8 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EX
 fail() { echo "examples/run.sh: $1" >&2; exit 1; }
 cd "$here/.."
 
-cargo build --release -p connote --features builtin --example ten_lines || fail "ten_lines: does not build"
-cargo build --release -p connote-server --features builtin --example axum_handler || fail "axum_handler: does not build"
+# The whole workspace: with its features, as the tests have built it, nothing is built again.
+cargo build --quiet --release --workspace --example ten_lines --example axum_handler || fail "the examples in Rust do not build"
 built=${CARGO_TARGET_DIR:-target}/release/examples
 
 "$built/ten_lines" > "$work/ten" || fail "ten_lines: does not run"

@@ -1,6 +1,6 @@
 //! An application's own axum router that embeds in a handler, without keeping the runtime's threads busy.
 //!
-//!     cargo run --release -p connote-server --features builtin --example axum_handler -- 127.0.0.1:3000
+//!     cargo run --release -p connote-server --example axum_handler -- 127.0.0.1:3000
 //!     curl 127.0.0.1:3000/embed --data 'a cat on the mat'
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ async fn embed(State(embedder): State<Arc<Embedder>>, text: String) -> Result<im
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let router = Router::new().route("/embed", post(embed)).with_state(Arc::new(Embedder::builtin()?));
+    let router = Router::new().route("/embed", post(embed)).with_state(Arc::new(Embedder::open("models/all-MiniLM-L6-v2-Q8_0.gguf")?));
     let listener = tokio::net::TcpListener::bind(&address).await?;
     println!("http://{}/embed", listener.local_addr()?);
     axum::serve(listener, router).await?;
