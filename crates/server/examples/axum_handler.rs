@@ -31,7 +31,9 @@ async fn embed(State(embedder): State<Arc<Embedder>>, text: String) -> Result<im
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let router = Router::new().route("/embed", post(embed)).with_state(Arc::new(Embedder::open("models/all-MiniLM-L6-v2-Q8_0.gguf")?));
+    let router = Router::new()
+        .route("/embed", post(embed))
+        .with_state(Arc::new(Embedder::open("models/all-MiniLM-L6-v2-Q8_0.gguf")?));
     let listener = tokio::net::TcpListener::bind(&address).await?;
     println!("http://{}/embed", listener.local_addr()?);
     axum::serve(listener, router).await?;
