@@ -313,6 +313,8 @@ fn what_cannot_be_read_says_why() {
     refused(&path("none.csv"), &nothing, ErrorKind::Input, "none.csv");
     refused(&path("none*.csv"), &nothing, ErrorKind::Input, "no such file");
     refused(folder.path(), &nothing, ErrorKind::Input, "is a folder");
+    fs::write(path("empty.csv"), "").expect("written");
+    refused(&path("empty.csv"), &nothing, ErrorKind::Input, "is empty; a table begins");
     fs::write(path("a.zip"), "").expect("written");
     refused(&path("a.zip"), &nothing, ErrorKind::Usage, ".zip");
 }

@@ -32,6 +32,10 @@ impl Roles {
         could_be_text: impl Fn(usize) -> bool,
         could_be_id: impl Fn(usize) -> bool,
     ) -> Result<Self, Error> {
+        if columns.is_empty() {
+            let message = format!("{table}: is empty; a table begins with the names of its columns");
+            return Err(Error::new(ErrorKind::Input, message));
+        }
         let find = |name: &str| columns.iter().position(|column| *column == name);
         let refuse = |what: String| {
             let there: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
