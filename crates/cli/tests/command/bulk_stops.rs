@@ -78,7 +78,7 @@ fn at_work(here: &Workplace, arguments: &[&str]) -> Child {
 }
 
 const SLOWLY: [&str; 8] =
-    ["--input", "texts.txt", "--output", "v.jsonl", "--part-rows", "1024", "--cpu-percent", "5"];
+    ["--input", "texts.txt", "--output", "v.jsonl", "--part-rows", "1024", "--cpu-percent", "1"];
 
 #[test]
 fn a_signal_ends_a_run_that_can_go_on() {

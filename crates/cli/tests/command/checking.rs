@@ -113,7 +113,7 @@ fn verify_refuses_what_it_cannot_use_in_one_line() {
     let empty = reference("empty.jsonl", "\n");
     let huge = reference("huge.jsonl", "{\"text\": \"a\", \"embedding\": [1e39, 1.0]}\n");
     let cases: [(&[&str], i32, &str); 7] = [
-        (&["--reference", &huge], 2, "no number of 32 bits"),
+        (&["--reference", &huge], 2, "huge.jsonl, line 1: "),
         (&[&broken.display().to_string()], 1, "broken.gguf"),
         (&["no-such-model"], 1, "there is no such file"),
         (&["--reference", &vectors], 2, "line 1: there is no `text`"),
