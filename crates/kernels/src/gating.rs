@@ -88,16 +88,27 @@ impl<'a> Waiting<'a> {
         }
         self.done = some.end;
         let [gates, ups] = &mut self.halves;
-        let ups = &mut ups[some.clone()];
-        (self.gate)(gates[some.clone()].as_flattened(), ups.as_flattened_mut());
-        for (row, ups) in some.zip(ups) {
-            // SAFETY: whoever gave the block promised that nobody else has its cells.
-            let out = unsafe { self.cells.row(self.rows.start + row, self.columns.clone()) };
-            match out.len() {
-                // Of a known length: no call.
-                len if len == PANEL / 2 => out.copy_from_slice(&*ups),
-                len => out.copy_from_slice(&ups[..len]),
-            }
+        let halves = [&mut gates[some.clone()], &mut ups[some.clone()]];
+        let rows = self.rows.start + some.start..self.rows.start + some.end;
+        // SAFETY: whoever gave the block promised that nobody else has its cells.
+        write_gated(self.gate, halves, rows, |row| unsafe { self.cells.row(row, self.columns.clone()) });
+    }
+}
+
+/// Applies the gates, and writes what the gated values have become.
+#[inline]
+pub(crate) fn write_gated<'a>(
+    gate: fn(&[f32], &mut [f32]),
+    [gates, ups]: [HalfSums<'_>; 2],
+    rows: Range<usize>,
+    target: impl Fn(usize) -> &'a mut [f32],
+) {
+    gate(gates.as_flattened(), ups.as_flattened_mut());
+    for (row, ups) in rows.zip(ups) {
+        match target(row) {
+            // Of a known length: no call.
+            out if out.len() == PANEL / 2 => out.copy_from_slice(&*ups),
+            out => out.copy_from_slice(&ups[..out.len()]),
         }
     }
 }

@@ -12,7 +12,7 @@ use threads::Team;
 
 use crate::activations::Activations;
 use crate::block_sums::{BLOCK, BlockSums};
-use crate::gating::Gating;
+use crate::gating::{Gating, write_gated};
 use crate::layout::Layout;
 use crate::panels::Panels;
 use crate::rows::{PanelCells, RowsMut};
@@ -88,7 +88,7 @@ pub fn linear_part(
         let (some_panels, rows) = cut.part(part);
         let _release = Release(kernels);
         let (mut sums, mut scratch) = (BlockSums::new(), BlockSums::new());
-        let mut gating: Option<Box<Gating>> = None;
+        let mut gating = None;
         for (rows, panel) in runs(w.layout(), rows)
             .flat_map(|rows| some_panels.clone().map(move |panel| (rows.clone(), panel)))
         {
@@ -114,7 +114,7 @@ pub fn linear_part(
                             continue;
                         }
                         Ending::Gate(gate) => {
-                            let gating = gating.get_or_insert_with(|| Box::new(Gating::new(gate, &cells)));
+                            let gating = gating.get_or_insert_with(|| Gating::new(gate, &cells));
                             let multiply = |cells: &mut PanelCells<'_>, meanwhile: &mut dyn FnMut()| {
                                 sum_bf16(kernels, x, matrix, &of, &mut scratch, cells, meanwhile);
                             };
@@ -249,23 +249,6 @@ fn sum_bf16(
         next: &next[share(of.rows.start)..share(of.rows.end)],
     };
     (kernels.panel_bf16)(&panel, &mut scratch.0, cells, meanwhile);
-}
-
-/// Applies the gates, and writes what the gated values have become.
-fn write_gated<'a>(
-    gate: fn(&[f32], &mut [f32]),
-    [gates, ups]: [&mut [[f32; PANEL / 2]]; 2],
-    rows: Range<usize>,
-    target: impl Fn(usize) -> &'a mut [f32],
-) {
-    gate(gates.as_flattened(), ups.as_flattened_mut());
-    for (row, ups) in rows.zip(ups) {
-        match target(row) {
-            // Of a known length: no call.
-            out if out.len() == PANEL / 2 => out.copy_from_slice(&*ups),
-            out => out.copy_from_slice(&ups[..out.len()]),
-        }
-    }
 }
 
 /// Passes sums through the ending into `target(row)`, each as wide as what is left of the panel.
