@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Service;
+use crate::kept::until_the_end_of;
 use crate::lively::{Lively, Upload};
 use crate::routes::router;
 use crate::waiting::{self, Waiting};
@@ -109,7 +110,7 @@ async fn connection<S>(
         heard.store(true, Ordering::Relaxed);
         let asking = asks.asks();
         let answer = routes.call(request.map(|body| Upload::new(body, uploading.clone())));
-        async { answer.await.map(|answer| asking.until_the_end_of(answer)) }
+        async { answer.await.map(|answer| until_the_end_of(answer, asking)) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);

@@ -22,6 +22,7 @@ mod formats;
 mod gauges;
 mod held;
 mod json;
+mod kept;
 mod lines;
 mod lively;
 mod llama;

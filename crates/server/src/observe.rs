@@ -4,21 +4,19 @@
 //! anything else that is logged, has a text of a request or a key: of an error only the kind.
 
 use std::hash::{BuildHasher, RandomState};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use http_body::{Frame, SizeHint};
 
 use crate::Service;
 use crate::fault::FaultKind;
+use crate::kept::{Kept, until_the_end_of};
 use crate::metrics::{self, OTHER};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -119,7 +117,7 @@ pub(crate) async fn request(State(service): State<Service>, request: Request, ne
     if followed.complete {
         return response;
     }
-    response.map(|body| Body::new(Written { body, followed }))
+    until_the_end_of(response, followed)
 }
 
 /// Its id: the client's, if it can stand in a line of a log, else one of its own.
@@ -261,34 +259,9 @@ impl Followed {
     }
 }
 
-/// A body that is being sent.
-struct Written {
-    body: Body,
-    followed: Followed,
-}
-
-impl HttpBody for Written {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        // Who has all that was announced does not ask whether there is more.
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.followed.complete = true;
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Kept for Followed {
+    fn all_taken(&mut self) {
+        self.complete = true;
     }
 }
 

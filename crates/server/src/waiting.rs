@@ -2,15 +2,12 @@
 //! clients that send half a head, or nothing, would keep all others out until their time is up.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::response::Response;
-use http_body::{Frame, SizeHint};
 use tokio::sync::Notify;
+
+use crate::kept::Kept;
 
 /// All that wait, by when they began to.
 #[derive(Clone, Default)]
@@ -101,42 +98,12 @@ impl Drop for Asking {
     }
 }
 
-impl Asking {
-    /// The answer, which keeps it.
-    pub(crate) fn until_the_end_of(self, answer: Response) -> Response {
-        answer.map(|body| Body::new(Answer { body, _asking: self }))
-    }
-}
-
-/// The body of an answer.
-struct Answer {
-    body: Body,
-    _asking: Asking,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
+impl Kept for Asking {}
 
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::task::Context;
 
     use super::*;
 
