@@ -13,11 +13,7 @@ shift
 [ -d "$CONNOTE_SAMPLES" ] || { echo "run.sh: $CONNOTE_SAMPLES is no folder" >&2; exit 2; }
 
 VENV=${CONNOTE_BULK_VENV:-$HOME/.cache/connote-bulk-venv}
-want=$(sha256sum <"$here/requirements.txt")
-if [ "$(cat "$VENV/.made-from" 2>/dev/null)" != "$want" ]; then
-    rm -rf "$VENV"
-    python3 -m venv "$VENV"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-    echo "$want" >"$VENV/.made-from"
-fi
+# shellcheck source=scripts/venv.sh
+. "$here/../venv.sh"
+python_venv "$VENV" "$here/requirements.txt"
 exec nice -n 10 "$VENV/bin/python" -B -m pytest -p no:cacheprovider -q "$here/readers.py" "$@"

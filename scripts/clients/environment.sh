@@ -8,16 +8,11 @@ OPENAI_JS=7.57.0
 VOCABULARY=9b5ad71b2ce5302211f9c61530b329a4922fc6a4 # cl100k_base under the name tiktoken looks for
 
 clients_environment() {
-    local here want
+    local here
     here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-    want=$(sha256sum <"$here/requirements.txt")
-    if [ "$(cat "$VENV/.made-from" 2>/dev/null)" != "$want" ]; then
-        rm -rf "$VENV"
-        mkdir -p "$CACHE"
-        python3 -m venv "$VENV"
-        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-        echo "$want" >"$VENV/.made-from"
-    fi
+    # shellcheck source=scripts/venv.sh
+    . "$here/../venv.sh"
+    python_venv "$VENV" "$here/requirements.txt"
 }
 
 # LangChain counts in OpenAI's vocabulary. Its download host is not a registry; a wheel carries the same
