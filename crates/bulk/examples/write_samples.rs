@@ -76,10 +76,10 @@ fn write(
         normalized: true,
         task: None,
         prompt: None,
-        created_by: concat!("connote ", env!("CARGO_PKG_VERSION")).to_owned(),
     };
+    let created_by = concat!("connote ", env!("CARGO_PKG_VERSION")).to_owned();
     let schema = carried(0..0, format)?.schema();
-    let options = SinkOptions { format, precision, schema, space, per_token: false };
+    let options = SinkOptions { format, precision, schema, space, created_by, per_token: false };
     let mut parts = Vec::new();
     for start in (0..ROWS).step_by(PART) {
         let rows = start..(start + PART).min(ROWS);

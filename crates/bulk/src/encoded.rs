@@ -1,73 +1,7 @@
-//! What the values of a vector are written as.
-
-use std::fmt;
-use std::str::FromStr;
+//! Vectors in the form that is written.
 
 use half::f16;
-use serde::{Deserialize, Serialize};
-
-/// What the values of a vector are written as.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// As they were computed.
-    #[default]
-    F32,
-    /// IEEE half precision, rounded to the nearest, ties to even. A value beyond 65504 is refused.
-    F16,
-    /// Integers -127 to 127, and a scale a row: a value is its integer times the scale, which makes the largest
-    /// of the row 127. One scale for all rows would be too coarse for most vectors or too small for some: those
-    /// of EmbeddingGemma without its dense layers have values 18 times as large as most.
-    Int8,
-    /// The sign of each value, 8 to a byte, the first in the highest bit; 1 for values above 0. Bits past the
-    /// last value are 0, as `numpy.packbits` leaves them.
-    Binary,
-}
-
-impl Precision {
-    /// All of them, in the order of their size.
-    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Int8, Self::Binary];
-
-    /// Its name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Int8 => "int8",
-            Self::Binary => "binary",
-        }
-    }
-
-    /// How many stored values (bytes, for [`Binary`](Self::Binary)) a vector of `dimensions` values has.
-    pub fn width(self, dimensions: usize) -> usize {
-        if self == Self::Binary { dimensions.div_ceil(8) } else { dimensions }
-    }
-
-    /// Bytes of a stored vector of `dimensions` values.
-    pub fn bytes(self, dimensions: usize) -> usize {
-        let width = self.width(dimensions);
-        match self {
-            Self::F32 => width * 4,
-            Self::F16 => width * 2,
-            Self::Int8 | Self::Binary => width,
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Precision {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
-        known.ok_or_else(|| format!("`{name}` is no precision; write f32, f16, int8 or binary"))
-    }
-}
+use index::{Precision, pack_bits};
 
 /// Vectors in the form that is written, one after another.
 #[derive(Debug)]
@@ -158,9 +92,7 @@ pub(crate) fn unit_scale(integers: &[i8]) -> f32 {
 
 /// Packs the signs.
 pub(crate) fn to_bits(vector: &[f32], out: &mut Vec<u8>) {
-    out.extend(vector.chunks(8).map(|eight| {
-        eight.iter().enumerate().fold(0, |byte, (place, &value)| byte | u8::from(value > 0.0) << (7 - place))
-    }));
+    pack_bits(vector.iter().map(|value| *value > 0.0), out);
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod decoding;
+mod encoded;
 mod error;
-mod precision;
 mod rows;
 mod run;
 mod sink;
@@ -15,7 +15,7 @@ mod space;
 mod stored;
 
 pub use error::{Error, ErrorKind};
-pub use precision::Precision;
+pub use index::{Precision, Space};
 pub use rows::{Answered, Chunk, Place, Row};
 pub use run::{
     Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FileSum, Job, Merge, Observer,
@@ -23,5 +23,5 @@ pub use run::{
 };
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{FileIdentity, InputFormat, Progress, Source, SourceOptions, Template, TextFrom};
-pub use space::{DESCRIPTION_KEY, Description, Scale, Space, description_path, row_numbers_path};
+pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
 pub use stored::{Stored, StoredChunk, Vectors};

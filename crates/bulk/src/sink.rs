@@ -17,12 +17,13 @@ use std::str::FromStr;
 
 use arrow_schema::{Field, SchemaRef};
 use connote::Embedding;
+use index::{Precision, Space};
 use serde::{Deserialize, Serialize};
 
+use crate::encoded::Encoded;
 use crate::error::{Error, ErrorKind};
-use crate::precision::{Encoded, Precision};
 use crate::rows::{Answered, Row};
-use crate::space::{Description, Scale, Space};
+use crate::space::{Description, Scale};
 
 pub use lines::LineEncoder;
 pub use npy::write_row_numbers;
@@ -109,6 +110,8 @@ pub struct SinkOptions {
     pub schema: SchemaRef,
     /// What the vectors are.
     pub space: Space,
+    /// The program that computed them and its version: `connote 0.1.0`.
+    pub created_by: String,
     /// Whether a text has a vector a token, as with pooling `none`.
     pub per_token: bool,
 }
@@ -170,7 +173,12 @@ impl SinkOptions {
     pub fn describe(&self) -> Description {
         let scale = if self.format == OutputFormat::Npy { Scale::Length } else { Scale::Column };
         let scale = (self.precision == Precision::Int8).then_some(scale);
-        Description { space: self.space.clone(), precision: self.precision, scale }
+        Description {
+            space: self.space.clone(),
+            created_by: self.created_by.clone(),
+            precision: self.precision,
+            scale,
+        }
     }
 
     /// The content of the file [`description_path`](crate::description_path), for formats that do not say

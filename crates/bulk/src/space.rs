@@ -3,34 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use index::{Precision, Space};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::precision::Precision;
 
 /// The key of a [`Description`] among the metadata of a Parquet or Arrow schema.
 pub const DESCRIPTION_KEY: &str = "connote";
-
-/// Where the vectors come from: two files can be compared if the fingerprints are equal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Space {
-    /// The model's name, for people.
-    pub model: String,
-    /// The fingerprint of the vector space.
-    pub fingerprint: String,
-    /// Values a vector.
-    pub dimensions: usize,
-    /// Whether every vector has length 1.
-    pub normalized: bool,
-    /// The task, where all rows have the same one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<String>,
-    /// The prompt before every text, where all rows have the same one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
-    /// The program and its version: `connote 0.1.0`.
-    pub created_by: String,
-}
 
 /// A space, and how the values of its vectors are written in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +17,8 @@ pub struct Description {
     /// The space.
     #[serde(flatten)]
     pub space: Space,
+    /// The program and its version: `connote 0.1.0`.
+    pub created_by: String,
     /// What a value is written as.
     pub precision: Precision,
     /// With [`Precision::Int8`], where a row's scale is.

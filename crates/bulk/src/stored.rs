@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use index::{Precision, Space};
 
 use crate::error::{Error, ErrorKind};
-use crate::precision::Precision;
 use crate::sink::OutputFormat;
-use crate::space::{Description, Space, description_path};
+use crate::space::{Description, description_path};
 
 /// Rows of a chunk, at most.
 const CHUNK_ROWS: usize = 1024;

@@ -180,8 +180,8 @@ impl Task<'_> {
                 normalized: !args.no_normalize,
                 task: task.map(|task| task.to_string()),
                 prompt: args.preparation.prompt.clone(),
-                created_by: format!("connote {}", env!("CARGO_PKG_VERSION")),
             },
+            created_by: format!("connote {}", env!("CARGO_PKG_VERSION")),
             per_token: embedder.pooling() == Pooling::None,
         };
         options.check()?;

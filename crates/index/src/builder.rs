@@ -169,14 +169,14 @@ impl Builder {
             (Precision::Binary, Vectors::F32(values)) => {
                 let mut bits = Vec::new();
                 for vector in values.chunks_exact(dimensions) {
-                    encoding::to_bits(vector.iter().map(|value| *value > 0.0), &mut bits);
+                    encoding::pack_bits(vector.iter().map(|value| *value > 0.0), &mut bits);
                 }
                 self.write(Kind::Binary, 0, &bits)
             }
             (Precision::Binary, Vectors::Int8 { values, .. }) => {
                 let mut bits = Vec::new();
                 for vector in values.chunks_exact(dimensions) {
-                    encoding::to_bits(vector.iter().map(|value| *value > 0), &mut bits);
+                    encoding::pack_bits(vector.iter().map(|value| *value > 0), &mut bits);
                 }
                 self.write(Kind::Binary, 0, &bits)
             }

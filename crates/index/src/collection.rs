@@ -238,7 +238,7 @@ impl Collection {
             Err(Wrong(format!("its section {kind:?} {column} has {length} bytes for {rows} rows")))
         };
         for precision in self.precisions() {
-            check(precision.section(), 0, precision.width(dimensions))?;
+            check(precision.section(), 0, precision.bytes(dimensions))?;
             if *precision == Precision::Int8 {
                 check(Kind::Scales, 0, 4)?;
             }

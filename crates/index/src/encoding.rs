@@ -16,8 +16,8 @@ pub(crate) fn to_int8(vector: &[f32], out: &mut Vec<i8>) -> f32 {
     if inverse > 0.0 { scale } else { 0.0 }
 }
 
-/// Appends a vector as signs, the first in the highest bit; those past the end are 0.
-pub(crate) fn to_bits(vector: impl ExactSizeIterator<Item = bool>, out: &mut Vec<u8>) {
+/// Appends a vector as bits, 8 to a byte, the first in the highest; those past the end are 0, as `numpy.packbits` has them.
+pub fn pack_bits(vector: impl ExactSizeIterator<Item = bool>, out: &mut Vec<u8>) {
     let begin = out.len();
     out.resize(begin + vector.len().div_ceil(8), 0);
     for (place, positive) in vector.enumerate() {

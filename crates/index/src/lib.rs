@@ -44,6 +44,7 @@ mod top;
 pub use builder::{Builder, Values, Vectors};
 pub use collection::{Collection, FILE_NAME};
 pub use columns::{ColumnKind, Value};
+pub use encoding::pack_bits;
 pub use error::{Error, ErrorKind};
 pub use filter::Filter;
 pub use precision::Precision;

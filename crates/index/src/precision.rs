@@ -7,17 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::Kind;
 
-/// What a value is kept as. Ordered from the finest to the coarsest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What the values of a vector are kept as, in files and collections. Ordered from the finest to the coarsest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 4 bytes, as the network gives them.
+    #[default]
     F32,
-    /// 2 bytes: half precision.
+    /// 2 bytes: IEEE half precision, rounded to the nearest, ties to even. A value beyond 65504 is refused.
     F16,
-    /// 1 byte, and a scale a vector: a value is its integer times it.
+    /// Integers -127 to 127, and a scale a vector: a value is its integer times the scale, which makes the largest
+    /// of the vector 127. One scale for all would be too coarse for most vectors or too small for some: those
+    /// of EmbeddingGemma without its dense layers have values 18 times as large as most.
     Int8,
-    /// 1 bit: whether the value is above 0.
+    /// The sign of each value, 8 to a byte, the first in the highest bit; 1 for values above 0. Bits past the
+    /// last value are 0, as `numpy.packbits` leaves them.
     Binary,
 }
 
@@ -25,7 +29,7 @@ impl Precision {
     /// All of them, the finest first.
     pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Int8, Self::Binary];
 
-    /// Its name on the command line.
+    /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -35,13 +39,18 @@ impl Precision {
         }
     }
 
-    /// Bytes of a vector of so many values, scales aside.
+    /// How many stored values (bytes, for [`Binary`](Self::Binary)) a vector of `dimensions` values has.
     pub fn width(self, dimensions: usize) -> usize {
+        if self == Self::Binary { dimensions.div_ceil(8) } else { dimensions }
+    }
+
+    /// Bytes of a stored vector of `dimensions` values, scales aside.
+    pub fn bytes(self, dimensions: usize) -> usize {
+        let width = self.width(dimensions);
         match self {
-            Self::F32 => dimensions * 4,
-            Self::F16 => dimensions * 2,
-            Self::Int8 => dimensions,
-            Self::Binary => dimensions.div_ceil(8),
+            Self::F32 => width * 4,
+            Self::F16 => width * 2,
+            Self::Int8 | Self::Binary => width,
         }
     }
 

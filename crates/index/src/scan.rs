@@ -35,7 +35,7 @@ impl Query {
             }
             Precision::Binary => {
                 let mut bits = Vec::new();
-                encoding::to_bits(query.iter().map(|value| *value > 0.0), &mut bits);
+                encoding::pack_bits(query.iter().map(|value| *value > 0.0), &mut bits);
                 Self::Binary { bits, dimensions: query.len() }
             }
         }

@@ -117,7 +117,7 @@ impl Collection {
         most: usize,
     ) -> Vec<Top> {
         let rows = self.rows();
-        let block = (BLOCK_BYTES / precision.width(self.dimensions())).clamp(1, 4096);
+        let block = (BLOCK_BYTES / precision.bytes(self.dimensions())).clamp(1, 4096);
         let blocks = rows.div_ceil(block);
         let parts = blocks.min(team.threads() * PARTS);
         let found = Mutex::new(vec![Top::new(most); queries.len()]);

@@ -43,9 +43,9 @@ mod sink_form {
     use arrow_schema::Schema;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::precision::Precision;
     use crate::sink::{OutputFormat, SinkOptions};
-    use crate::space::Space;
+    use index::Precision;
+    use index::Space;
 
     #[derive(Serialize)]
     struct Written<'a> {
@@ -53,6 +53,7 @@ mod sink_form {
         precision: Precision,
         per_token: bool,
         space: &'a Space,
+        created_by: &'a str,
         schema: &'a Schema,
     }
 
@@ -62,17 +63,19 @@ mod sink_form {
         precision: Precision,
         per_token: bool,
         space: Space,
+        created_by: String,
         schema: Schema,
     }
 
     pub(super) fn serialize<S: Serializer>(sink: &SinkOptions, to: S) -> Result<S::Ok, S::Error> {
-        let SinkOptions { format, precision, schema, space, per_token } = sink;
-        Written { format: *format, precision: *precision, per_token: *per_token, space, schema }.serialize(to)
+        let SinkOptions { format, precision, schema, space, created_by, per_token } = sink;
+        let (format, precision, per_token) = (*format, *precision, *per_token);
+        Written { format, precision, per_token, space, created_by, schema }.serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SinkOptions, D::Error> {
-        let Read { format, precision, per_token, space, schema } = Read::deserialize(from)?;
-        Ok(SinkOptions { format, precision, per_token, space, schema: Arc::new(schema) })
+        let Read { format, precision, per_token, space, created_by, schema } = Read::deserialize(from)?;
+        Ok(SinkOptions { format, precision, per_token, space, created_by, schema: Arc::new(schema) })
     }
 }
 
@@ -249,9 +252,9 @@ pub(super) mod tests {
     use arrow_schema::{DataType, Field, Schema};
 
     use super::*;
-    use crate::precision::Precision;
     use crate::sink::OutputFormat;
-    use crate::space::Space;
+    use index::Precision;
+    use index::Space;
 
     pub(in crate::run) fn plan() -> Plan {
         let space = Space {
@@ -261,7 +264,6 @@ pub(super) mod tests {
             normalized: true,
             task: None,
             prompt: None,
-            created_by: "connote 0".to_owned(),
         };
         let fields = vec![
             Field::new("id", DataType::Utf8, true),
@@ -282,6 +284,7 @@ pub(super) mod tests {
                 precision: Precision::F32,
                 schema,
                 space,
+                created_by: "connote 0".to_owned(),
                 per_token: false,
             },
         }

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use arrow_json::writer::EncoderOptions;
 use connote::Embedding;
 use connote::jsonl::RowError;
+use index::Precision;
 use serde::Serialize;
 
 use super::carried::{self, Column};
 use super::{OutputFormat, SCALE, SinkOptions, encode, not_written, open_part, other_part};
+use crate::encoded::Encoded;
 use crate::error::{Error, ErrorKind};
-use crate::precision::{Encoded, Precision};
 use crate::rows::{Answered, Row};
 
 /// Rows with their vectors as lines, wherever these go.

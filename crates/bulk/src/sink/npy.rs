@@ -7,11 +7,12 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use half::slice::HalfFloatSliceExt;
+use index::Precision;
 
 use super::lines::{Copying, copy};
 use super::{SinkOptions, encode, not_written, open_part, other_part};
+use crate::encoded::Encoded;
 use crate::error::Error;
-use crate::precision::{Encoded, Precision};
 use crate::rows::Answered;
 
 /// The type of a value, as numpy names it.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::{Field, Schema};
+use index::Precision;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
@@ -19,7 +20,6 @@ use super::table::{self, Batches};
 use super::{SinkOptions, not_written, open_part, other_part};
 use crate::decoding::decoding;
 use crate::error::Error;
-use crate::precision::Precision;
 use crate::rows::Answered;
 use crate::space::DESCRIPTION_KEY;
 

@@ -9,10 +9,11 @@ use arrow_array::{
 use arrow_array::{StringArray, UInt32Array, make_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use index::Precision;
 
 use super::{OutputFormat, SCALE, SinkOptions, encode, not_written};
+use crate::encoded::Encoded;
 use crate::error::Error;
-use crate::precision::{Encoded, Precision};
 use crate::rows::Answered;
 use crate::space::DESCRIPTION_KEY;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use index::Precision;
 use serde::de::DeserializeOwned;
 
 use super::records::{Record, Records, Value};
 use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, dimensions_of, wrong};
 use crate::error::Error;
-use crate::precision::Precision;
 use crate::sink::OutputFormat;
 use crate::space::Description;
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use half::f16;
+use index::Precision;
 
 use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, dimensions_of, wrong};
+use crate::encoded::unit_scale;
 use crate::error::Error;
-use crate::precision::{Precision, unit_scale};
 use crate::sink::{Element, Header};
 use crate::space::{Description, row_numbers_path};
 

@@ -10,12 +10,12 @@ use arrow_array::types::{Float32Type, Int8Type, UInt8Type};
 use arrow_array::{Array, ArrayRef, Float32Array, Int64Array, RecordBatch};
 use arrow_ipc::reader::FileReader;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
+use index::Precision;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, dimensions_of, wrong};
 use crate::decoding::decoding;
 use crate::error::Error;
-use crate::precision::Precision;
 use crate::sink::{OWN_COLUMNS, OutputFormat, SCALE};
 use crate::space::{DESCRIPTION_KEY, Description};
 

@@ -168,9 +168,9 @@ pub(crate) fn options(format: OutputFormat, precision: Precision, table: &Table)
         normalized: true,
         task: Some("query".to_owned()),
         prompt: Some("query: ".to_owned()),
-        created_by: "connote 0.0.0".to_owned(),
     };
-    SinkOptions { format, precision, schema: table.carried.schema(), space, per_token: false }
+    let created_by = "connote 0.0.0".to_owned();
+    SinkOptions { format, precision, schema: table.carried.schema(), space, created_by, per_token: false }
 }
 
 /// Writes a table as one file, with the files beside it that its format needs.

@@ -82,14 +82,15 @@ fn look(files: &[PathBuf], keep: Option<&[String]>) -> Result<(Space, Precision,
     let mut columns: Option<Columns> = None;
     for file in files {
         let stored = Stored::open(file)?;
-        let space = space(&stored);
+        let unknown = || Space { dimensions: stored.dimensions(), ..Space::default() };
+        let space = stored.space().cloned().unwrap_or_else(unknown);
         let found = Columns::of(&stored.schema(), keep, file)?;
         columns = Some(match columns {
             None => found,
             Some(before) => before.with(found, file)?,
         });
         match &first {
-            None => first = Some((file, space, precision(stored.precision()))),
+            None => first = Some((file, space, stored.precision())),
             Some((before, of_first, _)) if !same(of_first, &space) => {
                 return Err(Failure::usage(format!(
                     "{} is of {} and {} of {}: vectors of different spaces cannot be compared; index them apart",
@@ -174,27 +175,4 @@ fn only<T: Copy>(present: &[bool], values: Vec<T>, width: usize) -> Vec<T> {
     }
     let rows = values.chunks(width).zip(present).filter(|(_, present)| **present);
     rows.flat_map(|(row, _)| row.iter().copied()).collect()
-}
-
-fn space(stored: &Stored) -> Space {
-    match stored.space() {
-        None => Space { dimensions: stored.dimensions(), ..Space::default() },
-        Some(space) => Space {
-            model: space.model.clone(),
-            fingerprint: space.fingerprint.clone(),
-            dimensions: space.dimensions,
-            normalized: space.normalized,
-            task: space.task.clone(),
-            prompt: space.prompt.clone(),
-        },
-    }
-}
-
-fn precision(precision: bulk::Precision) -> Precision {
-    match precision {
-        bulk::Precision::F32 => Precision::F32,
-        bulk::Precision::F16 => Precision::F16,
-        bulk::Precision::Int8 => Precision::Int8,
-        bulk::Precision::Binary => Precision::Binary,
-    }
 }
