@@ -77,7 +77,7 @@ struct LevelSeen {
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
     let machine = Machine::look();
-    let system = System::look();
+    let system = System::look(&machine);
     let mut findings = findings::of(&system);
     let level = match Level::chosen() {
         Ok(level) => Some(level),
@@ -93,20 +93,23 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
         let path = found.path.as_deref().unwrap_or(Path::new("")).display();
         Some(Finding::advice(format!("{path} is no model for connote, and need not be: {why}")))
     }));
-    let speed = match (level, args.no_speed) {
-        (Some(level), false) => match model::pack(&args.model, &args.network, Tuning::new()) {
-            Ok(embedder) => {
+    let mut speed = None;
+    if let Some(level) = level {
+        // Opening reads the head of the file; only what is to be measured is packed.
+        let embedder = match args.no_speed {
+            true => model::open(&args.model).map(|_| None),
+            false => model::pack(&args.model, &args.network, Tuning::new()).map(Some),
+        };
+        match embedder {
+            Ok(None) => {}
+            Ok(Some(embedder)) => {
                 findings.extend(findings::of_memory(&system, embedder.packed_bytes() as u64));
-                Some(speed::check(&embedder, level)?)
+                speed = Some(speed::check(&embedder, level)?);
             }
-            Err(Failure::Nothing(why) | Failure::Usage(why)) => {
-                findings.push(Finding::problem(why));
-                None
-            }
+            Err(Failure::Nothing(why) | Failure::Usage(why)) => findings.push(Finding::problem(why)),
             Err(gone) => return Err(gone),
-        },
-        _ => None,
-    };
+        }
+    }
     let report = Report {
         machine,
         level: level.map(Level::name),

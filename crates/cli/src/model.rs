@@ -1,5 +1,6 @@
 //! Which model file a command means.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use connote::{Embedder, ErrorKind, Input, Model, Options, Task, Tuning};
@@ -110,6 +111,27 @@ pub(crate) fn cache() -> Option<Cache> {
     hub::cache_folder(&|name| std::env::var_os(name)).map(Cache::new)
 }
 
+/// The models in the folder of models, in the order of their names; of a split one the first part, which opens the others.
+pub(crate) fn files() -> Vec<PathBuf> {
+    let entries = models_folder().and_then(|folder| fs::read_dir(folder).ok());
+    let mut files: Vec<PathBuf> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")))
+        .filter(|path| !is_later_part(path))
+        .collect();
+    files.sort();
+    files
+}
+
+/// `NAME-00002-of-00003.gguf` and the like.
+fn is_later_part(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let Some((before, _)) = stem.rsplit_once("-of-") else { return false };
+    before.rsplit_once('-').is_some_and(|(_, part)| part.parse::<u32>().is_ok_and(|part| part > 1))
+}
+
 pub(crate) fn models_folder() -> Option<PathBuf> {
     set("EMBED_MODELS_DIR").or_else(|| Some(set("HOME")?.join(".cache/embed-models")))
 }
@@ -126,4 +148,19 @@ pub(crate) fn builtin() -> Result<Model, Failure> {
 #[cfg(not(feature = "builtin"))]
 pub(crate) fn builtin() -> Result<Model, Failure> {
     Err(Failure::usage("this connote was built without a model; name a GGUF file with --model"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::is_later_part;
+
+    #[test]
+    fn later_parts_are_told_from_models() {
+        assert!(is_later_part(Path::new("m-00002-of-00003.gguf")));
+        for path in ["m-00001-of-00003.gguf", "m.gguf", "best-of-both.gguf", "m-of-2.gguf"] {
+            assert!(!is_later_part(Path::new(path)), "{path}");
+        }
+    }
 }

@@ -14,9 +14,9 @@ use crate::say::say;
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Time between plain lines where there is no terminal.
-const INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 /// Time between objects for programs.
-const JSON_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +31,17 @@ pub(crate) enum ProgressForm {
     Json,
     /// None
     None,
+}
+
+impl ProgressForm {
+    /// What is shown where nothing was said.
+    pub(crate) fn chosen(self) -> Self {
+        match self {
+            Self::Auto if io::stderr().is_terminal() => Self::Bar,
+            Self::Auto => Self::Lines,
+            form => form,
+        }
+    }
 }
 
 /// An object of `--progress json`.
@@ -80,9 +91,7 @@ impl Progress {
     pub(crate) fn new(form: ProgressForm, loading: Duration, among_data: bool) -> Self {
         let form = match form {
             ProgressForm::Auto if among_data => ProgressForm::None,
-            ProgressForm::Auto if io::stderr().is_terminal() => ProgressForm::Bar,
-            ProgressForm::Auto => ProgressForm::Lines,
-            form => form,
+            form => form.chosen(),
         };
         Self {
             form,

@@ -1,19 +1,13 @@
 //! What `connote pull` tells on stderr while a model comes.
 
-use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use hub::Event;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::progress::ProgressForm;
+use crate::progress::{INTERVAL, JSON_INTERVAL, ProgressForm};
 use crate::say::say;
-
-/// Time between plain lines.
-const INTERVAL: Duration = Duration::from_secs(10);
-/// Time between objects for programs.
-const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Tells it in one of the forms.
 pub(crate) struct PullProgress {
@@ -26,12 +20,7 @@ pub(crate) struct PullProgress {
 
 impl PullProgress {
     pub(crate) fn new(form: ProgressForm) -> Self {
-        let form = match form {
-            ProgressForm::Auto if io::stderr().is_terminal() => ProgressForm::Bar,
-            ProgressForm::Auto => ProgressForm::Lines,
-            form => form,
-        };
-        Self { form, bar: None, bytes: 0, told: Instant::now() }
+        Self { form: form.chosen(), bar: None, bytes: 0, told: Instant::now() }
     }
 
     pub(crate) fn tell(&mut self, event: Event<'_>) {

@@ -1,4 +1,4 @@
-//! What control groups leave a process: a quota of CPU time and a set of CPUs, of version 1 and 2.
+//! What control groups leave a process: a quota of CPU time, a set of CPUs and memory, of version 1 and 2.
 //!
 //! A process is in a group at some depth, and every group above it limits it too. Inside a container the path
 //! that `/proc/self/cgroup` gives may be the host's, while what is mounted begins at the container's own group;
@@ -21,20 +21,47 @@ pub(crate) struct Limits {
 /// The limits of this process, files being looked up under `root`. What is missing or unreadable limits nothing.
 pub(crate) fn limits(root: &Path) -> Limits {
     let mut limits = Limits::default();
+    for_each_group(root, &["cpu", "cpuset"], |version_2, folders| {
+        for folder in folders {
+            limits.quota = smaller(limits.quota, quota(folder, version_2));
+        }
+        // The effective set of the group itself already is within those above.
+        if let Some(folder) = folders.first() {
+            limits.cpus = limits.cpus.take().or_else(|| cpu_set(folder, version_2));
+        }
+    });
+    limits
+}
+
+/// Bytes of memory that the groups of this process allow it; `None` for no limit.
+pub fn memory_limit() -> Option<u64> {
+    memory_limit_from(Path::new("/"))
+}
+
+/// As [`memory_limit`], files being looked up under `root`.
+fn memory_limit_from(root: &Path) -> Option<u64> {
+    /// Version 1 has a number near 2^63 for no limit, version 2 a word.
+    const NONE: u64 = 1 << 60;
+    let mut least = NONE;
+    for_each_group(root, &["memory"], |version_2, folders| {
+        let file = if version_2 { "memory.max" } else { "memory.limit_in_bytes" };
+        let allowed = folders.iter().filter_map(|folder| read(&folder.join(file))?.trim().parse().ok());
+        least = allowed.fold(least, u64::min);
+    });
+    (least < NONE).then_some(least)
+}
+
+/// Each group of this process with one of these controllers: whether it is of version 2, its folder and those above it,
+/// innermost first.
+fn for_each_group(root: &Path, controllers: &[&str], mut found: impl FnMut(bool, &[PathBuf])) {
     let groups = read(&root.join("proc/self/cgroup")).unwrap_or_default();
     let mounts = read(&root.join("proc/self/mountinfo")).unwrap_or_default();
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
     for group in groups.lines().filter_map(Group::parse) {
-        let Some(mount) = mounts.iter().find(|mount| mount.holds(&group)) else { continue };
-        for folder in folders(root, mount, &group) {
-            limits.quota = smaller(limits.quota, quota(&folder, group.version_2()));
-        }
-        // The effective set of the group itself already is within those above.
-        if let Some(folder) = folders(root, mount, &group).next() {
-            limits.cpus = limits.cpus.or_else(|| cpu_set(&folder, group.version_2()));
+        if let Some(mount) = mounts.iter().find(|mount| mount.holds(&group, controllers)) {
+            found(group.version_2(), &folders(root, mount, &group).collect::<Vec<_>>());
         }
     }
-    limits
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/docker/1f2e`, or `0::/user.slice` for version 2.
@@ -83,9 +110,8 @@ impl Mount {
         })
     }
 
-    fn holds(&self, group: &Group<'_>) -> bool {
+    fn holds(&self, group: &Group<'_>, wanted: &[&str]) -> bool {
         let mine = |controller| self.options.split(',').any(|option| option == controller);
-        let wanted = ["cpu", "cpuset"];
         match (self.version_2, group.version_2()) {
             (true, true) => true,
             (false, false) => group.controllers.split(',').any(|name| wanted.contains(&name) && mine(name)),
@@ -145,4 +171,38 @@ fn cpu_set(folder: &Path, version_2: bool) -> Option<CpuSet> {
     let files: &[&str] =
         if version_2 { &["cpuset.cpus.effective"] } else { &["cpuset.effective_cpus", "cpuset.cpus"] };
     files.iter().filter_map(|file| CpuSet::parse(&read(&folder.join(file))?)).find(|cpus| !cpus.is_empty())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::fs;
+
+    use super::memory_limit_from;
+
+    #[test]
+    fn memory_is_the_least_of_all_groups() {
+        let limit = |files: &[(&str, &str)]| {
+            let root = tempfile::tempdir().expect("a folder");
+            for (path, text) in files {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+                fs::write(path, text).expect("written");
+            }
+            memory_limit_from(root.path())
+        };
+        let second =
+            ("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n");
+        let group = ("proc/self/cgroup", "0::/a/b\n");
+        let own = ("sys/fs/cgroup/a/b/memory.max", "max\n");
+        assert_eq!(limit(&[second, group, own]), None);
+        assert_eq!(limit(&[second, group, own, ("sys/fs/cgroup/a/memory.max", "4096\n")]), Some(4096));
+        let first =
+            ("proc/self/mountinfo", "31 23 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+        let group = ("proc/self/cgroup", "4:cpu:/\n9:memory:/jobs\n");
+        let whole = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(limit(&[first, group, whole]), None);
+        let own = ("sys/fs/cgroup/memory/jobs/memory.limit_in_bytes", "1048576\n");
+        assert_eq!(limit(&[first, group, whole, own]), Some(1 << 20));
+        assert_eq!(limit(&[]), None);
+    }
 }

@@ -16,11 +16,11 @@ pub(crate) struct Machine {
     cpu: String,
     /// As Rust names them: `x86_64-linux`.
     system: String,
-    topology: CoresSeen,
+    pub(crate) topology: CoresSeen,
     /// CPU levels this machine has, plainest first.
     levels: Vec<&'static str>,
     /// Average number of running threads over the last minute, before anything was measured.
-    load: Option<f64>,
+    pub(crate) load: Option<f64>,
     connote: &'static str,
     /// Where whoever built this program said it, in CONNOTE_COMMIT.
     commit: Option<&'static str>,
@@ -30,12 +30,12 @@ pub(crate) struct Machine {
 
 /// [`Topology`], as far as it explains speed.
 #[derive(Debug, Serialize)]
-struct CoresSeen {
+pub(crate) struct CoresSeen {
     cores: usize,
     logical_cpus: usize,
     numa_nodes: usize,
-    cgroup_quota: Option<f64>,
-    workers: usize,
+    pub(crate) cgroup_quota: Option<f64>,
+    pub(crate) workers: usize,
     /// The same and more, in words.
     description: String,
 }

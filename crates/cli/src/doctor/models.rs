@@ -1,7 +1,7 @@
 //! The models that are on this machine.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use connote::Model;
 use serde::Serialize;
@@ -33,17 +33,7 @@ pub(crate) fn found() -> Vec<FoundModel> {
             does_not_open: None,
         });
     }
-    let folder = model::models_folder().and_then(|folder| fs::read_dir(folder).ok());
-    let mut files: Vec<PathBuf> = folder
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")))
-        // Of a split model the first part opens the others.
-        .filter(|path| !is_later_part(path))
-        .collect();
-    files.sort();
-    models.extend(files.into_iter().map(|path| {
+    models.extend(model::files().into_iter().map(|path| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         of_file(name, path)
     }));
@@ -76,26 +66,4 @@ fn of_file(name: String, path: PathBuf) -> FoundModel {
 
 fn architecture(model: &Model) -> Option<String> {
     model.gguf().metadata().str("general.architecture").ok().flatten().map(str::to_owned)
-}
-
-/// `NAME-00002-of-00003.gguf` and the like.
-fn is_later_part(path: &Path) -> bool {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let Some((before, _)) = stem.rsplit_once("-of-") else { return false };
-    before.rsplit_once('-').is_some_and(|(_, part)| part.parse::<u32>().is_ok_and(|part| part > 1))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::is_later_part;
-
-    #[test]
-    fn later_parts_are_told_from_models() {
-        assert!(is_later_part(Path::new("m-00002-of-00003.gguf")));
-        for path in ["m-00001-of-00003.gguf", "m.gguf", "best-of-both.gguf", "m-of-2.gguf"] {
-            assert!(!is_later_part(Path::new(path)), "{path}");
-        }
-    }
 }

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use connote::threads::Topology;
+use connote::threads::memory_limit;
 use serde::Serialize;
+
+use crate::bench::Machine;
+use crate::memory;
 
 /// Memory, folders, limits.
 #[derive(Debug, Serialize)]
@@ -32,8 +35,8 @@ pub(crate) struct System {
 }
 
 impl System {
-    pub(crate) fn look() -> Self {
-        let topology = Topology::detect();
+    /// What there is to know beside `machine`.
+    pub(crate) fn look(machine: &Machine) -> Self {
         let cache = connote::default_cache();
         let read = |path: &str| fs::read_to_string(path).ok();
         let chosen = |text: String| {
@@ -41,16 +44,16 @@ impl System {
                 .find_map(|word| word.strip_prefix('[')?.strip_suffix(']').map(str::to_owned))
         };
         Self {
-            memory: meminfo("MemTotal:"),
-            memory_available: meminfo("MemAvailable:"),
+            memory: memory::total(),
+            memory_available: memory::available(),
             memory_limit: memory_limit(),
             large_pages: read("/sys/kernel/mm/transparent_hugepage/enabled").and_then(chosen),
             cache_bytes: cache.as_deref().map_or(0, |folder| size_of(folder, 4)),
             cache_refuses: cache.as_deref().and_then(refuses),
             cache,
-            load: read("/proc/loadavg").and_then(|text| text.split_whitespace().next()?.parse().ok()),
-            workers: topology.workers(),
-            quota: topology.quota(),
+            load: machine.load,
+            workers: machine.topology.workers,
+            quota: machine.topology.cgroup_quota,
             debug_build: cfg!(debug_assertions),
             governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
                 .map(|text| text.trim().to_owned()),
@@ -100,38 +103,6 @@ fn without_secrets(name: &str, value: String) -> String {
         Some((scheme, host)) => format!("{scheme}://…@{host}"),
         None => value,
     }
-}
-
-/// A line of `/proc/meminfo`, which counts in KiB.
-fn meminfo(key: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let value = text.lines().find_map(|line| line.strip_prefix(key))?;
-    Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
-/// The least that this process's cgroup and those above it allow, in version 2 or 1.
-fn memory_limit() -> Option<u64> {
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let least = |root: &str, path: &str, file: &str| {
-        let root = Path::new(root);
-        let full = root.join(path.trim_start_matches('/'));
-        let folders = full.ancestors().take_while(|folder| folder.starts_with(root));
-        folders
-            .filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok())
-            .min()
-    };
-    let limits = own.lines().filter_map(|line| {
-        let (_, rest) = line.split_once(':')?;
-        match rest.split_once(':')? {
-            ("", path) => least("/sys/fs/cgroup", path, "memory.max"),
-            (controllers, path) if controllers.split(',').any(|one| one == "memory") => {
-                least("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
-            }
-            _ => None,
-        }
-    });
-    // Version 1 has a number near 2^63 for none.
-    limits.filter(|&bytes| bytes < 1 << 60).min()
 }
 
 /// Bytes of the files in a folder; it is followed only so deep.

@@ -96,17 +96,8 @@ fn candidates(name: &str) -> Vec<Option<PathBuf>> {
     if model::builtin().is_ok_and(|model| is_named(&model)) {
         found.push(None);
     }
-    let entries = model::models_folder().and_then(|folder| std::fs::read_dir(folder).ok());
-    let mut paths: Vec<PathBuf> = entries
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ending| ending == "gguf"))
-        .collect();
-    paths.sort();
-    found.extend(
-        paths.into_iter().filter(|path| Model::open(path).is_ok_and(|model| is_named(&model))).map(Some),
-    );
+    let is_named_file = |path: &PathBuf| Model::open(path).is_ok_and(|model| is_named(&model));
+    found.extend(model::files().into_iter().filter(is_named_file).map(Some));
     found
 }
 

@@ -99,7 +99,7 @@ fn vectors_that_are_no_numbers_are_a_check_that_failed() {
 }
 
 #[test]
-fn verify_refuses_what_it_cannot_use_in_one_line() {
+fn verify_refuses_what_it_cannot_use_and_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let broken = folder.path().join("broken.gguf");
     fs::write(&broken, b"GGUF and then nothing").expect("written");
@@ -185,7 +185,7 @@ fn eval_takes_headers_and_tells_what_it_cannot_read() {
 }
 
 #[test]
-fn eval_refuses_what_it_cannot_use_in_one_line() {
+fn eval_refuses_what_it_cannot_use_and_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, content: &str| {
         let path = folder.path().join(name);

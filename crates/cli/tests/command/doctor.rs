@@ -60,9 +60,11 @@ fn a_forced_level_and_a_missing_one_are_told() {
     let (stdout, _) = run(connote().env("CONNOTE_CPU", "mmx").args(["doctor", "--no-speed"]), 3);
     let text = String::from_utf8(stdout).expect("UTF-8");
     assert!(text.contains("Problem: no CPU level is called `mmx`"), "{text}");
-    let (stdout, _) = run(connote().args(["doctor", "--model", "no-such-model"]), 3);
-    let text = String::from_utf8(stdout).expect("UTF-8");
-    assert!(text.contains("Problem: no-such-model: there is no such file"), "{text}");
+    for more in [&["--no-speed"][..], &[]] {
+        let (stdout, _) = run(connote().args(["doctor", "--model", "no-such-model"]).args(more), 3);
+        let text = String::from_utf8(stdout).expect("UTF-8");
+        assert!(text.contains("Problem: no-such-model: there is no such file"), "{text}");
+    }
 }
 
 #[test]
