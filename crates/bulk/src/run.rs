@@ -25,7 +25,6 @@ use std::time::SystemTime;
 pub use answer::{Answering, Results};
 pub use assembly::Beside;
 pub use background::{CpuShare, lowest_priority};
-pub use durable::FileSum;
 pub(crate) use manifest::description_of_part;
 pub use manifest::{PartRecord, Plan};
 pub use merge::Merge;

@@ -1,25 +1,14 @@
 //! Files that are there whole or not at all, whatever ends the run: written aside, on the disk, then named.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
+use crate::file_sum::FileSum;
 use crate::{Error, ErrorKind};
 
 /// What a file that is not whole yet is called.
 pub(super) const ASIDE: &str = ".tmp";
-
-/// What a file holds, to know it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileSum {
-    /// Its size.
-    pub bytes: u64,
-    /// Of its content, in hexadecimal digits.
-    pub sha256: String,
-}
 
 /// A file on its way to `path`; dropped before [`commit`](Self::commit) it leaves nothing behind.
 pub(super) struct Unfinished {
@@ -100,32 +89,10 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Size and hash of a file.
-pub(super) fn sum(path: &Path) -> Result<FileSum, Error> {
-    let read = || -> io::Result<FileSum> {
-        let mut file = File::open(path)?;
-        let (mut hash, mut bytes) = (Sha256::new(), 0);
-        let mut piece = vec![0; 1 << 16];
-        loop {
-            let count = match file.read(&mut piece) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            hash.update(&piece[..count]);
-            bytes += count as u64;
-        }
-        let digits = hash.finalize();
-        Ok(FileSum { bytes, sha256: digits.iter().map(|byte| format!("{byte:02x}")).collect() })
-    };
-    read().map_err(|error| Error::reading(path, &error))
-}
-
 /// Whether the file at `path` is the one that `known` was made of. The size is looked at first.
 pub(super) fn is_as_known(path: &Path, known: &FileSum) -> Result<bool, Error> {
     match fs::metadata(path) {
-        Ok(about) if about.len() == known.bytes => Ok(sum(path)? == *known),
+        Ok(about) if about.len() == known.bytes => Ok(FileSum::of(path)? == *known),
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::reading(path, &error)),
@@ -152,7 +119,7 @@ mod tests {
         let path = folder.path().join("a");
         assert!(!is_as_known(&path, &FileSum { bytes: 0, sha256: String::new() }).expect("looked"));
         replace(&path, b"abc").expect("written");
-        let known = sum(&path).expect("summed");
+        let known = FileSum::of(&path).expect("summed");
         // FIPS 180-4's example.
         assert_eq!(known.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(is_as_known(&path, &known).expect("looked"));

@@ -237,6 +237,7 @@ fn refuse_strangers(folder: &Path, names: &HashSet<String>, of_runs: bool) -> Re
 mod tests {
     use super::super::manifest::tests::plan;
     use super::*;
+    use crate::FileSum;
 
     fn open(path: &Path) -> Result<PartFolder, Error> {
         PartFolder::open(path, plan(), false, false, &mut |_| ())
@@ -244,7 +245,7 @@ mod tests {
 
     fn part(folder: &mut PartFolder, number: u64) {
         fs::write(folder.part_path(number), format!("part {number}\n")).expect("written");
-        let file = durable::sum(&folder.part_path(number)).expect("summed");
+        let file = FileSum::of(&folder.part_path(number)).expect("summed");
         let record = PartRecord {
             number,
             first_row: number * 1024,

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{self, FileSum};
+use super::durable;
 use super::part::{self, Shard};
 use crate::sink::SinkOptions;
 use crate::source::FileIdentity;
 use crate::space::Description;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, FileSum};
 
 /// Its name.
 pub(super) const MANIFEST: &str = "manifest.json";

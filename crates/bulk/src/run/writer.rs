@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 
 use super::Observer;
 use super::answer::Results;
-use super::durable::{self, Unfinished};
+use super::durable::Unfinished;
 use super::folder::PartFolder;
 use super::manifest::PartRecord;
 use crate::rows::{Answered, Chunk};
 use crate::sink::{PartWriter, SinkOptions};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, FileSum};
 
 /// What is to be written, in the order of the input.
 pub(super) enum Writing {
@@ -145,7 +145,7 @@ impl OpenPart {
                 let file =
                     file.into_inner().map_err(|error| Error::writing(&self.errors_path, error.error()))?;
                 unfinished.commit(&file)?;
-                Some(durable::sum(&self.errors_path)?)
+                Some(FileSum::of(&self.errors_path)?)
             }
         };
         Ok(PartRecord {
@@ -155,7 +155,7 @@ impl OpenPart {
             failed: self.failed,
             tokens: self.tokens,
             other_spaces: self.other_spaces,
-            file: durable::sum(&path)?,
+            file: FileSum::of(&path)?,
             errors,
         })
     }

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{InputFormat, unreadable};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, FileSum};
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,21 +24,7 @@ pub struct FileIdentity {
 
 impl FileIdentity {
     pub(super) fn of(path: &Path) -> Result<Self, Error> {
-        let failed = |error: io::Error| Error::reading(path, &error);
-        let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
-        let mut file = File::open(path).map_err(failed)?;
-        loop {
-            match file.read(&mut piece) {
-                Ok(0) => break,
-                Ok(count) => {
-                    hash.update(&piece[..count]);
-                    bytes += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let FileSum { bytes, sha256 } = FileSum::of(path)?;
         Ok(Self { name: path.display().to_string(), bytes, sha256 })
     }
 }
