@@ -89,6 +89,17 @@ pub enum TextFrom {
     Template(Template),
 }
 
+impl TextFrom {
+    /// Whether texts are made of this column, and say so: it has no other use then that was not asked for.
+    fn names(&self, column: &str) -> bool {
+        match self {
+            Self::Default => false,
+            Self::Column(name) => name == column,
+            Self::Template(template) => template.columns().contains(&column),
+        }
+    }
+}
+
 /// How much was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
