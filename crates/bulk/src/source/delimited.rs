@@ -37,10 +37,6 @@ impl DelimitedReader {
             .flexible(true)
             .from_reader(from);
         let header = reader.headers().map_err(|error| damaged(input, error))?.clone();
-        if header.is_empty() {
-            let message = format!("{}: is empty; its first line has to name the columns", input.name);
-            return Err(Error::new(ErrorKind::Input, message));
-        }
         let names: Vec<&str> = header.iter().collect();
         let roles = Roles::choose(&input.name, &names, options, |_| true, |_| true)?;
         let id = if roles.id.is_some() { DataType::Utf8 } else { DataType::Int64 };
