@@ -12,11 +12,13 @@ mod row_groups;
 mod tables;
 mod template;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
+use arrow_array::RecordBatch;
+use arrow_schema::{Field, SchemaRef};
 
 use crate::rows::Chunk;
 use crate::{Error, ErrorKind};
@@ -87,6 +89,17 @@ pub enum TextFrom {
     Column(String),
     /// In several columns.
     Template(Template),
+}
+
+impl TextFrom {
+    /// Whether texts are made of this column, and say so: it has no other use then that was not asked for.
+    fn names(&self, column: &str) -> bool {
+        match self {
+            Self::Default => false,
+            Self::Column(name) => name == column,
+            Self::Template(template) => template.columns().contains(&column),
+        }
+    }
 }
 
 /// How much was read.
@@ -207,25 +220,45 @@ impl Source {
     /// The next rows, at most `max_rows`; `None` at the end. From a pipe those that are there, without waiting for more.
     ///
     /// # Errors
-    /// If an input cannot be read on.
+    /// If an input cannot be read on. That is the end: the numbers of rows behind are not known.
     pub fn next_chunk(&mut self, max_rows: usize) -> Result<Option<Chunk>, Error> {
         while let Some(reader) = &mut self.reader {
-            if let Some(chunk) = reader.next_chunk(max_rows.max(1), &mut self.count)? {
-                return Ok(Some(chunk));
+            match reader.next_chunk(max_rows.max(1), &mut self.count) {
+                Ok(Some(chunk)) => return self.of_one_table(chunk).map(Some),
+                Ok(None) => self.next_input()?,
+                Err(error) => {
+                    self.reader = None;
+                    return Err(error);
+                }
             }
-            self.next_input()?;
         }
         Ok(None)
+    }
+
+    /// Files have the same columns, but not always the same notes on them.
+    fn of_one_table(&self, mut chunk: Chunk) -> Result<Chunk, Error> {
+        if chunk.carried.schema_ref() != &self.schema {
+            let columns = chunk.carried.columns().to_vec();
+            chunk.carried = RecordBatch::try_new(self.schema(), columns)
+                .map_err(|error| Error::new(ErrorKind::Input, error))?;
+        }
+        Ok(chunk)
     }
 
     /// Skips rows, and gives how many there were to be skipped. Row groups of Parquet are not even read.
     ///
     /// # Errors
-    /// If an input cannot be read on.
+    /// If an input cannot be read on; that is the end, too.
     pub fn skip(&mut self, rows: u64) -> Result<u64, Error> {
         let mut skipped = 0;
         while let (Some(reader), true) = (&mut self.reader, skipped < rows) {
-            skipped += reader.skip(rows - skipped, &mut self.count)?;
+            match reader.skip(rows - skipped, &mut self.count) {
+                Ok(there) => skipped += there,
+                Err(error) => {
+                    self.reader = None;
+                    return Err(error);
+                }
+            }
             if skipped < rows {
                 self.next_input()?;
             }
@@ -266,21 +299,46 @@ fn open(input: &Input, options: &SourceOptions, fields: &json::Fields) -> Result
 
 /// All inputs make one table.
 fn check_columns(first: &Input, schema: &SchemaRef, other: &Input, columns: &SchemaRef) -> Result<(), Error> {
-    let pairs = schema.fields().iter().zip(columns.fields());
-    let differ = pairs.into_iter().find(|(a, b)| a.data_type() != b.data_type() || a.name() != b.name());
-    let Some((a, b)) = differ else {
-        return Ok(());
+    // Text that is JSON is written as it is, all other text in quotes: they are no column together.
+    let is_alike = |a: &Field, b: &Field| a.name() == b.name() && kind(a) == kind(b);
+    let mut pairs = schema.fields().iter().zip(columns.fields());
+    let refuse = |what: String| {
+        let message = format!("{}: {what}; read them apart, or make them alike", other.name);
+        Err(Error::new(ErrorKind::Input, message))
     };
+    if let Some((a, b)) = pairs.find(|(a, b)| !is_alike(a, b)) {
+        return refuse(format!(
+            "its column `{}` is of type {}, and `{}` of {} is of type {}",
+            b.name(),
+            kind(b),
+            a.name(),
+            first.name,
+            kind(a)
+        ));
+    }
+    let (more, of, fewer) = match schema.fields().len().cmp(&columns.fields().len()) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => (columns, other, first),
+        Ordering::Greater => (schema, first, other),
+    };
+    let name = more.field(schema.fields().len().min(columns.fields().len())).name();
+    refuse(format!("{} has a column `{name}` to keep, and {} has not", of.name, fewer.name))
+}
+
+/// The type of a column, for messages.
+fn kind(field: &Field) -> String {
+    match field.extension_type_name() {
+        Some("arrow.json") => "JSON".to_owned(),
+        _ => field.data_type().to_string(),
+    }
+}
+
+/// Of Parquet and Arrow.
+fn without_zstd(name: &str) -> Error {
     let message = format!(
-        "{}: its column `{}` is of type {}, and `{}` of {} is of type {}; read them apart, or make them alike",
-        other.name,
-        b.name(),
-        b.data_type(),
-        a.name(),
-        first.name,
-        a.data_type()
+        "{name}: is compressed with zstd, which this build cannot read; write it anew with snappy or lz4, or build connote with --features zstd"
     );
-    Err(Error::new(ErrorKind::Input, message))
+    Error::new(ErrorKind::Input, message)
 }
 
 /// For messages.

@@ -19,7 +19,8 @@ pub(super) struct DelimitedReader {
     input: Input,
     name: Arc<str>,
     reader: csv::Reader<Counted>,
-    taken: Arc<AtomicU64>,
+    /// Bytes that are whole lines, of those that were taken.
+    lines: Arc<AtomicU64>,
     columns: usize,
     roles: Roles,
     schema: SchemaRef,
@@ -29,7 +30,7 @@ pub(super) struct DelimitedReader {
 impl DelimitedReader {
     pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: u8) -> Result<Self, Error> {
         let from = input.open()?;
-        let taken = from.count();
+        let lines = from.count_of_lines();
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             // A record with too few or too many fields costs itself, not the rest.
@@ -45,7 +46,7 @@ impl DelimitedReader {
             input: input.clone(),
             name: place(input),
             reader,
-            taken,
+            lines,
             columns: names.len(),
             roles,
             schema: Arc::new(Schema::new(fields)),
@@ -55,7 +56,9 @@ impl DelimitedReader {
 
     /// Whether the next record may have to be waited for.
     fn would_wait(&self) -> bool {
-        self.input.file().is_none() && self.taken.load(Ordering::Relaxed) <= self.reader.position().byte()
+        // A record that ends in CR LF is given out at the CR.
+        let ahead = self.lines.load(Ordering::Relaxed).saturating_sub(self.reader.position().byte());
+        self.input.file().is_none() && ahead <= 1
     }
 
     fn next_record(&mut self) -> Result<bool, Error> {
@@ -83,6 +86,10 @@ impl DelimitedReader {
                 self.columns
             );
             return Err(wrong(self.line(), message));
+        }
+        // Neither id nor column is lost in silence.
+        for &column in self.roles.id.iter().chain(&self.roles.keep) {
+            self.text(column)?;
         }
         let text = match &self.roles.text {
             TextRole::Column(column) => self.text(*column)?,

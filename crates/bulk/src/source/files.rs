@@ -65,7 +65,7 @@ impl Input {
                 Box::new(File::open(path).map_err(|error| unreadable(self, &error))?)
             }
         };
-        Ok(Counted { from, taken: Arc::default() })
+        Ok(Counted { from, taken: Arc::default(), lines: Arc::default() })
     }
 
     /// The file, for formats that are read from their end.
@@ -84,9 +84,15 @@ impl Input {
 pub(super) struct Counted {
     from: Box<dyn Read + Send>,
     taken: Arc<AtomicU64>,
+    lines: Arc<AtomicU64>,
 }
 
 impl Counted {
+    /// How many of the bytes are whole lines.
+    pub(super) fn count_of_lines(&self) -> Arc<AtomicU64> {
+        self.lines.clone()
+    }
+
     pub(super) fn count(&self) -> Arc<AtomicU64> {
         self.taken.clone()
     }
@@ -95,7 +101,10 @@ impl Counted {
 impl Read for Counted {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(into)?;
-        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        let before = self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        if let Some(end) = into[..count].iter().rposition(|byte| *byte == b'\n') {
+            self.lines.store(before + end as u64 + 1, Ordering::Relaxed);
+        }
         Ok(count)
     }
 }
@@ -164,7 +173,8 @@ fn format_of(path: &Path) -> Result<InputFormat, Error> {
         "tsv" | "tab" => Ok(InputFormat::Tsv),
         "parquet" | "pq" => Ok(InputFormat::Parquet),
         "arrow" | "feather" | "ipc" | "arrows" => Ok(InputFormat::Arrow),
-        "json" | "npy" | "gz" | "zst" | "zip" | "xlsx" | "pdf" => Err(Error::new(
+        "gz" | "bz2" | "xz" | "zst" => Err(compressed(path, &ending)),
+        "json" | "npy" | "zip" | "xlsx" | "pdf" => Err(Error::new(
             ErrorKind::Usage,
             format_args!(
                 "{}: files ending in .{ending} cannot be read; give lines of text, JSONL, CSV, TSV, Parquet or Arrow (or say which it is with --input-format)",
@@ -173,4 +183,22 @@ fn format_of(path: &Path) -> Result<InputFormat, Error> {
         )),
         _ => Ok(InputFormat::Lines),
     }
+}
+
+/// Says how a compressed file can be read all the same.
+fn compressed(path: &Path, ending: &str) -> Error {
+    let unpack = match ending {
+        "gz" => "gzip",
+        "bz2" => "bzip2",
+        "zst" => "zstd",
+        other => other,
+    };
+    let name = path.display();
+    let message = match format_of(&path.with_extension("")) {
+        Ok(format) if format != InputFormat::Parquet => format!(
+            "{name}: is compressed; unpack it, or read it through a pipe: {unpack} -dc {name} | connote embed --input-format {format}"
+        ),
+        _ => format!("{name}: is compressed; unpack it with {unpack} -d"),
+    };
+    Error::new(ErrorKind::Usage, message)
 }

@@ -1,5 +1,6 @@
 //! A JSON object a line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,7 +52,12 @@ impl Kind {
             Some(_) if value.get().parse::<i64>().is_ok_and(|number| number.to_string() == value.get()) => {
                 Self::Integer
             }
-            Some(_) if value.get().contains(['.', 'e', 'E']) => Self::Number,
+            // Not what no f64 holds: 1e400.
+            Some(_)
+                if value.get().contains(['.', 'e', 'E']) && value.get().parse().is_ok_and(f64::is_finite) =>
+            {
+                Self::Number
+            }
             Some(_) => Self::Json,
         }
     }
@@ -131,16 +137,16 @@ impl Fields {
                 TextFrom::Column(column) => name == column,
                 TextFrom::Template(_) => false,
             };
-            let default = |role: &Option<String>, default: &str| role.as_deref().unwrap_or(default) == name;
             text || name == id_name
-                || default(&options.title, "title")
-                || default(&options.task, "task")
+                || [title_field(options), task_field(options)].contains(&Some(name))
                 // The output has columns of these names itself.
                 || OWN_COLUMNS.contains(&name)
         };
         let mut lines = RawLines::open(input)?;
+        let mut is_first = true;
         while let Some(line) = lines.next()? {
-            let Ok(object) = serde_json::from_slice::<Object<'_>>(&line) else { continue };
+            let line = decoded(&line, std::mem::take(&mut is_first));
+            let Ok(object) = serde_json::from_str::<Object<'_>>(&line) else { continue };
             for (name, value) in object {
                 if name == id_name {
                     self.id = self.id.and(Kind::of(value));
@@ -154,6 +160,22 @@ impl Fields {
         }
         Ok(())
     }
+}
+
+/// The field of titles: `title`, unless another is asked for or the texts are made of it.
+fn title_field(options: &SourceOptions) -> Option<&str> {
+    options.title.as_deref().or(Some("title").filter(|name| !options.text.names(name)))
+}
+
+/// The field of tasks, likewise.
+fn task_field(options: &SourceOptions) -> Option<&str> {
+    options.task.as_deref().or(Some("task").filter(|name| !options.text.names(name)))
+}
+
+/// A line as text, whatever its bytes; editors begin files with a byte order mark.
+fn decoded(line: &[u8], is_first: bool) -> Cow<'_, str> {
+    let mark: &[u8] = if is_first { b"\xef\xbb\xbf" } else { b"" };
+    String::from_utf8_lossy(line.strip_prefix(mark).unwrap_or(line))
 }
 
 pub(super) struct JsonReader {
@@ -193,9 +215,9 @@ impl JsonReader {
         let SourceOptions { text, id, title, task, .. } = &self.options;
         let plain = matches!(text, TextFrom::Default) && [id, title, task].into_iter().all(Option::is_none);
         let number = usize::try_from(self.line).unwrap_or(usize::MAX);
-        let whole = String::from_utf8_lossy(&line).into_owned();
+        let whole = decoded(&line, self.line == 1).into_owned();
         let read = jsonl::read(line, number - 1)?;
-        let object = serde_json::from_str::<Object<'_>>(whole.trim_start_matches('\u{feff}'));
+        let object = serde_json::from_str::<Object<'_>>(&whole);
         let kept = |object: &Object<'_>| {
             let keep = self.fields.keep.iter();
             keep.map(|(name, _)| object.get(name).map(|&value| value.to_owned())).collect()
@@ -207,20 +229,23 @@ impl JsonReader {
             return Some(Read { id: default, input, kept: nothing });
         };
         let kept = kept(&object);
-        if plain {
-            let id = if object.contains_key("id") { read.id } else { default };
-            return Some(Read { id, input: read.input, kept });
-        }
-        let id = match object.get(id.as_deref().unwrap_or("id")) {
-            Some(id) if !id.get().contains(['\r', '\n']) => (*id).to_owned(),
-            _ => default,
-        };
         // Bytes that are no text were replaced above.
-        let input = match read.input {
-            Err(error) if error.kind == "invalid_utf8" => Err(error),
-            _ => self.input(&object),
-        };
+        let is_damaged = matches!(&read.input, Err(error) if error.kind == "invalid_utf8");
+        let id = self.id(&object, is_damaged).unwrap_or(default);
+        let input = if plain || is_damaged { read.input } else { self.input(&object) };
         Some(Read { id, input, kept })
+    }
+
+    /// As it was written. Null is none.
+    fn id(&self, object: &Object<'_>, is_damaged: bool) -> Option<Box<RawValue>> {
+        let id = *object.get(self.options.id.as_deref().unwrap_or("id"))?;
+        match id.get() {
+            "null" => None,
+            written if is_damaged && written.contains(char::REPLACEMENT_CHARACTER) => None,
+            // White space between tokens; some readers take it for the end of the line.
+            written if written.contains('\r') => RawValue::from_string(written.replace('\r', " ")).ok(),
+            _ => Some(id.to_owned()),
+        }
     }
 
     /// The text of the columns that were named.
@@ -246,8 +271,8 @@ impl JsonReader {
             }
             TextFrom::Default => string("text")?.ok_or_else(|| wrong(self.line, "there is no `text`"))?,
         };
-        let title = string(self.options.title.as_deref().unwrap_or("title"))?;
-        let task = string(self.options.task.as_deref().unwrap_or("task"))?;
+        let optional = |name: Option<&str>| name.map_or(Ok(None), string);
+        let (title, task) = (optional(title_field(&self.options))?, optional(task_field(&self.options))?);
         roles::input(self.line, text, title, task)
     }
 

@@ -8,10 +8,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Compression;
 
 use super::files::Input;
-use crate::Error;
 use crate::decoding::decoding;
+use crate::{Error, ErrorKind};
 
 /// Rows that are decoded at once.
 const BATCH_ROWS: usize = 256;
@@ -45,8 +46,32 @@ impl ParquetBatches {
     }
 
     /// Only these columns.
-    pub(super) fn of(self, columns: Vec<usize>) -> Self {
-        Self { columns, ..self }
+    ///
+    /// # Errors
+    /// If one is compressed in a way that this build cannot read, which is better known now than hours later.
+    pub(super) fn of(self, columns: Vec<usize>) -> Result<Self, Error> {
+        let schema = self.metadata.parquet_schema();
+        let mask = ProjectionMask::roots(schema, columns.iter().copied());
+        let groups = self.metadata.metadata().row_groups().iter();
+        let chunks = groups.flat_map(|group| group.columns().iter().enumerate());
+        let chunks = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, chunk)| chunk);
+        let mut unreadable = chunks.filter_map(|chunk| match chunk.compression() {
+            Compression::ZSTD(_) if !cfg!(feature = "zstd") => Some("zstd"),
+            Compression::BROTLI(_) => Some("brotli"),
+            Compression::LZO => Some("LZO"),
+            _ => None,
+        });
+        match unreadable.next() {
+            Some("zstd") => Err(super::without_zstd(&self.input.name)),
+            Some(other) => Err(Error::new(
+                ErrorKind::Input,
+                format_args!(
+                    "{}: is compressed with {other}, which cannot be read; write it anew with snappy or lz4",
+                    self.input.name
+                ),
+            )),
+            None => Ok(Self { columns, ..self }),
+        }
     }
 
     /// What comes next does not follow what was read last.
@@ -66,7 +91,13 @@ impl ParquetBatches {
                 self.reader.insert(reader)
             }
         };
-        decoding(path, || reader.next().transpose())
+        match decoding(path, || reader.next().transpose())? {
+            None => Err(Error::new(
+                ErrorKind::Input,
+                format_args!("{}: is damaged: it has {from} rows and says {}", self.input.name, self.rows),
+            )),
+            batch => Ok(batch),
+        }
     }
 
     /// Row groups before the row are not read.

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::files::Input;
 use super::roles::{self, Roles, TextRole, wrong};
 use super::row_groups::ParquetBatches;
-use super::{Count, InputFormat, Reader, SourceOptions, place, unreadable};
+use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, place, unreadable};
 use crate::decoding::decoding;
 use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
@@ -81,7 +81,7 @@ impl TableReader {
         fields.extend(kept);
         let columns = columns(&roles);
         let roles = among(roles, &columns);
-        let batches = source.of(columns);
+        let batches = source.of(columns)?;
         Ok(Self {
             name: place(input),
             path,
@@ -101,7 +101,7 @@ impl TableReader {
                 Some(batch) => Some(batch),
                 None => {
                     let Self { batches, path, row, .. } = self;
-                    batches.next(path, *row)?
+                    batches.next(path, *row).map_err(|error| self.behind_what_was_read(&error))?
                 }
             };
             match batch {
@@ -109,6 +109,28 @@ impl TableReader {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// At most so many, and no more after the one that reaches the bytes of a chunk.
+    fn rows_of_a_chunk(&self, batch: &RecordBatch, max_rows: usize) -> Result<usize, Error> {
+        let most = batch.num_rows().min(max_rows);
+        let texts = match &self.roles.text {
+            TextRole::Column(place) => vec![*place],
+            TextRole::Template(_, places) => places.iter().map(|(_, place)| *place).collect(),
+        };
+        let mut bytes = vec![0; most];
+        for place in texts {
+            let column = batch.column(place).slice(0, most);
+            let strings = strings(&column).map_err(|error| self.wrong(error))?;
+            let lengths = strings.offsets().lengths();
+            bytes.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += length);
+        }
+        let mut sum = 0;
+        let reaches = bytes.iter().position(|bytes| {
+            sum += bytes;
+            sum >= CHUNK_BYTES
+        });
+        Ok(reaches.map_or(most, |last| last + 1))
     }
 
     fn chunk(&self, batch: &RecordBatch, count: &mut Count) -> Result<Chunk, Error> {
@@ -130,7 +152,7 @@ impl TableReader {
                 cast(batch.column(place), kind).map_err(|error| self.wrong(error))?
             }
         };
-        let mut rows = Vec::with_capacity(batch.num_rows());
+        let mut rows: Vec<Row> = Vec::with_capacity(batch.num_rows());
         for index in 0..batch.num_rows() {
             let line = self.row + index as u64 + 1;
             let text = self.text(&texts, index, line);
@@ -147,6 +169,8 @@ impl TableReader {
             count.rows += 1;
             count.names += 1;
         }
+        // A row without an id has its number.
+        let ids = if ids.null_count() == 0 { ids } else { all(&ids, &rows) };
         let kept = self.roles.keep.iter().map(|&place| batch.column(place).clone());
         let carried = RecordBatch::try_new(self.schema(), std::iter::once(ids).chain(kept).collect());
         Ok(Chunk { rows, carried: carried.map_err(|error| self.wrong(error))? })
@@ -164,6 +188,15 @@ impl TableReader {
         }
     }
 
+    /// What is wrong with the rows behind those that were read.
+    fn behind_what_was_read(&self, error: &Error) -> Error {
+        let said = error.to_string();
+        if !cfg!(feature = "zstd") && said.contains("zstd") {
+            return super::without_zstd(&self.name);
+        }
+        Error::new(error.kind(), format_args!("{said} (in the rows from {} on)", self.row + 1))
+    }
+
     fn wrong(&self, error: impl std::fmt::Display) -> Error {
         Error::new(ErrorKind::Input, format_args!("{}: {error}", self.name))
     }
@@ -176,9 +209,10 @@ impl Reader for TableReader {
 
     fn next_chunk(&mut self, max_rows: usize, count: &mut Count) -> Result<Option<Chunk>, Error> {
         let Some(mut batch) = self.take_batch()? else { return Ok(None) };
-        if batch.num_rows() > max_rows {
-            self.left = Some(batch.slice(max_rows, batch.num_rows() - max_rows));
-            batch = batch.slice(0, max_rows);
+        let rows = self.rows_of_a_chunk(&batch, max_rows)?;
+        if batch.num_rows() > rows {
+            self.left = Some(batch.slice(rows, batch.num_rows() - rows));
+            batch = batch.slice(0, rows);
         }
         let chunk = self.chunk(&batch, count)?;
         self.row += batch.num_rows() as u64;
@@ -226,12 +260,12 @@ impl Reader for TableReader {
 
 impl Batches {
     /// Of these columns.
-    fn of(self, columns: Vec<usize>) -> Self {
-        match self {
-            Self::Parquet(parquet) => Self::Parquet(parquet.of(columns)),
+    fn of(self, columns: Vec<usize>) -> Result<Self, Error> {
+        Ok(match self {
+            Self::Parquet(parquet) => Self::Parquet(parquet.of(columns)?),
             Self::File(reader, _, given) => Self::File(reader, columns, given),
             Self::Stream(reader, _, taken) => Self::Stream(reader, columns, taken),
-        }
+        })
     }
 
     /// The next; it begins with row `from` of the input.
@@ -328,6 +362,18 @@ fn id(ids: &ArrayRef, index: usize) -> Option<Box<RawValue>> {
         _ => serde_json::to_string(ids.as_string::<i32>().value(index)).ok()?,
     };
     RawValue::from_string(written).ok()
+}
+
+/// The ids of rows, of the type of `ids`, where some are null.
+fn all(ids: &ArrayRef, rows: &[Row]) -> ArrayRef {
+    let numbers = rows.iter().map(|row| row.id.get());
+    match ids.data_type() {
+        DataType::Int64 => Arc::new(numbers.map(|number| number.parse::<i64>().ok()).collect::<Int64Array>()),
+        _ => {
+            let written = ids.as_string::<i32>().iter().zip(numbers);
+            Arc::new(written.map(|(id, number)| Some(id.unwrap_or(number))).collect::<StringArray>())
+        }
+    }
 }
 
 /// Whether an Arrow file has the file form, which begins so; the other is a stream.

@@ -1,0 +1,372 @@
+//! What files of texts have at their edges: marks, pipes, columns that differ, damage in the middle.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Int64Array, LargeStringArray, ListArray, RecordBatch, StringArray,
+    StringViewArray, TimestampMillisecondArray,
+};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow_schema::DataType;
+use connote_bulk::{Chunk, ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use proptest::prelude::*;
+
+fn options(inputs: &[&Path]) -> SourceOptions {
+    SourceOptions {
+        inputs: inputs.iter().map(|path| path.display().to_string()).collect(),
+        format: None,
+        text: TextFrom::Default,
+        id: None,
+        title: None,
+        task: None,
+        keep: Vec::new(),
+    }
+}
+
+fn written(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, content).expect("written");
+    path
+}
+
+fn opened(options: &SourceOptions) -> Source {
+    Source::open(options).expect("it opens")
+}
+
+fn rest(source: &mut Source) -> Vec<Chunk> {
+    std::iter::from_fn(|| source.next_chunk(100).expect("rows")).collect()
+}
+
+/// Id and text, or id and what is wrong.
+fn told(chunks: &[Chunk]) -> Vec<String> {
+    let rows = chunks.iter().flat_map(|chunk| &chunk.rows);
+    rows.map(|row| match &row.input {
+        Ok(input) => format!("{} {}", row.id, input.text()),
+        Err(error) => format!("{} {}: {}", row.id, error.kind, error.message),
+    })
+    .collect()
+}
+
+fn refused(options: &SourceOptions) -> String {
+    Source::open(options).err().expect("it is refused").to_string()
+}
+
+fn parquet(path: &Path, batch: &RecordBatch, group: usize) {
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+    let file = File::create(path).expect("created");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("begun");
+    writer.write(batch).expect("written");
+    writer.close().expect("written");
+}
+
+/// A column that the text is made of is not its title too, which most prompts have no place for.
+#[test]
+fn a_field_of_json_has_one_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = "{\"title\": \"T\", \"task\": \"do it\", \"body\": \"b\"}\n";
+    let path = written(folder.path(), "a.jsonl", line);
+    let mut options = options(&[&path]);
+    options.text = TextFrom::Template("{title}: {body} {task}".parse().expect("a template"));
+    options.keep = vec!["*".to_owned()];
+    let mut source = opened(&options);
+    let chunk = source.next_chunk(9).expect("rows").expect("one");
+    let input = chunk.rows[0].input.clone().expect("a text");
+    // A title would come out before that of the command line.
+    assert_eq!(format!("{input:?}"), format!("{:?}", connote::Input::new("T: b do it")));
+    let names: Vec<_> = source.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["id", "body", "task", "title"]);
+    // Unless it is asked for.
+    (options.text, options.title) = (TextFrom::Column("body".to_owned()), Some("title".to_owned()));
+    options.task = Some("none".to_owned());
+    let chunk = opened(&options).next_chunk(9).expect("rows").expect("one");
+    let titled = connote::Input::new("b").title("T");
+    assert_eq!(format!("{:?}", chunk.rows[0].input.clone().expect("a text")), format!("{titled:?}"));
+}
+
+#[test]
+fn a_byte_order_mark_hides_no_name_and_no_field() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let csv = written(folder.path(), "a.csv", "\u{feff}text,n\nx,1\n");
+    let mut options = options(&[&csv]);
+    options.keep = vec!["n".to_owned()];
+    assert_eq!(told(&rest(&mut opened(&options))), ["0 x"]);
+    // The kinds of the first line count.
+    let jsonl =
+        written(folder.path(), "a.jsonl", "\u{feff}{\"text\": \"x\", \"id\": \"a\", \"n\": \"one\"}\n");
+    options.inputs = vec![jsonl.display().to_string()];
+    let chunk = opened(&options).next_chunk(9).expect("rows").expect("one");
+    assert_eq!(told(std::slice::from_ref(&chunk)), ["\"a\" x"]);
+    for (column, value) in [(0, "a"), (1, "one")] {
+        assert_eq!(chunk.carried.column(column).as_string::<i32>().value(0), value);
+    }
+}
+
+#[test]
+fn a_null_id_is_none_in_every_format() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = written(folder.path(), "1.jsonl", "{\"text\": \"a\", \"id\": 7}\n");
+    let second = written(folder.path(), "2.jsonl", "{\"text\": \"b\", \"id\": null}\n{\"text\": \"c\"}\n");
+    let mut options = options(&[&first, &second]);
+    for text in [TextFrom::Default, TextFrom::Column("text".to_owned())] {
+        options.text = text;
+        assert_eq!(told(&rest(&mut opened(&options))), ["7 a", "1 b", "2 c"]);
+    }
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    let integers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+    let strings: ArrayRef = Arc::new(StringArray::from(vec![Some("7"), None]));
+    let path = folder.path().join("a.parquet");
+    options.inputs = vec![path.display().to_string()];
+    for (ids, rows) in [(integers, ["7 a", "1 b"]), (strings, ["\"7\" a", "1 b"])] {
+        let columns = [("id", ids.clone(), true), ("text", texts.clone(), true)];
+        parquet(&path, &RecordBatch::try_from_iter_with_nullable(columns).expect("a table"), 10);
+        let chunks = rest(&mut opened(&options));
+        assert_eq!(told(&chunks), rows);
+        let column = chunks[0].carried.column(0);
+        let written = match ids.data_type() {
+            DataType::Int64 => column.as_primitive::<Int64Type>().value(1).to_string(),
+            _ => column.as_string::<i32>().value(1).to_owned(),
+        };
+        assert_eq!((column.null_count(), &*written), (0, "1"));
+    }
+}
+
+#[test]
+fn files_of_other_columns_are_refused_before_any_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let few = written(folder.path(), "few.csv", "text,a\nx,1\n");
+    let many = written(folder.path(), "many.csv", "text,a,b\nx,1,2\n");
+    for inputs in [[&*few, &*many], [&*many, &*few]] {
+        let mut options = options(&inputs);
+        options.text = TextFrom::Column("text".to_owned());
+        options.keep = vec!["*".to_owned()];
+        let message = refused(&options);
+        assert!(
+            message.contains("many.csv has a column `b` to keep, and ")
+                && message.contains("few.csv has not"),
+            "{message}"
+        );
+        options.keep = vec!["a".to_owned()];
+        assert_eq!(rest(&mut opened(&options)).len(), 2);
+    }
+    // Text that is JSON would be written without quotes.
+    let json = written(folder.path(), "a.jsonl", "{\"text\": \"x\", \"a\": [1]}\n");
+    let mut options = options(&[&json, &few]);
+    (options.text, options.keep) = (TextFrom::Column("text".to_owned()), vec!["a".to_owned()]);
+    assert!(refused(&options).contains("is of type Utf8, and `a` of"), "{}", refused(&options));
+}
+
+#[test]
+fn bytes_that_are_no_text_cost_their_row_in_whichever_column() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = written(folder.path(), "a.csv", b"id,text,n\n1,a,\xff\n\xff,b,2\n3,c,3\n");
+    let mut options = options(&[&path]);
+    options.keep = vec!["n".to_owned()];
+    let rows = told(&rest(&mut opened(&options)));
+    assert!(rows[0].starts_with("\"1\" invalid_utf8: line 2: field 3 "), "{}", rows[0]);
+    assert!(rows[1].starts_with("1 invalid_utf8: line 3: field 1 "), "{}", rows[1]);
+    assert_eq!(rows[2], "\"3\" c");
+}
+
+#[test]
+fn strings_of_every_type_are_texts_and_columns_keep_theirs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts = ["a", "b", "a"];
+    let dictionary: DictionaryArray<Int32Type> = texts.into_iter().collect();
+    let when = TimestampMillisecondArray::from(vec![Some(1), None, Some(3)]).with_timezone("UTC");
+    let lists =
+        ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+    let kept: [ArrayRef; 3] = [Arc::new(dictionary.clone()), Arc::new(when), Arc::new(lists)];
+    let columns: [ArrayRef; 4] = [
+        Arc::new(StringArray::from_iter_values(texts)),
+        Arc::new(LargeStringArray::from_iter_values(texts)),
+        Arc::new(StringViewArray::from_iter_values(texts)),
+        Arc::new(dictionary),
+    ];
+    for column in columns {
+        let mut table = vec![("text", column, true)];
+        table
+            .extend(["d", "w", "l"].into_iter().zip(kept.clone()).map(|(name, column)| (name, column, true)));
+        let table = RecordBatch::try_from_iter_with_nullable(table).expect("a table");
+        let paths = [folder.path().join("a.parquet"), folder.path().join("a.feather")];
+        parquet(&paths[0], &table, 2);
+        // As pandas writes it.
+        let options_of = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
+        let file = File::create(&paths[1]).expect("created");
+        let mut writer =
+            FileWriter::try_new_with_options(file, &table.schema(), options_of.expect("lz4")).expect("begun");
+        writer.write(&table).expect("written");
+        writer.finish().expect("written");
+        for path in &paths {
+            let mut options = options(&[path]);
+            (options.text, options.keep) = (TextFrom::Column("text".to_owned()), vec!["*".to_owned()]);
+            let chunks = rest(&mut opened(&options));
+            assert_eq!(told(&chunks), ["0 a", "1 b", "2 a"]);
+            let batches: Vec<_> = chunks.iter().map(|chunk| chunk.carried.clone()).collect();
+            let whole =
+                arrow_select::concat::concat_batches(&batches[0].schema(), &batches).expect("one table");
+            for (place, column) in kept.iter().enumerate() {
+                assert_eq!(whole.column(place + 1).data_type(), column.data_type());
+                assert_eq!(whole.column(place + 1).null_count(), column.null_count());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chunk_of_long_texts_has_few_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let long: ArrayRef =
+        Arc::new(StringArray::from_iter_values((0..8).map(|row| row.to_string().repeat(400_000))));
+    let path = folder.path().join("a.parquet");
+    parquet(&path, &RecordBatch::try_from_iter_with_nullable([("text", long, true)]).expect("a table"), 100);
+    let chunks = rest(&mut opened(&options(&[&path])));
+    assert_eq!(chunks.iter().map(|chunk| chunk.rows.len()).collect::<Vec<_>>(), [3, 3, 2]);
+    assert!(chunks.iter().flat_map(|chunk| &chunk.rows).enumerate().all(|(at, row)| row.number == at as u64));
+}
+
+/// Rows before the damage are given out, then an error, then nothing.
+#[test]
+fn damage_in_the_middle_ends_the_input_with_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..600).map(|row| format!("text {row}"))));
+    let path = folder.path().join("a.parquet");
+    parquet(&path, &RecordBatch::try_from_iter_with_nullable([("text", texts, true)]).expect("a table"), 300);
+    let mut content = fs::read(&path).expect("read");
+    let middle = content.windows(8).position(|bytes| bytes == b"text 300").expect("the second group");
+    // The page's header stands before its values.
+    content[middle - 60..middle].fill(0xff);
+    fs::write(&path, content).expect("written");
+    let mut source = opened(&options(&[&path]));
+    let mut rows = 0;
+    let error = loop {
+        match source.next_chunk(100) {
+            Ok(chunk) => rows += chunk.expect("an error comes first").rows.len(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Input);
+    let message = error.to_string();
+    assert!(
+        message.contains("a.parquet") && message.contains(&format!("rows from {} on", rows + 1)),
+        "{message}"
+    );
+    assert!((256..=300).contains(&rows), "{rows}");
+    assert!(source.next_chunk(100).expect("the end").is_none());
+}
+
+#[test]
+fn what_is_compressed_as_a_whole_says_how_to_unpack_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let message = refused(&options(&[&written(folder.path(), "a.csv.gz", "")]));
+    assert!(message.contains("gzip -dc ") && message.ends_with("--input-format csv"), "{message}");
+    let message = refused(&options(&[&written(folder.path(), "a.parquet.zst", "")]));
+    assert!(message.ends_with("unpack it with zstd -d"), "{message}");
+}
+
+/// Both files were written by pyarrow: one row, `text` = `a`.
+#[test]
+fn zstd_is_read_by_the_build_that_has_it_and_named_by_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let contents: [(&str, &[u8]); 2] = [
+        ("a.parquet", include_bytes!("source/zstd.parquet")),
+        ("a.arrow", include_bytes!("source/zstd.arrow")),
+    ];
+    for (name, content) in contents {
+        let path = written(folder.path(), name, content);
+        let read = Source::open(&options(&[&path])).and_then(|mut source| source.next_chunk(9));
+        match read {
+            Ok(chunk) => assert!(cfg!(feature = "zstd") && told(&[chunk.expect("a row")]) == ["0 a"]),
+            Err(error) => {
+                assert!(!cfg!(feature = "zstd") && error.to_string().contains("--features zstd"), "{error}");
+            }
+        }
+    }
+}
+
+/// Who writes a row and waits for its vector gets it.
+#[cfg(unix)]
+#[test]
+fn records_from_a_pipe_are_given_out_without_waiting_for_more() {
+    use std::io::Write as _;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, end, mark) in [("a", "\n", ""), ("b", "\r\n", ""), ("c", "\r\n", "\u{feff}")] {
+        let path = folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+        assert!(made.success());
+        let (answered, answers) = channel();
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let mut pipe = File::options().write(true).open(path).expect("opened");
+                pipe.write_all(format!("{mark}text{end}a{end}b{end}").as_bytes()).expect("written");
+                // The pipe stays open so long.
+                answers.recv_timeout(Duration::from_secs(30)).is_ok()
+            }
+        });
+        let mut options = options(&[&path]);
+        options.format = Some(InputFormat::Csv);
+        let mut source = opened(&options);
+        let mut rows = 0;
+        while rows < 2 {
+            rows += source.next_chunk(100).expect("rows").expect("a row").rows.len();
+        }
+        // Nobody listens, if it took too long.
+        let _ = answered.send(());
+        assert!(writer.join().expect("it ends"), "{name}: rows were held back");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever stands in a file, it is rows and errors.
+    #[test]
+    fn no_bytes_panic(mut content in proptest::collection::vec(any::<u8>(), 0..300), begin in 0..6_usize) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let begins: [&[u8]; 6] = [b"", b"PAR1", b"ARROW1\0\0", b"text,id\n", b"{\"text\": \"", b"\xff\xff\xff\xff"];
+        content.splice(..0, begins[begin].iter().copied());
+        content.extend_from_slice(if begin == 1 { b"PAR1" } else { b"" });
+        for name in ["a.txt", "a.jsonl", "a.csv", "a.tsv", "a.parquet", "a.arrow"] {
+            let path = written(folder.path(), name, &content);
+            let Ok(mut source) = Source::open(&options(&[&path])) else { continue };
+            while let Ok(Some(chunk)) = source.next_chunk(3) {
+                prop_assert_eq!(chunk.rows.len(), chunk.carried.num_rows());
+            }
+        }
+    }
+
+    /// A table with one damaged byte is rows and errors, too.
+    #[test]
+    fn no_damage_panics(at in 0.0..1.0_f64, byte in any::<u8>(), is_parquet in any::<bool>()) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..40).map(|row| format!("text {row}"))));
+        let table = RecordBatch::try_from_iter_with_nullable([("text", texts, true)]).expect("a table");
+        let path = folder.path().join(if is_parquet { "a.parquet" } else { "a.arrow" });
+        if is_parquet {
+            parquet(&path, &table, 15);
+        } else {
+            let mut writer = FileWriter::try_new(File::create(&path).expect("created"), &table.schema()).expect("begun");
+            writer.write(&table).expect("written");
+            writer.finish().expect("written");
+        }
+        let mut content = fs::read(&path).expect("read");
+        let place = (content.len() as f64 * at) as usize;
+        content[place] = byte;
+        fs::write(&path, content).expect("written");
+        if let Ok(mut source) = Source::open(&options(&[&path])) {
+            while let Ok(Some(chunk)) = source.next_chunk(7) {
+                prop_assert_eq!(chunk.rows.len(), chunk.carried.num_rows());
+            }
+        }
+    }
+}
