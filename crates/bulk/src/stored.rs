@@ -17,6 +17,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use index::{Precision, Space};
 
+use crate::encoded::{to_bits, to_f16, to_int8};
 use crate::error::{Error, ErrorKind};
 use crate::sink::OutputFormat;
 use crate::space::{Description, description_path};
@@ -70,6 +71,25 @@ impl Vectors {
             Precision::Int8 => Self::Int8 { values: Vec::new(), scales: Vec::new() },
             Precision::Binary => Self::Bits(Vec::new()),
         }
+    }
+
+    /// One vector, rounded as files of this precision have it.
+    ///
+    /// # Errors
+    /// The value that is too large for half precision.
+    pub fn of(vector: &[f32], precision: Precision) -> Result<Self, f32> {
+        let mut rounded = Self::new(precision);
+        match &mut rounded {
+            Self::F32(values) if precision == Precision::F16 => {
+                let mut halves = Vec::new();
+                to_f16(vector, &mut halves)?;
+                values.extend(halves.iter().map(|half| half.to_f32()));
+            }
+            Self::F32(values) => values.extend_from_slice(vector),
+            Self::Int8 { values, scales } => scales.push(to_int8(vector, values)),
+            Self::Bits(bytes) => to_bits(vector, bytes),
+        }
+        Ok(rounded)
     }
 
     /// As rows x `dimensions` values. Signs become vectors of length 1 whose values are all as large.
@@ -235,7 +255,11 @@ fn format_of(path: &Path) -> Result<OutputFormat, Error> {
     })
 }
 
-fn read_description(path: &Path) -> Result<Option<Description>, Error> {
+/// What `OUT.meta.json` beside a file of vectors says of them, or the manifest of its folder; None where neither is there.
+///
+/// # Errors
+/// If it cannot be read, or contradicts itself.
+pub fn read_description(path: &Path) -> Result<Option<Description>, Error> {
     let beside: PathBuf = description_path(path);
     match std::fs::read_to_string(&beside) {
         Ok(json) => Description::from_json(&json, &beside).map(Some),
