@@ -94,15 +94,28 @@ impl Bounds {
                 Self { mean: self.mean - 2.0 * mean, least: self.least - 4.0 * most, why }
             }
             Precision::Binary => {
-                // Vectors at an angle differ in the angle's share of a half turn of their signs; that share scatters as of coins.
-                let share = |cosine: f64| cosine.clamp(-1.0, 1.0).acos() / std::f64::consts::PI;
-                let least = share(self.least);
+                // Vectors at an angle differ in the angle's share of a half turn of their signs; that share scatters as of coins. More
+                // differ where a few large values have the length and most values are nearer 0 than they would be else.
+                let factor = vectors.iter().map(|vector| crowding(vector)).sum::<f64>() / vectors.len().max(1) as f64;
+                let share = |cosine: f64| factor * cosine.clamp(-1.0, 1.0).acos() / std::f64::consts::PI;
+                let least = share(self.least).min(1.0);
                 let scatter = 4.0 * (least * (1.0 - least) / dimensions).sqrt();
                 let mean = 1.0 - 2.0 * share(self.mean);
                 Self { mean, least: (1.0 - 2.0 * (least + scatter)).max(-1.0), why }
             }
         }
     }
+}
+
+/// How much nearer to 0 than those of a normal distribution of this length the values of a vector lie; 1 for such a distribution.
+fn crowding(vector: &[f32]) -> f64 {
+    /// Half of a normal distribution's values lie within so many standard deviations.
+    const MEDIAN: f64 = 0.674_489_75;
+    let mut sizes: Vec<f64> = vector.iter().map(|value| f64::from(value.abs())).collect();
+    sizes.sort_by(f64::total_cmp);
+    let root_mean_square = (sizes.iter().map(|size| size * size).sum::<f64>() / sizes.len().max(1) as f64).sqrt();
+    let median = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
+    if median > 0.0 { (MEDIAN * root_mean_square / median).max(1.0) } else { 1.0 }
 }
 
 /// A vector as a file of this precision has it.
@@ -152,7 +165,7 @@ mod tests {
         let int8 = usual.clone().rounded(Precision::Int8, std::slice::from_ref(&vector));
         assert!(int8.mean < 0.9998 && int8.mean > 0.9996 && int8.least > 0.998, "{int8:?}");
         let bits = usual.clone().rounded(Precision::Binary, std::slice::from_ref(&vector));
-        // acos(0.9998) is 0.02 of the 3.14 of a half turn.
+        // acos(0.9998) is 0.02 of the 3.14 of a half turn; of a sine's values fewer are near 0 than of a normal distribution's.
         assert!((bits.mean - (1.0 - 2.0 * 0.02 / std::f64::consts::PI)).abs() < 1e-5, "{bits:?}");
         assert!(bits.least < bits.mean && bits.least > 0.9, "{bits:?}");
         assert_eq!(usual.clone().rounded(Precision::F16, &[vector]).mean, usual.mean);
