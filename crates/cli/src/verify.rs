@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::args::{MODEL_HELP, ModelArgs, NetworkArgs, OutputFormat};
 use crate::bench::figures;
 use crate::failure::{Failure, Outcome};
+use crate::inspect_report::{filled, terminal_width};
 use crate::model;
 use crate::output::{Output, excerpt};
 use comparison::Comparison;
@@ -161,7 +162,10 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
             Verdict::Failed => "FAILED ",
             Verdict::Skipped => "skipped",
         };
-        output.line(&format!("  {verdict}  {}: {}", check.check, check.seen))?;
+        // Its further lines stand below its name.
+        let width = terminal_width().map(|width| width.saturating_sub(11));
+        let told = filled(&format!("{}: {}", check.check, check.seen), width);
+        output.line(&format!("  {verdict}  {}", told.replace('\n', "\n           ")))?;
     }
     if let Some(comparison) = report.comparison.as_ref().filter(|comparison| !comparison.worst.is_empty()) {
         output.line("\nFarthest from the reference:")?;
@@ -186,7 +190,7 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
         output.line(&figures(0, &head, &rows))?;
     }
     for warning in &report.warnings {
-        output.line(&format!("\nWarning: {warning}"))?;
+        output.line(&format!("\n{}", filled(&format!("Warning: {warning}"), terminal_width())))?;
     }
     let failed = report.checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
     output.line(&match failed {
