@@ -103,7 +103,11 @@ pub(crate) fn run(command: &EvalCommand) -> Result<Outcome, Failure> {
         return Err(Failure::usage("`-` is given twice; standard input can be read once"));
     }
     // All files first: a wrong name should not cost the time of those before it.
-    let files = args.files.iter().map(|path| Pairs::read(path, args.input_format, &columns)).collect::<Result<Vec<_>, _>>()?;
+    let files = args
+        .files
+        .iter()
+        .map(|path| Pairs::read(path, args.input_format, &columns))
+        .collect::<Result<Vec<_>, _>>()?;
     let embedder = model::load(&args.model, &args.vector.network, args.vector.tuning.tuning())?;
     embedder.model().check_options(&options)?;
     model::check_title(embedder.model(), args.preparation.title(), &options, false)?;

@@ -45,7 +45,13 @@ pub(crate) fn addresses_left() -> Option<u64> {
 
 /// The soft limit; it is a word where there is none.
 fn address_limit_of(limits: &str) -> Option<u64> {
-    limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?.parse().ok()
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max address space"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// A line of a file that counts in KiB, in bytes.

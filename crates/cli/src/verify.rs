@@ -147,7 +147,9 @@ fn check_bounds(args: &VerifyArgs) -> Result<(), Failure> {
             return Err(Failure::usage(format!("{option} is for --reference FILE, which is not given")));
         }
         if !(-1.0..=1.0).contains(&cosine) {
-            return Err(Failure::usage(format!("{option} {cosine}: is no cosine; give a number from -1 to 1")));
+            return Err(Failure::usage(format!(
+                "{option} {cosine}: is no cosine; give a number from -1 to 1"
+            )));
         }
     }
     Ok(())

@@ -70,7 +70,8 @@ fn memory_left_from(root: &Path) -> Option<u64> {
             let number = |file| read(&folder.join(file))?.trim().parse::<u64>().ok();
             let Some(allowed) = number(allowed).filter(|allowed| *allowed < NO_LIMIT) else { continue };
             let statistics = read(&folder.join("memory.stat")).unwrap_or_default();
-            let taken_back = statistics.lines().find_map(|line| line.strip_prefix(files)?.trim().parse().ok());
+            let taken_back =
+                statistics.lines().find_map(|line| line.strip_prefix(files)?.trim().parse().ok());
             let used = number(used).unwrap_or(0).saturating_sub(taken_back.unwrap_or(0));
             let left = allowed.saturating_sub(used);
             least = Some(least.map_or(left, |least: u64| least.min(left)));

@@ -53,9 +53,9 @@ impl FoundModel {
             (Some(why), _) => Some(format!("does not open: {why}")),
             (_, Some(why)) => Some(format!("was not opened: {why}")),
             _ if self.path.is_none() => Some("serves where no --model is given".to_owned()),
-            _ if self.needs_pooling => {
-                Some("its file does not say how vectors are pooled: give --pooling mean, cls or last".to_owned())
-            }
+            _ if self.needs_pooling => Some(
+                "its file does not say how vectors are pooled: give --pooling mean, cls or last".to_owned(),
+            ),
             _ => None,
         }
     }

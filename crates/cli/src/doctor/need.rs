@@ -14,6 +14,9 @@ use crate::memory;
 /// Bytes for batches, threads and the allocator's own use.
 const WORK: u64 = 96 << 20;
 
+/// Bytes of addresses for a thread.
+const THREAD: u64 = 32 << 20;
+
 /// Bytes for the allocator's own use while a file is opened.
 const MARGIN: u64 = 16 << 20;
 
@@ -66,7 +69,8 @@ impl Need {
             let bytes = |exact: bool| if exact || kernels.quantised == Layout::F32 { 4 } else { 2 };
             matrices.map(|tensor| tensor.elements() * bytes(floats.contains(&tensor.ty()))).sum()
         };
-        let words = gguf.metadata().array("tokenizer.ggml.tokens").ok().flatten().map_or(0, |words| words.len());
+        let words =
+            gguf.metadata().array("tokenizer.ggml.tokens").ok().flatten().map_or(0, |words| words.len());
         // What is built in was mapped with the program.
         let files = gguf.shards().filter(|shard| shard.path().is_some());
         Self {
@@ -81,8 +85,9 @@ impl Need {
         self.words + self.packed + WORK
     }
 
-    fn addresses(self) -> u64 {
-        self.file + self.memory()
+    /// Threads have stacks, and the allocator sets addresses aside for each; for many it does with fewer.
+    fn addresses(self, system: &System) -> u64 {
+        self.file + self.memory() + system.cpus.min(8) as u64 * THREAD
     }
 
     /// Why it had better not be opened: an allocation that fails would end the process.
@@ -94,15 +99,16 @@ impl Need {
     /// What is wrong, or could be better.
     pub(crate) fn findings(self, system: &System) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if let Some(left) = system.addresses_left().filter(|left| *left < self.addresses()) {
+        let needed = self.addresses(system);
+        if let Some(left) = system.addresses_left().filter(|left| *left < needed) {
             findings.push(Finding::problem(format!(
                 "the model needs about {} of addresses, and the limit on them (`ulimit -v`) leaves {}; raise it, or take a smaller model",
-                HumanBytes(self.addresses()),
+                HumanBytes(needed),
                 HumanBytes(left)
             )));
         }
         let Some(free) = system.memory_free() else { return findings };
-        let (needed, whole) = (HumanBytes(self.memory()), HumanBytes(self.addresses()));
+        let (needed, whole) = (HumanBytes(self.memory()), HumanBytes(self.file + self.memory()));
         let swap = match system.swap_free {
             Some(swap) if swap > 0 => format!(" (and {} of swap, which makes it slow)", HumanBytes(swap)),
             _ => String::new(),
@@ -112,7 +118,7 @@ impl Need {
                 "the model needs about {needed} of memory and {} are free{swap}; free some, or take a smaller model",
                 HumanBytes(free)
             )));
-        } else if free < self.addresses() {
+        } else if free < self.file + self.memory() {
             findings.push(Finding::advice(format!(
                 "the model and its file take {whole} and {} are free{swap}; parts of the file may have to be read again and again",
                 HumanBytes(free)
@@ -165,7 +171,10 @@ mod tests {
             it.memory_left = Some(100 << 20);
             it.swap_free = Some(1 << 30);
         });
-        assert!(found[0].problem && found[0].what.contains("100.00 MiB are free (and 1.00 GiB of swap"), "{found:?}");
+        assert!(
+            found[0].problem && found[0].what.contains("100.00 MiB are free (and 1.00 GiB of swap"),
+            "{found:?}"
+        );
         let found = seen(|it| it.memory_available = Some(500 << 20));
         assert!(!found[0].problem && found[0].what.contains("read again"), "{found:?}");
     }

@@ -96,7 +96,8 @@ impl Bounds {
             Precision::Binary => {
                 // Vectors at an angle differ in the angle's share of a half turn of their signs; that share scatters as of coins. More
                 // differ where a few large values have the length and most values are nearer 0 than they would be else.
-                let factor = vectors.iter().map(|vector| crowding(vector)).sum::<f64>() / vectors.len().max(1) as f64;
+                let factor =
+                    vectors.iter().map(|vector| crowding(vector)).sum::<f64>() / vectors.len().max(1) as f64;
                 let share = |cosine: f64| factor * cosine.clamp(-1.0, 1.0).acos() / std::f64::consts::PI;
                 let least = share(self.least).min(1.0);
                 let scatter = 4.0 * (least * (1.0 - least) / dimensions).sqrt();
@@ -113,7 +114,8 @@ fn crowding(vector: &[f32]) -> f64 {
     const MEDIAN: f64 = 0.674_489_75;
     let mut sizes: Vec<f64> = vector.iter().map(|value| f64::from(value.abs())).collect();
     sizes.sort_by(f64::total_cmp);
-    let root_mean_square = (sizes.iter().map(|size| size * size).sum::<f64>() / sizes.len().max(1) as f64).sqrt();
+    let root_mean_square =
+        (sizes.iter().map(|size| size * size).sum::<f64>() / sizes.len().max(1) as f64).sqrt();
     let median = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
     if median > 0.0 { (MEDIAN * root_mean_square / median).max(1.0) } else { 1.0 }
 }

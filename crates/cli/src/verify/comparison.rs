@@ -86,7 +86,8 @@ pub(super) fn compare(
     let measured = usual.is_some() && !precision.is_float();
     let (mut distances, mut refused, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for some in reference.wanted.chunks(TOGETHER) {
-        let inputs: Vec<Input> = some.iter().map(|wanted| as_used(reference, wanted, embedder, &options)).collect();
+        let inputs: Vec<Input> =
+            some.iter().map(|wanted| as_used(reference, wanted, embedder, &options)).collect();
         let results = embedder.embed_each(Request::new(inputs.clone()).with(options.clone()))?;
         for ((wanted, input), result) in some.iter().zip(&inputs).zip(results) {
             match result {
@@ -162,13 +163,17 @@ fn options(reference: &Reference, embedder: &Embedder) -> Result<Options, Failur
         if embedder.model().check_dimensions(Some(dimensions)).is_err() {
             return Err(Failure::usage(format!(
                 "{file}, {} {}: a vector of {dimensions} values; this model's have {whole}: it is another model's reference{}",
-                reference.unit, first.place, packed(reference, whole)
+                reference.unit,
+                first.place,
+                packed(reference, whole)
             )));
         }
         if reference.space.is_none() && !packed(reference, whole).is_empty() {
             return Err(Failure::usage(format!(
                 "{file}, {} {}: {dimensions} values, all of them bytes{}",
-                reference.unit, first.place, packed(reference, whole)
+                reference.unit,
+                first.place,
+                packed(reference, whole)
             )));
         }
     }
@@ -193,7 +198,9 @@ fn options(reference: &Reference, embedder: &Embedder) -> Result<Options, Failur
 fn packed(reference: &Reference, whole: usize) -> String {
     let is_byte = |value: &f32| value.fract() == 0.0 && (0.0..=255.0).contains(value);
     let first = &reference.wanted[0].embedding;
-    let bytes = reference.precision == Precision::F32 && first.len() == whole.div_ceil(8) && first.iter().all(is_byte);
+    let bytes = reference.precision == Precision::F32
+        && first.len() == whole.div_ceil(8)
+        && first.iter().all(is_byte);
     match bytes {
         true => format!(
             ", or packed signs; put {}.meta.json beside it, as `connote embed` wrote it, or write the reference with --precision f32",
@@ -227,17 +234,33 @@ impl Comparison {
         if let Some(first) = self.refused_first.first() {
             checks.push(Check::of(
                 "the reference's texts can be embedded",
-                Err(format!("not {} of {}: {file}, {unit} {}: {}", self.refused, self.refused + self.texts, first.line, first.why)),
+                Err(format!(
+                    "not {} of {}: {file}, {unit} {}: {}",
+                    self.refused,
+                    self.refused + self.texts,
+                    first.line,
+                    first.why
+                )),
             ));
         }
         checks.push(match (self.ids_compared, self.ids_differ) {
             (0, _) => Check::skipped("token ids are the reference's", "it has no `ids`"),
             (all, 0) => Check::of("token ids are the reference's", Ok(format!("{all} texts"))),
-            (all, some) => Check::of("token ids are the reference's", Err(format!("not of {some} of {all} texts"))),
+            (all, some) => {
+                Check::of("token ids are the reference's", Err(format!("not of {some} of {all} texts")))
+            }
         });
         let bounds = self.bounds.as_ref();
-        checks.push(self.bounded("mean cosine to the reference", self.mean_cosine, bounds.map(|bounds| bounds.mean)));
-        checks.push(self.bounded("smallest cosine to the reference", self.least_cosine, bounds.map(|bounds| bounds.least)));
+        checks.push(self.bounded(
+            "mean cosine to the reference",
+            self.mean_cosine,
+            bounds.map(|bounds| bounds.mean),
+        ));
+        checks.push(self.bounded(
+            "smallest cosine to the reference",
+            self.least_cosine,
+            bounds.map(|bounds| bounds.least),
+        ));
         checks
     }
 
@@ -250,7 +273,10 @@ impl Comparison {
             }
             _ => Check::skipped(
                 name,
-                format!("{value:.6} of {} texts; no bound is known for this file's types, give one", self.texts),
+                format!(
+                    "{value:.6} of {} texts; no bound is known for this file's types, give one",
+                    self.texts
+                ),
             ),
         }
     }
@@ -258,7 +284,8 @@ impl Comparison {
     /// Whether the reference is of this very model; another one may be compared with as well.
     fn space(&self) -> Check {
         const NAME: &str = "vector space of the reference";
-        let Origin { model, fingerprint, task, prompt, dimensions, precision, left_out, .. } = &self.reference;
+        let Origin { model, fingerprint, task, prompt, dimensions, precision, left_out, .. } =
+            &self.reference;
         let (Some(model), Some(fingerprint)) = (model, fingerprint) else {
             return Check::skipped(
                 NAME,
@@ -279,7 +306,10 @@ impl Comparison {
             true => Check::of(NAME, Ok(format!("this model's, {fingerprint} ({how})"))),
             false => Check::skipped(
                 NAME,
-                format!("of {model}, {fingerprint}, and this model's is {}; compared all the same ({how})", self.fingerprint),
+                format!(
+                    "of {model}, {fingerprint}, and this model's is {}; compared all the same ({how})",
+                    self.fingerprint
+                ),
             ),
         }
     }

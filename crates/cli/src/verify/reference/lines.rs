@@ -40,9 +40,8 @@ pub(super) fn read(path: &Path) -> Result<Reference, Failure> {
         if reader.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
             break;
         }
-        let wrong = |why: &dyn std::fmt::Display| {
-            Failure::usage(format!("{file}, line {place}: {why}; {FORM}"))
-        };
+        let wrong =
+            |why: &dyn std::fmt::Display| Failure::usage(format!("{file}, line {place}: {why}; {FORM}"));
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong(&"is not UTF-8"))?;
         // Windows' editors begin a file with a byte order mark.
         let text = if place == 1 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };

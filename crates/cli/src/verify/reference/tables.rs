@@ -25,7 +25,8 @@ pub(super) fn read(path: &Path) -> Result<Reference, Failure> {
     let (precision, dimensions) = (stored.precision(), stored.dimensions());
     let (mut wanted, mut left_out, mut place) = (Vec::new(), 0, 0);
     while let Some(chunk) = stored.next_chunk().map_err(refused)? {
-        let texts = |name| strings(&chunk.carried, name).map_err(|why| Failure::usage(format!("{file}: {why}")));
+        let texts =
+            |name| strings(&chunk.carried, name).map_err(|why| Failure::usage(format!("{file}: {why}")));
         let [text, prompt, task, title] = [texts("text")?, texts("prompt")?, texts("task")?, texts("title")?];
         let text = text.ok_or_else(|| {
             Failure::usage(format!(
@@ -72,7 +73,11 @@ pub(super) fn read(path: &Path) -> Result<Reference, Failure> {
 fn strings(batch: &RecordBatch, name: &str) -> Result<Option<ArrayRef>, String> {
     let Some(column) = batch.column_by_name(name) else { return Ok(None) };
     match column.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) | DataType::Null => {
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Dictionary(..)
+        | DataType::Null => {
             cast(column, &DataType::Utf8).map(Some).map_err(|error| format!("its column `{name}`: {error}"))
         }
         other => Err(format!("its column `{name}` holds {other}, not strings")),
