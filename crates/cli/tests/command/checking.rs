@@ -146,7 +146,7 @@ fn verify_refuses_what_it_cannot_use_and_says_why() {
         (&["no-such-model"], 1, "there is no such file"),
         (&["--reference", &vectors], 2, "line 1: there is no `text`"),
         (&["--reference", &short], 2, "another model's reference"),
-        (&["--reference", &empty], 2, "has no lines"),
+        (&["--reference", &empty], 2, "has no rows with a vector"),
         (&["--min-cosine", "0.9"], 2, "--reference"),
     ];
     for (arguments, code, words) in cases {
@@ -168,12 +168,19 @@ fn what_embed_wrote_is_a_reference_with_its_task_prompt_dimensions_and_precision
     let texts = folder.path().join("texts.jsonl");
     let rows = "{\"text\": \"a cat\"}\n{\"text\": \"a dog\", \"task\": null}\n{\"nothing\": 1}\n{\"text\": \"rain\"}\n";
     fs::write(&texts, rows).expect("written");
-    let of = |name: &str, how: &[&str]| {
+    // It is fast; the built-in one has tasks.
+    let tiny = folder.path().join("tiny.gguf");
+    fs::write(&tiny, testkit::tiny::bert(7)).expect("written");
+    let of = |name: &str, how: &[&str], model: Option<&std::path::Path>| {
         let path = folder.path().join(name);
         let mut embed = connote();
         embed.args(["embed", "--quiet", "--keep", "text", "--input"]).arg(&texts).arg("--output").arg(&path);
         let mut verify = connote();
         verify.args(["verify", "--json", "--reference"]).arg(&path);
+        if let Some(model) = model {
+            embed.arg("--model").arg(model);
+            verify.arg(model);
+        }
         // A row has no text.
         run(embed.args(how), 3);
         let report = verified(&mut verify, 0);
@@ -186,18 +193,20 @@ fn what_embed_wrote_is_a_reference_with_its_task_prompt_dimensions_and_precision
     for precision in ["f32", "f16", "int8", "binary"] {
         for ending in ["jsonl", "csv", "parquet", "arrow"] {
             let how = ["--precision", precision, "--prompt", "query: "];
-            let comparison = of(&format!("{precision}.{ending}"), &how);
+            let comparison = of(&format!("{precision}.{ending}"), &how, Some(&tiny));
             assert_eq!(comparison["reference"]["precision"], precision);
             assert_eq!(comparison["reference"]["prompt"], "query: ");
         }
     }
-    assert_eq!(of("task.jsonl", &["--task", "query"])["reference"]["task"], "query");
+    assert_eq!(of("task.jsonl", &["--task", "query"], None)["reference"]["task"], "query");
     // Columns that came along and had no part in the vectors.
     let csv = folder.path().join("texts.csv");
     fs::write(&csv, "text,title,prompt\na cat,Cats,x: \na dog,Dogs,x: \n").expect("written");
     let carried = folder.path().join("carried.jsonl");
     let mut embed = connote();
-    embed.args(["embed", "--quiet", "--keep", "*", "--text-column", "text", "--input"]).arg(&csv);
+    embed
+        .args(["embed", "--quiet", "--keep", "text,title,prompt", "--text-column", "text", "--input"])
+        .arg(&csv);
     run(embed.arg("--output").arg(&carried), 0);
     let report = verified(connote().args(["verify", "--json", "--reference"]).arg(&carried), 0);
     assert!(report["comparison"]["least_cosine"].as_f64().expect("a number") > 0.999_999);
@@ -355,12 +364,21 @@ fn the_examples_of_eval_run() {
     );
     let (help, _) = run(connote().args(["eval", "sts", "--help"]), 0);
     let help = String::from_utf8(help).expect("UTF-8");
-    let lines: Vec<&str> = help.split("Examples:").nth(1).expect("examples").trim().lines().collect();
+    // An example begins two columns in; where the help wraps it, the rest stands there too, and begins with neither program.
+    let mut lines: Vec<String> = Vec::new();
+    for line in help.split("Examples:").nth(1).expect("examples").trim().lines().map(str::trim) {
+        match lines.last_mut() {
+            Some(last) if !line.starts_with("connote ") && !line.starts_with("grep ") => {
+                *last += &format!(" {line}");
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
     assert_eq!(lines.len(), 3, "{lines:?}");
     // As a shell reads them, pipes included.
     for line in lines {
         let mut shell = assert_cmd::Command::new("sh");
         shell.env_remove("CONNOTE_MODEL").env("PATH", paths.as_ref().expect("paths"));
-        run(shell.current_dir(folder.path()).args(["-c", line]), 0);
+        run(shell.current_dir(folder.path()).args(["-c", &line]), 0);
     }
 }
