@@ -273,3 +273,20 @@ pub fn read_description(path: &Path) -> Result<Option<Description>, Error> {
 fn wrong(path: &Path, what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Input, format_args!("{}: {what}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Precision, Vectors};
+
+    #[test]
+    fn a_vector_is_rounded_as_files_have_it() {
+        let vector = [0.1, -0.6, 0.0, 1.27];
+        let read = |precision| Vectors::of(&vector, precision).expect("it fits").to_f32(4);
+        assert_eq!(read(Precision::F32), vector);
+        assert_eq!(read(Precision::F16), vector.map(|value| half::f16::from_f32(value).to_f32()));
+        // A step is the 127th part of the largest value.
+        assert!(read(Precision::Int8).iter().zip(vector).all(|(read, value)| (read - value).abs() < 1e-6));
+        assert_eq!(read(Precision::Binary), [0.5, -0.5, -0.5, 0.5]);
+        assert_eq!(Vectors::of(&[1e9], Precision::F16), Err(1e9));
+    }
+}
