@@ -26,4 +26,4 @@ pub use run::{
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{FileIdentity, InputFormat, Progress, Source, SourceOptions, Template, TextFrom};
 pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
-pub use stored::{Stored, StoredChunk, Vectors};
+pub use stored::{Stored, StoredChunk, Vectors, read_description};

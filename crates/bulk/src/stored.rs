@@ -17,6 +17,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use index::{Precision, Space};
 
+use crate::encoded::{to_bits, to_f16, to_int8};
 use crate::error::{Error, ErrorKind};
 use crate::sink::OutputFormat;
 use crate::space::{Description, description_path};
@@ -70,6 +71,25 @@ impl Vectors {
             Precision::Int8 => Self::Int8 { values: Vec::new(), scales: Vec::new() },
             Precision::Binary => Self::Bits(Vec::new()),
         }
+    }
+
+    /// One vector, rounded as files of this precision have it.
+    ///
+    /// # Errors
+    /// The value that is too large for half precision.
+    pub fn of(vector: &[f32], precision: Precision) -> Result<Self, f32> {
+        let mut rounded = Self::new(precision);
+        match &mut rounded {
+            Self::F32(values) if precision == Precision::F16 => {
+                let mut halves = Vec::new();
+                to_f16(vector, &mut halves)?;
+                values.extend(halves.iter().map(|half| half.to_f32()));
+            }
+            Self::F32(values) => values.extend_from_slice(vector),
+            Self::Int8 { values, scales } => scales.push(to_int8(vector, values)),
+            Self::Bits(bytes) => to_bits(vector, bytes),
+        }
+        Ok(rounded)
     }
 
     /// As rows x `dimensions` values. Signs become vectors of length 1 whose values are all as large.
@@ -235,7 +255,11 @@ fn format_of(path: &Path) -> Result<OutputFormat, Error> {
     })
 }
 
-fn read_description(path: &Path) -> Result<Option<Description>, Error> {
+/// What `OUT.meta.json` beside a file of vectors says of them, or the manifest of its folder; None where neither is there.
+///
+/// # Errors
+/// If it cannot be read, or contradicts itself.
+pub fn read_description(path: &Path) -> Result<Option<Description>, Error> {
     let beside: PathBuf = description_path(path);
     match std::fs::read_to_string(&beside) {
         Ok(json) => Description::from_json(&json, &beside).map(Some),
@@ -248,4 +272,21 @@ fn read_description(path: &Path) -> Result<Option<Description>, Error> {
 /// Something wrong with a file.
 fn wrong(path: &Path, what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Input, format_args!("{}: {what}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Precision, Vectors};
+
+    #[test]
+    fn a_vector_is_rounded_as_files_have_it() {
+        let vector = [0.1, -0.6, 0.0, 1.27];
+        let read = |precision| Vectors::of(&vector, precision).expect("it fits").to_f32(4);
+        assert_eq!(read(Precision::F32), vector);
+        assert_eq!(read(Precision::F16), vector.map(|value| half::f16::from_f32(value).to_f32()));
+        // A step is the 127th part of the largest value.
+        assert!(read(Precision::Int8).iter().zip(vector).all(|(read, value)| (read - value).abs() < 1e-6));
+        assert_eq!(read(Precision::Binary), [0.5, -0.5, -0.5, 0.5]);
+        assert_eq!(Vectors::of(&[1e9], Precision::F16), Err(1e9));
+    }
 }

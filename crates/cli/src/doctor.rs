@@ -1,7 +1,9 @@
 //! `connote doctor`: what this machine is, what connote makes of it, and what would make it better.
 
 mod findings;
+mod load;
 mod models;
+mod need;
 mod speed;
 mod system;
 
@@ -9,17 +11,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use connote::Tuning;
-use connote::kernels::Level;
+use connote::kernels::{Kernels, Level};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::args::{ModelArgs, NetworkArgs, OutputFormat};
 use crate::bench::{Machine, facts, figures};
 use crate::failure::{Failure, Outcome};
+use crate::inspect_report::{filled, terminal_width};
 use crate::model;
 use crate::output::Output;
 use findings::Finding;
 use models::FoundModel;
+use need::{Need, NotKnown};
 use speed::Speed;
 use system::System;
 
@@ -88,28 +92,16 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
     };
     findings.extend(findings::of_level(level, Level::available().last()));
     let models = models::found();
-    findings.extend(models.iter().filter_map(|found| {
-        let why = found.does_not_open.as_ref()?;
+    for found in &models {
         let path = found.path.as_deref().unwrap_or(Path::new("")).display();
-        Some(Finding::advice(format!("{path} is no model for connote, and need not be: {why}")))
-    }));
-    let mut speed = None;
-    if let Some(level) = level {
-        // Opening reads the head of the file; only what is to be measured is packed.
-        let embedder = match args.no_speed {
-            true => model::open(&args.model).map(|_| None),
-            false => model::pack(&args.model, &args.network, Tuning::new()).map(Some),
+        let what = match (&found.does_not_open, &found.not_opened) {
+            (Some(why), _) => format!("{path} is no model for connote, and need not be: {why}"),
+            (_, Some(why)) => format!("{path} was not opened: {why}"),
+            _ => continue,
         };
-        match embedder {
-            Ok(None) => {}
-            Ok(Some(embedder)) => {
-                findings.extend(findings::of_memory(&system, embedder.packed_bytes() as u64));
-                speed = Some(speed::check(&embedder, level)?);
-            }
-            Err(Failure::Nothing(why) | Failure::Usage(why)) => findings.push(Finding::problem(why)),
-            Err(gone) => return Err(gone),
-        }
+        findings.push(Finding::advice(what));
     }
+    let speed = look_at_model(args, &system, level, &mut findings)?;
     let report = Report {
         machine,
         level: level.map(Level::name),
@@ -132,6 +124,58 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
     output.finish()?;
     let problem = report.findings.iter().any(|finding| finding.problem);
     Ok(if problem { Outcome::SomeRowsFailed } else { Outcome::Complete })
+}
+
+/// What keeps the model that was named from running, and how fast it is. Memory comes first: where there is too little, opening and
+/// packing would end this process without a word.
+fn look_at_model(
+    args: &DoctorArgs,
+    system: &System,
+    level: Option<Level>,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Speed>, Failure> {
+    let need = match need(&args.model, level) {
+        Ok(need) => need,
+        Err(Failure::Nothing(why) | Failure::Usage(why)) => {
+            findings.push(Finding::problem(why));
+            return Ok(None);
+        }
+        Err(gone) => return Err(gone),
+    };
+    let too_little = need.findings(system);
+    let fits = too_little.iter().all(|finding| !finding.problem);
+    findings.extend(too_little);
+    let Some(level) = level.filter(|_| fits) else { return Ok(None) };
+    // Opening reads the head of the file; only what is to be measured is packed.
+    let embedder = match args.no_speed {
+        true => model::open(&args.model).map(|_| None),
+        false => model::pack(&args.model, &args.network, Tuning::new()).map(Some),
+    };
+    match embedder {
+        Ok(None) => Ok(None),
+        Ok(Some(embedder)) => speed::check(&embedder, level).map(Some),
+        Err(Failure::Nothing(why) | Failure::Usage(why)) => {
+            findings.push(Finding::problem(why));
+            Ok(None)
+        }
+        Err(gone) => Err(gone),
+    }
+}
+
+/// What the model that was named needs.
+fn need(args: &ModelArgs, level: Option<Level>) -> Result<Need, Failure> {
+    let kernels = level.and_then(Kernels::of);
+    match model::named(args) {
+        None => Ok(Need::of(model::builtin()?.gguf(), kernels)),
+        Some(name) => {
+            let path = model::find(&name)?;
+            Need::of_file(&path, kernels).map_err(|unknown| match unknown {
+                NotKnown::TooLarge(why) => Failure::nothing(format!("{}: {why}", path.display())),
+                // It names the file.
+                NotKnown::NoModel(why) => Failure::nothing(why),
+            })
+        }
+    }
 }
 
 /// `connote models`.
@@ -166,7 +210,18 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
         ("Cache", format!("{} ({})", folder(&system.cache), HumanBytes(system.cache_bytes))),
     ];
     if let Some(limit) = system.memory_limit {
-        more.push(("Memory limit", format!("{} by the cgroup", HumanBytes(limit))));
+        let left = told(system.memory_left);
+        more.push(("Memory limit", format!("{} by the cgroup, {left} left", HumanBytes(limit))));
+    }
+    if let Some(limit) = system.address_limit {
+        let left = told(system.addresses_left());
+        more.push(("Address limit", format!("{} by `ulimit -v`, {left} left", HumanBytes(limit))));
+    }
+    if let Some(swap) = system.swap_free.filter(|swap| *swap > 0) {
+        more.push(("Swap", format!("{} free", HumanBytes(swap))));
+    }
+    if let Some(busy) = system.busy {
+        more.push(("Busy", format!("others keep {busy:.1} of {} CPUs busy now", system.cpus)));
     }
     output.line(&report.machine.report(&more))?;
     if !report.environment.is_empty() {
@@ -178,23 +233,25 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
     output.line("\nModels:")?;
     write_models(output, &report.models)?;
     if let Some(speed) = &report.speed {
-        output.line(&format!(
-            "\nSpeed of {}: one short text in {:.1} ms; {:.0} tokens a second in a batch, {} threads",
+        let said = format!(
+            "Speed of {}: one short text in {:.1} ms; {:.0} tokens a second in a batch, {} threads",
             speed.model, speed.short_text_ms, speed.batch_tokens_a_second, speed.threads
-        ))?;
+        );
+        output.line(&format!("\n{}", filled(&said, terminal_width())))?;
         if let (Some(fraction), Some(instruction), Some(peak)) =
             (speed.fraction_of_peak, speed.instruction, speed.peak_gmacs)
         {
-            output.line(&format!(
+            let said = format!(
                 "That is {:.0}% of what the registers alone do (`{instruction}`, {peak:.0} GMAC/s a thread)",
                 100.0 * fraction
-            ))?;
+            );
+            output.line(&filled(&said, terminal_width()))?;
         }
     }
     output.line("")?;
     for finding in &report.findings {
         let kind = if finding.problem { "Problem" } else { "Advice" };
-        output.line(&format!("{kind}: {}", finding.what))?;
+        output.line(&filled(&format!("{kind}: {}", finding.what), terminal_width()))?;
     }
     if report.findings.is_empty() {
         output.line("Nothing is wrong.")?;
@@ -202,22 +259,45 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A row each, under the folder that they are in, and below a row what there is to say about it.
 fn write_models(output: &mut Output, models: &[FoundModel]) -> Result<(), Failure> {
-    let head = ["name", "architecture", "size", "where"].map(str::to_owned);
+    let head = ["name", "architecture", "size"].map(str::to_owned);
     let rows: Vec<Vec<String>> = models
         .iter()
         .map(|found| {
-            vec![
-                found.name.clone(),
-                found.architecture.clone().unwrap_or_else(|| "does not open".to_owned()),
-                HumanBytes(found.bytes).to_string(),
-                found.path.as_ref().map_or_else(|| "built in".to_owned(), |path| path.display().to_string()),
-            ]
+            let name = if found.path.is_none() { format!("({})", found.name) } else { found.name.clone() };
+            let architecture = found.architecture.clone().unwrap_or_else(|| "-".to_owned());
+            vec![name, architecture, HumanBytes(found.bytes).to_string()]
         })
         .collect();
-    output.line(&figures(head.len(), &head, &rows))?;
+    let table = figures(2, &head, &rows);
+    let mut lines = table.lines();
+    output.line(lines.next().unwrap_or_default())?;
+    let mut folder = None;
+    for (found, line) in models.iter().zip(lines) {
+        let own = found.folder();
+        if own != folder {
+            if let Some(own) = &own {
+                output.line(&format!("In {}:", own.display()))?;
+            }
+            folder = own;
+        }
+        output.line(line)?;
+        if let Some(note) = found.note() {
+            let width = terminal_width().map(|width| width.saturating_sub(NOTE.len() as u16));
+            for line in filled(&note, width).lines() {
+                output.line(&format!("{NOTE}{line}"))?;
+            }
+        }
+    }
+    if let Some(why) = model::no_models_folder() {
+        output.line(&filled(&format!("No models of your own: {why}."), terminal_width()))?;
+    }
     if models.iter().all(|found| found.path.is_none()) {
         output.line("No files were found; `connote pull --list` names models to fetch.")?;
     }
     Ok(())
 }
+
+/// How far notes stand in.
+const NOTE: &str = "     ";

@@ -14,7 +14,7 @@ use crate::model;
 use crate::output::Output;
 use crate::say::say;
 use correlation::{Interval, pearson, spearman};
-use pairs::{Columns, Pair, Pairs};
+use pairs::{Columns, Pair, PairFormat, Pairs};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -25,7 +25,8 @@ pub(crate) enum EvalCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Files ending in .csv are CSV, all others are separated by tabs, without quotes. Where the first row has no number as its score it is a \
+Files ending in .csv are CSV, all others and standard input (`-`) are separated by tabs, without quotes; --input-format says \
+otherwise. Where the first row has no number as its score it is a \
 header, and columns go by name; else they are score, first and second sentence, in this order.
 
 The figure that papers give is Spearman's correlation of cosines and scores; its interval holds the true value with 95% confidence \
@@ -33,11 +34,15 @@ The figure that papers give is Spearman's correlation of cosines and scores; its
 
 Examples:
   connote eval sts sts15-images.tsv sts15-headlines.tsv
-  connote eval sts stsbenchmark.csv --score-column score --first-column sentence1 --second-column sentence2 --json")]
+  connote eval sts stsbenchmark.csv --score-column score --first-column sentence1 --second-column sentence2 --json
+  grep -v '^#' pairs.tsv | connote eval sts -")]
 pub(crate) struct StsArgs {
-    /// Files of pairs
+    /// Files of pairs; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<std::path::PathBuf>,
+    /// What the files are, whatever their names end in
+    #[arg(long, value_name = "FORMAT")]
+    input_format: Option<PairFormat>,
     /// The column of scores, where there is a header; or all three columns by number, from 1 on
     #[arg(long, value_name = "NAME", default_value = "score")]
     score_column: String,
@@ -94,8 +99,15 @@ pub(crate) fn run(command: &EvalCommand) -> Result<Outcome, Failure> {
     }
     let columns =
         Columns { score: &args.score_column, first: &args.first_column, second: &args.second_column };
+    if args.files.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err(Failure::usage("`-` is given twice; standard input can be read once"));
+    }
     // All files first: a wrong name should not cost the time of those before it.
-    let files = args.files.iter().map(|path| Pairs::read(path, &columns)).collect::<Result<Vec<_>, _>>()?;
+    let files = args
+        .files
+        .iter()
+        .map(|path| Pairs::read(path, args.input_format, &columns))
+        .collect::<Result<Vec<_>, _>>()?;
     let embedder = model::load(&args.model, &args.vector.network, args.vector.tuning.tuning())?;
     embedder.model().check_options(&options)?;
     model::check_title(embedder.model(), args.preparation.title(), &options, false)?;

@@ -65,7 +65,7 @@ impl Failure {
                 ExitCode::from(1)
             }
             Failure::Usage(message) => {
-                say(format_args!("connote: {message}\nFor the options there are, try `connote --help`."));
+                say(format_args!("connote: {message}"));
                 ExitCode::from(2)
             }
             Failure::ReaderGone => ExitCode::SUCCESS,

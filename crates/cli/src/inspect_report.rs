@@ -121,12 +121,12 @@ pub(crate) fn plain_table() -> Table {
 }
 
 /// The width of the terminal that reads standard output; `None` where a file or a program does.
-fn terminal_width() -> Option<u16> {
+pub(crate) fn terminal_width() -> Option<u16> {
     terminal_size_of(io::stdout()).map(|(Width(width), _)| width)
 }
 
 /// Words on lines of at most `width` characters, where the words allow it.
-fn filled(text: &str, width: Option<u16>) -> String {
+pub(crate) fn filled(text: &str, width: Option<u16>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let mut filled = String::new();
     let mut column = 0;

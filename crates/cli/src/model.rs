@@ -73,6 +73,12 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf, Failure> {
     if name.exists() {
         return Ok(name.to_owned());
     }
+    if ["built in", "built-in", "builtin"].into_iter().any(|builtin| name.as_os_str() == builtin) {
+        return Err(Failure::nothing(format!(
+            "{}: the built-in model serves where none is named; leave --model out, and $CONNOTE_MODEL empty",
+            name.display()
+        )));
+    }
     let bare = name.components().count() == 1;
     let folder = models_folder().filter(|_| bare);
     if let Some(folder) = &folder {
@@ -130,6 +136,17 @@ fn is_later_part(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let Some((before, _)) = stem.rsplit_once("-of-") else { return false };
     before.rsplit_once('-').is_some_and(|(_, part)| part.parse::<u32>().is_ok_and(|part| part > 1))
+}
+
+/// Why the folder of models has none that could be found; `None` if it can be read.
+pub(crate) fn no_models_folder() -> Option<String> {
+    let Some(folder) = models_folder() else {
+        return Some("neither EMBED_MODELS_DIR nor HOME names a folder of models".to_owned());
+    };
+    fs::read_dir(&folder).err().map(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("the folder {} is not there", folder.display()),
+        _ => format!("the folder {} cannot be read: {error}", folder.display()),
+    })
 }
 
 pub(crate) fn models_folder() -> Option<PathBuf> {

@@ -1,6 +1,8 @@
 //! `connote verify`: whether a model does what is promised, on this machine, and agrees with a reference.
 
+mod bounds;
 mod checks;
+mod comparison;
 mod reference;
 
 use std::path::PathBuf;
@@ -12,21 +14,28 @@ use serde::Serialize;
 use crate::args::{MODEL_HELP, ModelArgs, NetworkArgs, OutputFormat};
 use crate::bench::figures;
 use crate::failure::{Failure, Outcome};
+use crate::inspect_report::{filled, terminal_width};
 use crate::model;
 use crate::output::{Output, excerpt};
-use reference::{Bounds, Comparison, Reference};
+use comparison::Comparison;
+use reference::Reference;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A reference is JSONL: {\"text\": .., \"embedding\": [..]} a line, as sentence-transformers gives it in fp32; \"prompt\" (put before the text as \
-it is) and \"ids\" (of the authors' tokenizer, special tokens included) are compared, too, where they are there. Bounds on the cosines \
-are, unless given: for files of F32, F16 or BF16 0.999999 in the mean and 0.99999 at least, for Q8_0 0.9997 and 0.9990; for coarser types none.
+A reference is JSONL: {\"text\": .., \"embedding\": [..]} a line, as sentence-transformers gives it in fp32; \"prompt\" (put before \
+the text as it is), \"task\", \"title\" and \"ids\" (of the authors' tokenizer, special tokens included) are used where they are there. \
+What `connote embed --keep text` wrote is one, too, also as CSV, Parquet or Arrow: with the task, prompt, dimensions and precision \
+that stand in OUT.meta.json or in the file. Bounds on the cosines are, unless given: 0.999999 in the mean and 0.99999 at least for \
+files of F32, F16 and BF16; for Q8_0 0.9999 and 0.9995 for EmbeddingGemma, 0.9998 and 0.999 with its dense heads, 0.99976 and 0.999 \
+for all-MiniLM-L6-v2, 0.9997 and 0.999 for others; for coarser types none. For int8 and binary they are lower by what rounding takes.
 
-Exit codes: 0 all checks passed, 3 one did not, 1 the model could not be run, 2 wrong use.
+Exit codes: 0 all checks passed, 3 one did not, 1 the model could not be run or the reference not be read, 2 wrong use or \
+a reference that is none.
 
 Examples:
   connote verify
   connote verify all-MiniLM-L6-v2-Q8_0.gguf --reference reference.jsonl
+  connote verify all-MiniLM-L6-v2-Q8_0.gguf --reference reference.jsonl --mean-cosine 0.999 --min-cosine 0.99
   connote verify --json")]
 pub(crate) struct VerifyArgs {
     #[arg(value_name = "PATH|NAME", help = MODEL_HELP, conflicts_with = "model")]
@@ -37,10 +46,10 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
     /// The mean cosine to the reference that is enough
-    #[arg(long, value_name = "COSINE", requires = "reference")]
+    #[arg(long, value_name = "COSINE", allow_negative_numbers = true)]
     mean_cosine: Option<f64>,
     /// The smallest cosine to the reference that is enough
-    #[arg(long, value_name = "COSINE", requires = "reference")]
+    #[arg(long, value_name = "COSINE", allow_negative_numbers = true)]
     min_cosine: Option<f64>,
     /// As one JSON document
     #[arg(long)]
@@ -101,22 +110,14 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome, Failure> {
     if args.network.pooling == Some(connote::Pooling::None) {
         return Err(Failure::usage("vectors per token are not verified; choose another pooling than `none`"));
     }
+    check_bounds(args)?;
     let reference = args.reference.as_deref().map(Reference::read).transpose()?;
     let embedder = model::pack(&named, &args.network, Tuning::new())?;
     let mut checks = checks::all(&embedder, || model::pack(&named, &args.network, Tuning::new()))?;
     let comparison = match &reference {
         None => None,
         Some(reference) => {
-            let usual = Bounds::of(embedder.model());
-            let bounds = match (args.mean_cosine, args.min_cosine) {
-                (None, None) => usual,
-                // What is neither known nor given is no bound.
-                (mean, least) => Some(Bounds {
-                    mean: mean.or(usual.map(|usual| usual.mean)).unwrap_or(-1.0),
-                    least: least.or(usual.map(|usual| usual.least)).unwrap_or(-1.0),
-                }),
-            };
-            let comparison = reference.compare(&embedder, bounds)?;
+            let comparison = comparison::compare(reference, &embedder, (args.mean_cosine, args.min_cosine))?;
             checks.extend(comparison.checks());
             Some(comparison)
         }
@@ -138,6 +139,22 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome, Failure> {
     Ok(if passed { Outcome::Complete } else { Outcome::SomeRowsFailed })
 }
 
+/// Bounds that no cosine could keep or miss check nothing.
+fn check_bounds(args: &VerifyArgs) -> Result<(), Failure> {
+    for (option, given) in [("--mean-cosine", args.mean_cosine), ("--min-cosine", args.min_cosine)] {
+        let Some(cosine) = given else { continue };
+        if args.reference.is_none() {
+            return Err(Failure::usage(format!("{option} is for --reference FILE, which is not given")));
+        }
+        if !(-1.0..=1.0).contains(&cosine) {
+            return Err(Failure::usage(format!(
+                "{option} {cosine}: is no cosine; give a number from -1 to 1"
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
     output
         .line(&format!("{}, fingerprint {}, level {}\n", report.model, report.fingerprint, report.level))?;
@@ -147,11 +164,14 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
             Verdict::Failed => "FAILED ",
             Verdict::Skipped => "skipped",
         };
-        output.line(&format!("  {verdict}  {}: {}", check.check, check.seen))?;
+        // Its further lines stand below its name.
+        let width = terminal_width().map(|width| width.saturating_sub(11));
+        let told = filled(&format!("{}: {}", check.check, check.seen), width);
+        output.line(&format!("  {verdict}  {}", told.replace('\n', "\n           ")))?;
     }
-    if let Some(comparison) = &report.comparison {
+    if let Some(comparison) = report.comparison.as_ref().filter(|comparison| !comparison.worst.is_empty()) {
         output.line("\nFarthest from the reference:")?;
-        let head = ["line", "cosine", "ids", "text"].map(str::to_owned);
+        let head = [comparison.unit, "cosine", "ids", "text"].map(str::to_owned);
         let rows: Vec<Vec<String>> = comparison
             .worst
             .iter()
@@ -172,7 +192,7 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
         output.line(&figures(0, &head, &rows))?;
     }
     for warning in &report.warnings {
-        output.line(&format!("\nWarning: {warning}"))?;
+        output.line(&format!("\n{}", filled(&format!("Warning: {warning}"), terminal_width())))?;
     }
     let failed = report.checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
     output.line(&match failed {

@@ -1,6 +1,7 @@
 //! Short names for files on the hub.
 //!
-//! A row stands here when its file was seen in the repository's own listing and connote runs its architecture.
+//! A row stands here when its file was seen in the repository's own listing, or its address in the configuration of programs that
+//! fetch it, and connote runs its architecture.
 
 /// A short name and the file it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct ShortName {
     pub about: &'static str,
     /// Under which terms its authors give it, as the repository or the model's card says.
     pub licence: &'static str,
-    /// Where repository and file were seen.
+    /// Where repository and file were seen: in `repo`, from which it is pulled.
     pub source: &'static str,
 }
 
@@ -27,10 +28,10 @@ pub const SHORT_NAMES: &[ShortName] = &[
         names: &["embeddinggemma", "embeddinggemma-300m"],
         repo: "ggml-org/embeddinggemma-300M-GGUF",
         file: "embeddinggemma-300M-Q8_0.gguf",
-        bytes: 329_000_000,
+        bytes: 334_000_000,
         about: "EmbeddingGemma 300M, 768 dimensions, over 100 languages",
         licence: "Gemma terms of use",
-        source: "https://huggingface.co/ggml-org/embeddinggemma-300M-GGUF, as llama.cpp's and QMD's documentation name it",
+        source: "https://huggingface.co/ggml-org/embeddinggemma-300M-GGUF/resolve/main/embeddinggemma-300M-Q8_0.gguf",
     },
     ShortName {
         names: &["all-minilm-l6-v2", "minilm", "all-minilm"],

@@ -33,6 +33,9 @@ pub(crate) fn limits(root: &Path) -> Limits {
     limits
 }
 
+/// Version 1 has a number near 2^63 for no limit of memory, version 2 a word.
+const NO_LIMIT: u64 = 1 << 60;
+
 /// Bytes of memory that the groups of this process allow it; `None` for no limit.
 pub fn memory_limit() -> Option<u64> {
     memory_limit_from(Path::new("/"))
@@ -40,15 +43,41 @@ pub fn memory_limit() -> Option<u64> {
 
 /// As [`memory_limit`], files being looked up under `root`.
 fn memory_limit_from(root: &Path) -> Option<u64> {
-    /// Version 1 has a number near 2^63 for no limit, version 2 a word.
-    const NONE: u64 = 1 << 60;
-    let mut least = NONE;
+    let mut least = NO_LIMIT;
     for_each_group(root, &["memory"], |version_2, folders| {
         let file = if version_2 { "memory.max" } else { "memory.limit_in_bytes" };
         let allowed = folders.iter().filter_map(|folder| read(&folder.join(file))?.trim().parse().ok());
         least = allowed.fold(least, u64::min);
     });
-    (least < NONE).then_some(least)
+    (least < NO_LIMIT).then_some(least)
+}
+
+/// Bytes of memory that the groups of this process still leave it: what each allows without what is used in it, by others, too.
+/// Pages of files that were not used lately do not count as used: the system takes them back first. `None` for no limit.
+pub fn memory_left() -> Option<u64> {
+    memory_left_from(Path::new("/"))
+}
+
+/// As [`memory_left`], files being looked up under `root`.
+fn memory_left_from(root: &Path) -> Option<u64> {
+    let mut least = None;
+    for_each_group(root, &["memory"], |version_2, folders| {
+        let (allowed, used, files) = match version_2 {
+            true => ("memory.max", "memory.current", "inactive_file "),
+            false => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "),
+        };
+        for folder in folders {
+            let number = |file| read(&folder.join(file))?.trim().parse::<u64>().ok();
+            let Some(allowed) = number(allowed).filter(|allowed| *allowed < NO_LIMIT) else { continue };
+            let statistics = read(&folder.join("memory.stat")).unwrap_or_default();
+            let taken_back =
+                statistics.lines().find_map(|line| line.strip_prefix(files)?.trim().parse().ok());
+            let used = number(used).unwrap_or(0).saturating_sub(taken_back.unwrap_or(0));
+            let left = allowed.saturating_sub(used);
+            least = Some(least.map_or(left, |least: u64| least.min(left)));
+        }
+    });
+    least
 }
 
 /// Each group of this process with one of these controllers: whether it is of version 2, its folder and those above it,
@@ -177,7 +206,7 @@ fn cpu_set(folder: &Path, version_2: bool) -> Option<CpuSet> {
 mod tests {
     use std::fs;
 
-    use super::memory_limit_from;
+    use super::{memory_left_from, memory_limit_from};
 
     #[test]
     fn memory_is_the_least_of_all_groups() {
@@ -204,5 +233,27 @@ mod tests {
         let own = ("sys/fs/cgroup/memory/jobs/memory.limit_in_bytes", "1048576\n");
         assert_eq!(limit(&[first, group, whole, own]), Some(1 << 20));
         assert_eq!(limit(&[]), None);
+    }
+    #[test]
+    fn memory_left_is_without_what_the_group_uses() {
+        let root = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        };
+        write("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n");
+        write("proc/self/cgroup", "0::/a/b\n");
+        write("sys/fs/cgroup/a/b/memory.max", "max\n");
+        assert_eq!(memory_left_from(root.path()), None);
+        write("sys/fs/cgroup/a/memory.max", "10000\n");
+        assert_eq!(memory_left_from(root.path()), Some(10_000));
+        write("sys/fs/cgroup/a/memory.current", "7000\n");
+        write("sys/fs/cgroup/a/memory.stat", "file 2500\nactive_file 500\ninactive_file 2000\n");
+        assert_eq!(memory_left_from(root.path()), Some(5000));
+        // The group itself may leave less than the one above.
+        write("sys/fs/cgroup/a/b/memory.max", "3000\n");
+        write("sys/fs/cgroup/a/b/memory.current", "4000\n");
+        assert_eq!(memory_left_from(root.path()), Some(0));
     }
 }

@@ -36,7 +36,7 @@ mod team;
 mod topology;
 
 pub use budget::{Budget, Seat};
-pub use cgroup::memory_limit;
+pub use cgroup::{memory_left, memory_limit};
 pub use chunks::{Chunks, Pieces};
 pub use cpu_set::{CpuSet, MAX_CPUS};
 pub use limits::Limit;

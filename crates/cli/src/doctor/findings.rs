@@ -1,7 +1,6 @@
 //! What is wrong, or could be better, and what to do about it.
 
 use connote::kernels::Level;
-use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::system::System;
@@ -43,10 +42,11 @@ pub(crate) fn of(system: &System) -> Vec<Finding> {
             system.quota.unwrap_or_default()
         )
     });
-    let load = system.load.unwrap_or_default();
-    advice(load > 0.5 * system.workers as f64 + 0.5, &|| {
+    let busy = system.busy.unwrap_or_default();
+    advice(busy > 0.25 * system.cpus as f64, &|| {
         format!(
-            "{load:.1} threads of others run here on average: figures are lower than the machine's, and so is speed"
+            "other programs keep {busy:.1} of the {} CPUs busy: figures are lower than the machine's, and so is speed",
+            system.cpus
         )
     });
     advice(system.large_pages.as_deref() == Some("never"), &|| {
@@ -59,6 +59,12 @@ pub(crate) fn of(system: &System) -> Vec<Finding> {
         "there is no folder for caches, so model files are hashed in every run; set CONNOTE_CACHE_DIR"
             .to_owned()
     });
+    // Who names none may well do without.
+    if let Some(why) = &system.no_models_folder
+        && std::env::var_os("EMBED_MODELS_DIR").is_some_and(|folder| !folder.is_empty())
+    {
+        advice(true, &|| format!("no models are found in EMBED_MODELS_DIR: {why}"));
+    }
     if let (Some(folder), Some(why)) = (&system.cache, &system.cache_refuses) {
         advice(true, &|| {
             format!(
@@ -97,47 +103,16 @@ pub(crate) fn of_level(level: Option<Level>, best: Option<Level>) -> Vec<Finding
     findings
 }
 
-/// What a model's weights need, beside what there is.
-pub(crate) fn of_memory(system: &System, packed: u64) -> Vec<Finding> {
-    let free = [system.memory_available, system.memory_limit].into_iter().flatten().min();
-    // The file is mapped beside the packed weights, and workers have scratch.
-    match free {
-        Some(free) if free < 2 * packed => vec![Finding::problem(format!(
-            "the model needs about {} and {} are free; free some, or take a smaller model",
-            HumanBytes(2 * packed),
-            HumanBytes(free)
-        ))],
-        _ => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{of, of_level, of_memory};
+    use super::{of, of_level};
     use crate::doctor::system::System;
+    use crate::doctor::system::tests::healthy;
     use connote::kernels::Level;
-
-    fn healthy() -> System {
-        System {
-            memory: Some(8 << 30),
-            memory_available: Some(6 << 30),
-            memory_limit: None,
-            large_pages: Some("madvise".to_owned()),
-            cache: Some("/tmp".into()),
-            cache_bytes: 0,
-            cache_refuses: None,
-            load: Some(0.1),
-            workers: 2,
-            quota: None,
-            debug_build: false,
-            governor: None,
-        }
-    }
 
     #[test]
     fn a_healthy_machine_has_no_findings() {
         assert_eq!(of(&healthy()), []);
-        assert_eq!(of_memory(&healthy(), 200 << 20), []);
         assert!(of_level(Some(Level::Avx2), Some(Level::Avx2)).iter().all(|finding| !finding.problem));
     }
 
@@ -147,7 +122,7 @@ mod tests {
         let troubles: [Trouble; 7] = [
             ("--release", |it| it.debug_build = true),
             ("0.50 of a CPU", |it| it.quota = Some(0.5)),
-            ("threads of others", |it| it.load = Some(5.0)),
+            ("1.2 of the 2 CPUs", |it| it.busy = Some(1.2)),
             ("large pages are off", |it| it.large_pages = Some("never".to_owned())),
             ("powersave", |it| it.governor = Some("powersave".to_owned())),
             ("no folder for caches", |it| it.cache = None),
@@ -162,7 +137,5 @@ mod tests {
         }
         let forced = of_level(Some(Level::Avx2), Some(Level::Amx));
         assert!(forced[0].what.contains("CONNOTE_CPU holds this machine at avx2"), "{forced:?}");
-        let system = System { memory_limit: Some(100 << 20), ..healthy() };
-        assert!(of_memory(&system, 200 << 20)[0].problem);
     }
 }

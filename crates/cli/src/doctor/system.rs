@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use connote::threads::memory_limit;
+use connote::threads::{Topology, memory_left, memory_limit};
 use serde::Serialize;
 
+use super::load;
 use crate::bench::Machine;
-use crate::memory;
+use crate::{memory, model};
 
 /// Memory, folders, limits.
 #[derive(Debug, Serialize)]
@@ -18,6 +19,16 @@ pub(crate) struct System {
     pub(crate) memory_available: Option<u64>,
     /// Bytes that the cgroup allows.
     pub(crate) memory_limit: Option<u64>,
+    /// Bytes that the cgroup leaves, what is used in it being taken away.
+    pub(crate) memory_left: Option<u64>,
+    /// Bytes of swap that are free.
+    pub(crate) swap_free: Option<u64>,
+    /// Bytes of addresses that this process may have (`ulimit -v`), if that is limited.
+    pub(crate) address_limit: Option<u64>,
+    /// Bytes of addresses that it has.
+    pub(crate) addresses: Option<u64>,
+    /// Why no models are found in their folder.
+    pub(crate) no_models_folder: Option<String>,
     /// `always`, `madvise` or `never`.
     pub(crate) large_pages: Option<String>,
     /// Where hashes and measurements are kept.
@@ -25,9 +36,10 @@ pub(crate) struct System {
     pub(crate) cache_bytes: u64,
     /// Why nothing can be kept there.
     pub(crate) cache_refuses: Option<String>,
-    /// Running threads, mean of the last minute.
-    pub(crate) load: Option<f64>,
-    pub(crate) workers: usize,
+    /// CPUs, of those that may be used, that others keep busy.
+    pub(crate) busy: Option<f64>,
+    /// CPUs that may be used.
+    pub(crate) cpus: usize,
     pub(crate) quota: Option<f64>,
     /// Whether this program was built for finding its own mistakes.
     pub(crate) debug_build: bool,
@@ -38,6 +50,7 @@ impl System {
     /// What there is to know beside `machine`.
     pub(crate) fn look(machine: &Machine) -> Self {
         let cache = connote::default_cache();
+        let cpus: Vec<usize> = Topology::detect().cpus().iter().map(|cpu| cpu.id).collect();
         let read = |path: &str| fs::read_to_string(path).ok();
         let chosen = |text: String| {
             text.split_whitespace()
@@ -47,17 +60,32 @@ impl System {
             memory: memory::total(),
             memory_available: memory::available(),
             memory_limit: memory_limit(),
+            memory_left: memory_left(),
+            swap_free: memory::swap_free(),
+            address_limit: memory::address_limit(),
+            addresses: memory::addresses(),
+            no_models_folder: model::no_models_folder(),
             large_pages: read("/sys/kernel/mm/transparent_hugepage/enabled").and_then(chosen),
             cache_bytes: cache.as_deref().map_or(0, |folder| size_of(folder, 4)),
             cache_refuses: cache.as_deref().and_then(refuses),
             cache,
-            load: machine.load,
-            workers: machine.topology.workers,
+            busy: load::busy(&cpus),
+            cpus: cpus.len(),
             quota: machine.topology.cgroup_quota,
             debug_build: cfg!(debug_assertions),
             governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
                 .map(|text| text.trim().to_owned()),
         }
+    }
+
+    /// Bytes of memory that are free for this process.
+    pub(crate) fn memory_free(&self) -> Option<u64> {
+        [self.memory_available, self.memory_left].into_iter().flatten().min()
+    }
+
+    /// Bytes of addresses that it may still take.
+    pub(crate) fn addresses_left(&self) -> Option<u64> {
+        Some(self.address_limit?.saturating_sub(self.addresses.unwrap_or(0)))
     }
 }
 
@@ -124,8 +152,31 @@ fn refuses(folder: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::without_secrets;
+pub(super) mod tests {
+    use super::{System, without_secrets};
+
+    /// A machine that nothing is wrong with.
+    pub(crate) fn healthy() -> System {
+        System {
+            memory: Some(8 << 30),
+            memory_available: Some(6 << 30),
+            memory_limit: None,
+            memory_left: None,
+            swap_free: Some(0),
+            address_limit: None,
+            addresses: Some(20 << 20),
+            no_models_folder: None,
+            large_pages: Some("madvise".to_owned()),
+            cache: Some("/tmp".into()),
+            cache_bytes: 0,
+            cache_refuses: None,
+            busy: Some(0.1),
+            cpus: 2,
+            quota: None,
+            debug_build: false,
+            governor: None,
+        }
+    }
 
     #[test]
     fn secrets_are_not_told() {

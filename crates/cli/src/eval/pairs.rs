@@ -1,10 +1,14 @@
 //! Files of pairs with scores.
 
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
+use clap::ValueEnum;
 use csv::{ReaderBuilder, StringRecord};
 
 use crate::failure::Failure;
+use crate::say::say;
 
 /// A pair that was read.
 #[derive(Debug)]
@@ -56,18 +60,50 @@ impl Columns<'_> {
     }
 }
 
+/// How columns are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PairFormat {
+    /// By commas, with quotes.
+    Csv,
+    /// By tabs, without quotes.
+    Tsv,
+}
+
 impl Pairs {
-    /// Reads a file.
-    pub(crate) fn read(path: &Path, columns: &Columns<'_>) -> Result<Self, Failure> {
-        let file = path.display().to_string();
-        let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    /// Reads a file, or standard input where the path is `-`.
+    pub(crate) fn read(
+        path: &Path,
+        format: Option<PairFormat>,
+        columns: &Columns<'_>,
+    ) -> Result<Self, Failure> {
+        if path.as_os_str() != "-" {
+            let file = path.display().to_string();
+            let named_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+            let is_csv = format.map_or(named_csv, |format| format == PairFormat::Csv);
+            let content = File::open(path)
+                .map_err(|error| Failure::nothing(format!("{file}: cannot be read: {error}")))?;
+            return Self::read_from(content, file, is_csv, columns);
+        }
+        let stdin = io::stdin().lock();
+        if stdin.is_terminal() {
+            say(format_args!("Reading pairs from the terminal, one a line; Ctrl-D ends them."));
+        }
+        let is_csv = format == Some(PairFormat::Csv);
+        Self::read_from(stdin, "standard input".to_owned(), is_csv, columns)
+    }
+
+    fn read_from(
+        content: impl Read,
+        file: String,
+        is_csv: bool,
+        columns: &Columns<'_>,
+    ) -> Result<Self, Failure> {
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .quoting(is_csv)
             .delimiter(if is_csv { b',' } else { b'\t' })
-            .from_path(path)
-            .map_err(|error| Failure::nothing(format!("{file}: cannot be read: {error}")))?;
+            .from_reader(content);
         let numbers = columns.numbers();
         let (mut pairs, mut unreadable, mut places) = (Vec::new(), Vec::new(), numbers);
         for (index, record) in reader.records().enumerate() {

@@ -1,207 +1,100 @@
-//! Vectors of the authors' own stack, to be compared with.
+//! Files of texts with the vectors that they should become.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+mod lines;
+mod tables;
+
 use std::path::Path;
 
-use connote::gguf::TensorType;
-use connote::{Embedder, Input, Model, Options, Request, cosine_similarity};
-use serde::{Deserialize, Serialize};
+use bulk::{Precision, Space};
+use connote::{Input, Task};
 
-use super::Check;
 use crate::failure::Failure;
-
-/// A line of a reference; other fields may be there.
-#[derive(Debug, Deserialize)]
-struct Line {
-    text: Option<String>,
-    #[serde(default)]
-    prompt: String,
-    ids: Option<Vec<u32>>,
-    embedding: Option<Vec<f32>>,
-}
 
 /// A text and what it should become.
 #[derive(Debug)]
-struct Wanted {
-    line: usize,
-    text: String,
-    ids: Option<Vec<u32>>,
-    embedding: Vec<f32>,
+pub(super) struct Wanted {
+    /// The line of JSONL, or the row of a table, counted from 1.
+    pub(super) place: usize,
+    pub(super) input: Input,
+    pub(super) ids: Option<Vec<u32>>,
+    /// As values, whatever they are stored as.
+    pub(super) embedding: Vec<f32>,
 }
 
 /// A file of them.
 #[derive(Debug)]
 pub(super) struct Reference {
-    file: String,
-    wanted: Vec<Wanted>,
-}
-
-/// Cosines that are enough.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Bounds {
-    pub(super) mean: f64,
-    pub(super) least: f64,
-}
-
-impl Bounds {
-    /// What a file of this kind reaches: files of floats are bound by their format alone, Q8_0 by what it lost (EmbeddingGemma and
-    /// MiniLM in exact arithmetic: 0.99981 in the mean, 0.9994 at least). For coarser types no bound is known.
-    pub(super) fn of(model: &Model) -> Option<Self> {
-        let floats = [TensorType::F32, TensorType::F16, TensorType::BF16];
-        let only = |types: &[TensorType]| model.gguf().tensors().all(|tensor| types.contains(&tensor.ty()));
-        if only(&floats) {
-            Some(Self { mean: 0.999_999, least: 0.999_99 })
-        } else if only(&[floats.as_slice(), &[TensorType::Q8_0]].concat()) {
-            Some(Self { mean: 0.9997, least: 0.999 })
-        } else {
-            None
-        }
-    }
-}
-
-/// How near a text's vector came.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Distance {
-    pub(super) line: usize,
-    pub(super) cosine: f64,
-    /// `None` where the reference has no ids.
-    pub(super) same_ids: Option<bool>,
-    pub(super) text: String,
-}
-
-/// What became of a reference.
-#[derive(Debug, Serialize)]
-pub(super) struct Comparison {
-    texts: usize,
-    mean_cosine: f64,
-    least_cosine: f64,
-    /// None where none is known and none was given.
-    bounds: Option<Bounds>,
-    /// Texts whose ids were compared, and of those the ones that differ.
-    ids_compared: usize,
-    ids_differ: usize,
-    /// The farthest first.
-    pub(super) worst: Vec<Distance>,
+    pub(super) file: String,
+    /// What a row is called: `line` or `row`.
+    pub(super) unit: &'static str,
+    /// What connote said of the vectors when it wrote them.
+    pub(super) space: Option<Space>,
+    pub(super) precision: Precision,
+    pub(super) wanted: Vec<Wanted>,
+    /// Rows that have an error instead of a vector.
+    pub(super) left_out: usize,
 }
 
 impl Reference {
-    /// Reads a file.
+    /// Reads a file of lines of JSON, or one that connote wrote in another format. What is wrong with what stands in it is wrong
+    /// use; that it cannot be read is not.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let file = path.display().to_string();
-        let unreadable = |error: std::io::Error| Failure::nothing(format!("{file}: cannot be read: {error}"));
-        let reader = BufReader::new(File::open(path).map_err(unreadable)?);
-        let mut wanted = Vec::new();
-        for (index, line) in reader.lines().enumerate() {
-            let line = line.map_err(unreadable)?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            let wrong = |why: &str| {
-                Failure::usage(format!(
-                    "{file}, line {}: {why}; a line is {{\"text\": .., \"embedding\": [..]}}",
-                    index + 1
-                ))
-            };
-            let read: Line = serde_json::from_str(&line).map_err(|error| wrong(&error.to_string()))?;
-            let text = read.text.ok_or_else(|| wrong("there is no `text`, so nothing can be compared"))?;
-            let embedding = read.embedding.ok_or_else(|| wrong("there is no `embedding`"))?;
-            if !embedding.iter().all(|value| value.is_finite()) || embedding.iter().all(|value| *value == 0.0)
-            {
-                return Err(wrong("the vector is zero or has a value that is no number of 32 bits"));
-            }
-            wanted.push(Wanted { line: index + 1, text: read.prompt + &text, ids: read.ids, embedding });
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        if path.is_dir() {
+            return Err(Failure::nothing(format!("{file}: is a folder; name a file of texts and vectors")));
         }
-        if wanted.is_empty() {
-            return Err(Failure::usage(format!(
-                "{file}: has no lines; a line is {{\"text\": .., \"embedding\": [..]}}"
-            )));
-        }
-        Ok(Self { file, wanted })
-    }
-
-    /// Embeds its texts, without task or prompt of their own.
-    pub(super) fn compare(&self, embedder: &Embedder, bounds: Option<Bounds>) -> Result<Comparison, Failure> {
-        let mut distances = Vec::with_capacity(self.wanted.len());
-        for some in self.wanted.chunks(256) {
-            if let Some(other) = some.iter().find(|wanted| wanted.embedding.len() != embedder.dimensions()) {
+        let reference = match &*ending {
+            "csv" | "parquet" | "arrow" | "feather" => tables::read(path)?,
+            "npy" => {
                 return Err(Failure::usage(format!(
-                    "{}, line {}: a vector of {} values; this model's have {}: it is another model's reference",
-                    self.file,
-                    other.line,
-                    other.embedding.len(),
-                    embedder.dimensions()
+                    "{file}: npy holds no texts; write the reference as JSONL or Parquet, with the column `text`"
                 )));
             }
-            let texts: Vec<Input> = some.iter().map(|wanted| Input::new(&*wanted.text)).collect();
-            let vectors = embedder.embed(Request::new(texts.clone()))?;
-            for ((wanted, input), got) in some.iter().zip(&texts).zip(vectors) {
-                let ids = embedder.model().prepare(input, &Options::new())?.ids;
-                distances.push(Distance {
-                    line: wanted.line,
-                    cosine: f64::from(cosine_similarity(&wanted.embedding, &got.vector)),
-                    same_ids: wanted.ids.as_ref().map(|wanted| *wanted == ids),
-                    text: wanted.text.clone(),
-                });
-            }
+            _ => lines::read(path)?,
+        };
+        if reference.wanted.is_empty() {
+            return Err(Failure::usage(format!("{file}: has no rows with a vector; {}", lines::FORM)));
         }
-        let count = distances.len();
-        let mean = distances.iter().map(|one| one.cosine).sum::<f64>() / count as f64;
-        let (compared, differ) =
-            distances.iter().fold((0, 0), |(compared, differ), one| match one.same_ids {
-                None => (compared, differ),
-                Some(same) => (compared + 1, differ + usize::from(!same)),
-            });
-        // Those with other ids first: their cosines follow from it.
-        distances.sort_by(|a, b| {
-            let differ = |one: &Distance| one.same_ids != Some(false);
-            differ(a).cmp(&differ(b)).then(a.cosine.total_cmp(&b.cosine))
-        });
-        let least = distances.iter().map(|one| one.cosine).fold(f64::INFINITY, f64::min);
-        distances.truncate(5);
-        Ok(Comparison {
-            texts: count,
-            mean_cosine: mean,
-            least_cosine: least,
-            bounds,
-            ids_compared: compared,
-            ids_differ: differ,
-            worst: distances,
-        })
+        let width = reference.wanted[0].embedding.len();
+        if let Some(other) = reference.wanted.iter().find(|wanted| wanted.embedding.len() != width) {
+            return Err(Failure::usage(format!(
+                "{file}, {} {}: a vector of {} values, and those before have {width}",
+                reference.unit,
+                other.place,
+                other.embedding.len()
+            )));
+        }
+        Ok(reference)
     }
 }
 
-impl Comparison {
-    /// As checks.
-    pub(super) fn checks(&self) -> Vec<Check> {
-        let bounded = |name: &'static str, value: f64, bound: Option<f64>| match bound {
-            None => Check::skipped(
-                name,
-                format!(
-                    "{value:.6} of {} texts; no bound is known for this file's types, give one",
-                    self.texts
-                ),
-            ),
-            Some(bound) => {
-                let seen = format!("{value:.6} of {} texts, bound {bound}", self.texts);
-                Check::of(name, if value >= bound { Ok(seen) } else { Err(seen) })
-            }
-        };
-        let ids = match (self.ids_compared, self.ids_differ) {
-            (0, _) => Check::skipped("token ids are the reference's", "it has no `ids`"),
-            (all, 0) => Check::of("token ids are the reference's", Ok(format!("{all} texts"))),
-            (all, some) => {
-                Check::of("token ids are the reference's", Err(format!("not of {some} of {all} texts")))
-            }
-        };
-        vec![
-            ids,
-            bounded("mean cosine to the reference", self.mean_cosine, self.bounds.map(|bounds| bounds.mean)),
-            bounded(
-                "smallest cosine to the reference",
-                self.least_cosine,
-                self.bounds.map(|bounds| bounds.least),
-            ),
-        ]
+/// The input of a row. `prompt` goes before the text as it is; connote itself writes none, so that a column of that name that it
+/// carried along means nothing.
+fn input(
+    text: &str,
+    prompt: Option<&str>,
+    task: Option<&str>,
+    title: Option<&str>,
+    space: Option<&Space>,
+) -> Result<Input, String> {
+    let prompt = prompt.filter(|_| space.is_none()).unwrap_or_default();
+    let mut input = Input::new(format!("{prompt}{text}"));
+    match task {
+        None => {}
+        Some(none) if none.eq_ignore_ascii_case("none") => input = input.without_task(),
+        Some(task) => input = input.task(task.parse::<Task>()?),
+    }
+    Ok(match title {
+        Some(title) => input.title(title),
+        None => input,
+    })
+}
+
+/// Whether a vector can have a cosine.
+fn check(vector: &[f32]) -> Result<(), &'static str> {
+    match vector.iter().all(|value| value.is_finite()) && vector.iter().any(|value| *value != 0.0) {
+        true => Ok(()),
+        false => Err("the vector is zero or has a value that is no number of 32 bits"),
     }
 }

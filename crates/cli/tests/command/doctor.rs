@@ -84,6 +84,73 @@ fn it_works_without_a_home_and_where_nothing_can_be_written() {
     assert!(report(&stdout)["system"]["cache_refuses"].is_string());
 }
 
+/// Runs it with at most so many KiB of addresses.
+#[cfg(target_os = "linux")]
+fn limited(kibibytes: u32, arguments: &str, folder: &std::path::Path) -> std::process::Output {
+    let line = format!("ulimit -v {kibibytes}; exec '{}' {arguments}", env!("CARGO_BIN_EXE_connote"));
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", &line]).env_remove("CONNOTE_MODEL").env_remove("CONNOTE_CPU");
+    command.env("EMBED_MODELS_DIR", folder).output().expect("it runs")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_is_a_problem_and_not_an_end_without_a_word() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A file whose size alone is beyond the limit; nothing in it is read.
+    let large = fs::File::create(folder.path().join("large.gguf")).expect("made");
+    large.set_len(1 << 30).expect("room");
+    for kibibytes in [150_000, 200_000] {
+        for arguments in ["doctor", "doctor --no-speed", "doctor --json", "doctor --model large"] {
+            let output = limited(kibibytes, arguments, folder.path());
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{kibibytes} {arguments}: {text}");
+            assert!(text.contains("(`ulimit -v`) leaves"), "{text}");
+            assert!(text.contains("large.gguf was not opened"), "{text}");
+        }
+    }
+    let output = limited(150_000, "models", folder.path());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("     was not opened: it takes about 1.00 GiB"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_table_says_what_each_model_needs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("broken.gguf"), b"GGUF and then nothing").expect("written");
+    fs::write(folder.path().join("tiny.gguf"), testkit::tiny::gemma(1, testkit::tiny::GemmaKind::Causal))
+        .expect("written");
+    let models = |more: &[&str], folder: &std::path::Path| {
+        let mut command = connote();
+        command.env("EMBED_MODELS_DIR", folder).env("HF_HUB_CACHE", folder.join("hub"));
+        run(command.arg("models").args(more), 0).0
+    };
+    let text = String::from_utf8(models(&[], folder.path())).expect("UTF-8");
+    let below = |name: &str| {
+        let at = text.lines().position(|line| line.trim_start().starts_with(name)).expect(name);
+        text.lines().nth(at + 1).expect("a note").to_owned()
+    };
+    assert!(below("(built in)").contains("serves where no --model is given"), "{text}");
+    assert!(below("broken").contains("does not open: "), "{text}");
+    assert!(below("tiny").contains("give --pooling mean, cls or last"), "{text}");
+    assert!(text.contains(&format!("In {}:", folder.path().display())), "{text}");
+    let found = report(&models(&["--json"], folder.path()));
+    assert_eq!((&found[2]["name"], &found[2]["needs_pooling"]), (&"tiny".into(), &true.into()));
+    // What is listed as built in is no name.
+    let (_, stderr) = run(connote().args(["embed", "--model", "built in", "x"]), 1);
+    assert!(stderr.contains("leave --model out") && stderr.lines().count() == 1, "{stderr}");
+    // A folder that is not there is told.
+    let nowhere = folder.path().join("nowhere");
+    let text = String::from_utf8(models(&[], &nowhere)).expect("UTF-8");
+    assert!(text.contains(&format!("the folder {} is not there", nowhere.display())), "{text}");
+    let (stdout, _) = run(connote().env("EMBED_MODELS_DIR", &nowhere).args(["doctor", "--no-speed"]), 0);
+    let text = String::from_utf8(stdout).expect("UTF-8");
+    assert!(text.contains("Advice: no models are found in EMBED_MODELS_DIR"), "{text}");
+}
+
 #[test]
 fn the_examples_of_doctor_and_models_run() {
     for example in [&["doctor"][..], &["doctor", "--no-speed", "--json"], &["models"], &["models", "--json"]]

@@ -10,7 +10,13 @@ use super::{connote, run};
 
 /// What the command shows at a terminal of this width.
 fn shown(columns: usize, arguments: &str) -> String {
-    let line = format!("stty cols {columns} rows 24; '{}' {arguments}", env!("CARGO_BIN_EXE_connote"));
+    shown_with(columns, "", arguments)
+}
+
+/// As [`shown`], with variables of its own.
+fn shown_with(columns: usize, variables: &str, arguments: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_connote");
+    let line = format!("stty cols {columns} rows 24; {variables} '{program}' {arguments}");
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     let output = command.env_remove("CONNOTE_MODEL").stdin(Stdio::null()).output().expect("script runs");
@@ -46,4 +52,23 @@ fn the_summary_tells_work_from_loading() {
     let (work, loading) = stderr.split_once(" (and ").expect("both");
     assert!(work.contains("1 text, 3 tokens in ") && work.ends_with(" ms"), "{stderr}");
     assert!(loading.contains(" to load the model)"), "{stderr}");
+}
+
+#[test]
+fn doctor_and_models_wrap_at_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("broken.gguf"), b"GGUF and then nothing").expect("written");
+    let place = folder.path().display();
+    for command in ["doctor --no-speed", "models"] {
+        let line = format!("{command}; true");
+        let report = shown_with(80, &format!("EMBED_MODELS_DIR='{place}' HF_HUB_CACHE='{place}/hub'"), &line);
+        let why = report.split("does not open: ").nth(1).expect("a note").to_owned();
+        let wide = shown_with(200, &format!("EMBED_MODELS_DIR='{place}' HF_HUB_CACHE='{place}/hub'"), &line);
+        // The same words in the same order: none is cut.
+        let words = |text: &str| text.split_whitespace().take(8).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&why), words(wide.split("does not open: ").nth(1).expect("a note")));
+        for line in report.lines().map(str::trim_end) {
+            assert!(line.chars().count() <= 80 || !line.trim().contains(' '), "{line}");
+        }
+    }
 }
