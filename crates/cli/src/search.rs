@@ -5,15 +5,20 @@ mod space;
 
 use std::path::{Path, PathBuf};
 
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use bulk::{Answering, Stored};
 use clap::Args;
+use connote::jsonl::RowError;
 use connote::threads::Team;
 use index::{Collection, Filter, Plan, Precision};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::args::{ModelArgs, NetworkArgs, PreparationArgs, TextArgs, TuningArgs};
 use crate::failure::{Failure, Outcome};
 use crate::rows::Rows;
-use crate::say::say;
 use answer::Answers;
 
 #[derive(Debug, Args)]
@@ -132,7 +137,6 @@ fn by_vectors(
     let mut stored = Stored::open(file)?;
     space::check_vectors(file, &stored, collection.space())?;
     let dimensions = stored.dimensions();
-    let mut number = 0;
     while let Some(chunk) = stored.next_chunk()? {
         let values = chunk.vectors.to_f32(dimensions);
         let vectors: Vec<Vec<f32>> = values
@@ -142,14 +146,32 @@ fn by_vectors(
             .map(|(vector, _)| vector.to_vec())
             .collect();
         let mut found = collection.search(team, &vectors, plan)?.into_iter();
-        for present in &chunk.present {
-            let id = connote::jsonl::numbered(number);
-            number += 1;
-            match present {
-                true => answers.found(&id, None, &found.next().unwrap_or_default())?,
-                false => say(format_args!("connote: row {id} of {} has no vector", file.display())),
+        for (id, present) in ids_of(&chunk.carried)?.iter().zip(&chunk.present) {
+            if *present {
+                answers.found(id, None, &found.next().unwrap_or_default())?;
+            } else {
+                let message = format!("{}: this row has no vector, so it asks nothing", file.display());
+                answers.failed(id, &RowError { kind: "no_vector", message })?;
             }
         }
+        answers.flush()?;
     }
     Ok(())
+}
+
+/// The ids of rows, as JSON has them.
+fn ids_of(rows: &RecordBatch) -> Result<Vec<Box<RawValue>>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::nothing(format!("the ids of the queries: {error}"));
+    let ids = rows.column_by_name("id").ok_or_else(|| failed(&"there are none"))?;
+    let texts = cast(ids, &DataType::Utf8).map_err(|error| failed(&error))?;
+    let texts = texts.as_string::<i32>();
+    let is_number = ids.data_type().is_integer();
+    (0..texts.len())
+        .map(|row| match texts.is_valid(row) {
+            true if is_number => RawValue::from_string(texts.value(row).to_owned()),
+            true => to_raw_value(texts.value(row)),
+            false => Ok(RawValue::NULL.to_owned()),
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(&error))
 }

@@ -32,6 +32,19 @@ struct Answer<'a> {
     hits: Vec<Shown<'a>>,
 }
 
+/// A line of output in the place of an answer.
+#[derive(serde::Serialize)]
+struct Failed<'a> {
+    query: &'a RawValue,
+    error: Why<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Why<'a> {
+    kind: &'a str,
+    message: &'a str,
+}
+
 /// A hit: its rank, its score, then the columns of its row.
 struct Shown<'a> {
     rank: usize,
@@ -97,10 +110,18 @@ impl<'a> Answers<'a> {
     }
 
     /// A query that could not be asked.
-    pub(super) fn failed(&mut self, id: &RawValue, error: &RowError) -> Result<(), Failure> {
+    pub(super) fn failed(&mut self, query: &RawValue, error: &RowError) -> Result<(), Failure> {
         self.queries += 1;
         self.failed += 1;
-        self.output.failed(id, error)
+        if self.output.format() == OutputFormat::Jsonl {
+            let error = Why { kind: error.kind, message: &error.message };
+            return self.output.json(&Failed { query, error });
+        }
+        if self.queries > 1 {
+            self.output.line("")?;
+        }
+        self.output.line(&excerpt(query.get(), 90))?;
+        self.output.line(&format!("  failed: {}", error.message))
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
