@@ -1,6 +1,7 @@
 //! `connote search`: the texts of a collection that are nearest to a query.
 
 mod answer;
+mod found;
 mod space;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::args::{ModelArgs, NetworkArgs, PreparationArgs, TextArgs, TuningArgs}
 use crate::failure::{Failure, Outcome};
 use crate::rows::Rows;
 use answer::Answers;
+use found::Found;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -46,7 +48,8 @@ pub(crate) struct SearchArgs {
     /// Hits a query
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Only rows with this value in a column (COLUMN=VALUE) or another (COLUMN!=VALUE); several must all hold
+    /// Only rows with this value in a column (COLUMN=VALUE), another or none (COLUMN!=VALUE), any (COLUMN) or none (!COLUMN);
+    /// several must all hold
     #[arg(long = "where", value_name = "FILTER")]
     filters: Vec<Filter>,
     /// What is scanned: f32, f16, int8 or binary [default: the finest that the collection keeps]
@@ -111,12 +114,12 @@ fn by_texts(
         let results = answering.answer(&chunk.rows)?;
         let vectors: Vec<Vec<f32>> =
             results.iter().flatten().map(|embedding| embedding.vector.clone()).collect();
-        let mut found = collection.search(team, &vectors, plan)?.into_iter();
+        let mut found = Found::of(collection, team, plan, &vectors);
         for (row, result) in chunk.rows.iter().zip(results) {
             match result {
                 Ok(_) => {
                     let text = row.input.as_ref().map(|input| input.text()).ok();
-                    answers.found(&row.id, text, &found.next().unwrap_or_default())?;
+                    answers.found(&row.id, text, &found.next()?)?;
                 }
                 Err(error) => answers.failed(&row.id, &error)?,
             }
@@ -145,10 +148,10 @@ fn by_vectors(
             .filter(|(_, present)| **present)
             .map(|(vector, _)| vector.to_vec())
             .collect();
-        let mut found = collection.search(team, &vectors, plan)?.into_iter();
+        let mut found = Found::of(collection, team, plan, &vectors);
         for (id, present) in ids_of(&chunk.carried)?.iter().zip(&chunk.present) {
             if *present {
-                answers.found(id, None, &found.next().unwrap_or_default())?;
+                answers.found(id, None, &found.next()?)?;
             } else {
                 let message = format!("{}: this row has no vector, so it asks nothing", file.display());
                 answers.failed(id, &RowError { kind: "no_vector", message })?;

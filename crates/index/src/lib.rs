@@ -46,7 +46,7 @@ pub use collection::{Collection, FILE_NAME};
 pub use columns::{ColumnKind, Value};
 pub use encoding::pack_bits;
 pub use error::{Error, ErrorKind};
-pub use filter::Filter;
+pub use filter::{Filter, Test};
 pub use precision::Precision;
 pub use scheme::{MAX_DIMENSIONS, Scheme, Space};
 pub use search::Plan;

@@ -91,11 +91,15 @@ fn filters_and_columns() {
     };
     // Queries are called as in their file, and one without a vector is no answer and costs no other.
     let gap = [json!({"id": "p", "embedding": null}), json!({"id": "q", "embedding": [1.0, 0.0]})];
-    fs::write(folder.path().join("gap.jsonl"), gap.map(|row| row.to_string() + "\n").concat()).expect("written");
+    fs::write(folder.path().join("gap.jsonl"), gap.map(|row| row.to_string() + "\n").concat())
+        .expect("written");
     let (stdout, _) = search(folder.path(), &["i", "--vector", "gap.jsonl"], 3);
     let answers = lines(&stdout);
     assert_eq!((answers.len(), &answers[0]["query"], &answers[1]["query"]), (2, &json!("p"), &json!("q")));
-    assert!(answers[0]["error"]["message"].as_str().is_some_and(|why| why.contains("no vector")), "{answers:?}");
+    assert!(
+        answers[0]["error"]["message"].as_str().is_some_and(|why| why.contains("no vector")),
+        "{answers:?}"
+    );
     let all = found(&[]);
     assert_eq!(all[0], json!({"rank": 1, "score": 1.0, "id": 1, "lang": "en", "size": 10}));
     let found = |filters: &[&str]| -> Vec<u64> {
