@@ -113,6 +113,34 @@ fn filters_and_columns() {
     assert_eq!(found(&["--where", "size=20"]), [2]);
     assert_eq!(found(&["--where", "lang=fr"]), [0u64; 0]);
 
+    // Of every kind a value stays what it was, in answers and in filters.
+    let typed = [
+        json!({"id": "x \"y\"", "price": 1.5, "sold": true, "name": "it's \"so\"", "embedding": [1.0, 0.0]}),
+        json!({"id": "z", "price": 2.0, "sold": null, "name": null, "embedding": [0.0, 1.0]}),
+    ];
+    fs::write(folder.path().join("typed.jsonl"), typed.map(|row| row.to_string() + "\n").concat())
+        .expect("written");
+    build(folder.path(), &["typed.jsonl", "-o", "typed"], 0);
+    let hits = |filter: &str| {
+        let (stdout, _) = search(folder.path(), &["typed", "--vector", "q.jsonl", "--where", filter], 0);
+        lines(&stdout)[0]["hits"].clone()
+    };
+    let first =
+        json!({"rank": 1, "score": 1.0, "id": "x \"y\"", "price": 1.5, "sold": true, "name": "it's \"so\""});
+    let second = json!({"rank": 1, "score": 0.0, "id": "z", "price": 2.0, "sold": null, "name": null});
+    for (filter, wanted) in [
+        ("price=1.50", &first),
+        ("price=2", &second),
+        ("sold=true", &first),
+        ("sold!=true", &second),
+        ("!sold", &second),
+        ("sold", &first),
+        ("name=it's \"so\"", &first),
+        ("id!=z", &first),
+    ] {
+        assert_eq!(hits(filter), json!([wanted]), "{filter}");
+    }
+
     let refused = |options: &[&str]| search(folder.path(), options, 2).1;
     let said = refused(&["i", "--vector", "q.jsonl", "--where", "color=red"]);
     assert!(said.contains("no column `color`, only id, lang, size"), "{said}");
