@@ -1,13 +1,14 @@
 //! Hits as lines of JSON or as tables.
 
+use comfy_table::ColumnConstraint;
 use connote::jsonl::RowError;
 use index::{Collection, Hit, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::args::OutputFormat;
-use crate::bench::figures;
 use crate::failure::{Failure, Outcome};
+use crate::inspect_report::plain_table;
 use crate::output::{Output, excerpt};
 use crate::say::say;
 
@@ -106,7 +107,7 @@ impl<'a> Answers<'a> {
                 [hit.rank.to_string(), format!("{:+.4}", hit.score)].into_iter().chain(values).collect()
             })
             .collect();
-        self.output.line(&figures(head.len(), &head, &rows))
+        self.output.line(&table(&head, &rows))
     }
 
     /// A query that could not be asked.
@@ -149,4 +150,15 @@ impl<'a> Answers<'a> {
             .collect::<Result<Vec<_>, index::Error>>()?;
         Ok(Shown { rank, score: hit.score, columns })
     }
+}
+
+/// Wrapped at a terminal's width, but for rank, score and id.
+fn table(head: &[String], rows: &[Vec<String>]) -> String {
+    let mut table = plain_table();
+    table.add_row(head);
+    table.add_rows(rows);
+    for column in table.column_iter_mut().take(3) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
