@@ -3,6 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use half::slice::HalfFloatSliceExt as _;
+
 use crate::collection::{About, FILE_NAME};
 use crate::columns::ColumnKind;
 use crate::encoding;
@@ -159,7 +161,7 @@ impl Builder {
                 encoding::to_f16(values, &mut halves).map_err(|value| {
                     Error::usage(format_args!("{value} does not fit f16, whose largest is 65504; keep f32"))
                 })?;
-                self.write(Kind::F16, 0, bytemuck::cast_slice(&halves))
+                self.write(Kind::F16, 0, bytemuck::cast_slice(halves.reinterpret_cast()))
             }
             (Precision::Int8, Vectors::F32(values)) => {
                 let mut integers = Vec::with_capacity(values.len());

@@ -44,7 +44,7 @@ mod top;
 pub use builder::{Builder, Values, Vectors};
 pub use collection::{Collection, FILE_NAME};
 pub use columns::{ColumnKind, Value};
-pub use encoding::pack_bits;
+pub use encoding::{pack_bits, to_f16};
 pub use error::{Error, ErrorKind};
 pub use filter::{Filter, Test};
 pub use precision::Precision;
