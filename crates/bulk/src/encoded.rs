@@ -1,7 +1,7 @@
 //! Vectors in the form that is written.
 
 use half::f16;
-use index::{Precision, pack_bits};
+use index::{Precision, pack_bits, to_f16};
 
 /// Vectors in the form that is written, one after another.
 #[derive(Debug)]
@@ -62,19 +62,6 @@ impl Encoded {
     }
 }
 
-/// Rounds to half precision.
-///
-/// # Errors
-/// The value that is too large, which must not become infinite.
-pub(crate) fn to_f16(vector: &[f32], out: &mut Vec<f16>) -> Result<(), f32> {
-    let start = out.len();
-    out.extend(vector.iter().map(|&value| f16::from_f32(value)));
-    match out[start..].iter().position(|value| !value.is_finite()) {
-        Some(place) => Err(vector[place]),
-        None => Ok(()),
-    }
-}
-
 /// Rounds to multiples of the scale that it gives back.
 pub(crate) fn to_int8(vector: &[f32], out: &mut Vec<i8>) -> f32 {
     let largest = vector.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
@@ -98,16 +85,6 @@ pub(crate) fn to_bits(vector: &[f32], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn half_precision_rounds_to_even_and_never_becomes_infinite() {
-        let mut out = Vec::new();
-        // Halfway between 1 and its neighbour 1 + 2^-10, and between that and the next.
-        to_f16(&[1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 65504.0, 65519.0], &mut out).expect("they fit");
-        let back: Vec<f32> = out.iter().map(|value| value.to_f32()).collect();
-        assert_eq!(back, [1.0, 1.0 + 1.0 / 512.0, 65504.0, 65504.0]);
-        assert_eq!(to_f16(&[1.0, -65520.0], &mut out), Err(-65520.0));
-    }
 
     #[test]
     fn integers_times_their_scale_are_the_values_within_half_a_step() {

@@ -21,7 +21,8 @@ use crate::say::say;
 #[command(
     after_help = "The paths of the models go to stdout, a line each; everything else to stderr. What was interrupted is gone on with.\n\
     Variables, as huggingface_hub reads them: HF_ENDPOINT (a mirror), HF_TOKEN and HF_TOKEN_PATH, HF_HOME and HF_HUB_CACHE, HTTPS_PROXY, \
-    HTTP_PROXY, ALL_PROXY and NO_PROXY, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_OFFLINE. https needs a connote built with `--features hub`.\n\n\
+    HTTP_PROXY, ALL_PROXY and NO_PROXY, SSL_CERT_FILE (or REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_DIR: the certificates to trust \
+    instead of those built in), HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_OFFLINE. https needs a connote built with `--features hub`.\n\n\
     Examples:\n  connote pull --list\n  connote pull embeddinggemma\n  connote pull second-state/All-MiniLM-L6-v2-Embedding-GGUF:Q8_0 --progress json\n  \
     connote pull CompendiumLabs/bge-small-en-v1.5-gguf/bge-small-en-v1.5-q8_0.gguf@main --verify"
 )]
@@ -33,7 +34,7 @@ pub(crate) struct PullArgs {
     /// List the short names
     #[arg(long, conflicts_with = "names")]
     list: bool,
-    /// Read what is here already and compare its SHA-256, too; what is wrong is fetched anew
+    /// Read what is here already and compare its checksum, too; what is wrong is fetched anew
     #[arg(long)]
     verify: bool,
     /// As JSON: an object a model (with --list, a short name) on a line

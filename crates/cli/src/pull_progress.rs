@@ -73,11 +73,11 @@ impl PullProgress {
             Event::Again { why, wait } => {
                 self.line(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
             }
-            Event::Done { file, sha256: Some(_) } => {
-                self.line(&format!("{file}: complete, its SHA-256 is right"))
+            Event::Done { file, checked: true, .. } => {
+                self.line(&format!("{file}: complete, its checksum is right"))
             }
-            Event::Done { file, sha256: None } => {
-                self.line(&format!("{file}: complete; the hub gives no SHA-256 for it"))
+            Event::Done { file, checked: false, .. } => {
+                self.line(&format!("{file}: complete; the hub gives no checksum for it, only its size"))
             }
             _ => {}
         }
@@ -109,7 +109,9 @@ impl PullProgress {
             Event::Again { why, wait } => {
                 json!({"event": "again", "why": why, "wait_seconds": wait.as_secs_f64()})
             }
-            Event::Done { file, sha256 } => json!({"event": "done", "file": file, "sha256": sha256}),
+            Event::Done { file, checked, sha256 } => {
+                json!({"event": "done", "file": file, "checked": checked, "sha256": sha256})
+            }
             _ => return,
         };
         say(format_args!("{object}"));

@@ -1,20 +1,27 @@
 //! `connote search`: the texts of a collection that are nearest to a query.
 
 mod answer;
+mod found;
 mod space;
 
 use std::path::{Path, PathBuf};
 
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use bulk::{Answering, Stored};
 use clap::Args;
+use connote::jsonl::RowError;
 use connote::threads::Team;
 use index::{Collection, Filter, Plan, Precision};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::args::{ModelArgs, NetworkArgs, PreparationArgs, TextArgs, TuningArgs};
 use crate::failure::{Failure, Outcome};
 use crate::rows::Rows;
-use crate::say::say;
 use answer::Answers;
+use found::Found;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -41,7 +48,8 @@ pub(crate) struct SearchArgs {
     /// Hits a query
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Only rows with this value in a column (COLUMN=VALUE) or another (COLUMN!=VALUE); several must all hold
+    /// Only rows with this value in a column (COLUMN=VALUE), another or none (COLUMN!=VALUE), any (COLUMN) or none (!COLUMN);
+    /// several must all hold
     #[arg(long = "where", value_name = "FILTER")]
     filters: Vec<Filter>,
     /// What is scanned: f32, f16, int8 or binary [default: the finest that the collection keeps]
@@ -106,12 +114,12 @@ fn by_texts(
         let results = answering.answer(&chunk.rows)?;
         let vectors: Vec<Vec<f32>> =
             results.iter().flatten().map(|embedding| embedding.vector.clone()).collect();
-        let mut found = collection.search(team, &vectors, plan)?.into_iter();
+        let mut found = Found::of(collection, team, plan, &vectors);
         for (row, result) in chunk.rows.iter().zip(results) {
             match result {
                 Ok(_) => {
                     let text = row.input.as_ref().map(|input| input.text()).ok();
-                    answers.found(&row.id, text, &found.next().unwrap_or_default())?;
+                    answers.found(&row.id, text, &found.next()?)?;
                 }
                 Err(error) => answers.failed(&row.id, &error)?,
             }
@@ -132,7 +140,6 @@ fn by_vectors(
     let mut stored = Stored::open(file)?;
     space::check_vectors(file, &stored, collection.space())?;
     let dimensions = stored.dimensions();
-    let mut number = 0;
     while let Some(chunk) = stored.next_chunk()? {
         let values = chunk.vectors.to_f32(dimensions);
         let vectors: Vec<Vec<f32>> = values
@@ -141,15 +148,33 @@ fn by_vectors(
             .filter(|(_, present)| **present)
             .map(|(vector, _)| vector.to_vec())
             .collect();
-        let mut found = collection.search(team, &vectors, plan)?.into_iter();
-        for present in &chunk.present {
-            let id = connote::jsonl::numbered(number);
-            number += 1;
-            match present {
-                true => answers.found(&id, None, &found.next().unwrap_or_default())?,
-                false => say(format_args!("connote: row {id} of {} has no vector", file.display())),
+        let mut found = Found::of(collection, team, plan, &vectors);
+        for (id, present) in ids_of(&chunk.carried)?.iter().zip(&chunk.present) {
+            if *present {
+                answers.found(id, None, &found.next()?)?;
+            } else {
+                let message = format!("{}: this row has no vector, so it asks nothing", file.display());
+                answers.failed(id, &RowError { kind: "no_vector", message })?;
             }
         }
+        answers.flush()?;
     }
     Ok(())
+}
+
+/// The ids of rows, as JSON has them.
+fn ids_of(rows: &RecordBatch) -> Result<Vec<Box<RawValue>>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::nothing(format!("the ids of the queries: {error}"));
+    let ids = rows.column_by_name("id").ok_or_else(|| failed(&"there are none"))?;
+    let texts = cast(ids, &DataType::Utf8).map_err(|error| failed(&error))?;
+    let texts = texts.as_string::<i32>();
+    let is_number = ids.data_type().is_integer();
+    (0..texts.len())
+        .map(|row| match texts.is_valid(row) {
+            true if is_number => RawValue::from_string(texts.value(row).to_owned()),
+            true => to_raw_value(texts.value(row)),
+            false => Ok(RawValue::NULL.to_owned()),
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(&error))
 }

@@ -4,10 +4,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
 use crate::cache::{Cache, make_folder};
+use crate::checksum::{Checksum, Hasher};
 use crate::client::{Client, Failed, Told};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -28,10 +28,16 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
+    pub(crate) fn checksum(&self) -> Checksum<'_> {
+        Checksum::of_etag(&self.etag)
+    }
+
     /// The SHA-256 of the content, where the etag is one.
     pub(crate) fn sha256(&self) -> Option<&str> {
-        (self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit()))
-            .then_some(self.etag.as_str())
+        match self.checksum() {
+            Checksum::Sha256(hash) => Some(hash),
+            Checksum::GitBlob(_) | Checksum::Unknown => None,
+        }
     }
 
     pub(crate) fn path(&self, cache: &Cache, repo: &str) -> PathBuf {
@@ -60,10 +66,9 @@ pub(crate) fn is_right(path: &Path, blob: &Blob) -> Result<bool, Error> {
     if file.metadata().map_err(failed)?.len() != blob.bytes {
         return Ok(false);
     }
-    let Some(wanted) = blob.sha256() else { return Ok(true) };
-    let mut hash = Sha256::new();
+    let mut hash = blob.checksum().hasher(blob.bytes);
     hashed(&mut file, &mut hash).map_err(failed)?;
-    Ok(hexadecimal(hash).eq_ignore_ascii_case(wanted))
+    Ok(blob.checksum().differs(hash).is_none())
 }
 
 /// Fetches the content into the cache. Processes that want the same take turns.
@@ -89,36 +94,32 @@ pub(crate) fn fetch(
         .truncate(false)
         .open(&growing)
         .map_err(failed)?;
-    let mut growth = Growth { file, path: &growing, hash: Sha256::new(), here: 0 };
-    growth.take_up(blob.bytes)?;
+    let mut growth = Growth { file, path: &growing, blob, hash: blob.checksum().hasher(blob.bytes), here: 0 };
+    growth.take_up()?;
     let mut from_before = growth.here > 0;
     told(Event::Begun { file: &blob.file, bytes: blob.bytes, had: growth.here });
     loop {
         grow(client, repo, blob, &mut growth, told)?;
-        let found = hexadecimal(growth.hash.clone());
-        match blob.sha256() {
-            Some(wanted) if !found.eq_ignore_ascii_case(wanted) => {
-                growth.begin_anew()?;
-                if !from_before {
-                    let _ = fs::remove_file(&growing);
-                    let message = format!(
-                        "{repo}/{}: what arrived has SHA-256 {found}, the hub says {wanted}; it was removed: run it again, \
-                         and if it stays so the mirror or a proxy between alters files",
-                        blob.file
-                    );
-                    return Err(Error::new(ErrorKind::Checksum, message));
-                }
-                // Another program may have left that part; what comes now is from one hand.
-                from_before = false;
-                told(Event::Begun { file: &blob.file, bytes: blob.bytes, had: 0 });
-            }
-            _ => break,
+        let Some(why) = blob.checksum().differs(growth.hash.clone()) else { break };
+        growth.begin_anew()?;
+        if !from_before {
+            let _ = fs::remove_file(&growing);
+            let message = format!(
+                "{repo}/{}: what arrived has {why}; it was removed: run it again, and if it stays so the mirror or a proxy between \
+                 alters files",
+                blob.file
+            );
+            return Err(Error::new(ErrorKind::Checksum, message));
         }
+        // Another program may have left that part; what comes now is from one hand.
+        from_before = false;
+        told(Event::Begun { file: &blob.file, bytes: blob.bytes, had: 0 });
     }
     growth.file.sync_all().map_err(failed)?;
     drop(growth);
     fs::rename(&growing, &path).map_err(failed)?;
-    told(Event::Done { file: &blob.file, sha256: blob.sha256() });
+    let checked = blob.checksum() != Checksum::Unknown;
+    told(Event::Done { file: &blob.file, checked, sha256: blob.sha256() });
     Ok(())
 }
 
@@ -126,15 +127,16 @@ pub(crate) fn fetch(
 struct Growth<'a> {
     file: File,
     path: &'a Path,
-    hash: Sha256,
+    blob: &'a Blob,
+    hash: Hasher,
     here: u64,
 }
 
 impl Growth<'_> {
     /// Goes on with what an earlier run left, if it can be a beginning.
-    fn take_up(&mut self, bytes: u64) -> Result<(), Error> {
+    fn take_up(&mut self) -> Result<(), Error> {
         let failed = |error: io::Error| Error::disk(self.path, "cannot be read", &error);
-        if self.file.metadata().map_err(failed)?.len() > bytes {
+        if self.file.metadata().map_err(failed)?.len() > self.blob.bytes {
             return self.begin_anew();
         }
         self.here = hashed(&mut self.file, &mut self.hash).map_err(failed)?;
@@ -142,7 +144,7 @@ impl Growth<'_> {
     }
 
     fn begin_anew(&mut self) -> Result<(), Error> {
-        (self.hash, self.here) = (Sha256::new(), 0);
+        (self.hash, self.here) = (self.blob.checksum().hasher(self.blob.bytes), 0);
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map(|_| ()).map_err(|error| Error::disk(self.path, "cannot be written", &error))
     }
@@ -254,7 +256,7 @@ fn locked(path: &Path, file: &str, told: Told<'_>) -> Result<File, Error> {
     Ok(lock)
 }
 
-fn hashed(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
+fn hashed(file: &mut File, hash: &mut Hasher) -> io::Result<u64> {
     let mut piece = vec![0; PIECE];
     let mut read = 0;
     loop {
@@ -265,8 +267,4 @@ fn hashed(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
         hash.update(&piece[..count]);
         read += count as u64;
     }
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

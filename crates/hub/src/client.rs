@@ -53,7 +53,7 @@ impl<'a> Client<'a> {
             .proxy(None);
         #[cfg(feature = "tls")]
         let config = match &settings.certificates {
-            Some(path) => config.tls_config(crate::tls::trusting(path)?),
+            Some(certificates) => config.tls_config(crate::tls::trusting(certificates)?),
             None => config,
         };
         Ok(Self { settings, agent: config.build().into() })
@@ -174,18 +174,18 @@ impl<'a> Client<'a> {
 
     fn send(&self, method: &str, url: &str, from: Option<u64>) -> Result<Response<Body>, Attempt> {
         let over = |kind, message: String| Attempt::Over(Error::new(kind, message));
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| over(ErrorKind::Network, format!("{url}: is no address: {error}")))?;
-        let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+        let Some((scheme, host, port)) = origin(url) else {
+            return Err(over(ErrorKind::Network, format!("{url}: is no address of a server")));
+        };
         if scheme == "https" && !cfg!(feature = "tls") {
             return Err(Attempt::Over(no_tls(url)));
         }
-        let proxy = match self.settings.proxies.of(scheme, host) {
-            Some(proxy) => Some(
-                Proxy::new(proxy)
-                    .map_err(|error| over(ErrorKind::Setting, format!("the proxy {proxy:?}: {error}")))?,
-            ),
+        let proxy = match self.settings.proxies.of(&scheme, &host, port) {
+            Some(proxy) => Some(Proxy::new(proxy).map_err(|error| {
+                // Before the @ may be a password.
+                let shown = proxy.rsplit('@').next().unwrap_or_default();
+                over(ErrorKind::Setting, format!("the proxy {shown:?}: {error}"))
+            })?),
             None => None,
         };
         let request = if method == "HEAD" { self.agent.head(url) } else { self.agent.get(url) };

@@ -54,7 +54,9 @@ pub enum Event<'a> {
     Done {
         /// The file.
         file: &'a str,
-        /// Its SHA-256, which was compared; `None` where the hub gives none, as for small files in git.
+        /// Whether its checksum was compared: SHA-256, or of small files git's. A mirror may give neither; then only its size was.
+        checked: bool,
+        /// Its SHA-256, where the hub gives it.
         sha256: Option<&'a str>,
     },
 }

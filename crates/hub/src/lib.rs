@@ -9,6 +9,7 @@
 
 mod blob;
 mod cache;
+mod checksum;
 mod choice;
 mod client;
 mod error;
@@ -25,5 +26,5 @@ pub use error::{Error, ErrorKind};
 pub use event::Event;
 pub use name::{MAIN, ModelName, Pick};
 pub use pull::{Pulled, PulledFile, address, pull};
-pub use settings::{HUB, Proxies, Settings, Token, Variables, cache_folder, is_offline};
+pub use settings::{Certificates, HUB, Proxies, Settings, Token, Variables, cache_folder, is_offline};
 pub use short_names::{SHORT_NAMES, ShortName, short_name};

@@ -24,14 +24,23 @@ pub struct Settings {
     pub offline: bool,
     /// The proxies to go through.
     pub proxies: Proxies,
-    /// A file of certificates (PEM) to trust instead of those that are built in.
-    pub certificates: Option<PathBuf>,
+    /// Certificates to trust instead of those that are built in.
+    pub certificates: Option<Certificates>,
     /// How long a connection may take, and how long nothing may come over it.
     pub patience: Duration,
     /// How often, without a byte of progress between, something is tried.
     pub attempts: u32,
     /// How long to wait before the second attempt; twice as long before each next one.
     pub first_wait: Duration,
+}
+
+/// Where certificates lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificates {
+    /// A file in PEM, or a folder of such.
+    pub path: PathBuf,
+    /// The variable that named it, for messages.
+    pub from: &'static str,
 }
 
 /// A token, which is never shown.
@@ -71,9 +80,19 @@ pub struct Proxies {
 
 impl Proxies {
     /// The proxy for a host, if there is one.
-    pub(crate) fn of(&self, scheme: &str, host: &str) -> Option<&str> {
+    pub(crate) fn of(&self, scheme: &str, host: &str, port: u16) -> Option<&str> {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let direct = self.none_for.iter().any(|entry| {
+            let entry = match entry.rsplit_once(':') {
+                // A port, unless it is the end of an IPv6 address.
+                Some((name, of_port)) if !name.contains(':') || name.ends_with(']') => {
+                    match of_port.parse::<u16>() {
+                        Ok(of_port) if port == of_port => name.trim_matches(['[', ']']),
+                        _ => return false,
+                    }
+                }
+                _ => entry.trim_matches(['[', ']']),
+            };
             let entry = entry.trim_start_matches('*').trim_start_matches('.');
             // `*` alone has become empty: all hosts.
             entry.is_empty()
@@ -119,7 +138,9 @@ impl Settings {
             offline: offline || is_offline(get),
             endpoint,
             proxies,
-            certificates: text("SSL_CERT_FILE").or_else(|| text("REQUESTS_CA_BUNDLE")).map(PathBuf::from),
+            certificates: ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"]
+                .into_iter()
+                .find_map(|from| Some(Certificates { path: path(get, from)?, from })),
             patience: Duration::from_secs(patience.unwrap_or(20)),
             attempts: 5,
             first_wait: Duration::from_millis(500),
@@ -257,18 +278,44 @@ mod tests {
         let rows = [
             ("ALL_PROXY", "socks5://s"),
             ("https_proxy", "http://p:1"),
-            ("NO_PROXY", "localhost, .in.house,*.x.org"),
+            ("NO_PROXY", "localhost, .in.house,*.x.org,mirror:81,[::1]:82,fe80::1"),
         ];
         let proxies = Settings::from_variables(&table(&rows), false).expect("settings").proxies;
-        assert_eq!(proxies.of("https", "hf.co"), Some("http://p:1"));
-        assert_eq!(proxies.of("http", "hf.co"), Some("socks5://s"));
+        assert_eq!(proxies.of("https", "hf.co", 443), Some("http://p:1"));
+        assert_eq!(proxies.of("http", "hf.co", 80), Some("socks5://s"));
         for direct in ["localhost", "a.in.house", "in.house", "A.X.org"] {
-            assert_eq!(proxies.of("http", direct), None, "{direct}");
+            assert_eq!(proxies.of("http", direct, 80), None, "{direct}");
         }
-        assert!(proxies.of("http", "notin.house.com").is_some() && proxies.of("http", "win.house").is_some());
+        assert!(
+            proxies.of("http", "notin.house.com", 80).is_some()
+                && proxies.of("http", "win.house", 80).is_some()
+        );
+        for (host, port, direct) in [
+            ("mirror", 81, true),
+            ("mirror", 80, false),
+            ("::1", 82, true),
+            ("[::1]", 80, false),
+            ("[fe80::1]", 80, true),
+        ] {
+            assert_eq!(proxies.of("http", host, port).is_none(), direct, "{host} {port}");
+        }
         let all = Settings::from_variables(&table(&[("HTTP_PROXY", "p"), ("NO_PROXY", "*")]), false)
             .expect("settings");
-        assert_eq!(all.proxies.of("http", "hf.co"), None);
+        assert_eq!(all.proxies.of("http", "hf.co", 80), None);
+    }
+
+    #[test]
+    fn certificates_are_named_by_the_variables_of_others() {
+        let named = |rows: &[(&str, &str)]| {
+            let settings = Settings::from_variables(&table(rows), false).expect("settings");
+            settings.certificates.map(|found| (found.path, found.from))
+        };
+        assert_eq!(named(&[("SSL_CERT_FILE", "")]), None);
+        for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"] {
+            assert_eq!(named(&[(name, "/ca"), ("HOME", "/h")]), Some(("/ca".into(), name)));
+        }
+        let both = [("REQUESTS_CA_BUNDLE", "/b"), ("SSL_CERT_FILE", "/a")];
+        assert_eq!(named(&both), Some(("/a".into(), "SSL_CERT_FILE")));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use connote_hub::Certificates;
 use connote_hub::{Cache, Error, ErrorKind, Event, ModelName, Proxies, Pulled, Settings};
 use fake_hub::{COMMIT, FakeHub, Fault, sha256};
 use tempfile::TempDir;
@@ -304,12 +306,21 @@ fn a_renamed_repository_is_followed() {
 }
 
 #[test]
-fn a_file_in_git_comes_without_a_hash() {
+fn a_file_in_git_is_compared_with_gits_hash() {
     let mut scene = Scene::new();
     scene.hub.put("org/repo", "tiny.gguf", b"tiny");
     scene.hub.state().in_git.push("tiny.gguf".to_owned());
+    scene.hub.fail_content(Fault::Altered);
+    scene.refused("org/repo", ErrorKind::Checksum, "git hash");
+    assert_eq!(names(&scene.blobs()), [""; 0], "what is wrong does not stay");
     let pulled = scene.pull("org/repo").expect("pulled");
     assert_eq!(pulled.files[0].sha256, None);
+    assert_eq!(scene.heard("Done { file: \"tiny.gguf\", checked: true"), 1);
+    assert_eq!(fs::read(&pulled.files[0].path).expect("the file"), b"tiny");
+    // As long, but wrong.
+    fs::write(&pulled.files[0].path, b"TINY").expect("through the link");
+    assert!(scene.pull("org/repo").expect("here").files[0].was_here);
+    assert!(!scene.pull_with("org/repo", true).expect("anew").files[0].was_here);
     assert_eq!(fs::read(&pulled.files[0].path).expect("the file"), b"tiny");
 }
 
@@ -345,7 +356,7 @@ fn https_is_spoken_where_it_is_built_in() {
     scene.settings.attempts = 1;
     scene.refused("org/repo", ErrorKind::Network, "https://127.0.0.1");
     assert_eq!(scene.hub.state().connections, 1);
-    scene.settings.certificates = Some("/nowhere.pem".into());
+    scene.settings.certificates = Some(Certificates { path: "/nowhere.pem".into(), from: "SSL_CERT_FILE" });
     scene.refused("org/repo", ErrorKind::Disk, "/nowhere.pem");
 }
 

@@ -3,6 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use half::slice::HalfFloatSliceExt as _;
+
 use crate::collection::{About, FILE_NAME};
 use crate::columns::ColumnKind;
 use crate::encoding;
@@ -33,6 +35,10 @@ pub enum Vectors<'a> {
 pub enum Values<'a> {
     /// Of a [`ColumnKind::Integer`].
     Integers(&'a [Option<i64>]),
+    /// Of a [`ColumnKind::Float`].
+    Floats(&'a [Option<f64>]),
+    /// Of a [`ColumnKind::Boolean`].
+    Booleans(&'a [Option<bool>]),
     /// Of a [`ColumnKind::Text`].
     Texts(&'a [Option<&'a str>]),
 }
@@ -67,6 +73,8 @@ impl Builder {
             kinds.push((Kind::Present, column));
             match kind {
                 ColumnKind::Integer => kinds.push((Kind::Integers, column)),
+                ColumnKind::Float => kinds.push((Kind::Floats, column)),
+                ColumnKind::Boolean => kinds.push((Kind::Booleans, column)),
                 ColumnKind::Text => kinds.extend([(Kind::Ends, column), (Kind::Text, column)]),
             }
         }
@@ -132,6 +140,8 @@ impl Builder {
         let rows = length / width;
         let fits = |(values, (_, kind)): (&Values<'_>, &(String, ColumnKind))| match (values, kind) {
             (Values::Integers(values), ColumnKind::Integer) => values.len() == rows,
+            (Values::Floats(values), ColumnKind::Float) => values.len() == rows,
+            (Values::Booleans(values), ColumnKind::Boolean) => values.len() == rows,
             (Values::Texts(values), ColumnKind::Text) => values.len() == rows,
             _ => false,
         };
@@ -151,7 +161,7 @@ impl Builder {
                 encoding::to_f16(values, &mut halves).map_err(|value| {
                     Error::usage(format_args!("{value} does not fit f16, whose largest is 65504; keep f32"))
                 })?;
-                self.write(Kind::F16, 0, bytemuck::cast_slice(&halves))
+                self.write(Kind::F16, 0, bytemuck::cast_slice(halves.reinterpret_cast()))
             }
             (Precision::Int8, Vectors::F32(values)) => {
                 let mut integers = Vec::with_capacity(values.len());
@@ -193,13 +203,22 @@ impl Builder {
     fn push_column(&mut self, column: usize, values: &Values<'_>) -> Result<(), Error> {
         match values {
             Values::Integers(values) => {
-                let present: Vec<u8> = values.iter().map(|value| value.is_some().into()).collect();
+                self.push_presence(column, values)?;
                 let integers: Vec<i64> = values.iter().map(|value| value.unwrap_or(0)).collect();
-                self.write(Kind::Present, column, &present)?;
                 self.write(Kind::Integers, column, bytemuck::cast_slice(&integers))
             }
+            Values::Floats(values) => {
+                self.push_presence(column, values)?;
+                let floats: Vec<f64> = values.iter().map(|value| value.unwrap_or(0.0)).collect();
+                self.write(Kind::Floats, column, bytemuck::cast_slice(&floats))
+            }
+            Values::Booleans(values) => {
+                self.push_presence(column, values)?;
+                let booleans: Vec<u8> = values.iter().map(|value| value.unwrap_or(false).into()).collect();
+                self.write(Kind::Booleans, column, &booleans)
+            }
             Values::Texts(values) => {
-                let present: Vec<u8> = values.iter().map(|value| value.is_some().into()).collect();
+                self.push_presence(column, values)?;
                 let before = self.spool(Kind::Text, column)?.length();
                 let mut text = Vec::new();
                 let mut ends = Vec::with_capacity(values.len());
@@ -207,11 +226,15 @@ impl Builder {
                     text.extend(value.unwrap_or("").as_bytes());
                     ends.push(before + text.len() as u64);
                 }
-                self.write(Kind::Present, column, &present)?;
                 self.write(Kind::Ends, column, bytemuck::cast_slice(&ends))?;
                 self.write(Kind::Text, column, &text)
             }
         }
+    }
+
+    fn push_presence<T>(&mut self, column: usize, values: &[Option<T>]) -> Result<(), Error> {
+        let present: Vec<u8> = values.iter().map(|value| value.is_some().into()).collect();
+        self.write(Kind::Present, column, &present)
     }
 
     fn spool(&mut self, kind: Kind, column: usize) -> Result<&mut Spool, Error> {
@@ -229,7 +252,8 @@ fn put_together(folder: &Path, scheme: Scheme, spools: Vec<Spool>, rows: usize) 
     let json = serde_json::to_vec(&About { scheme, rows })?;
     let mut about = Spool::create(folder, Kind::About, 0)?;
     about.push(&json)?;
-    let mut aside = tempfile::Builder::new().prefix(".collection-").suffix(".part").tempfile_in(folder)?;
+    let _held = hold(folder);
+    let mut aside = part(folder)?;
     let count = spools.len() + 1;
     let mut offset = layout::head_length(count);
     let mut sections: Vec<Section> = Vec::with_capacity(count);
@@ -246,15 +270,52 @@ fn put_together(folder: &Path, scheme: Scheme, spools: Vec<Spool>, rows: usize) 
     let file = aside.as_file_mut();
     io::Seek::seek(file, io::SeekFrom::Start(0))?;
     file.write_all(&layout::write_head(&sections, offset))?;
-    #[cfg(unix)]
-    {
-        // A file for others to read, as any other; temporary ones are not.
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
     file.sync_all()?;
     aside.persist(folder.join(FILE_NAME)).map_err(|error| error.error)?;
     #[cfg(unix)]
     std::fs::File::open(folder)?.sync_all()?;
     Ok(offset)
+}
+
+/// The name of a collection that is being put together, but for what makes it one of its own.
+const PART: (&str, &str) = (".collection-", ".part");
+
+/// Takes away what builds left that were killed here, and keeps other builds from taking away what is written while the
+/// lock is held. Where folders cannot be locked nothing is taken away.
+#[cfg(unix)]
+fn hold(folder: &Path) -> Option<std::fs::File> {
+    let lock = std::fs::File::open(folder).ok()?;
+    // Alone: no other build is about to finish.
+    if lock.try_lock().is_ok() {
+        for entry in std::fs::read_dir(folder).ok()?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(PART.0) && name.ends_with(PART.1) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        lock.unlock().ok()?;
+    }
+    lock.lock_shared().ok()?;
+    Some(lock)
+}
+
+#[cfg(not(unix))]
+fn hold(_: &Path) -> Option<std::fs::File> {
+    None
+}
+
+/// A file that may be read by whom the one that it replaces may, else by whom any new file may; temporary ones are more private.
+fn part(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PART.0).suffix(PART.1);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let part = builder.tempfile_in(folder)?;
+    match std::fs::metadata(folder.join(FILE_NAME)) {
+        Ok(old) => part.as_file().set_permissions(old.permissions())?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(part)
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::columns::{Column, ColumnKind, Value};
 use crate::error::Error;
-use crate::filter::{Filter, Sieve, Wanted};
+use crate::filter::{Filter, Sieve, Test, Wanted};
 use crate::layout::{self, Kind, Section, Wrong};
 use crate::map;
 use crate::precision::Precision;
@@ -53,10 +53,11 @@ impl Collection {
             return Err(Error::usage("collections are little endian, which this machine is not"));
         }
         let reading = |error| Error::reading(&path, &error);
-        let file = File::open(&path).map_err(reading)?;
-        if !file.metadata().map_err(reading)?.is_file() {
+        // Asked first: opening a pipe waits for who writes it.
+        if !path.metadata().map_err(reading)?.is_file() {
             return Err(Error::damaged(&path, "it is no file"));
         }
+        let file = File::open(&path).map_err(reading)?;
         let file = map::map(&file).map_err(reading)?;
         let damaged = |wrong: Wrong| Error::damaged(&path, wrong);
         let sections = layout::read_head(&file).map_err(damaged)?;
@@ -193,7 +194,7 @@ impl Collection {
     }
 
     /// What a filter does to this collection's rows.
-    pub(crate) fn sieve(&self, filter: &Filter) -> Result<Sieve<'_>, Error> {
+    pub(crate) fn sieve<'a>(&'a self, filter: &'a Filter) -> Result<Sieve<'a>, Error> {
         let name = &filter.column;
         let place = self.columns().iter().position(|(column, _)| column == name).ok_or_else(|| {
             let names: Vec<&str> = self.columns().iter().map(|(name, _)| name.as_str()).collect();
@@ -201,16 +202,25 @@ impl Collection {
             Error::usage(format_args!("{path}: has no column `{name}`, only {}", names.join(", ")))
         })?;
         let column = self.column(place).map_err(|wrong| Error::damaged(&self.path, wrong))?;
-        let wanted = match column {
-            Column::Integers { .. } => Wanted::Integer(filter.value.trim().parse().map_err(|_| {
-                Error::usage(format_args!(
-                    "the column `{name}` holds integers, and `{}` is none",
-                    filter.value
-                ))
-            })?),
-            Column::Texts { .. } => Wanted::Text(filter.value.clone().into_bytes()),
+        let (value, inverted) = match &filter.test {
+            Test::Equals(value) => (Some(value), false),
+            Test::Differs(value) => (Some(value), true),
+            Test::Present => (None, false),
+            Test::Missing => (None, true),
         };
-        Ok(Sieve { column, wanted, differs: filter.differs })
+        let Some(text) = value else { return Ok(Sieve { column, wanted: Wanted::Any, inverted }) };
+        let no = |what: &str| {
+            Error::usage(format_args!("the column `{name}` holds {what}, and `{text}` is none of them"))
+        };
+        let value = match column {
+            Column::Integers { .. } => Value::Integer(text.trim().parse().map_err(|_| no("integers"))?),
+            Column::Floats { .. } => Value::Float(text.trim().parse().map_err(|_| no("numbers"))?),
+            Column::Booleans { .. } => {
+                Value::Boolean(text.trim().to_ascii_lowercase().parse().map_err(|_| no("true and false"))?)
+            }
+            Column::Texts { .. } => Value::Text(text),
+        };
+        Ok(Sieve { column, wanted: Wanted::Value(value), inverted })
     }
 
     fn column(&self, column: usize) -> Result<Column<'_>, Wrong> {
@@ -218,6 +228,10 @@ impl Collection {
         Ok(match self.columns()[column].1 {
             ColumnKind::Integer => {
                 Column::Integers { present, values: self.numbers(Kind::Integers, column)? }
+            }
+            ColumnKind::Float => Column::Floats { present, values: self.numbers(Kind::Floats, column)? },
+            ColumnKind::Boolean => {
+                Column::Booleans { present, values: self.section(Kind::Booleans, column)? }
             }
             ColumnKind::Text => Column::Texts {
                 present,
@@ -247,6 +261,8 @@ impl Collection {
             check(Kind::Present, column, 1)?;
             match kind {
                 ColumnKind::Integer => check(Kind::Integers, column, 8)?,
+                ColumnKind::Float => check(Kind::Floats, column, 8)?,
+                ColumnKind::Boolean => check(Kind::Booleans, column, 1)?,
                 ColumnKind::Text => {
                     check(Kind::Ends, column, 8)?;
                     self.section(Kind::Text, column)?;

@@ -25,14 +25,34 @@ pub fn pack_bits(vector: impl ExactSizeIterator<Item = bool>, out: &mut Vec<u8>)
     }
 }
 
-/// Appends a vector in half precision; a value past its range is an error that names it.
-pub(crate) fn to_f16(vector: &[f32], out: &mut Vec<u16>) -> Result<(), f32> {
+/// Appends a vector in half precision, rounded to the nearest, ties to even.
+///
+/// # Errors
+/// The first value that is past its range, which must not become infinite.
+pub fn to_f16(vector: &[f32], out: &mut Vec<f16>) -> Result<(), f32> {
     for &value in vector {
         let half = f16::from_f32(value);
         if !half.is_finite() {
             return Err(value);
         }
-        out.push(half.to_bits());
+        out.push(half);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_rounds_to_even_and_never_becomes_infinite() {
+        let mut out = Vec::new();
+        // Halfway between 1 and its neighbour 1 + 2^-10, and between that and the next.
+        to_f16(&[1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 65504.0, 65519.0], &mut out).expect("they fit");
+        let back: Vec<f32> = out.iter().map(|value| value.to_f32()).collect();
+        assert_eq!(back, [1.0, 1.0 + 1.0 / 512.0, 65504.0, 65504.0]);
+        for beyond in [-65520.0, f32::INFINITY] {
+            assert_eq!(to_f16(&[1.0, beyond], &mut out), Err(beyond));
+        }
+    }
 }

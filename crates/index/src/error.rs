@@ -33,11 +33,27 @@ impl Error {
     }
 
     pub(crate) fn reading(path: &Path, error: &io::Error) -> Self {
-        Self { kind: ErrorKind::Io, message: format!("{}: cannot be read: {error}", path.display()) }
+        let what_to_do = match error.kind() {
+            io::ErrorKind::NotFound => "; there is no collection: `connote index build` makes one",
+            _ => "",
+        };
+        Self {
+            kind: ErrorKind::Io,
+            message: format!("{}: cannot be read: {error}{what_to_do}", path.display()),
+        }
     }
 
     pub(crate) fn writing(path: &Path, error: &io::Error) -> Self {
-        Self { kind: ErrorKind::Io, message: format!("{}: cannot be written: {error}", path.display()) }
+        let what_to_do = match error.kind() {
+            io::ErrorKind::StorageFull => {
+                "; building takes twice the collection's size: make room and build again, what was there is as it was"
+            }
+            _ => "",
+        };
+        Self {
+            kind: ErrorKind::Io,
+            message: format!("{}: cannot be written: {error}{what_to_do}", path.display()),
+        }
     }
 
     /// What kind of error.

@@ -41,9 +41,13 @@ pub(crate) enum Kind {
     Ends,
     /// UTF-8, one text after another.
     Text,
+    /// f64, one a row.
+    Floats,
+    /// A byte a row: 1 is true.
+    Booleans,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     Kind::About,
     Kind::F32,
     Kind::F16,
@@ -54,6 +58,8 @@ const KINDS: [Kind; 10] = [
     Kind::Integers,
     Kind::Ends,
     Kind::Text,
+    Kind::Floats,
+    Kind::Booleans,
 ];
 
 /// A section, as the table has it.

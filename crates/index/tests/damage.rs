@@ -24,7 +24,7 @@ fn ask(collection: &Collection) -> Result<String, connote_index::Error> {
     let team = Team::new(1);
     let mut answers = String::new();
     for precision in ALL {
-        for filter in ["lang=en", "year!=2001"] {
+        for filter in ["lang=en", "year!=2001", "price=0.1", "sold!=true", "!sold"] {
             let filters = vec![filter.parse().expect("a filter")];
             let plan = Plan { filters, top: 5, ..Plan::new(precision) };
             answers += &format!("{:?}", collection.search(&team, &[eighths(9, 2)], &plan)?);
@@ -91,7 +91,13 @@ fn a_build_that_stops_leaves_what_was_there() {
     let (folder, bytes) = small();
     let mut builder = Builder::create(folder.path(), scheme(9, &ALL)).expect("it begins");
     let ids = [Some(1)];
-    let columns = [Values::Integers(&ids), Values::Texts(&[None]), Values::Integers(&[None])];
+    let columns = [
+        Values::Integers(&ids),
+        Values::Texts(&[None]),
+        Values::Integers(&[None]),
+        Values::Floats(&[None]),
+        Values::Booleans(&[None]),
+    ];
     builder.push(Vectors::F32(&[0.0; 9]), &columns).expect("it fits");
     drop(builder);
     assert_eq!(fs::read(folder.path().join(FILE_NAME)).expect("a file"), bytes);
@@ -107,6 +113,44 @@ fn a_collection_that_is_open_stays_as_it_was_when_another_takes_its_name() {
     let new = build(&folder, scheme(9, &ALL), &eighths(9 * 3, 8), 6).expect("it is built");
     assert_eq!((new.rows(), old.rows()), (3, ROWS));
     assert_eq!(ask(&old).expect("answers"), before);
+}
+
+/// What a build leaves that is killed while it puts the collection together.
+#[cfg(unix)]
+#[test]
+fn the_next_build_takes_away_what_a_killed_one_left_but_not_what_another_writes() {
+    use std::fs::File;
+    let (folder, bytes) = small();
+    let at = |name: &str| folder.path().join(name);
+    let left = at(".collection-abc.part");
+    for other in [".collection-abc.part", ".collection-abc", "x.part"] {
+        fs::write(at(other), "half").expect("written");
+    }
+    // Another build is about to finish.
+    let held = File::open(folder.path()).expect("a folder");
+    held.lock_shared().expect("locked");
+    build(&folder, scheme(9, &ALL), &eighths(9 * ROWS, 1), 6).expect("it is built");
+    assert!(left.exists());
+    drop(held);
+    build(&folder, scheme(9, &ALL), &eighths(9 * ROWS, 1), 6).expect("it is built");
+    assert!(!left.exists() && at(".collection-abc").exists() && at("x.part").exists());
+    assert_eq!(fs::read(at(FILE_NAME)).expect("a file"), bytes);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_collection_has_the_permissions_of_any_new_file_and_then_of_the_one_before() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, _) = small();
+    let mode = |name: &str| {
+        let about = fs::metadata(folder.path().join(name)).expect("a file");
+        about.permissions().mode() & 0o777
+    };
+    fs::write(folder.path().join("any"), "").expect("written");
+    assert_eq!(mode(FILE_NAME), mode("any"));
+    fs::set_permissions(folder.path().join(FILE_NAME), fs::Permissions::from_mode(0o600)).expect("set");
+    build(&folder, scheme(9, &ALL), &eighths(9 * ROWS, 1), 6).expect("it is built");
+    assert_eq!(mode(FILE_NAME), 0o600);
 }
 
 #[test]

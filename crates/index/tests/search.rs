@@ -2,7 +2,7 @@
 
 mod collections;
 
-use collections::{build, dot, eighths, language, random, scheme, sorted, year};
+use collections::{build, dot, eighths, language, price, random, scheme, sold, sorted, year};
 use connote_index::{Builder, Collection, ErrorKind, Filter, Plan, Precision, Values, Vectors};
 use kernels::Level;
 use proptest::prelude::*;
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn filters_leave_the_rows_that_pass_all(rows in 1usize..400, seed in any::<u64>(), which in 0usize..6) {
+    fn filters_leave_the_rows_that_pass_all(rows in 1usize..400, seed in any::<u64>(), which in 0usize..13) {
         let values = eighths(8 * rows, seed);
         let query = eighths(8, seed ^ 1);
         let folder = tempdir().expect("a folder");
@@ -83,6 +83,13 @@ proptest! {
             (&["lang=de", "year=2001"], |row| language(row) == Some("de") && year(row) == Some(2001)),
             (&["year!=2001", "id!=0"], |row| year(row) != Some(2001) && row != 0),
             (&["lang=nowhere"], |_| false),
+            (&["lang"], |row| language(row).is_some()),
+            (&["!lang"], |row| language(row).is_none()),
+            (&["price=0.10"], |row| price(row) == Some(0.1)),
+            (&["price!=0"], |row| price(row) != Some(0.0)),
+            (&["sold=true"], |row| sold(row) == Some(true)),
+            (&["sold!=FALSE", "year"], |row| sold(row) != Some(false) && year(row).is_some()),
+            (&["!price", "sold"], |row| price(row).is_none() && sold(row).is_some()),
         ][which];
         let scores: Vec<f32> = values.chunks(8).map(|row| dot(row, &query)).collect();
         let filters: Vec<Filter> = filters.iter().map(|text| text.parse().expect("a filter")).collect();
@@ -131,10 +138,12 @@ fn values_come_back_with_the_rows() {
         assert_eq!(text(0), (row * 10).to_string());
         assert_eq!(text(1), language(row).unwrap_or(""));
         assert_eq!(text(2), year(row).map(|year| year.to_string()).unwrap_or_default());
+        assert_eq!(text(3), price(row).map(|price| price.to_string()).unwrap_or_default());
+        assert_eq!(text(4), sold(row).map(|sold| sold.to_string()).unwrap_or_default());
         assert_eq!(collection.vector(row).expect("a vector"), eighths(4 * 50, 3)[row * 4..][..4]);
     }
     assert_eq!(collection.value(0, 50).expect_err("no row").kind(), ErrorKind::Usage);
-    assert_eq!(collection.value(3, 0).expect_err("no column").kind(), ErrorKind::Usage);
+    assert_eq!(collection.value(5, 0).expect_err("no column").kind(), ErrorKind::Usage);
     assert_eq!(collection.space().fingerprint, "0123456789abcdef");
     collection.verify().expect("it is whole");
 }
@@ -193,7 +202,11 @@ fn what_makes_no_sense_is_refused() {
     assert!(search(vec![f32::INFINITY; 4], &plan).contains("no finite numbers"));
     assert!(search(vec![1.0; 4], &Plan::new(Precision::Int8)).contains("--precision f32,int8"));
     let filtered = |text: &str| Plan { filters: vec![text.parse().expect("a filter")], ..plan.clone() };
-    assert!(search(vec![1.0; 4], &filtered("color=red")).contains("only id, lang, year"));
+    assert!(search(vec![1.0; 4], &filtered("color=red")).contains("only id, lang, year, price, sold"));
     assert!(search(vec![1.0; 4], &filtered("year=soon")).contains("`soon` is none"));
-    assert!("lang".parse::<Filter>().is_err() && "=en".parse::<Filter>().is_err());
+    assert!(search(vec![1.0; 4], &filtered("price=cheap")).contains("`cheap` is none"));
+    assert!(search(vec![1.0; 4], &filtered("sold!=2")).contains("true and false, and `2` is none"));
+    for wrong in ["", "=en", "!=en", "!"] {
+        assert!(wrong.parse::<Filter>().is_err(), "{wrong:?}");
+    }
 }

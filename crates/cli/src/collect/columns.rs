@@ -1,9 +1,9 @@
-//! Columns of files of vectors become integers and texts.
+//! Columns of files of vectors become columns of a collection.
 
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{DataType, Schema};
@@ -23,6 +23,8 @@ pub(crate) struct Kept {
 
 enum KeptColumn {
     Integers(Vec<Option<i64>>),
+    Floats(Vec<Option<f64>>),
+    Booleans(Vec<Option<bool>>),
     Texts(Vec<Option<String>>),
 }
 
@@ -52,7 +54,7 @@ impl Columns {
         Ok(Self { columns })
     }
 
-    /// Those of several files; integers in one and texts in another are texts.
+    /// Those of several files; integers in one and floats in another are floats, and of any other two kinds texts.
     pub(crate) fn with(mut self, other: Self, file: &Path) -> Result<Self, Failure> {
         let names = |columns: &Self| -> Vec<String> {
             columns.columns.iter().map(|(name, _)| name.clone()).collect()
@@ -67,9 +69,13 @@ impl Columns {
             )));
         }
         for ((_, kind), (_, other)) in self.columns.iter_mut().zip(other.columns) {
-            if *kind != other {
-                *kind = ColumnKind::Text;
-            }
+            *kind = match (*kind, other) {
+                (kind, other) if kind == other => kind,
+                (ColumnKind::Integer | ColumnKind::Float, ColumnKind::Integer | ColumnKind::Float) => {
+                    ColumnKind::Float
+                }
+                _ => ColumnKind::Text,
+            };
         }
         Ok(self)
     }
@@ -87,20 +93,38 @@ impl Columns {
         for (name, kind) in &self.columns {
             let column =
                 batch.column_by_name(name).ok_or_else(|| failed(name, &"is not in all of the file"))?;
-            let to = match kind {
-                ColumnKind::Integer => DataType::Int64,
-                ColumnKind::Text => DataType::Utf8,
+            let to = |column: &ArrayRef, to: DataType| -> Result<ArrayRef, Failure> {
+                cast(column, &to).map_err(|error| failed(name, &error))
             };
-            let column: ArrayRef = cast(column, &to).map_err(|error| failed(name, &error))?;
             let rows = (0..column.len()).zip(present).filter(|(_, present)| **present).map(|(row, _)| row);
             columns.push(match kind {
                 ColumnKind::Integer => {
+                    let column = to(column, DataType::Int64)?;
                     let integers = column.as_primitive::<Int64Type>();
                     KeptColumn::Integers(
                         rows.map(|row| integers.is_valid(row).then(|| integers.value(row))).collect(),
                     )
                 }
+                ColumnKind::Float => {
+                    // The shortest digits that mean a narrow float: 0.1 stays 0.1, and is found by it.
+                    let digits = match column.data_type() {
+                        DataType::Float16 | DataType::Float32 => to(column, DataType::Utf8)?,
+                        _ => column.clone(),
+                    };
+                    let column = to(&digits, DataType::Float64)?;
+                    let floats = column.as_primitive::<Float64Type>();
+                    KeptColumn::Floats(
+                        rows.map(|row| floats.is_valid(row).then(|| floats.value(row))).collect(),
+                    )
+                }
+                ColumnKind::Boolean => {
+                    let booleans = column.as_boolean();
+                    KeptColumn::Booleans(
+                        rows.map(|row| booleans.is_valid(row).then(|| booleans.value(row))).collect(),
+                    )
+                }
                 ColumnKind::Text => {
+                    let column = to(column, DataType::Utf8)?;
                     let texts = column.as_string::<i32>();
                     let text = |row| texts.is_valid(row).then(|| texts.value(row).to_owned());
                     KeptColumn::Texts(rows.map(text).collect())
@@ -118,8 +142,8 @@ impl Kept {
             .columns
             .iter()
             .map(|column| match column {
-                KeptColumn::Integers(_) => Vec::new(),
                 KeptColumn::Texts(texts) => texts.iter().map(Option::as_deref).collect(),
+                KeptColumn::Integers(_) | KeptColumn::Floats(_) | KeptColumn::Booleans(_) => Vec::new(),
             })
             .collect();
         let values: Vec<Values<'_>> = self
@@ -128,6 +152,8 @@ impl Kept {
             .zip(&texts)
             .map(|(column, texts)| match column {
                 KeptColumn::Integers(integers) => Values::Integers(integers),
+                KeptColumn::Floats(floats) => Values::Floats(floats),
+                KeptColumn::Booleans(booleans) => Values::Booleans(booleans),
                 KeptColumn::Texts(_) => Values::Texts(texts),
             })
             .collect();
@@ -144,6 +170,8 @@ fn kind(of: &DataType, name: &str, file: &Path) -> Result<ColumnKind, Failure> {
         | DataType::UInt8
         | DataType::UInt16
         | DataType::UInt32 => Ok(ColumnKind::Integer),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => Ok(ColumnKind::Float),
+        DataType::Boolean => Ok(ColumnKind::Boolean),
         other if can_cast_types(other, &DataType::Utf8) => Ok(ColumnKind::Text),
         other => Err(Failure::usage(format!(
             "{}: the column `{name}` cannot be kept: {other} has no form as text; leave it out with --keep",

@@ -1,13 +1,14 @@
 //! Hits as lines of JSON or as tables.
 
+use comfy_table::ColumnConstraint;
 use connote::jsonl::RowError;
 use index::{Collection, Hit, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::args::OutputFormat;
-use crate::bench::figures;
 use crate::failure::{Failure, Outcome};
+use crate::inspect_report::plain_table;
 use crate::output::{Output, excerpt};
 use crate::say::say;
 
@@ -30,6 +31,19 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     hits: Vec<Shown<'a>>,
+}
+
+/// A line of output in the place of an answer.
+#[derive(serde::Serialize)]
+struct Failed<'a> {
+    query: &'a RawValue,
+    error: Why<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Why<'a> {
+    kind: &'a str,
+    message: &'a str,
 }
 
 /// A hit: its rank, its score, then the columns of its row.
@@ -93,14 +107,22 @@ impl<'a> Answers<'a> {
                 [hit.rank.to_string(), format!("{:+.4}", hit.score)].into_iter().chain(values).collect()
             })
             .collect();
-        self.output.line(&figures(head.len(), &head, &rows))
+        self.output.line(&table(&head, &rows))
     }
 
     /// A query that could not be asked.
-    pub(super) fn failed(&mut self, id: &RawValue, error: &RowError) -> Result<(), Failure> {
+    pub(super) fn failed(&mut self, query: &RawValue, error: &RowError) -> Result<(), Failure> {
         self.queries += 1;
         self.failed += 1;
-        self.output.failed(id, error)
+        if self.output.format() == OutputFormat::Jsonl {
+            let error = Why { kind: error.kind, message: &error.message };
+            return self.output.json(&Failed { query, error });
+        }
+        if self.queries > 1 {
+            self.output.line("")?;
+        }
+        self.output.line(&excerpt(query.get(), 90))?;
+        self.output.line(&format!("  failed: {}", error.message))
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
@@ -128,4 +150,15 @@ impl<'a> Answers<'a> {
             .collect::<Result<Vec<_>, index::Error>>()?;
         Ok(Shown { rank, score: hit.score, columns })
     }
+}
+
+/// Wrapped at a terminal's width, but for rank, score and id.
+fn table(head: &[String], rows: &[Vec<String>]) -> String {
+    let mut table = plain_table();
+    table.add_row(head);
+    table.add_rows(rows);
+    for column in table.column_iter_mut().take(3) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }

@@ -81,7 +81,7 @@ fn a_model_is_pulled_described_and_then_needs_no_network() {
     let (stdout, stderr) = run(scene.connote().args(["pull", "minilm"]), 0);
     let path = String::from_utf8(stdout).expect("UTF-8").trim().to_owned();
     assert_eq!(fs::read(&path).expect("the file"), tiny::bert(1));
-    for told in ["trying again", "its SHA-256 is right", "bert", "licence", "fingerprint"] {
+    for told in ["trying again", "its checksum is right", "bert", "licence", "fingerprint"] {
         assert!(stderr.contains(told), "{told}: {stderr}");
     }
     let connections = scene.connections();

@@ -89,6 +89,17 @@ fn filters_and_columns() {
         let (stdout, _) = search(folder.path(), &options, 0);
         lines(&stdout)[0]["hits"].clone()
     };
+    // Queries are called as in their file, and one without a vector is no answer and costs no other.
+    let gap = [json!({"id": "p", "embedding": null}), json!({"id": "q", "embedding": [1.0, 0.0]})];
+    fs::write(folder.path().join("gap.jsonl"), gap.map(|row| row.to_string() + "\n").concat())
+        .expect("written");
+    let (stdout, _) = search(folder.path(), &["i", "--vector", "gap.jsonl"], 3);
+    let answers = lines(&stdout);
+    assert_eq!((answers.len(), &answers[0]["query"], &answers[1]["query"]), (2, &json!("p"), &json!("q")));
+    assert!(
+        answers[0]["error"]["message"].as_str().is_some_and(|why| why.contains("no vector")),
+        "{answers:?}"
+    );
     let all = found(&[]);
     assert_eq!(all[0], json!({"rank": 1, "score": 1.0, "id": 1, "lang": "en", "size": 10}));
     let found = |filters: &[&str]| -> Vec<u64> {
@@ -101,6 +112,34 @@ fn filters_and_columns() {
     assert_eq!(found(&["--where", "lang=en", "--where", "size!=10"]), [3]);
     assert_eq!(found(&["--where", "size=20"]), [2]);
     assert_eq!(found(&["--where", "lang=fr"]), [0u64; 0]);
+
+    // Of every kind a value stays what it was, in answers and in filters.
+    let typed = [
+        json!({"id": "x \"y\"", "price": 1.5, "sold": true, "name": "it's \"so\"", "embedding": [1.0, 0.0]}),
+        json!({"id": "z", "price": 2.0, "sold": null, "name": null, "embedding": [0.0, 1.0]}),
+    ];
+    fs::write(folder.path().join("typed.jsonl"), typed.map(|row| row.to_string() + "\n").concat())
+        .expect("written");
+    build(folder.path(), &["typed.jsonl", "-o", "typed"], 0);
+    let hits = |filter: &str| {
+        let (stdout, _) = search(folder.path(), &["typed", "--vector", "q.jsonl", "--where", filter], 0);
+        lines(&stdout)[0]["hits"].clone()
+    };
+    let first =
+        json!({"rank": 1, "score": 1.0, "id": "x \"y\"", "price": 1.5, "sold": true, "name": "it's \"so\""});
+    let second = json!({"rank": 1, "score": 0.0, "id": "z", "price": 2.0, "sold": null, "name": null});
+    for (filter, wanted) in [
+        ("price=1.50", &first),
+        ("price=2", &second),
+        ("sold=true", &first),
+        ("sold!=true", &second),
+        ("!sold", &second),
+        ("sold", &first),
+        ("name=it's \"so\"", &first),
+        ("id!=z", &first),
+    ] {
+        assert_eq!(hits(filter), json!([wanted]), "{filter}");
+    }
 
     let refused = |options: &[&str]| search(folder.path(), options, 2).1;
     let said = refused(&["i", "--vector", "q.jsonl", "--where", "color=red"]);

@@ -72,3 +72,25 @@ fn doctor_and_models_wrap_at_words() {
         }
     }
 }
+
+#[test]
+fn hits_wrap_at_the_terminals_width() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let long = "a note that goes on for longer than any terminal is wide ".repeat(2);
+    let rows: String = (0..3)
+        .map(|id| {
+            let embedding = if id == 0 { [1.0, 0.0] } else { [0.6, 0.8] };
+            let row = serde_json::json!({"id": id, "text": long, "title": long, "embedding": embedding});
+            format!("{row}\n")
+        })
+        .collect();
+    fs::write(at("v.jsonl"), rows).expect("written");
+    run(connote().args(["index", "build", "-i", &at("v.jsonl"), "-o", &at("i")]), 0);
+    let report = shown(80, &format!("search --index '{}' --vector '{}'", at("i"), at("v.jsonl")));
+    let widest = report.lines().map(|line| line.trim_end().chars().count()).max();
+    assert!((60..=80).contains(&widest.expect("lines")), "{report}");
+    assert!(report.contains("+1.0000") && report.contains("rank  score"), "{report}");
+    // The query's own name, for each of three, and no JSON.
+    assert!(!report.contains("\"hits\""), "{report}");
+}

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -47,6 +48,8 @@ pub struct State {
     /// Files that lie in git: no redirect, and git's hash as etag.
     pub in_git: Vec<String>,
     pub faults: VecDeque<Fault>,
+    /// For the next contents alone: other requests leave them.
+    pub content_faults: VecDeque<Fault>,
     /// Who asks without it sees nothing.
     pub token: Option<String>,
     pub gated: bool,
@@ -95,6 +98,10 @@ impl FakeHub {
 
     pub fn fail(&self, fault: Fault) {
         self.state().faults.push_back(fault);
+    }
+
+    pub fn fail_content(&self, fault: Fault) {
+        self.state().content_faults.push_back(fault);
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -184,8 +191,13 @@ impl FakeHub {
         let Some(content) = files.get(file).cloned() else { return not_found("EntryNotFound") };
         let commit = ("X-Repo-Commit", COMMIT.to_owned());
         if state.in_git.iter().any(|known| known == file) {
+            let fault = if request.method == "HEAD" { None } else { state.content_faults.pop_front() };
             drop(state);
-            let etag = ("ETag", format!("\"{}\"", &sha256(&content)[..40]));
+            let etag = ("ETag", format!("\"{}\"", git_hash(&content)));
+            let mut content = content;
+            if matches!(fault, Some(Fault::Altered)) {
+                content[0] ^= 1;
+            }
             return send(stream, request, 200, &[commit, etag], &content);
         }
         let size = state.told_size.unwrap_or(content.len() as u64);
@@ -240,6 +252,12 @@ impl FakeHub {
 
 pub fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What `git hash-object` says.
+pub fn git_hash(content: &[u8]) -> String {
+    let object = [format!("blob {}\0", content.len()).as_bytes(), content].concat();
+    Sha1::digest(object).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn listener() -> TcpListener {

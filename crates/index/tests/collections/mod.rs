@@ -22,12 +22,22 @@ pub(crate) fn scheme(dimensions: usize, precisions: &[Precision]) -> Scheme {
             ("id".to_owned(), ColumnKind::Integer),
             ("lang".to_owned(), ColumnKind::Text),
             ("year".to_owned(), ColumnKind::Integer),
+            ("price".to_owned(), ColumnKind::Float),
+            ("sold".to_owned(), ColumnKind::Boolean),
         ],
     }
 }
 
 pub(crate) fn year(row: usize) -> Option<i64> {
     (row % 5 != 4).then_some(2000 + row as i64 % 3)
+}
+
+pub(crate) fn price(row: usize) -> Option<f64> {
+    (row % 7 != 6).then_some(row as f64 % 3.0 / 10.0)
+}
+
+pub(crate) fn sold(row: usize) -> Option<bool> {
+    [Some(true), Some(false), None][row % 3]
 }
 
 pub(crate) fn language(row: usize) -> Option<&'static str> {
@@ -47,10 +57,18 @@ pub(crate) fn build(
         let rows = chunk * step..chunk * step + vectors.len() / width;
         let ids: Vec<Option<i64>> = rows.clone().map(|row| Some(row as i64 * 10)).collect();
         let languages: Vec<Option<&str>> = rows.clone().map(language).collect();
-        let years: Vec<Option<i64>> = rows.map(year).collect();
+        let years: Vec<Option<i64>> = rows.clone().map(year).collect();
+        let prices: Vec<Option<f64>> = rows.clone().map(price).collect();
+        let sales: Vec<Option<bool>> = rows.map(sold).collect();
         builder.push(
             Vectors::F32(vectors),
-            &[Values::Integers(&ids), Values::Texts(&languages), Values::Integers(&years)],
+            &[
+                Values::Integers(&ids),
+                Values::Texts(&languages),
+                Values::Integers(&years),
+                Values::Floats(&prices),
+                Values::Booleans(&sales),
+            ],
         )?;
     }
     builder.finish()?;
