@@ -13,6 +13,7 @@ mod run;
 mod sink;
 mod source;
 mod space;
+mod spaces;
 mod stored;
 
 pub use error::{Error, ErrorKind};
@@ -26,4 +27,5 @@ pub use run::{
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{FileIdentity, InputFormat, Progress, Source, SourceOptions, Template, TextFrom};
 pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
+pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors};

@@ -61,7 +61,6 @@ pub(super) struct Whole {
 struct Piece {
     path: PathBuf,
     errors: Option<PathBuf>,
-    first_row: u64,
     rows: u64,
     failed: u64,
 }
@@ -78,7 +77,6 @@ impl Whole {
         self.parts.push(Piece {
             path: folder.join(part::file_name(record.number, self.sink.format.name())),
             errors: record.errors.as_ref().map(|_| folder.join(part::errors_name(record.number))),
-            first_row: record.first_row,
             rows: record.rows,
             failed: record.failed,
         });
@@ -127,37 +125,31 @@ impl Whole {
 
     fn write_row_numbers(&self, path: &Path) -> Result<(), Error> {
         let (unfinished, file) = Unfinished::create(path)?;
-        let count = self.parts.iter().map(|piece| piece.rows - piece.failed).sum();
-        let mut numbers = self.parts.iter().flat_map(|piece| match piece.rows_with_vectors() {
-            Ok(rows) => rows.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+        let (rows, failed) = self.parts.iter().fold((0, 0), |(rows, failed), piece| {
+            (rows + piece.rows, failed + piece.failed)
         });
-        let file = sink::write_row_numbers(file, &mut numbers, count)?;
+        let mut numbers = self.parts.iter().filter_map(|piece| piece.errors.as_deref()).flat_map(failed_rows);
+        let file = sink::write_row_numbers(file, rows, &mut numbers, failed)?;
         unfinished.commit(&file)
     }
 }
 
-impl Piece {
-    fn rows_with_vectors(&self) -> Result<Vec<u64>, Error> {
-        #[derive(Deserialize)]
-        struct Line {
-            row: u64,
-        }
-        let mut failed = Vec::new();
-        if let Some(path) = &self.errors {
-            let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
-            for line in BufReader::new(file).lines() {
-                let line = line.map_err(|error| Error::reading(path, &error))?;
-                let line: Line = serde_json::from_str(&line).map_err(|error| {
-                    Error::new(ErrorKind::Input, format_args!("{}: {error}", path.display()))
-                })?;
-                failed.push(line.row);
-            }
-        }
-        // They were listed in the order of the rows.
-        let all = self.first_row..self.first_row + self.rows;
-        Ok(all.filter(|row| failed.binary_search(row).is_err()).collect())
+/// The numbers of the rows that a part lists, which are in their order.
+fn failed_rows(path: &Path) -> Box<dyn Iterator<Item = Result<u64, Error>> + '_> {
+    #[derive(Deserialize)]
+    struct Line {
+        row: u64,
     }
+    let file = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) => return Box::new(std::iter::once(Err(Error::reading(path, &error)))),
+    };
+    Box::new(file.lines().map(move |line| {
+        let line = line.map_err(|error| Error::reading(path, &error))?;
+        let line: Line = serde_json::from_str(&line)
+            .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", path.display())))?;
+        Ok(line.row)
+    }))
 }
 
 /// The file that lists the rows of `output` that failed.

@@ -11,10 +11,12 @@ use super::Observer;
 use super::answer::Results;
 use super::durable::Unfinished;
 use super::folder::PartFolder;
+use super::input_watch::InputWatch;
 use super::manifest::PartRecord;
+use crate::file_sum::Summing;
 use crate::rows::{Answered, Chunk};
 use crate::sink::{PartWriter, SinkOptions};
-use crate::{Error, ErrorKind, FileSum};
+use crate::{Error, ErrorKind};
 
 /// What is to be written, in the order of the input.
 pub(super) enum Writing {
@@ -39,14 +41,15 @@ pub(super) struct Writer<'a> {
     sink: SinkOptions,
     part_rows: u64,
     part: Option<OpenPart>,
+    watch: InputWatch,
     observer: &'a dyn Observer,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(folder: &'a mut PartFolder, observer: &'a dyn Observer) -> Self {
+    pub(super) fn new(folder: &'a mut PartFolder, watch: InputWatch, observer: &'a dyn Observer) -> Self {
         let plan = &folder.manifest().plan;
         let (sink, part_rows) = (plan.sink.clone(), plan.part_rows);
-        Self { folder, sink, part_rows, part: None, observer }
+        Self { folder, sink, part_rows, part: None, watch, observer }
     }
 
     pub(super) fn take(&mut self, writing: Writing) -> Result<(), Error> {
@@ -63,12 +66,16 @@ impl<'a> Writer<'a> {
             }
             Writing::PartEnd(number) => {
                 let Some(part) = self.part.take() else { return Ok(()) };
-                let record = part.commit(self.folder, number, self.part_rows)?;
+                self.watch.check()?;
+                let record = part.commit(number, self.part_rows)?;
                 self.folder.commit(record)?;
                 self.observer.committed(self.folder.manifest().done());
                 Ok(())
             }
-            Writing::End(rows) => self.folder.ended(rows),
+            Writing::End(rows) => {
+                self.watch.check()?;
+                self.folder.ended(rows)
+            }
         }
     }
 }
@@ -77,7 +84,7 @@ impl<'a> Writer<'a> {
 struct OpenPart {
     unfinished: Unfinished,
     writer: PartWriter,
-    errors: Option<(Unfinished, BufWriter<File>)>,
+    errors: Option<(Unfinished, BufWriter<Summing<File>>)>,
     errors_path: PathBuf,
     rows: u64,
     failed: u64,
@@ -125,7 +132,7 @@ impl OpenPart {
             Some(errors) => errors,
             None => {
                 let (unfinished, file) = Unfinished::create(&self.errors_path)?;
-                self.errors.insert((unfinished, BufWriter::new(file)))
+                self.errors.insert((unfinished, BufWriter::new(Summing::new(file))))
             }
         };
         let written = serde_json::to_writer(&mut *file, line).map_err(std::io::Error::from);
@@ -135,17 +142,17 @@ impl OpenPart {
     }
 
     /// All its rows are written: its files go to the disk and take their names.
-    fn commit(self, folder: &PartFolder, number: u64, part_rows: u64) -> Result<PartRecord, Error> {
-        let file = self.writer.finish().map_err(|error| at(self.unfinished.path(), error))?;
-        let path = folder.part_path(number);
+    fn commit(self, number: u64, part_rows: u64) -> Result<PartRecord, Error> {
+        let (file, sum) = self.writer.finish().map_err(|error| at(self.unfinished.path(), error))?;
         self.unfinished.commit(&file)?;
         let errors = match self.errors {
             None => None,
             Some((unfinished, file)) => {
-                let file =
+                let summing =
                     file.into_inner().map_err(|error| Error::writing(&self.errors_path, error.error()))?;
+                let (file, sum) = summing.finish();
                 unfinished.commit(&file)?;
-                Some(FileSum::of(&self.errors_path)?)
+                Some(sum)
             }
         };
         Ok(PartRecord {
@@ -155,7 +162,7 @@ impl OpenPart {
             failed: self.failed,
             tokens: self.tokens,
             other_spaces: self.other_spaces,
-            file: FileSum::of(&path)?,
+            file: sum,
             errors,
         })
     }

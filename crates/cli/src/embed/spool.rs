@@ -90,10 +90,8 @@ impl Spool {
         if !self.failed.is_empty() {
             let path = row_numbers_path(target);
             let file = File::create(&path).map_err(|error| written(&path, &error))?;
-            let mut failed = self.failed.iter().peekable();
-            let mut there =
-                (0..self.rows).filter(|row| failed.next_if(|failed| *failed == row).is_none()).map(Ok);
-            write_row_numbers(file, &mut there, self.rows - self.failed.len() as u64)?;
+            let mut failed = self.failed.iter().map(|row| Ok(*row));
+            write_row_numbers(file, self.rows, &mut failed, self.failed.len() as u64)?;
             say(format_args!(
                 "connote: {} rows failed and are not in it; {} has the numbers of those that are",
                 self.failed.len(),
