@@ -6,6 +6,7 @@
 mod answer;
 mod assembly;
 mod background;
+mod beside;
 mod durable;
 mod folder;
 mod input_watch;
@@ -23,8 +24,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 pub use answer::{Answering, Results};
-pub use assembly::Beside;
 pub use background::{CpuShare, lowest_priority};
+pub use beside::{Beside, FailedRows};
 pub(crate) use manifest::description_of_part;
 pub use manifest::{PartRecord, Plan};
 pub use merge::Merge;

@@ -55,13 +55,7 @@ impl<'a> Answering<'a> {
     ) -> Self {
         // As many threads as it has may be no more than its share: then there is nothing to pause for.
         let share = share.filter(|share| !share.is_met_by(embedder.threads()));
-        Self {
-            embedder,
-            options,
-            title: title.map(str::to_owned),
-            share,
-            known: Known::default(),
-        }
+        Self { embedder, options, title: title.map(str::to_owned), share, known: Known::default() }
     }
 
     /// A result for every row, in their order; those that could not be read keep their error. The texts are taken out of
@@ -102,11 +96,7 @@ impl<'a> Answering<'a> {
         self.fill(begun.asked, rows, computed)
     }
 
-    fn ask(
-        &mut self,
-        rows: &mut [Row],
-        priority: Option<Priority>,
-    ) -> Result<(Asked, PreparedCall), Error> {
+    fn ask(&mut self, rows: &mut [Row], priority: Option<Priority>) -> Result<(Asked, PreparedCall), Error> {
         let mut asked = Asked { results: Vec::with_capacity(rows.len()), places: Vec::new() };
         let mut inputs = Vec::new();
         for (index, row) in rows.iter_mut().enumerate() {

@@ -1,20 +1,19 @@
 //! From answered rows to parts that are committed one by one.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+use connote::jsonl::RowError;
 
 use super::Observer;
 use super::answer::Results;
+use super::beside::FailedRows;
 use super::durable::Unfinished;
 use super::folder::PartFolder;
 use super::input_watch::InputWatch;
 use super::manifest::PartRecord;
 use crate::file_sum::Summing;
-use crate::rows::{Answered, Chunk};
+use crate::rows::{Answered, Chunk, Row};
 use crate::sink::{PartWriter, SinkOptions};
 use crate::{Error, ErrorKind};
 
@@ -24,15 +23,6 @@ pub(super) enum Writing {
     Chunk(Chunk, Results, u64),
     PartEnd(u64),
     End(u64),
-}
-
-/// A line of the list of rows that failed.
-#[derive(Serialize)]
-struct FailedRow<'a> {
-    row: u64,
-    id: &'a RawValue,
-    kind: &'a str,
-    message: &'a str,
 }
 
 /// Writes parts into their folder.
@@ -84,7 +74,7 @@ impl<'a> Writer<'a> {
 struct OpenPart {
     unfinished: Unfinished,
     writer: PartWriter,
-    errors: Option<(Unfinished, BufWriter<Summing<File>>)>,
+    errors: Option<(Unfinished, FailedRows<Summing<File>>)>,
     errors_path: PathBuf,
     rows: u64,
     failed: u64,
@@ -118,27 +108,22 @@ impl OpenPart {
                 Ok(embedding) => self.tokens += embedding.tokens as u64,
                 Err(error) => {
                     self.failed += 1;
-                    let line =
-                        FailedRow { row: row.number, id: &row.id, kind: error.kind, message: &error.message };
-                    self.list(&line)?;
+                    self.list(row, error)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn list(&mut self, line: &FailedRow<'_>) -> Result<(), Error> {
-        let (_, file) = match &mut self.errors {
+    fn list(&mut self, row: &Row, error: &RowError) -> Result<(), Error> {
+        let (_, list) = match &mut self.errors {
             Some(errors) => errors,
             None => {
                 let (unfinished, file) = Unfinished::create(&self.errors_path)?;
-                self.errors.insert((unfinished, BufWriter::new(Summing::new(file))))
+                self.errors.insert((unfinished, FailedRows::new(Summing::new(file))))
             }
         };
-        let written = serde_json::to_writer(&mut *file, line).map_err(std::io::Error::from);
-        written
-            .and_then(|()| file.write_all(b"\n"))
-            .map_err(|error| Error::writing(&self.errors_path, &error))
+        list.add(row, error).map_err(|error| Error::writing(&self.errors_path, &error))
     }
 
     /// All its rows are written: its files go to the disk and take their names.
@@ -147,9 +132,8 @@ impl OpenPart {
         self.unfinished.commit(&file)?;
         let errors = match self.errors {
             None => None,
-            Some((unfinished, file)) => {
-                let summing =
-                    file.into_inner().map_err(|error| Error::writing(&self.errors_path, error.error()))?;
+            Some((unfinished, list)) => {
+                let summing = list.finish().map_err(|error| Error::writing(&self.errors_path, &error))?;
                 let (file, sum) = summing.finish();
                 unfinished.commit(&file)?;
                 Some(sum)

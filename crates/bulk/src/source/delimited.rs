@@ -87,7 +87,8 @@ impl DelimitedReader {
     fn row_input(&self) -> Result<connote::Input, RowError> {
         if self.reader.is_done() && self.in_quotes.load(Ordering::Relaxed) {
             // All that stands behind the quote would be one text, of which nobody would know.
-            let message = "a quote is opened here, or behind it, and never closed: no row from here on was read";
+            let message =
+                "a quote is opened here, or behind it, and never closed: no row from here on was read";
             return Err(wrong(self.line(), message));
         }
         if self.record.len() != self.columns {

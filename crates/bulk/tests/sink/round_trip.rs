@@ -176,7 +176,9 @@ fn an_npy_file_names_the_rows_it_holds() {
     let error = Stored::open(&path).err().expect("refused").to_string();
     assert!(error.contains("v.npy.rows.npy") && error.contains("row numbers of"), "{error}");
     // Rows that did not fail as it is said: too few, too many, twice, not in their order, or none of them.
-    for (failed, count) in [(vec![1], 2), (vec![1, 2], 1), (vec![1, 1], 2), (vec![2, 1], 2), (vec![5], 1), (vec![], 6)] {
+    for (failed, count) in
+        [(vec![1], 2), (vec![1, 2], 1), (vec![1, 1], 2), (vec![2, 1], 2), (vec![5], 1), (vec![], 6)]
+    {
         let file = fs::File::create(row_numbers_path(&path)).expect("a file");
         let mut numbers = failed.iter().map(|&row| Ok(row));
         assert!(write_row_numbers(file, 5, &mut numbers, count).is_err(), "{failed:?}");

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bulk::{
-    Answering, Beside, DEFAULT_PART_ROWS, Destination, Job, Observer, OutputFormat, Plan,
-    Progress as Position, Results, SinkOptions, Spaces, Summary,
+    Answering, DEFAULT_PART_ROWS, Destination, Job, Observer, OutputFormat, Plan, Progress as Position,
+    Results, SinkOptions, Spaces, Summary,
 };
 use connote::Embedder;
 
 use super::stream::{explain_rows, sums};
-use super::{EmbedArgs, Place, Task};
+use super::{EmbedArgs, Place, Task, tell_failed};
 use crate::aside::follow_links;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Ending};
@@ -194,22 +194,11 @@ fn tell(destination: &Destination, summary: &Summary, args: &EmbedArgs) {
             "connote: {other_spaces} rows have a task of their own: their vectors are of another space than the fingerprint that the output names"
         ));
     }
-    tell_failed(*failed, beside, destination);
-}
-
-fn tell_failed(failed: u64, beside: &Beside, destination: &Destination) {
-    if failed == 0 {
-        return;
-    }
-    let listed = match (&beside.errors, destination) {
-        (Some(errors), _) => errors.display().to_string(),
-        (None, destination) => format!("{}/part-*.errors.jsonl", destination.parts().display()),
-    };
-    say(format_args!("connote: {failed} rows failed; {listed} says which and why"));
-    if let Some(numbers) = &beside.row_numbers {
-        say(format_args!(
-            "connote: they are not in the output; {} has the numbers of the rows that are",
-            numbers.display()
-        ));
+    if *failed > 0 {
+        let listed = match &beside.errors {
+            Some(errors) => errors.display().to_string(),
+            None => format!("{}/part-*.errors.jsonl", destination.parts().display()),
+        };
+        tell_failed(*failed, &listed, beside);
     }
 }

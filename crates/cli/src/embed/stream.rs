@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use bulk::{Answered, Answering, Chunk, LineEncoder, OutputFormat as BulkFormat, PartWriter, Results, Row, Spaces};
+use bulk::{
+    Answered, Answering, Chunk, LineEncoder, OutputFormat as BulkFormat, PartWriter, Results, Row, Spaces,
+};
 use connote::{Embedder, Embedding};
 
+use super::listing::Listing;
 use super::spool::Spool;
-use super::{Place, Task};
+use super::{Place, Task, tell_failed};
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, excerpt};
@@ -21,17 +24,12 @@ enum Writing {
     /// A line a row, handed over as soon as it is there.
     Lines(Output, Box<LineEncoder>),
     /// A format that is whole only at its end.
-    Whole(Box<Whole>),
-}
-
-/// A format that is whole only at its end.
-struct Whole {
-    spool: Spool,
-    writer: PartWriter,
+    Whole(Spool, Box<PartWriter>),
 }
 
 pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>) -> Result<Outcome, Failure> {
     let args = task.args;
+    let mut listing = Listing::begin(&task, place, format)?;
     let mut writing = Writing::open(&task, place, format)?;
     if let (Place::File(path), Rows::Source(_), false, false) =
         (place, &task.rows, task.rows.are_files(), args.quiet)
@@ -46,7 +44,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
     // Now, while the model's file is surely there: hashing it later could meet another.
     let mut spaces = if args.quiet { None } else { Some(Spaces::new(&task.embedder, &task.options)?) };
     let mut answering = Answering::new(&task.embedder, task.options.clone(), task.title, task.share);
-    let (mut failed, mut explain, mut read) = (0, args.explain, 0);
+    let (mut rows, mut failed, mut explain, mut read) = (0, 0, args.explain, 0);
     while let Some(mut chunk) = task.rows.next_chunk()? {
         progress.begin();
         writing.keep_texts(&chunk.rows);
@@ -58,17 +56,35 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
             spaces.add(&chunk.rows, &results);
         }
         writing.write(&chunk, &results)?;
+        if let Some(listing) = &mut listing {
+            listing.add(&chunk.rows, &results)?;
+        }
+        rows += results.len() as u64;
         let (failed_now, tokens) = sums(&results);
         failed += failed_now as u64;
         let position = task.rows.progress();
         let passed = position.read - std::mem::replace(&mut read, position.read);
         progress.advance(results.len(), failed_now, tokens, passed, position);
     }
+    // Before the output has its name: what an earlier one had beside it must not be taken for this one's.
+    let beside = listing.map(Listing::write).transpose()?.unwrap_or_default();
     writing.finish()?;
     if let Some(spaces) = spaces {
         progress.finish(failed, &spaces.told());
     }
-    Ok(if failed == 0 { Outcome::Complete } else { Outcome::SomeRowsFailed })
+    match &beside.errors {
+        _ if args.quiet => {}
+        Some(errors) => tell_failed(failed, &errors.display(), &beside),
+        None if failed > 0 && format == Some(BulkFormat::Npy) => {
+            say(format_args!("connote: {failed} rows failed and are not in the npy output"));
+        }
+        None => {}
+    }
+    Ok(match failed {
+        0 => Outcome::Complete,
+        _ if failed == rows => Outcome::AllRowsFailed,
+        _ => Outcome::SomeRowsFailed,
+    })
 }
 
 /// Says how rows are computed, and why.
@@ -101,8 +117,8 @@ impl Writing {
             }
             Some(format) => {
                 let options = task.sink(format)?;
-                let (spool, file) = Spool::create(place, &options)?;
-                Self::Whole(Box::new(Whole { spool, writer: PartWriter::create(file, &options)? }))
+                let (spool, file) = Spool::create(place)?;
+                Self::Whole(spool, Box::new(PartWriter::create(file, &options)?))
             }
         })
     }
@@ -111,14 +127,16 @@ impl Writing {
     fn is_terminal(&self) -> bool {
         match self {
             Self::Text(output, _) | Self::Lines(output, _) => output.is_terminal(),
-            Self::Whole(_) => false,
+            Self::Whole(..) => false,
         }
     }
 
     /// What is shown of texts, before they are taken out of their rows.
     fn keep_texts(&mut self, rows: &[Row]) {
         if let Self::Text(_, texts) = self {
-            let text = |row: &Row| row.input.as_ref().map_or_else(|_| String::new(), |input| excerpt(input.text(), 60));
+            let text = |row: &Row| {
+                row.input.as_ref().map_or_else(|_| String::new(), |input| excerpt(input.text(), 60))
+            };
             *texts = rows.iter().map(text).collect();
         }
     }
@@ -140,17 +158,14 @@ impl Writing {
                 output.bytes(&lines)?;
                 output.flush()
             }
-            Self::Whole(whole) => {
-                whole.spool.add(chunk, results);
-                Ok(whole.writer.write(&Answered { chunk, results })?)
-            }
+            Self::Whole(_, writer) => Ok(writer.write(&Answered { chunk, results })?),
         }
     }
 
     fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Text(output, _) | Self::Lines(output, _) => output.finish(),
-            Self::Whole(whole) => whole.spool.finish(whole.writer.finish()?.0),
+            Self::Whole(spool, writer) => spool.finish(writer.finish()?.0),
         }
     }
 }
@@ -167,12 +182,7 @@ fn write_for_people(
         1 => format!("{} values", embedding.dimensions),
         rows => format!("{rows} vectors of {} values", embedding.dimensions),
     };
-    output.line(&format!(
-        "{}  \"{}\"  {} tokens{cut}, {count}",
-        row.id,
-        text,
-        embedding.tokens
-    ))?;
+    output.line(&format!("{}  \"{}\"  {} tokens{cut}, {count}", row.id, text, embedding.tokens))?;
     for vector in embedding.rows() {
         let shown: Vec<String> = vector.iter().take(6).map(|value| format!("{value:+.4}")).collect();
         let more = if vector.len() > 6 { " …" } else { "" };
