@@ -20,7 +20,7 @@ pub(super) struct DelimitedReader {
     input: Input,
     name: Arc<str>,
     reader: csv::Reader<Quotes>,
-    /// Whether the bytes that were taken end within quotes.
+    /// Whether the input has ended within quotes.
     in_quotes: Arc<AtomicBool>,
     /// Bytes that are whole lines, of those that were taken.
     lines: Arc<AtomicU64>,
@@ -85,7 +85,7 @@ impl DelimitedReader {
     }
 
     fn row_input(&self) -> Result<connote::Input, RowError> {
-        if self.reader.is_done() && self.in_quotes.load(Ordering::Relaxed) {
+        if self.in_quotes.load(Ordering::Relaxed) {
             // All that stands behind the quote would be one text, of which nobody would know.
             let message =
                 "a quote is opened here, or behind it, and never closed: no row from here on was read";
@@ -212,7 +212,8 @@ impl Read for Quotes {
                 _ => Quoting::Plain,
             };
         }
-        self.is_open.store(self.state == Quoting::Quoted, Ordering::Relaxed);
+        // At the end, which the reader of records sees only with its last record.
+        self.is_open.store(count == 0 && self.state == Quoting::Quoted, Ordering::Relaxed);
         Ok(count)
     }
 }
