@@ -77,6 +77,7 @@ impl Whole {
     pub(super) fn write_beside(&self, target: &Path) -> Result<Beside, Error> {
         let rows = self.parts.iter().map(|piece| piece.rows).sum();
         let lists: Vec<PathBuf> = self.parts.iter().filter_map(|piece| piece.errors.clone()).collect();
-        Beside::write(target, &self.sink, rows, &lists)
+        let description = self.sink.description();
+        Beside::write(target, self.sink.format, description.as_deref(), rows, &lists)
     }
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::durable::{self, Unfinished};
 use crate::rows::Row;
-use crate::sink::{self, OutputFormat, SinkOptions};
+use crate::sink::{self, OutputFormat};
 use crate::space::{description_path, row_numbers_path};
 use crate::{Error, ErrorKind};
 
@@ -24,12 +24,18 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Writes what lies beside `output`, which has so many rows. Those that failed are in `lists`, one list after another, in
-    /// their order. What an earlier output of this name had there and this one does not goes.
+    /// Writes what lies beside `output`, which has so many rows: `description`, of those that do not describe themselves, and
+    /// the rows that failed, which are in `lists`, one list after another, in their order. What an earlier output of this name had there and this one does not goes.
     ///
     /// # Errors
     /// If a list cannot be read, or a file cannot be written.
-    pub fn write(output: &Path, sink: &SinkOptions, rows: u64, lists: &[PathBuf]) -> Result<Self, Error> {
+    pub fn write(
+        output: &Path,
+        format: OutputFormat,
+        description: Option<&str>,
+        rows: u64,
+        lists: &[PathBuf],
+    ) -> Result<Self, Error> {
         let mut beside = Self::default();
         let errors = errors_path(output);
         if lists.is_empty() {
@@ -39,7 +45,7 @@ impl Beside {
             beside.errors = Some(errors);
         }
         let row_numbers = row_numbers_path(output);
-        if !lists.is_empty() && sink.format == OutputFormat::Npy {
+        if !lists.is_empty() && format == OutputFormat::Npy {
             let failed = numbers(lists).try_fold(0, |count, row| row.map(|_| count + 1))?;
             let (unfinished, file) = Unfinished::create(&row_numbers)?;
             let file = sink::write_row_numbers(file, rows, &mut numbers(lists), failed)?;
@@ -48,10 +54,10 @@ impl Beside {
         } else {
             durable::remove(&row_numbers)?;
         }
-        let description = description_path(output);
-        match sink.description() {
-            Some(text) => durable::replace(&description, text.as_bytes())?,
-            None => durable::remove(&description)?,
+        let path = description_path(output);
+        match description {
+            Some(text) => durable::replace(&path, text.as_bytes())?,
+            None => durable::remove(&path)?,
         }
         Ok(beside)
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use bulk::{Beside, FailedRows, OutputFormat, Results, Row, SinkOptions};
+use bulk::{Beside, FailedRows, OutputFormat, Results, Row};
 use tempfile::NamedTempFile;
 
 use super::{Place, Task};
@@ -13,7 +13,8 @@ use crate::failure::Failure;
 /// Collects what lies beside an output.
 pub(super) struct Listing {
     output: PathBuf,
-    sink: SinkOptions,
+    format: OutputFormat,
+    description: Option<String>,
     rows: u64,
     /// Rows that failed, once there are any.
     failed: Option<FailedRows<NamedTempFile>>,
@@ -28,7 +29,12 @@ impl Listing {
     ) -> Result<Option<Self>, Failure> {
         let (Place::File(path), Some(format)) = (place, format) else { return Ok(None) };
         let output = follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?;
-        Ok(Some(Self { output, sink: task.sink(format)?, rows: 0, failed: None }))
+        // Lines are a stream, wherever they go, and have no description.
+        let description = match format {
+            OutputFormat::Jsonl | OutputFormat::Csv => None,
+            _ => task.sink(format)?.description(),
+        };
+        Ok(Some(Self { output, format, description, rows: 0, failed: None }))
     }
 
     /// These rows were written.
@@ -48,7 +54,7 @@ impl Listing {
     pub(super) fn write(self) -> Result<Beside, Failure> {
         let list = self.failed.map(FailedRows::finish).transpose().map_err(of_list)?;
         let paths: Vec<PathBuf> = list.iter().map(|list| list.path().to_owned()).collect();
-        Ok(Beside::write(&self.output, &self.sink, self.rows, &paths)?)
+        Ok(Beside::write(&self.output, self.format, self.description.as_deref(), self.rows, &paths)?)
     }
 }
 
