@@ -92,7 +92,8 @@ fn write(
         };
         let chunk = Chunk { rows: rows.clone().map(row).collect(), carried: carried(rows.clone(), format)? };
         let results: Vec<_> = rows.map(result).collect();
-        let mut writer = PartWriter::create(File::create(&part)?, &options)?;
+        let file = File::options().read(true).write(true).create_new(true).open(&part)?;
+        let mut writer = PartWriter::create(file, &options)?;
         writer.write(&Answered { chunk: &chunk, results: &results })?;
         writer.finish()?;
         parts.push(part);
@@ -105,9 +106,10 @@ fn write(
         fs::write(description_path(&path), description)?;
     }
     if format == OutputFormat::Npy {
-        let there: Vec<u64> = (0..ROWS).filter(|&row| !has_failed(row)).map(|row| row as u64).collect();
-        let mut numbers = there.iter().map(|&row| Ok::<_, Error>(row));
-        write_row_numbers(File::create(row_numbers_path(&path))?, &mut numbers, there.len() as u64)?;
+        let failed: Vec<u64> = (0..ROWS).filter(|&row| has_failed(row)).map(|row| row as u64).collect();
+        let mut numbers = failed.iter().map(|&row| Ok::<_, Error>(row));
+        let file = File::create(row_numbers_path(&path))?;
+        write_row_numbers(file, ROWS as u64, &mut numbers, failed.len() as u64)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod run;
 mod sink;
 mod source;
 mod space;
+mod spaces;
 mod stored;
 
 pub use error::{Error, ErrorKind};
@@ -20,10 +21,11 @@ pub use file_sum::FileSum;
 pub use index::{Precision, Space};
 pub use rows::{Answered, Chunk, Place, Row};
 pub use run::{
-    Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, Job, Merge, Observer, PART_ROWS_STEP,
-    PartRecord, Plan, Results, Shard, Summary, lowest_priority, run,
+    Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FailedRows, Job, Merge, Observer,
+    PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, lowest_priority, run,
 };
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{FileIdentity, InputFormat, Progress, Source, SourceOptions, Template, TextFrom};
 pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
+pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors, read_description};

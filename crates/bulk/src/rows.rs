@@ -16,7 +16,7 @@ pub struct Row {
     pub id: Box<RawValue>,
     /// Where it stands, for messages: `notes.csv, line 17`.
     pub place: Place,
-    /// The text, or why there is none.
+    /// The text, or why there is none; once it is taken, its kind.
     pub input: Result<Input, RowError>,
 }
 
@@ -26,11 +26,19 @@ impl Row {
     /// # Errors
     /// Why there is none.
     pub fn input_with(&self, title: Option<&str>) -> Result<Input, RowError> {
-        let input = self.input.clone()?;
-        Ok(match title {
-            Some(title) => input.title_if_none(title),
-            None => input,
-        })
+        self.input.clone().map(|input| with_title(input, title))
+    }
+
+    /// Takes the text out, with `title` if it has no title of its own. What stays is what kind of text it is
+    /// ([`Input::without_words`]), or why there is none: a text may be large, and is held once.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn take_input(&mut self, title: Option<&str>) -> Result<Input, RowError> {
+        let input = std::mem::replace(&mut self.input, Ok(Input::default()));
+        let input = input.map(|input| with_title(input, title));
+        self.input = input.as_ref().map(Input::without_words).map_err(RowError::clone);
+        input
     }
 
     /// What the library says against this row, with its line, where it has one.
@@ -39,6 +47,13 @@ impl Row {
             Ok(line) if line > 0 => RowError::refused(line, error),
             _ => RowError { kind: error.kind().name(), message: error.message().to_owned() },
         }
+    }
+}
+
+fn with_title(input: Input, title: Option<&str>) -> Input {
+    match title {
+        Some(title) => input.title_if_none(title),
+        None => input,
     }
 }
 

@@ -6,8 +6,10 @@
 mod answer;
 mod assembly;
 mod background;
+mod beside;
 mod durable;
 mod folder;
+mod input_watch;
 mod lock;
 mod manifest;
 mod merge;
@@ -20,11 +22,10 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::SystemTime;
 
 pub use answer::{Answering, Results};
-pub use assembly::Beside;
 pub use background::{CpuShare, lowest_priority};
+pub use beside::{Beside, FailedRows};
 pub(crate) use manifest::description_of_part;
 pub use manifest::{PartRecord, Plan};
 pub use merge::Merge;
@@ -34,11 +35,13 @@ use answer::Begun;
 use assembly::{WHOLE, Whole};
 use durable::Unfinished;
 use folder::{Missing, PartFolder};
+use input_watch::InputWatch;
 use reader::{Advance, Reading};
 use writer::{Writer, Writing};
 
-use crate::rows::{Chunk, Row};
+use crate::rows::Chunk;
 use crate::source::{Progress, Source};
+use crate::spaces::Spaces;
 use crate::{Error, ErrorKind};
 
 /// Chunks that wait between two threads.
@@ -86,8 +89,8 @@ pub struct Job {
 pub trait Observer: Sync {
     /// The parts are known: so many rows are done already, of so many, where that is known.
     fn begun(&self, done: u64, rows: Option<u64>);
-    /// These rows are computed, and not yet safe. The source read `passed` for them (bytes or rows) and is at `position`.
-    fn computed(&self, rows: &[Row], results: &Results, passed: u64, position: Progress);
+    /// Rows are computed, and not yet safe. The source read `passed` for them (bytes or rows) and is at `position`.
+    fn computed(&self, results: &Results, passed: u64, position: Progress);
     /// So many rows are safe, those of earlier runs among them.
     fn committed(&self, rows: u64);
     /// The output is complete; what is left is to tidy up.
@@ -120,7 +123,12 @@ pub struct Summary {
 /// # Errors
 /// If there are parts of another plan, or reading, computing or writing fails; parts that are done stay, and the message
 /// says how many.
-pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> Result<Summary, Error> {
+pub fn run<'model>(
+    job: Job,
+    answering: &mut Answering<'model>,
+    spaces: &mut Spaces<'model>,
+    observer: &dyn Observer,
+) -> Result<Summary, Error> {
     let Job { mut source, plan, destination, restart } = job;
     let target = match &destination {
         Destination::File(path) => Some(assembly::Target::check(path)?),
@@ -128,7 +136,7 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
     };
     let path = destination.parts();
     let resumable = plan.can_go_on();
-    let before = states(&source);
+    let watch = InputWatch::new(source.states().to_vec(), &plan.input);
     let of_runs = target.is_some();
     let mut folder = PartFolder::open(&path, plan, of_runs, restart, &mut |line| observer.note(line))?;
     let found = folder.manifest().done();
@@ -136,17 +144,9 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
     observer.committed(found);
     let missing = folder.missing();
     if !missing.none_from(0) {
-        compute_parts(&mut source, &missing, answering, &mut folder, observer)
+        let computing = Computing { answering, spaces, observer };
+        compute_parts(&mut source, &missing, computing, &mut folder, watch)
             .map_err(|error| with_what_is_done(error, &folder, resumable))?;
-    }
-    if let Some((file, _)) = before.iter().zip(states(&source)).find(|(before, now)| *before != now) {
-        let file = file.0.display();
-        return Err(Error::new(
-            ErrorKind::Mismatch,
-            format_args!(
-                "{file}: was changed while it was read, and the output would mix both; begin anew with --restart"
-            ),
-        ));
     }
     let manifest = folder.manifest();
     let mut summary = Summary {
@@ -171,15 +171,6 @@ pub fn run(job: Job, answering: &mut Answering<'_>, observer: &dyn Observer) -> 
         }
     }
     Ok(summary)
-}
-
-/// The files of a source, with size and time of change.
-fn states(source: &Source) -> Vec<(PathBuf, Option<(u64, SystemTime)>)> {
-    let state = |path: &PathBuf| {
-        let about = std::fs::metadata(path).ok()?;
-        Some((about.len(), about.modified().ok()?))
-    };
-    source.files().iter().map(|path| (path.clone(), state(path))).collect()
 }
 
 /// The parts as one file.
@@ -214,10 +205,11 @@ fn with_what_is_done(error: Error, folder: &PartFolder, resumable: bool) -> Erro
 fn compute_parts(
     source: &mut Source,
     missing: &Missing,
-    answering: &mut Answering<'_>,
+    mut computing: Computing<'_, '_>,
     folder: &mut PartFolder,
-    observer: &dyn Observer,
+    watch: InputWatch,
 ) -> Result<(), Error> {
+    let observer = computing.observer;
     let part_rows = folder.manifest().plan.part_rows;
     thread::scope(|scope| {
         let (reading, readings) = sync_channel(WAITING);
@@ -226,11 +218,11 @@ fn compute_parts(
             reader::read(source, missing, part_rows, |piece| reading.send(piece).is_ok())
         })?;
         let writer = spawn(scope, "writer", move || {
-            let mut writer = Writer::new(folder, observer);
+            let mut writer = Writer::new(folder, watch, observer);
             // Ends at once where it fails; then nobody takes what is computed, and the others end, too.
             writings.into_iter().try_for_each(|piece| writer.take(piece))
         })?;
-        let computed = compute(readings, &writing, answering, observer);
+        let computed = computing.run(readings, &writing);
         drop(writing);
         // What ended first ended the others: a full disk stands before all else.
         let written = writer.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -255,49 +247,55 @@ enum Step {
     Mark(Writing),
 }
 
-/// Computes what is read. Nobody taking more is no error here.
-fn compute(
-    readings: Receiver<Reading>,
-    writing: &SyncSender<Writing>,
-    answering: &mut Answering<'_>,
-    observer: &dyn Observer,
-) -> Result<(), Error> {
-    let mut steps = VecDeque::new();
-    let mut ahead = 0;
-    let hand_on = |step: Step, answering: &mut Answering<'_>, ahead: &mut usize| {
-        let piece = match step {
+/// From rows to their vectors.
+struct Computing<'a, 'model> {
+    answering: &'a mut Answering<'model>,
+    spaces: &'a mut Spaces<'model>,
+    observer: &'a dyn Observer,
+}
+
+impl Computing<'_, '_> {
+    /// Computes what is read. Nobody taking more is no error here.
+    fn run(&mut self, readings: Receiver<Reading>, writing: &SyncSender<Writing>) -> Result<(), Error> {
+        let mut steps = VecDeque::new();
+        let mut ahead = 0;
+        for reading in readings {
+            steps.push_back(match reading {
+                Reading::Chunk(mut chunk, at) => {
+                    ahead += 1;
+                    let begun = self.answering.begin(&mut chunk.rows)?;
+                    Step::Chunk(chunk, at, begun)
+                }
+                Reading::PartEnd(part) => Step::Mark(Writing::PartEnd(part)),
+                Reading::End(rows) => Step::Mark(Writing::End(rows)),
+            });
+            while ahead > AHEAD || matches!(steps.front(), Some(Step::Mark(_))) {
+                let Some(step) = steps.pop_front() else { break };
+                ahead -= usize::from(matches!(step, Step::Chunk(..)));
+                if writing.send(self.finish(step)).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        for step in steps {
+            if writing.send(self.finish(step)).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for what was begun.
+    fn finish(&mut self, step: Step) -> Writing {
+        match step {
             Step::Mark(piece) => piece,
             Step::Chunk(chunk, at, begun) => {
-                *ahead -= 1;
-                let results = begun.map_or_else(|done| done, |begun| answering.finish(*begun, &chunk.rows));
-                observer.computed(&chunk.rows, &results, at.passed, at.position);
-                let other_spaces = answering.count_other_spaces(&chunk.rows);
+                let results =
+                    begun.map_or_else(|done| done, |begun| self.answering.finish(*begun, &chunk.rows));
+                self.observer.computed(&results, at.passed, at.position);
+                let other_spaces = self.spaces.add(&chunk.rows, &results);
                 Writing::Chunk(chunk, results, other_spaces)
             }
-        };
-        writing.send(piece).is_ok()
-    };
-    for reading in readings {
-        steps.push_back(match reading {
-            Reading::Chunk(chunk, at) => {
-                ahead += 1;
-                let begun = answering.begin(&chunk.rows)?;
-                Step::Chunk(chunk, at, begun)
-            }
-            Reading::PartEnd(part) => Step::Mark(Writing::PartEnd(part)),
-            Reading::End(rows) => Step::Mark(Writing::End(rows)),
-        });
-        while ahead > AHEAD || matches!(steps.front(), Some(Step::Mark(_))) {
-            let Some(step) = steps.pop_front() else { break };
-            if !hand_on(step, answering, &mut ahead) {
-                return Ok(());
-            }
         }
     }
-    for step in steps {
-        if !hand_on(step, answering, &mut ahead) {
-            break;
-        }
-    }
-    Ok(())
 }

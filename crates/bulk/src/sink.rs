@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoded::Encoded;
 use crate::error::{Error, ErrorKind};
+use crate::file_sum::FileSum;
 use crate::rows::{Answered, Row};
 use crate::space::{Description, Scale};
 
@@ -201,7 +202,7 @@ enum Format {
 }
 
 impl PartWriter {
-    /// Begins `file`, which is empty.
+    /// Begins `file`, which is empty and open to be read as well.
     ///
     /// # Errors
     /// If the options make no sense ([`SinkOptions::check`]) or the file cannot be written.
@@ -232,11 +233,11 @@ impl PartWriter {
         }
     }
 
-    /// Writes what is left. The file is complete; to sync it is the caller's.
+    /// Writes what is left. The file is complete, and its sum is known; to sync it is the caller's.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn finish(self) -> Result<File, Error> {
+    pub fn finish(self) -> Result<(File, FileSum), Error> {
         match self.format {
             Format::Lines(writer) => writer.finish(),
             Format::Npy(writer) => writer.finish(),

@@ -24,6 +24,7 @@ use crate::rows::Chunk;
 use crate::{Error, ErrorKind};
 
 pub use files::FileIdentity;
+pub(crate) use files::FileState;
 pub use template::Template;
 
 use files::{Input, Place};
@@ -135,8 +136,9 @@ trait Reader: Send {
 pub struct Source {
     options: SourceOptions,
     inputs: Vec<Input>,
-    /// The files, if all inputs are files.
+    /// The files, if all inputs are files, and how they stood before they were opened.
     files: Vec<PathBuf>,
+    states: Vec<FileState>,
     schema: SchemaRef,
     has_tasks: bool,
     /// What JSON objects have, of all inputs.
@@ -174,14 +176,16 @@ impl Source {
             return Err(Error::new(ErrorKind::Usage, "there is no input; name a file"));
         };
         let reader = first.take();
-        let paths: Option<Vec<PathBuf>> = inputs.iter().map(|input| input.file().cloned()).collect();
-        let files = paths.unwrap_or_default();
+        let states: Option<Vec<FileState>> = inputs.iter().map(|input| input.state().cloned()).collect();
+        let states = states.unwrap_or_default();
+        let files = states.iter().map(|state| state.path().to_owned()).collect();
         let is_jsonl = inputs.iter().any(|input| input.format == InputFormat::Jsonl);
         let has_tasks = is_jsonl || options.task.is_some();
         Ok(Self {
             options,
             inputs,
             files,
+            states,
             schema,
             has_tasks,
             fields,
@@ -269,9 +273,21 @@ impl Source {
     /// What the files hold; none for a pipe. Reads them to their end.
     ///
     /// # Errors
-    /// If one cannot be read.
+    /// If one cannot be read, or was changed since the source was opened, which may have read of it already.
     pub fn identity(&self) -> Result<Vec<FileIdentity>, Error> {
-        self.files.iter().map(|path| FileIdentity::of(path)).collect()
+        let identities = self.files.iter().map(|path| FileIdentity::of(path)).collect();
+        match self.states.iter().find(|state| state.now() != **state) {
+            None => identities,
+            Some(state) => Err(Error::new(
+                ErrorKind::Input,
+                format_args!("{}: was changed while it was looked at; run it again", state.path().display()),
+            )),
+        }
+    }
+
+    /// How the files stood before they were opened.
+    pub(crate) fn states(&self) -> &[FileState] {
+        &self.states
     }
 
     fn next_input(&mut self) -> Result<(), Error> {
@@ -349,7 +365,8 @@ fn place(input: &Input) -> Arc<str> {
 /// An input cannot be read on.
 fn unreadable(input: &Input, error: &std::io::Error) -> Error {
     match &input.place {
-        Place::File(path) | Place::Pipe(path) => Error::reading(path, error),
+        Place::File(state) => Error::reading(state.path(), error),
+        Place::Pipe(path) => Error::reading(path, error),
         Place::Stdin => Error::new(ErrorKind::Input, format_args!("standard input: cannot be read: {error}")),
     }
 }

@@ -370,3 +370,31 @@ proptest! {
         }
     }
 }
+
+/// Where a quote is never closed, all rows behind it are one field, and that must not pass for a text.
+#[test]
+fn a_quote_that_is_never_closed_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, content, wanted) in [
+        ("open.csv", "text\na\n\"b\nc\nd\n", &["0 a", "1 invalid_request: line 3: a quote"][..]),
+        ("escaped.csv", "text,n\na,1\n\"b\"\"\n,2\nc,3\n", &["0 a", "1 invalid_request: line 3: a quote"]),
+        ("open.tsv", "n\ttext\n1\ta\n2\t\"b, c\n", &["0 a", "1 invalid_request: line 3: a quote"]),
+        // These are closed, or are no quotes of fields.
+        ("closed.csv", "text\n\"a\nb\"\n\"c\"\"d\"", &["0 a\nb", "1 c\"d"]),
+        ("last.csv", "text\r\n\"a\"\r\n\"b\"\r\n", &["0 a", "1 b"]),
+        ("inside.csv", "text\n5\" nails\nsay \"no\n", &["0 5\" nails", "1 say \"no"]),
+        ("mark.csv", "\u{feff}\"text\"\n\"a\"\n\"b, c\"", &["0 a", "1 b, c"]),
+    ] {
+        let path = written(folder.path(), name, content);
+        let mut named = options(&[&path]);
+        named.text = TextFrom::Column("text".to_owned());
+        let told = told(&rest(&mut opened(&named)));
+        assert_eq!(told.len(), wanted.len(), "{name}: {told:?}");
+        for (told, wanted) in told.iter().zip(wanted) {
+            assert!(
+                told == wanted || (wanted.contains("quote") && told.starts_with(wanted)),
+                "{name}: {told}"
+            );
+        }
+    }
+}

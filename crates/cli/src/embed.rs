@@ -2,6 +2,7 @@
 
 mod args;
 mod background;
+mod listing;
 mod parts;
 mod spool;
 mod stream;
@@ -9,7 +10,7 @@ mod stream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bulk::{CpuShare, OutputFormat as BulkFormat, SinkOptions, Space};
+use bulk::{Beside, CpuShare, OutputFormat as BulkFormat, SinkOptions, Space};
 use connote::{Embedder, Options, Pooling};
 
 use crate::args::NetworkArgs;
@@ -17,6 +18,7 @@ use crate::failure::{Failure, Outcome};
 use crate::model;
 use crate::output::spare_the_texts;
 use crate::rows::Rows;
+use crate::say::say;
 
 pub(crate) use args::{EmbedArgs, VectorFormat};
 
@@ -161,6 +163,17 @@ fn in_parts(
             "{option} is for work in parts, which is from files to a file or a folder; name both with --input and --output"
         ))),
         _ => Ok(in_parts),
+    }
+}
+
+/// Says how many rows failed, and which file says why.
+fn tell_failed(failed: u64, listed: &dyn std::fmt::Display, beside: &Beside) {
+    say(format_args!("connote: {failed} rows failed; {listed} says which and why"));
+    if let Some(numbers) = &beside.row_numbers {
+        say(format_args!(
+            "connote: they are not in the output; {} has the numbers of the rows that are",
+            numbers.display()
+        ));
     }
 }
 

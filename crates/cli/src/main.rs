@@ -32,7 +32,6 @@ mod say;
 mod search;
 mod serve;
 mod similar;
-mod spaces;
 mod tokenize;
 mod tune;
 mod verify;

@@ -111,7 +111,7 @@ fn by_texts(
     crate::model::check_title(embedder.model(), title, &options, rows.have_tasks())?;
     let mut answering = Answering::new(&embedder, options, title, None);
     while let Some(chunk) = rows.next_chunk()? {
-        let results = answering.answer(&chunk.rows)?;
+        let results = answering.answer(&mut chunk.rows.clone())?;
         let vectors: Vec<Vec<f32>> =
             results.iter().flatten().map(|embedding| embedding.vector.clone()).collect();
         let mut found = Found::of(collection, team, plan, &vectors);

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
     let mut answering = Answering::new(&embedder, text_options, title, None);
     while let Some(chunk) = rows.next_chunk()? {
         compared += chunk.rows.len();
-        let results = answering.answer(&chunk.rows)?;
+        let results = answering.answer(&mut chunk.rows.clone())?;
         for (row, result) in chunk.rows.into_iter().zip(results) {
             match (row.input, result) {
                 (Ok(input), Ok(embedding)) => ranked.push(Ranked {

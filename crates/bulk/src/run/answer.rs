@@ -1,6 +1,7 @@
 //! From rows to their vectors: what is equal is computed once, and a share of the CPUs is kept.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
@@ -8,12 +9,13 @@ use std::thread::{self, Thread};
 
 use connote::jsonl::RowError;
 use connote::{Embedder, Embedding, Input, Options, Pending, PreparedCall, Priority, Request};
+use sha2::{Digest, Sha256};
 
 use super::background::{CpuShare, Stretch};
 use crate::Error;
 use crate::rows::Row;
 
-/// Bytes of texts and vectors that are kept to be given out again, in each of two generations.
+/// Bytes of vectors that are kept to be given out again, in each of two generations.
 const KNOWN_BYTES: usize = 8 << 20;
 /// Rows between two pauses.
 const STRETCH_ROWS: usize = 32;
@@ -28,8 +30,6 @@ pub struct Answering<'a> {
     title: Option<String>,
     share: Option<CpuShare>,
     known: Known,
-    /// The kind of the last row, and whether it is of another space than rows without a task of their own.
-    last_kind: Option<(Input, bool)>,
 }
 
 /// Rows that are being computed.
@@ -41,7 +41,8 @@ pub(super) struct Begun {
 /// What is known of rows, and which of them the network was asked for.
 struct Asked {
     results: Vec<Option<Result<Embedding, RowError>>>,
-    inputs: Vec<(usize, Input)>,
+    /// The row of each text that was asked for.
+    places: Vec<(usize, Text)>,
 }
 
 impl<'a> Answering<'a> {
@@ -54,24 +55,18 @@ impl<'a> Answering<'a> {
     ) -> Self {
         // As many threads as it has may be no more than its share: then there is nothing to pause for.
         let share = share.filter(|share| !share.is_met_by(embedder.threads()));
-        Self {
-            embedder,
-            options,
-            title: title.map(str::to_owned),
-            share,
-            known: Known::default(),
-            last_kind: None,
-        }
+        Self { embedder, options, title: title.map(str::to_owned), share, known: Known::default() }
     }
 
-    /// A result for every row, in their order; those that could not be read keep their error.
+    /// A result for every row, in their order; those that could not be read keep their error. The texts are taken out of
+    /// the rows ([`Row::take_input`]).
     ///
     /// # Errors
     /// If the options make no sense for the model, whatever the texts.
-    pub fn answer(&mut self, rows: &[Row]) -> Result<Results, Error> {
+    pub fn answer(&mut self, rows: &mut [Row]) -> Result<Results, Error> {
         if let Some(share) = self.share {
             let mut results = Vec::with_capacity(rows.len());
-            for rows in rows.chunks(STRETCH_ROWS) {
+            for rows in rows.chunks_mut(STRETCH_ROWS) {
                 let stretch = Stretch::begin(share, self.embedder.threads());
                 results.extend(self.answer_at_once(rows)?);
                 stretch.pause();
@@ -81,13 +76,13 @@ impl<'a> Answering<'a> {
         self.answer_at_once(rows)
     }
 
-    fn answer_at_once(&mut self, rows: &[Row]) -> Result<Results, Error> {
+    fn answer_at_once(&mut self, rows: &mut [Row]) -> Result<Results, Error> {
         let (asked, call) = self.ask(rows, None)?;
         Ok(self.fill(asked, rows, call.compute()))
     }
 
     /// Begins with rows while others are computed, unless there is to be a pause after each; then all is done.
-    pub(super) fn begin(&mut self, rows: &[Row]) -> Result<Result<Box<Begun>, Results>, Error> {
+    pub(super) fn begin(&mut self, rows: &mut [Row]) -> Result<Result<Box<Begun>, Results>, Error> {
         if self.share.is_some() {
             return self.answer(rows).map(Err);
         }
@@ -101,45 +96,24 @@ impl<'a> Answering<'a> {
         self.fill(begun.asked, rows, computed)
     }
 
-    /// How many rows have a task of their own, and so vectors of another space than the rest. One whose fingerprint cannot be
-    /// had counts, too.
-    pub(super) fn count_other_spaces(&mut self, rows: &[Row]) -> u64 {
-        let rows = rows.iter().filter_map(|row| row.input_with(self.title.as_deref()).ok());
-        let mut count = 0;
-        for input in rows {
-            let kind = input.without_words();
-            let is_other = match &self.last_kind {
-                Some((last, is_other)) if *last == kind => *is_other,
-                _ => {
-                    let space = |input: &Input| self.embedder.fingerprint_of(input, &self.options);
-                    let rest = Input::new("");
-                    let is_other = kind != rest
-                        && !matches!((space(&kind), space(&rest)), (Ok(own), Ok(all)) if own == all);
-                    self.last_kind = Some((kind, is_other));
-                    is_other
-                }
-            };
-            count += u64::from(is_other);
-        }
-        count
-    }
-
-    fn ask(&mut self, rows: &[Row], priority: Option<Priority>) -> Result<(Asked, PreparedCall), Error> {
-        let mut asked = Asked { results: Vec::with_capacity(rows.len()), inputs: Vec::new() };
-        for (index, row) in rows.iter().enumerate() {
-            let result = match row.input_with(self.title.as_deref()) {
+    fn ask(&mut self, rows: &mut [Row], priority: Option<Priority>) -> Result<(Asked, PreparedCall), Error> {
+        let mut asked = Asked { results: Vec::with_capacity(rows.len()), places: Vec::new() };
+        let mut inputs = Vec::new();
+        for (index, row) in rows.iter_mut().enumerate() {
+            let result = match row.take_input(self.title.as_deref()) {
                 Err(error) => Some(Err(error)),
-                Ok(input) => match self.known.get(&input) {
-                    Some(embedding) => Some(Ok(embedding.clone())),
-                    None => {
-                        asked.inputs.push((index, input));
-                        None
+                Ok(input) => {
+                    let text = Text::of(&input);
+                    let known = self.known.get(&text).cloned();
+                    if known.is_none() {
+                        asked.places.push((index, text));
+                        inputs.push(input);
                     }
-                },
+                    known.map(Ok)
+                }
             };
             asked.results.push(result);
         }
-        let inputs: Vec<Input> = asked.inputs.iter().map(|(_, input)| input.clone()).collect();
         let mut request = Request::new(inputs).with(self.options.clone());
         if let Some(priority) = priority {
             request = request.priority(priority);
@@ -153,10 +127,10 @@ impl<'a> Answering<'a> {
         rows: &[Row],
         computed: Vec<Result<Embedding, connote::Error>>,
     ) -> Results {
-        let Asked { mut results, inputs } = asked;
-        for ((index, input), result) in inputs.into_iter().zip(computed) {
+        let Asked { mut results, places } = asked;
+        for ((index, text), result) in places.into_iter().zip(computed) {
             if let Ok(embedding) = &result {
-                self.known.add(input, embedding);
+                self.known.add(text, embedding);
             }
             results[index] = Some(result.map_err(|error| rows[index].refused(&error)));
         }
@@ -165,25 +139,48 @@ impl<'a> Answering<'a> {
     }
 }
 
+/// A text and what belongs to it, by its SHA-256: what is known again needs no copy of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Text([u8; 32]);
+
+impl Text {
+    fn of(input: &Input) -> Self {
+        #[derive(Default)]
+        struct Hashing(Sha256);
+        impl Hasher for Hashing {
+            fn write(&mut self, bytes: &[u8]) {
+                self.0.update(bytes);
+            }
+            /// Nobody asks for it.
+            fn finish(&self) -> u64 {
+                0
+            }
+        }
+        let mut hashing = Hashing::default();
+        input.hash(&mut hashing);
+        Self(hashing.0.finalize().into())
+    }
+}
+
 /// Vectors of texts that came before, bounded: what was not asked for in two generations is forgotten. Within a call the
 /// engine sees for itself what is equal; this is for what comes again later.
 #[derive(Default)]
 struct Known {
-    young: HashMap<Input, Embedding>,
-    old: HashMap<Input, Embedding>,
+    young: HashMap<Text, Embedding>,
+    old: HashMap<Text, Embedding>,
     young_bytes: usize,
 }
 
 impl Known {
-    fn get(&mut self, input: &Input) -> Option<&Embedding> {
-        if let Some((input, embedding)) = self.old.remove_entry(input) {
-            self.add(input, &embedding);
+    fn get(&mut self, text: &Text) -> Option<&Embedding> {
+        if let Some(embedding) = self.old.remove(text) {
+            self.add(*text, &embedding);
         }
-        self.young.get(input)
+        self.young.get(text)
     }
 
-    fn add(&mut self, input: Input, embedding: &Embedding) {
-        let bytes = input.text().len() + embedding.vector.len() * 4 + 200;
+    fn add(&mut self, text: Text, embedding: &Embedding) {
+        let bytes = embedding.vector.len() * 4 + 200;
         if bytes > KNOWN_BYTES / 8 {
             return;
         }
@@ -191,7 +188,7 @@ impl Known {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }
-        if self.young.insert(input, embedding.clone()).is_none() {
+        if self.young.insert(text, embedding.clone()).is_none() {
             self.young_bytes += bytes;
         }
     }
@@ -230,15 +227,15 @@ mod tests {
     fn what_was_asked_for_stays_and_memory_is_bounded() {
         let mut known = Known::default();
         let favourite = Input::new("again and again");
-        known.add(favourite.clone(), &embedding(1.0));
+        known.add(Text::of(&favourite), &embedding(1.0));
         for round in 0..20_000 {
-            known.add(Input::new(format!("only once {round}")), &embedding(2.0));
+            known.add(Text::of(&Input::new(format!("only once {round}"))), &embedding(2.0));
             if round % 1000 == 0 {
-                assert_eq!(known.get(&favourite), Some(&embedding(1.0)), "{round}");
+                assert_eq!(known.get(&Text::of(&favourite)), Some(&embedding(1.0)), "{round}");
             }
         }
         assert!((known.young.len() + known.old.len()) * 4000 <= 2 * KNOWN_BYTES);
-        assert_eq!(known.get(&Input::new("only once 0")), None);
-        assert_ne!(known.get(&favourite.title("another input")), Some(&embedding(1.0)));
+        assert_eq!(known.get(&Text::of(&Input::new("only once 0"))), None);
+        assert_eq!(known.get(&Text::of(&favourite.title("another input"))), None);
     }
 }

@@ -1,17 +1,14 @@
-//! From parts to one file, and what lies beside it.
+//! From parts to one file.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::durable::{self, Unfinished};
+use super::beside::Beside;
 use super::manifest::PartRecord;
 use super::part;
-use crate::sink::{self, OutputFormat, SinkOptions};
-use crate::space::{description_path, row_numbers_path};
-use crate::{Error, ErrorKind};
+use crate::Error;
+use crate::sink::{self, SinkOptions};
 
 /// The whole file while it is being made, in the folder of the parts.
 pub(super) const WHOLE: &str = "whole.tmp";
@@ -43,15 +40,6 @@ impl Target {
     }
 }
 
-/// Files beside an output.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Beside {
-    /// The rows that failed, a JSON object a line: `{"row": .., "id": .., "kind": .., "message": ..}`.
-    pub errors: Option<PathBuf>,
-    /// For npy, where rows are missing from it: the number of each row that is there.
-    pub row_numbers: Option<PathBuf>,
-}
-
 /// All parts of an output.
 pub(super) struct Whole {
     sink: SinkOptions,
@@ -61,9 +49,7 @@ pub(super) struct Whole {
 struct Piece {
     path: PathBuf,
     errors: Option<PathBuf>,
-    first_row: u64,
     rows: u64,
-    failed: u64,
 }
 
 impl Whole {
@@ -78,9 +64,7 @@ impl Whole {
         self.parts.push(Piece {
             path: folder.join(part::file_name(record.number, self.sink.format.name())),
             errors: record.errors.as_ref().map(|_| folder.join(part::errors_name(record.number))),
-            first_row: record.first_row,
             rows: record.rows,
-            failed: record.failed,
         });
     }
 
@@ -89,80 +73,11 @@ impl Whole {
         sink::assemble(&self.sink, &paths, into)
     }
 
-    /// What lies beside `target`. What an earlier output of this name had there and this one does not goes.
+    /// What lies beside `target`.
     pub(super) fn write_beside(&self, target: &Path) -> Result<Beside, Error> {
-        let failed = self.parts.iter().any(|piece| piece.failed > 0);
-        let mut beside = Beside::default();
-        let errors = errors_path(target);
-        if failed {
-            self.write_errors(&errors)?;
-            beside.errors = Some(errors);
-        } else {
-            durable::remove(&errors)?;
-        }
-        let row_numbers = row_numbers_path(target);
-        if failed && self.sink.format == OutputFormat::Npy {
-            self.write_row_numbers(&row_numbers)?;
-            beside.row_numbers = Some(row_numbers);
-        } else {
-            durable::remove(&row_numbers)?;
-        }
-        let description = description_path(target);
-        match self.sink.description() {
-            Some(text) => durable::replace(&description, text.as_bytes())?,
-            None => durable::remove(&description)?,
-        }
-        Ok(beside)
+        let rows = self.parts.iter().map(|piece| piece.rows).sum();
+        let lists: Vec<PathBuf> = self.parts.iter().filter_map(|piece| piece.errors.clone()).collect();
+        let description = self.sink.description();
+        Beside::write(target, self.sink.format, description.as_deref(), rows, &lists)
     }
-
-    fn write_errors(&self, path: &Path) -> Result<(), Error> {
-        let (unfinished, mut file) = Unfinished::create(path)?;
-        for errors in self.parts.iter().filter_map(|piece| piece.errors.as_ref()) {
-            let mut part = File::open(errors).map_err(|error| Error::reading(errors, &error))?;
-            io::copy(&mut part, &mut file).map_err(|error| Error::writing(path, &error))?;
-        }
-        file.flush().map_err(|error| Error::writing(path, &error))?;
-        unfinished.commit(&file)
-    }
-
-    fn write_row_numbers(&self, path: &Path) -> Result<(), Error> {
-        let (unfinished, file) = Unfinished::create(path)?;
-        let count = self.parts.iter().map(|piece| piece.rows - piece.failed).sum();
-        let mut numbers = self.parts.iter().flat_map(|piece| match piece.rows_with_vectors() {
-            Ok(rows) => rows.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        });
-        let file = sink::write_row_numbers(file, &mut numbers, count)?;
-        unfinished.commit(&file)
-    }
-}
-
-impl Piece {
-    fn rows_with_vectors(&self) -> Result<Vec<u64>, Error> {
-        #[derive(Deserialize)]
-        struct Line {
-            row: u64,
-        }
-        let mut failed = Vec::new();
-        if let Some(path) = &self.errors {
-            let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
-            for line in BufReader::new(file).lines() {
-                let line = line.map_err(|error| Error::reading(path, &error))?;
-                let line: Line = serde_json::from_str(&line).map_err(|error| {
-                    Error::new(ErrorKind::Input, format_args!("{}: {error}", path.display()))
-                })?;
-                failed.push(line.row);
-            }
-        }
-        // They were listed in the order of the rows.
-        let all = self.first_row..self.first_row + self.rows;
-        Ok(all.filter(|row| failed.binary_search(row).is_err()).collect())
-    }
-}
-
-/// The file that lists the rows of `output` that failed.
-fn errors_path(output: &Path) -> PathBuf {
-    let mut name = output.as_os_str().to_owned();
-    name.push(".errors.jsonl");
-    name.into()
 }

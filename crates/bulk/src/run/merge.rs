@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::assembly::{Beside, Whole};
+use super::assembly::Whole;
+use super::beside::Beside;
 use super::folder;
 use super::lock::FolderLock;
 use super::manifest::{MANIFEST, Manifest, PartRecord};
@@ -38,7 +39,13 @@ impl Merge {
             if let Some((first_path, first)) = found.first() {
                 let mut plan = manifest.plan.clone();
                 plan.shard = first.plan.shard;
-                let differences = first.plan.differences(&plan);
+                let mut differences = first.plan.differences(&plan);
+                let (was, is) = (&first.plan.sink, &plan.sink);
+                // What describes itself says which program wrote it, and one file cannot say two.
+                if was.format.describes_itself() && was.created_by != is.created_by {
+                    differences
+                        .push(format!("it was written by {} and this by {}", was.created_by, is.created_by));
+                }
                 if !differences.is_empty() {
                     let first_path = first_path.display();
                     return Err(refused(

@@ -1,20 +1,21 @@
 //! From answered rows to parts that are committed one by one.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+use connote::jsonl::RowError;
 
 use super::Observer;
 use super::answer::Results;
+use super::beside::FailedRows;
 use super::durable::Unfinished;
 use super::folder::PartFolder;
+use super::input_watch::InputWatch;
 use super::manifest::PartRecord;
-use crate::rows::{Answered, Chunk};
+use crate::file_sum::Summing;
+use crate::rows::{Answered, Chunk, Row};
 use crate::sink::{PartWriter, SinkOptions};
-use crate::{Error, ErrorKind, FileSum};
+use crate::{Error, ErrorKind};
 
 /// What is to be written, in the order of the input.
 pub(super) enum Writing {
@@ -24,29 +25,21 @@ pub(super) enum Writing {
     End(u64),
 }
 
-/// A line of the list of rows that failed.
-#[derive(Serialize)]
-struct FailedRow<'a> {
-    row: u64,
-    id: &'a RawValue,
-    kind: &'a str,
-    message: &'a str,
-}
-
 /// Writes parts into their folder.
 pub(super) struct Writer<'a> {
     folder: &'a mut PartFolder,
     sink: SinkOptions,
     part_rows: u64,
     part: Option<OpenPart>,
+    watch: InputWatch,
     observer: &'a dyn Observer,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(folder: &'a mut PartFolder, observer: &'a dyn Observer) -> Self {
+    pub(super) fn new(folder: &'a mut PartFolder, watch: InputWatch, observer: &'a dyn Observer) -> Self {
         let plan = &folder.manifest().plan;
         let (sink, part_rows) = (plan.sink.clone(), plan.part_rows);
-        Self { folder, sink, part_rows, part: None, observer }
+        Self { folder, sink, part_rows, part: None, watch, observer }
     }
 
     pub(super) fn take(&mut self, writing: Writing) -> Result<(), Error> {
@@ -63,12 +56,16 @@ impl<'a> Writer<'a> {
             }
             Writing::PartEnd(number) => {
                 let Some(part) = self.part.take() else { return Ok(()) };
-                let record = part.commit(self.folder, number, self.part_rows)?;
+                self.watch.check()?;
+                let record = part.commit(number, self.part_rows)?;
                 self.folder.commit(record)?;
                 self.observer.committed(self.folder.manifest().done());
                 Ok(())
             }
-            Writing::End(rows) => self.folder.ended(rows),
+            Writing::End(rows) => {
+                self.watch.check()?;
+                self.folder.ended(rows)
+            }
         }
     }
 }
@@ -77,7 +74,7 @@ impl<'a> Writer<'a> {
 struct OpenPart {
     unfinished: Unfinished,
     writer: PartWriter,
-    errors: Option<(Unfinished, BufWriter<File>)>,
+    errors: Option<(Unfinished, FailedRows<Summing<File>>)>,
     errors_path: PathBuf,
     rows: u64,
     failed: u64,
@@ -111,41 +108,35 @@ impl OpenPart {
                 Ok(embedding) => self.tokens += embedding.tokens as u64,
                 Err(error) => {
                     self.failed += 1;
-                    let line =
-                        FailedRow { row: row.number, id: &row.id, kind: error.kind, message: &error.message };
-                    self.list(&line)?;
+                    self.list(row, error)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn list(&mut self, line: &FailedRow<'_>) -> Result<(), Error> {
-        let (_, file) = match &mut self.errors {
+    fn list(&mut self, row: &Row, error: &RowError) -> Result<(), Error> {
+        let (_, list) = match &mut self.errors {
             Some(errors) => errors,
             None => {
                 let (unfinished, file) = Unfinished::create(&self.errors_path)?;
-                self.errors.insert((unfinished, BufWriter::new(file)))
+                self.errors.insert((unfinished, FailedRows::new(Summing::new(file))))
             }
         };
-        let written = serde_json::to_writer(&mut *file, line).map_err(std::io::Error::from);
-        written
-            .and_then(|()| file.write_all(b"\n"))
-            .map_err(|error| Error::writing(&self.errors_path, &error))
+        list.add(row, error).map_err(|error| Error::writing(&self.errors_path, &error))
     }
 
     /// All its rows are written: its files go to the disk and take their names.
-    fn commit(self, folder: &PartFolder, number: u64, part_rows: u64) -> Result<PartRecord, Error> {
-        let file = self.writer.finish().map_err(|error| at(self.unfinished.path(), error))?;
-        let path = folder.part_path(number);
+    fn commit(self, number: u64, part_rows: u64) -> Result<PartRecord, Error> {
+        let (file, sum) = self.writer.finish().map_err(|error| at(self.unfinished.path(), error))?;
         self.unfinished.commit(&file)?;
         let errors = match self.errors {
             None => None,
-            Some((unfinished, file)) => {
-                let file =
-                    file.into_inner().map_err(|error| Error::writing(&self.errors_path, error.error()))?;
+            Some((unfinished, list)) => {
+                let summing = list.finish().map_err(|error| Error::writing(&self.errors_path, &error))?;
+                let (file, sum) = summing.finish();
                 unfinished.commit(&file)?;
-                Some(FileSum::of(&self.errors_path)?)
+                Some(sum)
             }
         };
         Ok(PartRecord {
@@ -155,7 +146,7 @@ impl OpenPart {
             failed: self.failed,
             tokens: self.tokens,
             other_spaces: self.other_spaces,
-            file: FileSum::of(&path)?,
+            file: sum,
             errors,
         })
     }

@@ -1,7 +1,7 @@
 //! Arrow IPC, the file form.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
 use arrow_ipc::reader::FileReader;
@@ -11,18 +11,19 @@ use super::table::{self, Batches};
 use super::{SinkOptions, not_written, open_part, other_part};
 use crate::decoding::decoding;
 use crate::error::Error;
+use crate::file_sum::{FileSum, Summing};
 use crate::rows::Answered;
 
 /// Writes one part.
 pub(super) struct ArrowWriter {
     batches: Batches,
-    file: FileWriter<BufWriter<File>>,
+    file: FileWriter<BufWriter<Summing<File>>>,
 }
 
 impl ArrowWriter {
     pub(super) fn create(file: File, options: &SinkOptions) -> Result<Self, Error> {
         let batches = Batches::new(options);
-        let file = FileWriter::try_new_buffered(file, batches.schema()).map_err(not_written)?;
+        let file = FileWriter::try_new_buffered(Summing::new(file), batches.schema()).map_err(not_written)?;
         Ok(Self { batches, file })
     }
 
@@ -31,14 +32,14 @@ impl ArrowWriter {
         batches.push(rows, |batch| file.write(batch).map_err(not_written))
     }
 
-    pub(super) fn finish(self) -> Result<File, Error> {
+    pub(super) fn finish(self) -> Result<(File, FileSum), Error> {
         let Self { mut batches, mut file } = self;
         batches.complete(|batch| file.write(batch).map_err(not_written))?;
-        close(file)
+        Ok(close(file)?.finish())
     }
 }
 
-fn close(mut file: FileWriter<BufWriter<File>>) -> Result<File, Error> {
+fn close<W: Write>(mut file: FileWriter<BufWriter<W>>) -> Result<W, Error> {
     file.finish().map_err(not_written)?;
     let buffered = file.into_inner().map_err(not_written)?;
     buffered.into_inner().map_err(|error| not_written(error.error()))

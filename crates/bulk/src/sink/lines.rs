@@ -14,6 +14,7 @@ use super::carried::{self, Column};
 use super::{OutputFormat, SCALE, SinkOptions, encode, not_written, open_part, other_part};
 use crate::encoded::Encoded;
 use crate::error::{Error, ErrorKind};
+use crate::file_sum::{FileSum, Summing};
 use crate::rows::{Answered, Row};
 
 /// Rows with their vectors as lines, wherever these go.
@@ -87,7 +88,7 @@ impl LineEncoder {
 
 /// Writes one part of lines.
 pub(super) struct LinesWriter {
-    out: BufWriter<File>,
+    out: BufWriter<Summing<File>>,
     encoder: LineEncoder,
     lines: Vec<u8>,
 }
@@ -95,7 +96,7 @@ pub(super) struct LinesWriter {
 impl LinesWriter {
     pub(super) fn create(file: File, options: &SinkOptions) -> Result<Self, Error> {
         let encoder = LineEncoder::create(options)?;
-        let mut out = BufWriter::with_capacity(1 << 16, file);
+        let mut out = BufWriter::with_capacity(1 << 16, Summing::new(file));
         out.write_all(encoder.header()).map_err(not_written)?;
         Ok(Self { out, encoder, lines: Vec::new() })
     }
@@ -106,8 +107,8 @@ impl LinesWriter {
         self.out.write_all(&self.lines).map_err(not_written)
     }
 
-    pub(super) fn finish(self) -> Result<File, Error> {
-        self.out.into_inner().map_err(|error| not_written(error.error()))
+    pub(super) fn finish(self) -> Result<(File, FileSum), Error> {
+        Ok(self.out.into_inner().map_err(|error| not_written(error.error()))?.finish())
     }
 }
 

@@ -13,6 +13,7 @@ use super::lines::{Copying, copy};
 use super::{SinkOptions, encode, not_written, open_part, other_part};
 use crate::encoded::Encoded;
 use crate::error::Error;
+use crate::file_sum::FileSum;
 use crate::rows::Answered;
 
 /// The type of a value, as numpy names it.
@@ -174,13 +175,14 @@ impl NpyWriter {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<File, Error> {
+    pub(super) fn finish(self) -> Result<(File, FileSum), Error> {
         let mut file = self.out.into_inner().map_err(|error| not_written(error.error()))?;
         // Now the number of rows is known; the header's length does not depend on it.
         let header = header(&self.options, self.rows).to_bytes();
         file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(not_written)?;
-        file.seek(SeekFrom::End(0)).map_err(not_written)?;
-        Ok(file)
+        // What is written first is known last, so it is read again for its sum.
+        let sum = FileSum::of_open(&mut file).map_err(not_written)?;
+        Ok((file, sum))
     }
 }
 
@@ -230,27 +232,37 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
     out.into_inner().map_err(|error| not_written(error.error()))
 }
 
-/// Writes the numbers of the rows that have a vector, counted from 0, as an npy file of int64: what stands
-/// beside an npy file of vectors where some rows failed. `count` is how many `rows` gives.
+/// Writes the numbers of the rows that have a vector as an npy file of int64: what stands beside an npy file of vectors where
+/// some rows failed. Of `rows`, counted from 0, those of `failed` have none: `count` of them, in their order.
 ///
 /// # Errors
-/// If a number cannot be had, there are not `count`, or the file cannot be written.
+/// If a number of `failed` cannot be had or is not in its place, there are not `count`, or the file cannot be written.
 pub fn write_row_numbers(
     into: File,
-    rows: &mut dyn Iterator<Item = Result<u64, Error>>,
+    rows: u64,
+    failed: &mut dyn Iterator<Item = Result<u64, Error>>,
     count: u64,
 ) -> Result<File, Error> {
+    let wrong = || not_written(format_args!("the rows that failed are not {count} of {rows} in their order"));
     let mut out = BufWriter::with_capacity(1 << 16, into);
-    let header = Header { element: Element::I64, rows: count, width: None };
+    let there = rows.checked_sub(count).ok_or_else(wrong)?;
+    let header = Header { element: Element::I64, rows: there, width: None };
     out.write_all(&header.to_bytes()).map_err(not_written)?;
-    let mut written = 0;
-    for row in rows {
-        let row = i64::try_from(row?).map_err(not_written)?;
-        out.write_all(&row.to_le_bytes()).map_err(not_written)?;
-        written += 1;
+    let (mut next, mut skipped) = (0, 0);
+    let mut write = |numbers: std::ops::Range<u64>| {
+        numbers.into_iter().try_for_each(|row| out.write_all(&row.to_le_bytes())).map_err(not_written)
+    };
+    for row in failed {
+        let row = row?;
+        if row < next || row >= rows {
+            return Err(wrong());
+        }
+        write(next..row)?;
+        (next, skipped) = (row + 1, skipped + 1);
     }
-    if written != count {
-        return Err(not_written(format_args!("{written} row numbers where there should be {count}")));
+    write(next..rows)?;
+    if skipped != count {
+        return Err(wrong());
     }
     out.into_inner().map_err(|error| not_written(error.error()))
 }

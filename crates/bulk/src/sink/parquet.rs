@@ -1,7 +1,7 @@
 //! Parquet.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use super::table::{self, Batches};
 use super::{SinkOptions, not_written, open_part, other_part};
 use crate::decoding::decoding;
 use crate::error::Error;
+use crate::file_sum::{FileSum, Summing};
 use crate::rows::Answered;
 use crate::space::DESCRIPTION_KEY;
 
@@ -30,13 +31,13 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Writes one part.
 pub(super) struct ParquetWriter {
     batches: Batches,
-    file: ArrowWriter<File>,
+    file: ArrowWriter<Summing<File>>,
 }
 
 impl ParquetWriter {
     pub(super) fn create(file: File, options: &SinkOptions) -> Result<Self, Error> {
         let batches = Batches::new(options);
-        let file = writer(file, options)?;
+        let file = writer(Summing::new(file), options)?;
         Ok(Self { batches, file })
     }
 
@@ -45,10 +46,10 @@ impl ParquetWriter {
         batches.push(rows, |batch| file.write(batch).map_err(not_written))
     }
 
-    pub(super) fn finish(self) -> Result<File, Error> {
+    pub(super) fn finish(self) -> Result<(File, FileSum), Error> {
         let Self { mut batches, mut file } = self;
         batches.complete(|batch| file.write(batch).map_err(not_written))?;
-        file.into_inner().map_err(not_written)
+        Ok(file.into_inner().map_err(not_written)?.finish())
     }
 }
 
@@ -65,7 +66,7 @@ pub(super) fn can_hold(field: &Field) -> bool {
     try_it().is_ok()
 }
 
-fn writer(file: File, options: &SinkOptions) -> Result<ArrowWriter<File>, Error> {
+fn writer<W: Write + Send>(file: W, options: &SinkOptions) -> Result<ArrowWriter<W>, Error> {
     ArrowWriter::try_new(file, table::schema(options), Some(properties(options))).map_err(not_written)
 }
 

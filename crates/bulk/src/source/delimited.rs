@@ -1,7 +1,8 @@
 //! CSV and TSV.
 
+use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -18,7 +19,9 @@ use crate::{Error, ErrorKind};
 pub(super) struct DelimitedReader {
     input: Input,
     name: Arc<str>,
-    reader: csv::Reader<Counted>,
+    reader: csv::Reader<Quotes>,
+    /// Whether the input has ended within quotes.
+    in_quotes: Arc<AtomicBool>,
     /// Bytes that are whole lines, of those that were taken.
     lines: Arc<AtomicU64>,
     columns: usize,
@@ -31,6 +34,8 @@ impl DelimitedReader {
     pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: u8) -> Result<Self, Error> {
         let from = input.open()?;
         let lines = from.count_of_lines();
+        let from = Quotes { from, delimiter, state: Quoting::Outside, is_open: Arc::default() };
+        let in_quotes = from.is_open.clone();
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             // A record with too few or too many fields costs itself, not the rest.
@@ -46,6 +51,7 @@ impl DelimitedReader {
             input: input.clone(),
             name: place(input),
             reader,
+            in_quotes,
             lines,
             columns: names.len(),
             roles,
@@ -79,6 +85,12 @@ impl DelimitedReader {
     }
 
     fn row_input(&self) -> Result<connote::Input, RowError> {
+        if self.in_quotes.load(Ordering::Relaxed) {
+            // All that stands behind the quote would be one text, of which nobody would know.
+            let message =
+                "a quote is opened here, or behind it, and never closed: no row from here on was read";
+            return Err(wrong(self.line(), message));
+        }
         if self.record.len() != self.columns {
             let message = format!(
                 "there are {} fields, and {} names in the first line",
@@ -164,6 +176,45 @@ impl Reader for DelimitedReader {
 
     fn read(&self) -> u64 {
         self.reader.position().byte()
+    }
+}
+
+/// Follows what is quoted, which the reader of records does not tell.
+struct Quotes {
+    from: Counted,
+    delimiter: u8,
+    state: Quoting,
+    is_open: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quoting {
+    /// Before the first byte of a field.
+    Outside,
+    /// In a field without quotes, or behind them.
+    Plain,
+    Quoted,
+    /// A quote within quotes: the first of two, or the end.
+    Closing,
+}
+
+impl Read for Quotes {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(into)?;
+        for &byte in &into[..count] {
+            self.state = match (self.state, byte) {
+                (Quoting::Quoted, b'"') => Quoting::Closing,
+                (Quoting::Quoted, _) | (Quoting::Outside | Quoting::Closing, b'"') => Quoting::Quoted,
+                (_, b'\n' | b'\r') => Quoting::Outside,
+                // A byte order mark.
+                (Quoting::Outside, 0xef | 0xbb | 0xbf) => Quoting::Outside,
+                (_, byte) if byte == self.delimiter => Quoting::Outside,
+                _ => Quoting::Plain,
+            };
+        }
+        // At the end, which the reader of records sees only with its last record.
+        self.is_open.store(count == 0 && self.state == Quoting::Quoted, Ordering::Relaxed);
+        Ok(count)
     }
 }
 

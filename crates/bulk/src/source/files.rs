@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,46 @@ impl FileIdentity {
     }
 }
 
+/// How a file stands in its folder: what is equal was not written to in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileState {
+    path: PathBuf,
+    about: Option<About>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct About {
+    bytes: u64,
+    modified: Option<SystemTime>,
+    /// Which file it is and when anything of it was changed last, which no program can set back.
+    #[cfg(unix)]
+    node: (u64, u64, i64, i64),
+}
+
+impl FileState {
+    pub(super) fn of(path: &Path) -> Self {
+        let about = std::fs::metadata(path).ok().map(|about| About {
+            bytes: about.len(),
+            modified: about.modified().ok(),
+            #[cfg(unix)]
+            node: {
+                use std::os::unix::fs::MetadataExt;
+                (about.dev(), about.ino(), about.ctime(), about.ctime_nsec())
+            },
+        });
+        Self { path: path.to_owned(), about }
+    }
+
+    /// How the same file stands now.
+    pub(crate) fn now(&self) -> Self {
+        Self::of(&self.path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// One input.
 #[derive(Debug, Clone)]
 pub(super) struct Input {
@@ -45,14 +86,19 @@ pub(super) enum Place {
     Stdin,
     /// A pipe or a device.
     Pipe(PathBuf),
-    File(PathBuf),
+    File(FileState),
 }
 
 impl Input {
     /// The file, if it is one.
-    pub(super) fn file(&self) -> Option<&PathBuf> {
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.state().map(FileState::path)
+    }
+
+    /// How the file stood before it was opened.
+    pub(super) fn state(&self) -> Option<&FileState> {
         match &self.place {
-            Place::File(path) => Some(path),
+            Place::File(state) => Some(state),
             Place::Stdin | Place::Pipe(_) => None,
         }
     }
@@ -61,9 +107,8 @@ impl Input {
     pub(super) fn open(&self) -> Result<Counted, Error> {
         let from: Box<dyn Read + Send> = match &self.place {
             Place::Stdin => Box::new(io::stdin()),
-            Place::Pipe(path) | Place::File(path) => {
-                Box::new(File::open(path).map_err(|error| unreadable(self, &error))?)
-            }
+            Place::Pipe(path) => Box::new(File::open(path).map_err(|error| unreadable(self, &error))?),
+            Place::File(_) => Box::new(self.open_file()?),
         };
         Ok(Counted { from, taken: Arc::default(), lines: Arc::default() })
     }
@@ -71,7 +116,7 @@ impl Input {
     /// The file, for formats that are read from their end.
     pub(super) fn open_file(&self) -> Result<File, Error> {
         match &self.place {
-            Place::File(path) => File::open(path).map_err(|error| unreadable(self, &error)),
+            Place::File(state) => File::open(state.path()).map_err(|error| unreadable(self, &error)),
             Place::Stdin | Place::Pipe(_) => Err(Error::new(
                 ErrorKind::Usage,
                 format_args!("{}: {} is read from files only; name one", self.name, self.format),
@@ -159,7 +204,7 @@ fn input(path: &Path, format: Option<InputFormat>) -> Result<Input, Error> {
     }
     let format = format.map_or_else(|| format_of(path), Ok)?;
     let (place, bytes) = match about.is_file() {
-        true => (Place::File(path.to_owned()), Some(about.len())),
+        true => (Place::File(FileState::of(path)), Some(about.len())),
         false => (Place::Pipe(path.to_owned()), None),
     };
     Ok(Input { name, place, format, bytes })

@@ -175,7 +175,7 @@ pub(crate) fn options(format: OutputFormat, precision: Precision, table: &Table)
 
 /// Writes a table as one file, with the files beside it that its format needs.
 pub(crate) fn write(path: &Path, options: &SinkOptions, table: &Table) {
-    let mut writer = PartWriter::create(File::create(path).expect("a file"), options).expect("begun");
+    let mut writer = PartWriter::create(empty(path), options).expect("begun");
     for (chunk, results) in &table.chunks(&[table.results.len()]) {
         writer.write(&Answered { chunk, results }).expect("written");
     }
@@ -184,10 +184,11 @@ pub(crate) fn write(path: &Path, options: &SinkOptions, table: &Table) {
         fs::write(description_path(path), description).expect("written");
     }
     if options.format == OutputFormat::Npy {
-        let there: Vec<u64> =
-            (0..table.results.len()).filter(|&row| !has_failed(row)).map(|row| row as u64).collect();
+        let rows = table.results.len();
+        let failed: Vec<u64> = (0..rows).filter(|&row| has_failed(row)).map(|row| row as u64).collect();
         let file = File::create(row_numbers_path(path)).expect("a file");
-        write_row_numbers(file, &mut there.iter().map(|&row| Ok(row)), there.len() as u64).expect("written");
+        let mut numbers = failed.iter().map(|&row| Ok(row));
+        write_row_numbers(file, rows as u64, &mut numbers, failed.len() as u64).expect("written");
     }
 }
 
@@ -202,7 +203,7 @@ pub(crate) fn write_cut(
     let mut start = 0;
     let part = |(number, &size): (usize, &usize)| {
         let path = folder.join(format!("part-{number}"));
-        let mut writer = PartWriter::create(File::create(&path).expect("a file"), options).expect("begun");
+        let mut writer = PartWriter::create(empty(&path), options).expect("begun");
         let end = start + size;
         while start < end {
             let rows = step().min(end - start);
@@ -243,4 +244,9 @@ pub(crate) fn batch(path: &Path) -> RecordBatch {
         }
     };
     arrow_select::concat::concat_batches(&schema, &batches).expect("one schema")
+}
+
+/// A file for a part, which is read again, too.
+fn empty(path: &Path) -> File {
+    File::options().read(true).write(true).create(true).truncate(true).open(path).expect("a file")
 }

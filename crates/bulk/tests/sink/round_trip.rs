@@ -165,15 +165,22 @@ fn an_npy_file_names_the_rows_it_holds() {
     };
     let there: Vec<u64> = (0..3000).filter(|&row| !has_failed(row as usize)).collect();
     assert_eq!(ids(&path), (0..there.len() as i64).collect::<Vec<_>>());
-    let mut rows = there.iter().map(|&row| Ok(row));
+    let failed: Vec<u64> = (0..3000).filter(|&row| has_failed(row as usize)).collect();
+    let mut numbers = failed.iter().map(|&row| Ok(row));
     let file = fs::File::create(row_numbers_path(&path)).expect("a file");
-    write_row_numbers(file, &mut rows, there.len() as u64).expect("written");
+    write_row_numbers(file, 3000, &mut numbers, failed.len() as u64).expect("written");
     assert_eq!(ids(&path), there.iter().map(|&row| row as i64).collect::<Vec<_>>());
     // One of another file is told.
     let file = fs::File::create(row_numbers_path(&path)).expect("a file");
-    write_row_numbers(file, &mut (0..5).map(Ok), 5).expect("written");
+    write_row_numbers(file, 5, &mut std::iter::empty(), 0).expect("written");
     let error = Stored::open(&path).err().expect("refused").to_string();
     assert!(error.contains("v.npy.rows.npy") && error.contains("row numbers of"), "{error}");
-    let file = fs::File::create(row_numbers_path(&path)).expect("a file");
-    assert!(write_row_numbers(file, &mut (0..4).map(Ok), 5).is_err());
+    // Rows that did not fail as it is said: too few, too many, twice, not in their order, or none of them.
+    for (failed, count) in
+        [(vec![1], 2), (vec![1, 2], 1), (vec![1, 1], 2), (vec![2, 1], 2), (vec![5], 1), (vec![], 6)]
+    {
+        let file = fs::File::create(row_numbers_path(&path)).expect("a file");
+        let mut numbers = failed.iter().map(|&row| Ok(row));
+        assert!(write_row_numbers(file, 5, &mut numbers, count).is_err(), "{failed:?}");
+    }
 }

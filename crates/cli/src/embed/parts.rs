@@ -6,20 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bulk::{
-    Answering, Beside, DEFAULT_PART_ROWS, Destination, Job, Observer, OutputFormat, Plan,
-    Progress as Position, Results, Row, SinkOptions, Summary,
+    Answering, DEFAULT_PART_ROWS, Destination, Job, Observer, OutputFormat, Plan, Progress as Position,
+    Results, SinkOptions, Spaces, Summary,
 };
-use connote::{Embedder, Options};
+use connote::Embedder;
 
-use super::stream::explain_rows;
-use super::{EmbedArgs, Place, Task};
+use super::stream::{explain_rows, sums};
+use super::{EmbedArgs, Place, Task, tell_failed};
 use crate::aside::follow_links;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Ending};
 use crate::progress::{Progress, ProgressForm};
 use crate::rows::Rows;
 use crate::say::say;
-use crate::spaces::Spaces;
 
 pub(super) fn run(task: Task<'_>, place: &Place, format: OutputFormat) -> Result<Outcome, Failure> {
     let destination = match place {
@@ -53,23 +52,18 @@ pub(super) fn run(task: Task<'_>, place: &Place, format: OutputFormat) -> Result
     if let Some(shard) = args.result.shard {
         progress = progress.share_of(shard.of());
     }
-    // Now, while the model's file is surely there: hashing it later could meet another.
-    let spaces = if args.quiet { None } else { Some(Spaces::new(&embedder, &options)?) };
+    let mut spaces = Spaces::new(&embedder, &options)?;
     let watch = Watch {
         embedder: &embedder,
-        options: &options,
-        title,
-        seen: Mutex::new(Seen { progress, spaces, explain: args.explain }),
+        seen: Mutex::new(Seen { progress, explain: args.explain }),
         committed: Arc::default(),
     };
     say_at_interrupt(destination.parts(), watch.committed.clone(), resumable)?;
     let job = Job { source: *source, plan, destination: destination.clone(), restart: args.result.restart };
-    let summary = bulk::run(job, &mut answering, &watch)?;
-    let Seen { progress, spaces, .. } = watch.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(spaces) = spaces {
-        progress.finish(summary.failed, &spaces.told());
-    }
+    let summary = bulk::run(job, &mut answering, &mut spaces, &watch)?;
+    let Seen { progress, .. } = watch.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !args.quiet {
+        progress.finish(summary.failed, &spaces.told());
         tell(&destination, &summary, args);
     }
     Ok(match summary.failed {
@@ -104,6 +98,8 @@ fn settings(args: &EmbedArgs, sink: &SinkOptions) -> BTreeMap<String, String> {
     set("the dimensions", Some(sink.space.dimensions.to_string()));
     set("the truncation", Some(preparation.truncate.to_string()));
     set("the token limit", preparation.max_tokens.map(|tokens| tokens.to_string()));
+    set("--pooling", args.vector.network.pooling.as_ref().map(|pooling| name(pooling)));
+    set("--no-normalize", args.no_normalize.then(|| "given".to_owned()));
     set("--plain-text", preparation.plain_text.then(|| "given".to_owned()));
     set("the output format", Some(sink.format.to_string()));
     set("the precision", Some(sink.precision.to_string()));
@@ -113,21 +109,18 @@ fn settings(args: &EmbedArgs, sink: &SinkOptions) -> BTreeMap<String, String> {
 /// Follows a run.
 struct Watch<'a> {
     embedder: &'a Embedder,
-    options: &'a Options,
-    title: Option<&'a str>,
-    seen: Mutex<Seen<'a>>,
+    seen: Mutex<Seen>,
     /// Rows that are safe.
     committed: Arc<AtomicU64>,
 }
 
-struct Seen<'a> {
+struct Seen {
     progress: Progress,
-    spaces: Option<Spaces<'a>>,
     explain: bool,
 }
 
-impl<'a> Watch<'a> {
-    fn seen(&self) -> MutexGuard<'_, Seen<'a>> {
+impl Watch<'_> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,25 +134,13 @@ impl Observer for Watch<'_> {
         seen.progress.committed(done);
     }
 
-    fn computed(&self, rows: &[Row], results: &Results, passed: u64, position: Position) {
+    fn computed(&self, results: &Results, passed: u64, position: Position) {
         let mut seen = self.seen();
         if std::mem::take(&mut seen.explain) {
-            explain_rows(self.embedder, self.options, self.title, rows);
+            explain_rows(self.embedder, results);
         }
-        let (mut tokens, mut failed) = (0, 0);
-        for (row, result) in rows.iter().zip(results) {
-            match result {
-                Err(_) => failed += 1,
-                Ok(embedding) => {
-                    tokens += embedding.tokens;
-                    if let (Some(spaces), Ok(input)) = (&mut seen.spaces, row.input_with(self.title)) {
-                        // Its fingerprint is for the summary; that it cannot be told costs no vector.
-                        let _ = spaces.add(&input);
-                    }
-                }
-            }
-        }
-        seen.progress.advance(rows.len(), failed, tokens, passed, position);
+        let (failed, tokens) = sums(results);
+        seen.progress.advance(results.len(), failed, tokens, passed, position);
     }
 
     fn committed(&self, rows: u64) {
@@ -213,22 +194,11 @@ fn tell(destination: &Destination, summary: &Summary, args: &EmbedArgs) {
             "connote: {other_spaces} rows have a task of their own: their vectors are of another space than the fingerprint that the output names"
         ));
     }
-    tell_failed(*failed, beside, destination);
-}
-
-fn tell_failed(failed: u64, beside: &Beside, destination: &Destination) {
-    if failed == 0 {
-        return;
-    }
-    let listed = match (&beside.errors, destination) {
-        (Some(errors), _) => errors.display().to_string(),
-        (None, destination) => format!("{}/part-*.errors.jsonl", destination.parts().display()),
-    };
-    say(format_args!("connote: {failed} rows failed; {listed} says which and why"));
-    if let Some(numbers) = &beside.row_numbers {
-        say(format_args!(
-            "connote: they are not in the output; {} has the numbers of the rows that are",
-            numbers.display()
-        ));
+    if *failed > 0 {
+        let listed = match &beside.errors {
+            Some(errors) => errors.display().to_string(),
+            None => format!("{}/part-*.errors.jsonl", destination.parts().display()),
+        };
+        tell_failed(*failed, &listed, beside);
     }
 }

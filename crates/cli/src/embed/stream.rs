@@ -2,37 +2,34 @@
 
 use std::path::PathBuf;
 
-use bulk::{Answered, Answering, Chunk, LineEncoder, OutputFormat as BulkFormat, PartWriter, Results, Row};
-use connote::{Embedder, Embedding, Options};
+use bulk::{
+    Answered, Answering, Chunk, LineEncoder, OutputFormat as BulkFormat, PartWriter, Results, Row, Spaces,
+};
+use connote::{Embedder, Embedding};
 
+use super::listing::Listing;
 use super::spool::Spool;
-use super::{Place, Task};
+use super::{Place, Task, tell_failed};
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, excerpt};
 use crate::progress::{Progress, ProgressForm};
 use crate::rows::Rows;
 use crate::say::say;
-use crate::spaces::Spaces;
 
 /// Where answered rows are written to.
 enum Writing {
-    /// For people.
-    Text(Output),
+    /// For people, with the beginnings of the texts that are being computed.
+    Text(Output, Vec<String>),
     /// A line a row, handed over as soon as it is there.
     Lines(Output, Box<LineEncoder>),
     /// A format that is whole only at its end.
-    Whole(Box<Whole>),
-}
-
-/// A format that is whole only at its end.
-struct Whole {
-    spool: Spool,
-    writer: PartWriter,
+    Whole(Spool, Box<PartWriter>),
 }
 
 pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>) -> Result<Outcome, Failure> {
     let args = task.args;
+    let mut listing = Listing::begin(&task, place, format)?;
     let mut writing = Writing::open(&task, place, format)?;
     if let (Place::File(path), Rows::Source(_), false, false) =
         (place, &task.rows, task.rows.are_files(), args.quiet)
@@ -47,44 +44,61 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
     // Now, while the model's file is surely there: hashing it later could meet another.
     let mut spaces = if args.quiet { None } else { Some(Spaces::new(&task.embedder, &task.options)?) };
     let mut answering = Answering::new(&task.embedder, task.options.clone(), task.title, task.share);
-    let (mut failed, mut explain, mut read) = (0, args.explain, 0);
-    while let Some(chunk) = task.rows.next_chunk()? {
+    let (mut rows, mut failed, mut explain, mut read) = (0, 0, args.explain, 0);
+    while let Some(mut chunk) = task.rows.next_chunk()? {
         progress.begin();
+        writing.keep_texts(&chunk.rows);
+        let results = answering.answer(&mut chunk.rows)?;
         if std::mem::take(&mut explain) {
-            explain_rows(&task.embedder, &task.options, task.title, &chunk.rows);
+            explain_rows(&task.embedder, &results);
         }
-        let results = answering.answer(&chunk.rows)?;
-        let mut tokens = 0;
-        let failed_before = failed;
-        for (row, result) in chunk.rows.iter().zip(&results) {
-            match result {
-                Ok(embedding) => {
-                    tokens += embedding.tokens;
-                    if let (Some(spaces), Ok(input)) = (&mut spaces, &row.input_with(task.title)) {
-                        spaces.add(input)?;
-                    }
-                }
-                Err(_) => failed += 1,
-            }
+        if let Some(spaces) = &mut spaces {
+            spaces.add(&chunk.rows, &results);
         }
         writing.write(&chunk, &results)?;
+        if let Some(listing) = &mut listing {
+            listing.add(&chunk.rows, &results)?;
+        }
+        rows += results.len() as u64;
+        let (failed_now, tokens) = sums(&results);
+        failed += failed_now as u64;
         let position = task.rows.progress();
         let passed = position.read - std::mem::replace(&mut read, position.read);
-        progress.advance(chunk.rows.len(), (failed - failed_before) as usize, tokens, passed, position);
+        progress.advance(results.len(), failed_now, tokens, passed, position);
     }
+    // Before the output has its name: what an earlier one had beside it must not be taken for this one's.
+    let beside = listing.map(Listing::write).transpose()?.unwrap_or_default();
     writing.finish()?;
     if let Some(spaces) = spaces {
         progress.finish(failed, &spaces.told());
     }
-    Ok(if failed == 0 { Outcome::Complete } else { Outcome::SomeRowsFailed })
+    match &beside.errors {
+        _ if args.quiet => {}
+        Some(errors) => tell_failed(failed, &errors.display(), &beside),
+        None if failed > 0 && format == Some(BulkFormat::Npy) => {
+            say(format_args!("connote: {failed} rows failed and are not in the npy output"));
+        }
+        None => {}
+    }
+    Ok(match failed {
+        0 => Outcome::Complete,
+        _ if failed == rows => Outcome::AllRowsFailed,
+        _ => Outcome::SomeRowsFailed,
+    })
 }
 
-/// Says how these rows are computed, and why.
-pub(super) fn explain_rows(embedder: &Embedder, options: &Options, title: Option<&str>, rows: &[Row]) {
-    let inputs = rows.iter().filter_map(|row| row.input_with(title).ok());
-    // One that cannot be prepared is not computed either.
-    let lengths = inputs.filter_map(|input| Some(embedder.model().prepare(&input, options).ok()?.ids.len()));
+/// Says how rows are computed, and why.
+pub(super) fn explain_rows(embedder: &Embedder, results: &Results) {
+    let lengths = results.iter().filter_map(|result| Some(result.as_ref().ok()?.tokens));
     say(format_args!("{}", embedder.explain(&lengths.collect::<Vec<_>>())));
+}
+
+/// Rows that failed, and tokens of the others.
+pub(super) fn sums(results: &Results) -> (usize, usize) {
+    results.iter().fold((0, 0), |(failed, tokens), result| match result {
+        Ok(embedding) => (failed, tokens + embedding.tokens),
+        Err(_) => (failed + 1, tokens),
+    })
 }
 
 impl Writing {
@@ -94,7 +108,7 @@ impl Writing {
             Output::open(&OutputArgs { output: path, output_format: Some(format) }, &task.rows)
         };
         Ok(match format {
-            None => Self::Text(output(OutputFormat::Text)?),
+            None => Self::Text(output(OutputFormat::Text)?, Vec::new()),
             Some(format @ (BulkFormat::Jsonl | BulkFormat::Csv)) => {
                 let encoder = LineEncoder::create(&task.sink(format)?)?;
                 let mut output = output(OutputFormat::Jsonl)?;
@@ -103,8 +117,8 @@ impl Writing {
             }
             Some(format) => {
                 let options = task.sink(format)?;
-                let (spool, file) = Spool::create(place, &options)?;
-                Self::Whole(Box::new(Whole { spool, writer: PartWriter::create(file, &options)? }))
+                let (spool, file) = Spool::create(place)?;
+                Self::Whole(spool, Box::new(PartWriter::create(file, &options)?))
             }
         })
     }
@@ -112,17 +126,27 @@ impl Writing {
     /// Whether results go to a terminal.
     fn is_terminal(&self) -> bool {
         match self {
-            Self::Text(output) | Self::Lines(output, _) => output.is_terminal(),
-            Self::Whole(_) => false,
+            Self::Text(output, _) | Self::Lines(output, _) => output.is_terminal(),
+            Self::Whole(..) => false,
+        }
+    }
+
+    /// What is shown of texts, before they are taken out of their rows.
+    fn keep_texts(&mut self, rows: &[Row]) {
+        if let Self::Text(_, texts) = self {
+            let text = |row: &Row| {
+                row.input.as_ref().map_or_else(|_| String::new(), |input| excerpt(input.text(), 60))
+            };
+            *texts = rows.iter().map(text).collect();
         }
     }
 
     fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Failure> {
         match self {
-            Self::Text(output) => {
-                for (row, result) in chunk.rows.iter().zip(results) {
+            Self::Text(output, texts) => {
+                for ((row, text), result) in chunk.rows.iter().zip(texts).zip(results) {
                     match result {
-                        Ok(embedding) => write_for_people(output, row, embedding)?,
+                        Ok(embedding) => write_for_people(output, row, text, embedding)?,
                         Err(error) => output.failed(&row.id, error)?,
                     }
                 }
@@ -134,35 +158,31 @@ impl Writing {
                 output.bytes(&lines)?;
                 output.flush()
             }
-            Self::Whole(whole) => {
-                whole.spool.add(chunk, results);
-                Ok(whole.writer.write(&Answered { chunk, results })?)
-            }
+            Self::Whole(_, writer) => Ok(writer.write(&Answered { chunk, results })?),
         }
     }
 
     fn finish(self) -> Result<(), Failure> {
         match self {
-            Self::Text(output) | Self::Lines(output, _) => output.finish(),
-            Self::Whole(whole) => whole.spool.finish(whole.writer.finish()?),
+            Self::Text(output, _) | Self::Lines(output, _) => output.finish(),
+            Self::Whole(spool, writer) => spool.finish(writer.finish()?.0),
         }
     }
 }
 
 /// The text, what became of it, and the first values.
-fn write_for_people(output: &mut Output, row: &Row, embedding: &Embedding) -> Result<(), Failure> {
-    let text = row.input.as_ref().map_or("", |input| input.text());
+fn write_for_people(
+    output: &mut Output,
+    row: &Row,
+    text: &str,
+    embedding: &Embedding,
+) -> Result<(), Failure> {
     let cut = if embedding.truncated { ", cut to fit" } else { "" };
     let count = match embedding.rows().len() {
         1 => format!("{} values", embedding.dimensions),
         rows => format!("{rows} vectors of {} values", embedding.dimensions),
     };
-    output.line(&format!(
-        "{}  \"{}\"  {} tokens{cut}, {count}",
-        row.id,
-        excerpt(text, 60),
-        embedding.tokens
-    ))?;
+    output.line(&format!("{}  \"{}\"  {} tokens{cut}, {count}", row.id, text, embedding.tokens))?;
     for vector in embedding.rows() {
         let shown: Vec<String> = vector.iter().take(6).map(|value| format!("{value:+.4}")).collect();
         let more = if vector.len() > 6 { " …" } else { "" };

@@ -114,3 +114,38 @@ fn every_command_with_rows_writes_files() {
     run(connote().args(["tokenize", "one", "-o"]).arg(&output), 0);
     assert!(fs::read_to_string(&output).expect("the file").contains("[CLS]:101"));
 }
+
+/// What an earlier output had beside it must not be taken for that of one that came through a pipe.
+#[test]
+fn what_lies_beside_an_output_is_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts = folder.path().join("texts.jsonl");
+    fs::write(&texts, "{\"text\": \"a\"}\nno json\n").expect("written");
+    let embed = |output: &str, input: &str, code: i32| {
+        let mut command = connote();
+        command.args(["embed", "-q", "--input-format", "jsonl", "--output"]).arg(folder.path().join(output));
+        run(command.write_stdin(input), code);
+    };
+    let there = |output: &str| {
+        let exists = |ending: &str| folder.path().join(format!("{output}{ending}")).exists();
+        [".meta.json", ".errors.jsonl", ".rows.npy"].map(exists)
+    };
+    for (output, with_parts, piped) in
+        [("v.npy", [true; 3], [true, false, false]), ("v.jsonl", [true, true, false], [false; 3])]
+    {
+        let mut command = connote();
+        command.args(["embed", "-q", "--input"]).arg(&texts).arg("--output").arg(folder.path().join(output));
+        run(&mut command, 3);
+        assert_eq!(there(output), with_parts, "{output}");
+        embed(output, "{\"text\": \"b\"}\n", 0);
+        assert_eq!(there(output), piped, "{output}");
+    }
+    // The reasons are told, too, where the format has no place for them.
+    embed("w.npy", "{\"text\": \"b\"}\n{\"text\": 5}\n", 3);
+    let listed = lines(&fs::read(folder.path().join("w.npy.errors.jsonl")).expect("it is listed"));
+    assert!(
+        listed.len() == 1 && listed[0]["row"] == 1 && listed[0]["kind"] == "invalid_request",
+        "{listed:?}"
+    );
+    embed("w.npy", "{\"text\": 5}\n", 1);
+}

@@ -14,6 +14,8 @@ fn an_id_comes_out_to_the_last_digit() {
         for (input, code) in [(&fine, 0), (&wrong, 3)] {
             let mut command_line = connote();
             command_line.args(command).args(["--input-format", "jsonl"]).write_stdin(input.as_str());
+            // All rows failed: nothing of what `embed` writes is of use.
+            let code = if code != 0 && command[0] == "embed" { 1 } else { code };
             let (stdout, _) = run(&mut command_line, code);
             let text = String::from_utf8(stdout).expect("UTF-8");
             assert_eq!(text.lines().count(), ids.len(), "{command:?}");
@@ -39,7 +41,7 @@ fn a_row_that_is_wrong_keeps_its_id_and_tells_its_line() {
     .concat();
     let mut command = connote();
     command.args(["embed", "-q", "--input-format", "jsonl", "--truncate", "error", "--max-tokens", "5"]);
-    let (stdout, _) = run(command.write_stdin(input), 3);
+    let (stdout, _) = run(command.write_stdin(input), 1);
     let told: Vec<(String, String, String)> = lines(&stdout)
         .iter()
         .map(|row| {

@@ -1,0 +1,63 @@
+//! What lies beside a file whose texts come as they come.
+
+use std::io;
+use std::path::PathBuf;
+
+use bulk::{Beside, FailedRows, OutputFormat, Results, Row};
+use tempfile::NamedTempFile;
+
+use super::{Place, Task};
+use crate::aside::follow_links;
+use crate::failure::Failure;
+
+/// Collects what lies beside an output.
+pub(super) struct Listing {
+    output: PathBuf,
+    format: OutputFormat,
+    description: Option<String>,
+    rows: u64,
+    /// Rows that failed, once there are any.
+    failed: Option<FailedRows<NamedTempFile>>,
+}
+
+impl Listing {
+    /// For a file of vectors; other outputs have nothing beside them.
+    pub(super) fn begin(
+        task: &Task<'_>,
+        place: &Place,
+        format: Option<OutputFormat>,
+    ) -> Result<Option<Self>, Failure> {
+        let (Place::File(path), Some(format)) = (place, format) else { return Ok(None) };
+        let output = follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?;
+        // Lines are a stream, wherever they go, and have no description.
+        let description = match format {
+            OutputFormat::Jsonl | OutputFormat::Csv => None,
+            _ => task.sink(format)?.description(),
+        };
+        Ok(Some(Self { output, format, description, rows: 0, failed: None }))
+    }
+
+    /// These rows were written.
+    pub(super) fn add(&mut self, rows: &[Row], results: &Results) -> Result<(), Failure> {
+        self.rows += rows.len() as u64;
+        for (row, result) in rows.iter().zip(results) {
+            let Err(error) = result else { continue };
+            let list = match &mut self.failed {
+                Some(list) => list,
+                None => self.failed.insert(FailedRows::new(NamedTempFile::new().map_err(of_list)?)),
+            };
+            list.add(row, error).map_err(of_list)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(self) -> Result<Beside, Failure> {
+        let list = self.failed.map(FailedRows::finish).transpose().map_err(of_list)?;
+        let paths: Vec<PathBuf> = list.iter().map(|list| list.path().to_owned()).collect();
+        Ok(Beside::write(&self.output, self.format, self.description.as_deref(), self.rows, &paths)?)
+    }
+}
+
+fn of_list(error: io::Error) -> Failure {
+    Failure::writing("the list of rows that failed, a temporary file", &error)
+}
