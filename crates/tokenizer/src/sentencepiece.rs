@@ -31,14 +31,7 @@ impl SentencePiece {
     ) -> Result<SentencePiece, Error> {
         let is_piece =
             |id: &u32| matches!(vocabulary.token_type(*id), Some(TokenType::Normal | TokenType::UserDefined));
-        let mut bytes = vec![None; 256];
-        for id in vocabulary.ids() {
-            if vocabulary.token_type(id) == Some(TokenType::Byte)
-                && let Some(byte) = byte_of(vocabulary.text(id))
-            {
-                bytes[usize::from(byte)].get_or_insert(id);
-            }
-        }
+        let bytes = byte_tokens(vocabulary);
         if bytes.contains(&None) && unknown.is_none() {
             return Err(Error::missing(
                 "tokenizer.ggml.unknown_token_id",
@@ -127,6 +120,19 @@ impl SentencePiece {
 pub(crate) struct Scratch {
     escaped: String,
     merger: Merger,
+}
+
+/// The byte token of every byte that has one.
+pub(crate) fn byte_tokens(vocabulary: &Vocabulary) -> Vec<Option<u32>> {
+    let mut bytes = vec![None; 256];
+    for id in vocabulary.ids() {
+        if vocabulary.token_type(id) == Some(TokenType::Byte)
+            && let Some(byte) = byte_of(vocabulary.text(id))
+        {
+            bytes[usize::from(byte)].get_or_insert(id);
+        }
+    }
+    bytes
 }
 
 /// The byte that a byte token stands for.

@@ -25,7 +25,7 @@ fn check(keys: &Keys, kind: ErrorKind, key: &str, says: &str) {
 #[test]
 fn kinds() {
     check(&Keys::default(), ErrorKind::Missing, "model", "which tokenizer");
-    check(&Keys::of("gpt2"), ErrorKind::Unsupported, "model", "\"gpt2\"");
+    check(&Keys::of("rwkv"), ErrorKind::Unsupported, "model", "\"rwkv\"");
     check(&Keys::of(&"x".repeat(1000)), ErrorKind::Unsupported, "model", "not supported");
     check(&Keys::default().u32("model", 1), ErrorKind::Invalid, "model", "");
 }

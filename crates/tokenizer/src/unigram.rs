@@ -1,0 +1,193 @@
+//! Unigram (`tokenizer.ggml.model` = `t5`), as Hugging Face's tokenizers of XLM-RoBERTa and T5 do it: of all ways to
+//! cut a word into tokens, the one with the highest sum of scores.
+
+use crate::charsmap::Charsmap;
+use crate::error::Error;
+use crate::load::UNKNOWN;
+use crate::sentencepiece::{SPACE, byte_tokens};
+use crate::trie::Trie;
+use crate::vocabulary::{TokenType, Vocabulary};
+
+/// How far below the lowest score an unknown character is.
+const UNKNOWN_PENALTY: f64 = 10.0;
+
+/// What a file says of a Unigram tokenizer beside its tokens.
+pub(crate) struct Spaces {
+    /// Whether every stretch of text begins with a space that is not there.
+    pub(crate) prefix: bool,
+    /// Whether spaces at the ends are dropped and others joined.
+    pub(crate) remove_extra: bool,
+}
+
+/// The searching side of a Unigram tokenizer.
+pub(crate) struct Unigram {
+    trie: Trie,
+    /// Per id; marks and user-defined tokens have 0, as in the authors' files.
+    scores: Vec<f64>,
+    /// Whether a token is a mark, which only the authors' own reading makes of ordinary text.
+    marks: Vec<bool>,
+    unknown_score: f64,
+    unknown: Option<u32>,
+    /// Token of every byte, if all of them have one.
+    bytes: Option<Vec<u32>>,
+    charsmap: Option<Charsmap>,
+    spaces: Spaces,
+}
+
+impl Unigram {
+    /// `scores`: one for each token, none of them NaN.
+    pub(crate) fn new(
+        vocabulary: &Vocabulary,
+        scores: &[f32],
+        unknown: Option<u32>,
+        charsmap: Option<Charsmap>,
+        spaces: Spaces,
+    ) -> Result<Unigram, Error> {
+        let bytes: Option<Vec<u32>> = byte_tokens(vocabulary).into_iter().collect();
+        if bytes.is_none() && unknown.is_none() {
+            return Err(Error::missing(
+                UNKNOWN,
+                "the file has neither all byte tokens <0x00>..<0xFF> nor an unknown token, so that some \
+                 texts have no ids; convert the model again",
+            ));
+        }
+        let is_mark = |id| matches!(vocabulary.token_type(id), Some(TokenType::Control | TokenType::Unknown));
+        let normal = |id| vocabulary.token_type(id) == Some(TokenType::Normal);
+        let lowest = vocabulary.ids().zip(scores).filter(|&(id, _)| normal(id)).map(|(_, &score)| f64::from(score));
+        let lowest = lowest.fold(f64::INFINITY, f64::min);
+        let score = |(id, &score)| match vocabulary.token_type(id) {
+            Some(TokenType::Normal | TokenType::Unused | TokenType::Byte) => f64::from(score),
+            _ => 0.0,
+        };
+        Ok(Unigram {
+            trie: Trie::new(vocabulary.ids().map(|id| (vocabulary.text(id), id))),
+            scores: vocabulary.ids().zip(scores).map(score).collect(),
+            marks: vocabulary.ids().map(is_mark).collect(),
+            unknown_score: lowest.min(f64::from(f32::MAX)) - UNKNOWN_PENALTY,
+            unknown,
+            bytes,
+            charsmap,
+            spaces,
+        })
+    }
+
+    /// Whether a space is put before every stretch of text.
+    pub(crate) fn space_prefix(&self) -> bool {
+        self.spaces.prefix
+    }
+
+    /// Appends the ids of a stretch of ordinary text. The authors' search takes marks for tokens like any other, where
+    /// normalisation makes their text (`＜s＞`); with `marks` off it does not.
+    pub(crate) fn encode(&self, text: &str, marks: bool, scratch: &mut Scratch, ids: &mut Vec<u32>) {
+        let Scratch { normalized, word, steps, path } = scratch;
+        let text = match &self.charsmap {
+            Some(map) => {
+                normalized.clear();
+                map.normalize(text, normalized);
+                normalized
+            }
+            None => text,
+        };
+        let mut first = true;
+        let mut take = |stretch: &str| {
+            word.clear();
+            // A text that begins with the space that stands for one needs no other.
+            if (self.spaces.prefix || !first) && !stretch.starts_with([SPACE, ' ']) {
+                word.push(SPACE);
+            }
+            first = false;
+            for (i, part) in stretch.split(' ').enumerate() {
+                if i > 0 {
+                    word.push(SPACE);
+                }
+                word.push_str(part);
+            }
+            // Each space begins a word of its own.
+            let mut rest = word.as_str();
+            while !rest.is_empty() {
+                let begin = rest.chars().next().map_or(0, char::len_utf8);
+                let (piece, after) = rest.split_at(rest[begin..].find(SPACE).map_or(rest.len(), |at| begin + at));
+                self.search(piece, marks, steps, path, ids);
+                rest = after;
+            }
+        };
+        match self.spaces.remove_extra {
+            true => text.split_whitespace().for_each(take),
+            false if text.is_empty() => {}
+            false => take(text),
+        }
+    }
+
+    /// The best way through a word (Viterbi).
+    fn search(&self, word: &str, marks: bool, steps: &mut Vec<Step>, path: &mut Vec<Step>, ids: &mut Vec<u32>) {
+        let bytes = word.as_bytes();
+        steps.clear();
+        steps.resize(bytes.len() + 1, Step { score: 0.0, start: NOWHERE, token: UNKNOWN_TOKEN });
+        for (start, c) in word.char_indices() {
+            let so_far = steps[start].score;
+            let mut alone = false;
+            let mut reach = |end: usize, score: f64, token: u32| {
+                let step = &mut steps[end];
+                let score = so_far + score;
+                // Of equal sums the one found first is kept.
+                if step.start == NOWHERE || score > step.score {
+                    *step = Step { score, start, token };
+                }
+            };
+            self.trie.prefixes(&bytes[start..], |length, token| {
+                if marks || !self.marks[token as usize] {
+                    alone |= length == c.len_utf8();
+                    reach(start + length, self.scores[token as usize], token);
+                }
+            });
+            if !alone {
+                reach(start + c.len_utf8(), self.unknown_score, UNKNOWN_TOKEN);
+            }
+        }
+        path.clear();
+        let mut end = bytes.len();
+        while end > 0 {
+            path.push(steps[end]);
+            end = steps[end].start;
+        }
+        let mut unknown_begins = None;
+        while let Some(step) = path.pop() {
+            if step.token != UNKNOWN_TOKEN {
+                ids.push(step.token);
+                continue;
+            }
+            // Unknown characters side by side are one.
+            let begin = *unknown_begins.get_or_insert(step.start);
+            if path.last().is_some_and(|next| next.token == UNKNOWN_TOKEN) {
+                continue;
+            }
+            unknown_begins = None;
+            let end = path.last().map_or(bytes.len(), |next| next.start);
+            match &self.bytes {
+                Some(tokens) => ids.extend(bytes[begin..end].iter().map(|&byte| tokens[usize::from(byte)])),
+                None => ids.extend(self.unknown),
+            }
+        }
+    }
+}
+
+/// The best way to an offset of a word: its sum of scores, and the last token of it with where that begins.
+#[derive(Clone, Copy)]
+struct Step {
+    score: f64,
+    start: usize,
+    token: u32,
+}
+
+const NOWHERE: usize = usize::MAX;
+/// A character that no token covers.
+const UNKNOWN_TOKEN: u32 = u32::MAX;
+
+/// What a call works in.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    normalized: String,
+    word: String,
+    steps: Vec<Step>,
+    path: Vec<Step>,
+}
