@@ -95,7 +95,7 @@ impl Algorithm {
                     Template::Begin => Ends::stated(metadata, special, true, false)?,
                     Template::Enclosed => Ends::stated(metadata, special, true, closed)?,
                 };
-                Ok((Algorithm::ByteLevel(Bpe::new(metadata, vocabulary, pre, special.unk)?), ends))
+                Ok((Algorithm::ByteLevel(Bpe::new(metadata, vocabulary, pre)?), ends))
             }
         }
     }

@@ -27,7 +27,6 @@ pub(crate) struct Bpe {
     index: PieceIndex,
     /// Token of every byte that has one.
     bytes: Vec<Option<u32>>,
-    unknown: Option<u32>,
     ranks: MergeRanks,
     /// User-defined tokens that are looked for in the normalised text.
     user_defined: SpecialTexts,
@@ -44,12 +43,7 @@ const WHOLE: u8 = 1;
 const PARTS: u8 = 2;
 
 impl Bpe {
-    pub(crate) fn new(
-        metadata: &Metadata,
-        vocabulary: &Vocabulary,
-        pre: PreTokenizer,
-        unknown: Option<u32>,
-    ) -> Result<Bpe, Error> {
+    pub(crate) fn new(metadata: &Metadata, vocabulary: &Vocabulary, pre: PreTokenizer) -> Result<Bpe, Error> {
         let tokens = TokenBytes::new(vocabulary);
         let normal = |id: &u32| vocabulary.token_type(*id) == Some(TokenType::Normal);
         let index = PieceIndex::new(&tokens, vocabulary.ids().filter(normal), 0);
@@ -67,7 +61,6 @@ impl Bpe {
             tokens,
             index,
             bytes,
-            unknown,
             user_defined,
             classes: Classes::get(),
         })
@@ -132,8 +125,8 @@ impl Bpe {
     }
 
     fn merge(&self, piece: &[u8], merger: &mut PairMerger, ids: &mut Vec<u32>) {
-        // A byte that is no token is unknown; where there is no unknown token either, it is left out as by the authors.
-        let tokens = piece.iter().filter_map(|&byte| self.bytes[usize::from(byte)].or(self.unknown));
+        // A byte that is no token is left out, as by the authors: StarCoder lacks some that no text of today has.
+        let tokens = piece.iter().filter_map(|&byte| self.bytes[usize::from(byte)]);
         merger.merge(&self.ranks, tokens, ids);
     }
 }
@@ -174,7 +167,10 @@ impl Texts for TokenBytes {
 fn merges(metadata: &Metadata, vocabulary: &Vocabulary) -> Result<Vec<(u32, u32, u32)>, Error> {
     let array = metadata.array(MERGES).map_err(|error| Error::invalid(MERGES, error.to_string()))?;
     let Some(array) = array else {
-        return Err(Error::missing(MERGES, "byte-level BPE needs its list of merges; convert the model again"));
+        return Err(Error::missing(
+            MERGES,
+            "byte-level BPE needs its list of merges; convert the model again",
+        ));
     };
     let Some(strings) = array.strings() else {
         return Err(Error::invalid(MERGES, "is not an array of strings"));
@@ -187,7 +183,10 @@ fn merges(metadata: &Metadata, vocabulary: &Vocabulary) -> Result<Vec<(u32, u32,
         // The first part may be a space, but is never empty.
         let space = merge.iter().skip(1).position(|&byte| byte == b' ').map(|at| at + 1);
         let Some(space) = space else {
-            return Err(Error::invalid(MERGES, format!("merge {at} is not two tokens with a space in between")));
+            return Err(Error::invalid(
+                MERGES,
+                format!("merge {at} is not two tokens with a space in between"),
+            ));
         };
         let (left, right) = (&merge[..space], &merge[space + 1..]);
         joined.clear();
@@ -197,7 +196,9 @@ fn merges(metadata: &Metadata, vocabulary: &Vocabulary) -> Result<Vec<(u32, u32,
             let merge: String = String::from_utf8_lossy(merge).chars().take(60).collect();
             return Err(Error::invalid(
                 MERGES,
-                format!("merge {at} ({merge:?}) has a token that is not in the vocabulary; convert the model again"),
+                format!(
+                    "merge {at} ({merge:?}) has a token that is not in the vocabulary; convert the model again"
+                ),
             ));
         };
         // Marks are never made from text.

@@ -103,12 +103,13 @@ mod tests {
     #[test]
     fn known_characters() {
         let classes = Classes::get();
-        let of = "aA\u{1c5}\u{4e2d}\u{2b0}\u{301}\u{903}5\u{2167}\u{bd} \n\u{85}\u{3000}.$\u{1f600}\u{10ffff}";
+        let of =
+            "aA\u{1c5}\u{4e2d}\u{2b0}\u{301}\u{903}5\u{2167}\u{bd} \n\u{85}\u{3000}.$\u{1f600}\u{10ffff}";
         let expected = {
             use Class::*;
             [
-                Lower, Upper, Upper, Letter, Letter, Mark, Mark, Number, Number, Number, Space, Space, Space, Space,
-                Other, Other, Other, Other,
+                Lower, Upper, Upper, Letter, Letter, Mark, Mark, Number, Number, Number, Space, Space, Space,
+                Space, Other, Other, Other, Other,
             ]
         };
         assert_eq!(of.chars().map(|c| classes.of(c)).collect::<Vec<_>>(), expected);

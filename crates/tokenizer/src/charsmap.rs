@@ -24,7 +24,9 @@ fn offset(unit: u32) -> usize {
 impl Charsmap {
     /// Reads the bytes of the file.
     pub(crate) fn new(bytes: &[u8]) -> Result<Charsmap, Error> {
-        let broken = |what: &str| Error::invalid(CHARSMAP, format!("{what}; the file is damaged, fetch or convert it again"));
+        let broken = |what: &str| {
+            Error::invalid(CHARSMAP, format!("{what}; the file is damaged, fetch or convert it again"))
+        };
         let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
             return Err(broken("is shorter than its own header"));
         };
@@ -33,7 +35,10 @@ impl Charsmap {
             return Err(broken(&format!("says {length} bytes of {} are its index", rest.len())));
         }
         let (units, replacements) = rest.split_at(length);
-        let units: Vec<u32> = units.chunks_exact(4).map(|unit| u32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]])).collect();
+        let units: Vec<u32> = units
+            .chunks_exact(4)
+            .map(|unit| u32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]]))
+            .collect();
         let replacements =
             std::str::from_utf8(replacements).map_err(|_| broken("has replacements that are not UTF-8"))?;
         let mut map = Charsmap { units, replacements: replacements.to_owned(), ascii: Vec::new() };
@@ -54,14 +59,20 @@ impl Charsmap {
             for label in 1..=255 {
                 let at = base ^ label;
                 // Texts ask for every byte, so that all of them must be within.
-                let Some(&unit) = self.units.get(at) else { return Err("has an index that ends within a node") };
+                let Some(&unit) = self.units.get(at) else {
+                    return Err("has an index that ends within a node");
+                };
                 if unit & 0x8000_00FF != label as u32 || std::mem::replace(&mut seen[at], true) {
                     continue;
                 }
                 let child = at ^ offset(unit);
                 if unit & 0x100 != 0 {
-                    let value = self.units.get(child).ok_or("has an index that points beyond itself")? & 0x7FFF_FFFF;
-                    let text = self.replacements.get(value as usize..).ok_or("has a replacement that is not there")?;
+                    let value =
+                        self.units.get(child).ok_or("has an index that points beyond itself")? & 0x7FFF_FFFF;
+                    let text = self
+                        .replacements
+                        .get(value as usize..)
+                        .ok_or("has a replacement that is not there")?;
                     text.find('\0').ok_or("has a replacement without an end")?;
                 }
                 open.push(child);
@@ -119,10 +130,12 @@ impl Charsmap {
             let found = if grapheme.len() < 6 { self.find(grapheme.as_bytes()) } else { None };
             match found {
                 Some(found) => self.push(found, out),
-                None => grapheme.chars().for_each(|c| match self.find(c.encode_utf8(&mut [0; 4]).as_bytes()) {
-                    Some(found) => self.push(found, out),
-                    None => out.push(c),
-                }),
+                None => {
+                    grapheme.chars().for_each(|c| match self.find(c.encode_utf8(&mut [0; 4]).as_bytes()) {
+                        Some(found) => self.push(found, out),
+                        None => out.push(c),
+                    })
+                }
             }
         }
     }

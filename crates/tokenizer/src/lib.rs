@@ -127,7 +127,8 @@ impl Tokenizer {
             algorithm.finds_user_defined_first() || vocabulary.token_type(*id) != Some(TokenType::UserDefined)
         };
         let texts = |marks: bool| {
-            let ids = vocabulary.ids().filter(|&id| SpecialTexts::applies(&vocabulary, id, marks)).filter(raw);
+            let ids =
+                vocabulary.ids().filter(|&id| SpecialTexts::applies(&vocabulary, id, marks)).filter(raw);
             SpecialTexts::new(ids.map(|id| (special_text(&vocabulary, kind, id).into(), id)))
         };
         let mask = special.mask.filter(|_| algorithm.mask_takes_spaces());
@@ -136,7 +137,7 @@ impl Tokenizer {
     }
 
     /// The ids of a text, without what [`Tokenizer::prefix`] and [`Tokenizer::suffix`] add. Never fails: what has
-    /// no token becomes bytes or the unknown token.
+    /// no token becomes bytes or the unknown token (or, in byte-level BPE, nothing, as with its authors).
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
         // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);

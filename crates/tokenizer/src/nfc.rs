@@ -83,7 +83,8 @@ fn composed(first: char, second: char) -> Option<char> {
     if let (Some(lead @ 0..19), Some(vowel @ 0..21)) = (a.checked_sub(0x1100), b.checked_sub(0x1161)) {
         return char::from_u32(SYLLABLES + (lead * 21 + vowel) * 28);
     }
-    if let (Some(syllable @ 0..11_172), Some(trail @ 1..28)) = (a.checked_sub(SYLLABLES), b.checked_sub(0x11A7))
+    if let (Some(syllable @ 0..11_172), Some(trail @ 1..28)) =
+        (a.checked_sub(SYLLABLES), b.checked_sub(0x11A7))
         && syllable % 28 == 0
     {
         return char::from_u32(a + trail);

@@ -53,8 +53,7 @@ const LLAMA3: PreTokenizer = PreTokenizer {
     template: Template::Begin,
     ..GPT2
 };
-const GPT4O: PreTokenizer =
-    PreTokenizer { pattern: Pattern::Gpt4o { digits: 3, endings: true }, ..GPT2 };
+const GPT4O: PreTokenizer = PreTokenizer { pattern: Pattern::Gpt4o { digits: 3, endings: true }, ..GPT2 };
 const GRANITE: PreTokenizer = PreTokenizer { ignore_merges: true, ..GPT4O };
 const TEKKEN: PreTokenizer = PreTokenizer {
     pattern: Pattern::Gpt4o { digits: 1, endings: false },

@@ -55,7 +55,13 @@ impl Text<'_> {
         let mut letter = || {
             let c = chars.next()?;
             // U+017F is an s to an expression that ignores case.
-            Some(if !any_case { c } else if c == '\u{17f}' { 's' } else { c.to_ascii_lowercase() })
+            Some(if !any_case {
+                c
+            } else if c == '\u{17f}' {
+                's'
+            } else {
+                c.to_ascii_lowercase()
+            })
         };
         if letter()? != '\'' {
             return None;
@@ -102,7 +108,9 @@ impl Pattern {
             Pattern::Gpt2 { digits } => gpt2(text, c, class, next, digits),
             Pattern::Llama3 { digits, marks } => {
                 let symbol = move |class: Class| {
-                    !matches!(class, Class::Space | Class::Number) && !class.is_letter() && !(marks && class == Class::Mark)
+                    !matches!(class, Class::Space | Class::Number)
+                        && !class.is_letter()
+                        && !(marks && class == Class::Mark)
                 };
                 let letter = move |class: Class| class.is_letter() || marks && class == Class::Mark;
                 if let Some(end) = text.ending(0, true) {
@@ -115,7 +123,8 @@ impl Pattern {
                 after_words(text, c, class, digits, symbol, is_line_end)
             }
             Pattern::Gpt4o { digits, endings } => {
-                let symbol = |class: Class| !matches!(class, Class::Space | Class::Number) && !class.is_letter();
+                let symbol =
+                    |class: Class| !matches!(class, Class::Space | Class::Number) && !class.is_letter();
                 if let Some(end) = cased_word(text, c, class, next) {
                     return text.ending(end, true).filter(|_| endings).unwrap_or(end);
                 }
@@ -187,7 +196,10 @@ fn cased_word(text: Text<'_>, c: char, class: Class, next: usize) -> Option<usiz
             return Some(end);
         }
         // Without lower case letters, the last one of the run that has no case must be the end of the word.
-        let last = text.text[start..capitals].char_indices().rev().find(|&(_, c)| text.classes.of(c) != Class::Upper);
+        let last = text.text[start..capitals]
+            .char_indices()
+            .rev()
+            .find(|&(_, c)| text.classes.of(c) != Class::Upper);
         if let Some((at, c)) = last {
             return Some(start + at + c.len_utf8());
         }
@@ -229,11 +241,17 @@ mod tests {
     #[test]
     fn llama3() {
         let all = |text| pieces(Pattern::Llama3 { digits: 3, marks: false }, text);
-        assert_eq!(all("I'LL 12345 (ab)\r\n\r\n  c"), ["I", "'LL", " ", "123", "45", " (", "ab", ")\r\n\r\n", " ", " c"]);
+        assert_eq!(
+            all("I'LL 12345 (ab)\r\n\r\n  c"),
+            ["I", "'LL", " ", "123", "45", " (", "ab", ")\r\n\r\n", " ", " c"]
+        );
         assert_eq!(all("'\u{17f}x \n \t"), ["'\u{17f}", "x", " \n", " \t"]);
         assert_eq!(all("\tab\n\ncd"), ["\tab", "\n\n", "cd"]);
         assert_eq!(all("e\u{301}a"), ["e", "\u{301}a"]);
-        assert_eq!(pieces(Pattern::Llama3 { digits: 1, marks: true }, "e\u{301}a 12"), ["e\u{301}a", " ", "1", "2"]);
+        assert_eq!(
+            pieces(Pattern::Llama3 { digits: 1, marks: true }, "e\u{301}a 12"),
+            ["e\u{301}a", " ", "1", "2"]
+        );
     }
 
     #[test]

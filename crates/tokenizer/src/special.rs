@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn spaces_before_the_mask() {
-        let specials = SpecialTexts::new([("<m>".into(), 0), ("<s>".into(), 1)].into_iter()).taking_spaces(Some(0));
+        let specials =
+            SpecialTexts::new([("<m>".into(), 0), ("<s>".into(), 1)].into_iter()).taking_spaces(Some(0));
         let mut out = String::new();
         specials.split("a \u{a0}\n<m> <m>b <s> <m>", |part| match part {
             Fragment::Text(text) => out.push_str(&format!("{text}|")),

@@ -96,7 +96,8 @@ mod tests {
 
     fn found(texts: &[&str], text: &str) -> Vec<(usize, u32)> {
         let mut found = Vec::new();
-        Trie::new(texts.iter().copied().zip(0..)).prefixes(text.as_bytes(), |length, id| found.push((length, id)));
+        Trie::new(texts.iter().copied().zip(0..))
+            .prefixes(text.as_bytes(), |length, id| found.push((length, id)));
         found
     }
 
@@ -113,7 +114,8 @@ mod tests {
 
     #[test]
     fn many_children() {
-        let texts: Vec<String> = ('a'..='z').flat_map(|a| ('a'..='z').map(move |b| format!("{a}{b}"))).collect();
+        let texts: Vec<String> =
+            ('a'..='z').flat_map(|a| ('a'..='z').map(move |b| format!("{a}{b}"))).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         assert_eq!(found(&texts, "zzz"), [(2, 675)]);
         assert_eq!(found(&texts, "aq"), [(2, 16)]);

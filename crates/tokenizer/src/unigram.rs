@@ -53,7 +53,8 @@ impl Unigram {
         }
         let is_mark = |id| matches!(vocabulary.token_type(id), Some(TokenType::Control | TokenType::Unknown));
         let normal = |id| vocabulary.token_type(id) == Some(TokenType::Normal);
-        let lowest = vocabulary.ids().zip(scores).filter(|&(id, _)| normal(id)).map(|(_, &score)| f64::from(score));
+        let lowest =
+            vocabulary.ids().zip(scores).filter(|&(id, _)| normal(id)).map(|(_, &score)| f64::from(score));
         let lowest = lowest.fold(f64::INFINITY, f64::min);
         let score = |(id, &score)| match vocabulary.token_type(id) {
             Some(TokenType::Normal | TokenType::Unused | TokenType::Byte) => f64::from(score),
@@ -106,7 +107,8 @@ impl Unigram {
             let mut rest = word.as_str();
             while !rest.is_empty() {
                 let begin = rest.chars().next().map_or(0, char::len_utf8);
-                let (piece, after) = rest.split_at(rest[begin..].find(SPACE).map_or(rest.len(), |at| begin + at));
+                let (piece, after) =
+                    rest.split_at(rest[begin..].find(SPACE).map_or(rest.len(), |at| begin + at));
                 self.search(piece, marks, steps, path, ids);
                 rest = after;
             }
@@ -119,7 +121,14 @@ impl Unigram {
     }
 
     /// The best way through a word (Viterbi).
-    fn search(&self, word: &str, marks: bool, steps: &mut Vec<Step>, path: &mut Vec<Step>, ids: &mut Vec<u32>) {
+    fn search(
+        &self,
+        word: &str,
+        marks: bool,
+        steps: &mut Vec<Step>,
+        path: &mut Vec<Step>,
+        ids: &mut Vec<u32>,
+    ) {
         let bytes = word.as_bytes();
         steps.clear();
         steps.resize(bytes.len() + 1, Step { score: 0.0, start: NOWHERE, token: UNKNOWN_TOKEN });
@@ -137,7 +146,11 @@ impl Unigram {
             self.trie.prefixes(&bytes[start..], |length, token| {
                 if marks || !self.marks[token as usize] {
                     alone |= length == c.len_utf8();
-                    reach(start + length, self.scores[token as usize], token);
+                    // The unknown token, spelled out, is as unknown as what has no token.
+                    let score = self.scores[token as usize];
+                    let unknown = self.bytes.is_none() && self.unknown == Some(token);
+                    let token = if unknown { UNKNOWN_TOKEN } else { token };
+                    reach(start + length, score, token);
                 }
             });
             if !alone {
