@@ -54,10 +54,10 @@ impl Unigram {
         let is_mark = |id| matches!(vocabulary.token_type(id), Some(TokenType::Control | TokenType::Unknown));
         let normal = |id| vocabulary.token_type(id) == Some(TokenType::Normal);
         let lowest =
-            vocabulary.ids().zip(scores).filter(|&(id, _)| normal(id)).map(|(_, &score)| f64::from(score));
+            vocabulary.ids().zip(scores).filter(|&(id, _)| normal(id)).map(|(_, &score)| as_read(score));
         let lowest = lowest.fold(f64::INFINITY, f64::min);
         let score = |(id, &score)| match vocabulary.token_type(id) {
-            Some(TokenType::Normal | TokenType::Unused | TokenType::Byte) => f64::from(score),
+            Some(TokenType::Normal | TokenType::Unused | TokenType::Byte) => as_read(score),
             _ => 0.0,
         };
         Ok(Unigram {
@@ -184,6 +184,22 @@ impl Unigram {
     }
 }
 
+/// The score as the authors' tokenizer has it, which reads the shortest decimal of it from a file, and not to the last
+/// bit: its digits as a float, divided by a power of ten. That bit decides which of two ways of equal sums is taken.
+fn as_read(score: f32) -> f64 {
+    let score = f64::from(score);
+    let text = format!("{score:e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return score };
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let (Ok(digits), Ok(exponent)) = (digits.replace('.', "").parse::<i64>(), exponent.parse::<i32>()) else {
+        return score;
+    };
+    match exponent - decimals as i32 {
+        exponent @ 0.. => digits as f64 * 10f64.powi(exponent),
+        exponent => digits as f64 / 10f64.powi(-exponent),
+    }
+}
+
 /// The best way to an offset of a word: its sum of scores, and the last token of it with where that begins.
 #[derive(Clone, Copy)]
 struct Step {
@@ -203,4 +219,23 @@ pub(crate) struct Scratch {
     word: String,
     steps: Vec<Step>,
     path: Vec<Step>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_as_the_authors_read_them() {
+        // What `tokenizers` 0.23.3 writes after it has read the first.
+        assert_eq!(as_read(-7.471_577_6), -7.471_577_644_348_144);
+        assert_eq!(as_read(-7.720_690_3), -7.720_690_250_396_728);
+        for exact in [0.0, -1.0, -8.5, 1.5e-5, 3.0e38, -0.125, f32::NEG_INFINITY] {
+            assert!(
+                (as_read(exact) - f64::from(exact)).abs() <= f64::from(exact).abs() * 1e-15
+                    || exact.is_infinite()
+            );
+        }
+        assert_eq!(as_read(f32::NEG_INFINITY), f64::NEG_INFINITY);
+    }
 }
