@@ -135,7 +135,7 @@ fn bert_normalizer(metadata: &Metadata, vocabulary: &Vocabulary) -> Result<BertN
     Ok(BertNormalizer { lowercase, strip_accents })
 }
 
-/// Whether one ordinary token in a hundred and a hundred of all have a capital, which a tokenizer that lowercases could
+/// Whether one ordinary token in a hundred, and at least twenty, have a capital, which a tokenizer that lowercases could
 /// never use.
 fn is_cased(vocabulary: &Vocabulary) -> bool {
     let normal = vocabulary.ids().filter(|&id| vocabulary.token_type(id) == Some(TokenType::Normal));
@@ -144,5 +144,5 @@ fn is_cased(vocabulary: &Vocabulary) -> bool {
         tokens += 1;
         capitals += usize::from(vocabulary.text(id).bytes().any(|byte| byte.is_ascii_uppercase()));
     }
-    capitals >= 100 && capitals * 100 >= tokens
+    capitals >= 20 && capitals * 100 >= tokens
 }

@@ -1,4 +1,5 @@
 //! Small tokenizers, written as GGUF files by hand so that they may be wrong in any way.
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use connote_tokenizer::{Error, Tokenizer};
 
@@ -65,6 +66,12 @@ impl Keys {
     pub(crate) fn i32s(mut self, key: &str, values: &[i32]) -> Keys {
         self.array(key, 5, values.len());
         values.iter().for_each(|value| self.bytes.extend(value.to_le_bytes()));
+        self
+    }
+
+    pub(crate) fn u8s(mut self, key: &str, values: &[u8]) -> Keys {
+        self.array(key, 0, values.len());
+        self.bytes.extend(values);
         self
     }
 
