@@ -1,5 +1,4 @@
 //! Small tokenizers, written as GGUF files by hand so that they may be wrong in any way.
-#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use connote_tokenizer::{Error, Tokenizer};
 
