@@ -80,7 +80,7 @@ def added(tokens, types, pre=None, mask=None):
         if kind in (CONTROL, UNKNOWN):
             yield AddedToken(text, special=True, normalized=False, lstrip=text == mask)
         elif kind == USER_DEFINED:
-            yield AddedToken(text, special=False, normalized=pre not in ("qwen2", "qwen35"))
+            yield AddedToken(text, special=False, normalized=pre not in ("qwen2", "qwen35", "gemma4"))
 
 
 def byte_level(tokens, types, merges, pre, mask=None):
@@ -97,6 +97,16 @@ def byte_level(tokens, types, merges, pre, mask=None):
     for text, kind in zip(tokens, types):
         if kind in (CONTROL, UNKNOWN, USER_DEFINED):
             assert tokenizer.token_to_id(text) == tokens.index(text), text
+    return tokenizer
+
+
+def gemma4(tokens, types, merges):
+    """The Hugging Face tokenizer of Gemma 4: characters merged by a list, bytes for those without token."""
+    vocabulary = {text: i for i, text in enumerate(tokens)}
+    pairs = [tuple(merge.split(" ", 1)) for merge in merges]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.add_tokens(list(added(tokens, types, "gemma4")))
     return tokenizer
 
 
@@ -178,6 +188,8 @@ def fetch_llama_cpp(folder):
         # Old converters call the places behind the vocabulary user-defined; the authors have no such tokens.
         kinds = [UNUSED if kind == USER_DEFINED and text.startswith("[PAD") else kind for text, kind in zip(keys["tokens"], keys["token_type"])]
         save(name, byte_level(keys["tokens"], kinds, keys["merges"], name), copy=paths[name])
+    keys = read_keys(paths["gemma-4"])
+    save("gemma-4", gemma4(keys["tokens"], keys["token_type"], keys["merges"]), copy=paths["gemma-4"])
     # RoBERTa has the merges of GPT-2 and marks of its own.
     keys = read_keys(paths["gpt-2"])
     marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]

@@ -16,7 +16,7 @@ pub(crate) enum Algorithm {
     SentencePiece(SentencePiece),
     WordPiece(WordPiece),
     Unigram(Unigram),
-    ByteLevel(Bpe),
+    Bpe(Bpe),
 }
 
 /// The tokens before and after a single text.
@@ -80,8 +80,10 @@ impl Algorithm {
                 let unigram = Unigram::new(vocabulary, &scores, special.unk, charsmap, spaces)?;
                 Ok((Algorithm::Unigram(unigram), ends))
             }
-            Kind::ByteLevelBpe => {
-                let Some(name) = load::pre(metadata)? else {
+            Kind::Bpe => {
+                // A kind of its own in GGUF, which needs no other name.
+                let gemma4 = load::model(metadata)?.filter(|&model| model == "gemma4");
+                let Some(name) = gemma4.or(load::pre(metadata)?) else {
                     return Err(Error::missing(
                         load::PRE,
                         "the file does not say how texts are cut before merging; convert the model again",
@@ -95,7 +97,7 @@ impl Algorithm {
                     Template::Begin => Ends::stated(metadata, special, true, false)?,
                     Template::Enclosed => Ends::stated(metadata, special, true, closed)?,
                 };
-                Ok((Algorithm::ByteLevel(Bpe::new(metadata, vocabulary, pre)?), ends))
+                Ok((Algorithm::Bpe(Bpe::new(metadata, vocabulary, pre, special.unk)?), ends))
             }
         }
     }
@@ -105,13 +107,13 @@ impl Algorithm {
             Algorithm::SentencePiece(_) => Kind::SentencePieceBpe,
             Algorithm::WordPiece(_) => Kind::WordPiece,
             Algorithm::Unigram(_) => Kind::Unigram,
-            Algorithm::ByteLevel(_) => Kind::ByteLevelBpe,
+            Algorithm::Bpe(_) => Kind::Bpe,
         }
     }
 
     /// Whether user-defined tokens are looked for in the raw text, together with the marks.
     pub(crate) fn finds_user_defined_first(&self) -> bool {
-        !matches!(self, Algorithm::ByteLevel(bpe) if bpe.pre().user_defined_normalized)
+        !matches!(self, Algorithm::Bpe(bpe) if bpe.pre().user_defined_normalized)
     }
 
     /// Whether the mask token takes the white space before it, as in RoBERTa's kin.
@@ -119,7 +121,7 @@ impl Algorithm {
         match self {
             Algorithm::SentencePiece(_) | Algorithm::WordPiece(_) => false,
             Algorithm::Unigram(_) => true,
-            Algorithm::ByteLevel(bpe) => bpe.pre().mask_takes_spaces,
+            Algorithm::Bpe(bpe) => bpe.pre().mask_takes_spaces,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Byte-level BPE (`tokenizer.ggml.model` = `gpt2`), as Hugging Face's tokenizers of GPT-2, RoBERTa, Qwen, Llama 3 and
-//! ModernBERT do it: pieces by a regular expression, their bytes merged by rank.
+//! BPE by a list of merges (`tokenizer.ggml.model` = `gpt2`), as Hugging Face's tokenizers of GPT-2, RoBERTa, Qwen,
+//! Llama 3 and ModernBERT do it: pieces by a regular expression, their bytes merged by rank.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,10 +13,11 @@ use crate::load::{self, MERGES};
 use crate::nfc::nfc;
 use crate::pair_merge::{MergeRanks, PairMerger};
 use crate::pre_tokenizer::PreTokenizer;
+use crate::sentencepiece::{SPACE, byte_of, byte_tokens, no_fallback};
 use crate::special::{Fragment, SpecialTexts};
 use crate::vocabulary::{PieceIndex, Texts, TokenType, Vocabulary};
 
-/// The cutting and merging side of a byte-level tokenizer.
+/// The cutting and merging side of a BPE tokenizer.
 pub(crate) struct Bpe {
     pre: PreTokenizer,
     lowercase: bool,
@@ -27,6 +28,7 @@ pub(crate) struct Bpe {
     index: PieceIndex,
     /// Token of every byte that has one.
     bytes: Vec<Option<u32>>,
+    unknown: Option<u32>,
     ranks: MergeRanks,
     /// User-defined tokens that are looked for in the normalised text.
     user_defined: SpecialTexts,
@@ -43,11 +45,23 @@ const WHOLE: u8 = 1;
 const PARTS: u8 = 2;
 
 impl Bpe {
-    pub(crate) fn new(metadata: &Metadata, vocabulary: &Vocabulary, pre: PreTokenizer) -> Result<Bpe, Error> {
-        let tokens = TokenBytes::new(vocabulary);
+    pub(crate) fn new(
+        metadata: &Metadata,
+        vocabulary: &Vocabulary,
+        pre: PreTokenizer,
+        unknown: Option<u32>,
+    ) -> Result<Bpe, Error> {
+        let tokens = TokenBytes::new(vocabulary, pre.byte_level);
         let normal = |id: &u32| vocabulary.token_type(*id) == Some(TokenType::Normal);
         let index = PieceIndex::new(&tokens, vocabulary.ids().filter(normal), 0);
-        let bytes = (0..=255u8).map(|byte| index.get(&tokens, &[byte])).collect();
+        let bytes: Vec<Option<u32>> = if pre.byte_level {
+            (0..=255u8).map(|byte| index.get(&tokens, &[byte])).collect()
+        } else {
+            byte_tokens(vocabulary)
+        };
+        if !pre.byte_level && bytes.contains(&None) && unknown.is_none() {
+            return Err(no_fallback());
+        }
         let user_defined = vocabulary.ids().filter(|&id| {
             pre.user_defined_normalized && vocabulary.token_type(id) == Some(TokenType::UserDefined)
         });
@@ -61,6 +75,7 @@ impl Bpe {
             tokens,
             index,
             bytes,
+            unknown,
             user_defined,
             classes: Classes::get(),
         })
@@ -88,6 +103,10 @@ impl Bpe {
             // By character: a final sigma is no matter of its place in a word.
             text = Cow::Owned(text.chars().flat_map(char::to_lowercase).collect());
         }
+        if !self.pre.byte_level && text.contains(SPACE) {
+            // Tokens are kept with spaces, and U+2581 is no other character to them.
+            text = Cow::Owned(text.replace(SPACE, " "));
+        }
         self.user_defined.split(&text, |fragment| match fragment {
             Fragment::Token(id) => ids.push(id),
             Fragment::Text(text) if self.space_prefix && !text.starts_with(' ') => {
@@ -102,13 +121,13 @@ impl Bpe {
             let length = self.pre.pattern.first_piece(text, self.classes);
             let length = length.min(text.floor_char_boundary(PairMerger::LONGEST));
             let (piece, rest) = text.split_at(length);
-            self.encode_piece(piece.as_bytes(), merger, ids);
+            self.encode_piece(piece, merger, ids);
             text = rest;
         }
     }
 
-    fn encode_piece(&self, piece: &[u8], merger: &mut PairMerger, ids: &mut Vec<u32>) {
-        let whole = self.index.get(&self.tokens, piece);
+    fn encode_piece(&self, piece: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+        let whole = self.index.get(&self.tokens, piece.as_bytes());
         let Some(id) = whole else { return self.merge(piece, merger, ids) };
         // Every thread that asks finds the same, so nothing has to be ordered.
         let fate = &self.fates[id as usize];
@@ -124,27 +143,56 @@ impl Bpe {
         }
     }
 
-    fn merge(&self, piece: &[u8], merger: &mut PairMerger, ids: &mut Vec<u32>) {
+    /// The tokens of single characters; those without fall to bytes, else become unknown, side by side as one.
+    fn characters(&self, piece: &str) -> Vec<u32> {
+        let mut tokens = Vec::with_capacity(piece.len());
+        let mut known = true;
+        for c in piece.chars() {
+            let mut buffer = [0; 4];
+            let bytes = c.encode_utf8(&mut buffer).as_bytes();
+            let of_bytes = bytes.iter().map(|&byte| self.bytes[usize::from(byte)]);
+            let was_known = std::mem::replace(&mut known, true);
+            if let Some(token) = self.index.get(&self.tokens, bytes) {
+                tokens.push(token);
+            } else if of_bytes.clone().all(|token| token.is_some()) {
+                tokens.extend(of_bytes.flatten());
+            } else {
+                tokens.extend(self.unknown.filter(|_| was_known));
+                known = false;
+            }
+        }
+        tokens
+    }
+
+    fn merge(&self, piece: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+        if !self.pre.byte_level {
+            return merger.merge(&self.ranks, self.characters(piece).into_iter(), ids);
+        }
         // A byte that is no token is left out, as by the authors: StarCoder lacks some that no text of today has.
-        let tokens = piece.iter().filter_map(|&byte| self.bytes[usize::from(byte)]);
+        let tokens = piece.as_bytes().iter().filter_map(|&byte| self.bytes[usize::from(byte)]);
         merger.merge(&self.ranks, tokens, ids);
     }
 }
 
-/// The bytes that the tokens stand for: those of the alphabet, taken out of it; of marks and user-defined tokens, their
-/// text. They lie end to end in one buffer.
+/// The bytes that the tokens stand for: those of the alphabet, taken out of it, or the text with its spaces; of marks,
+/// their name. They lie end to end in one buffer.
 struct TokenBytes {
     bytes: Vec<u8>,
     ends: Vec<u32>,
 }
 
 impl TokenBytes {
-    fn new(vocabulary: &Vocabulary) -> TokenBytes {
+    fn new(vocabulary: &Vocabulary, byte_level: bool) -> TokenBytes {
         let mut tokens = TokenBytes { bytes: Vec::new(), ends: Vec::with_capacity(vocabulary.len()) };
         for id in vocabulary.ids() {
             let text = vocabulary.text(id);
-            let normal = vocabulary.token_type(id) == Some(TokenType::Normal);
-            match byte_alphabet::bytes_of(text).filter(|_| normal) {
+            let bytes = match vocabulary.token_type(id) {
+                Some(TokenType::Normal) if byte_level => byte_alphabet::bytes_of(text),
+                Some(TokenType::Normal) => Some(text.replace(SPACE, " ").into_bytes()),
+                Some(TokenType::Byte) => byte_of(text).map(|byte| vec![byte]),
+                _ => None,
+            };
+            match bytes {
                 Some(bytes) => tokens.bytes.extend(bytes),
                 None => tokens.bytes.extend(text.as_bytes()),
             }
@@ -167,10 +215,7 @@ impl Texts for TokenBytes {
 fn merges(metadata: &Metadata, vocabulary: &Vocabulary) -> Result<Vec<(u32, u32, u32)>, Error> {
     let array = metadata.array(MERGES).map_err(|error| Error::invalid(MERGES, error.to_string()))?;
     let Some(array) = array else {
-        return Err(Error::missing(
-            MERGES,
-            "byte-level BPE needs its list of merges; convert the model again",
-        ));
+        return Err(Error::missing(MERGES, "BPE needs its list of merges; convert the model again"));
     };
     let Some(strings) = array.strings() else {
         return Err(Error::invalid(MERGES, "is not an array of strings"));

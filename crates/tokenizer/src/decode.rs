@@ -24,8 +24,8 @@ pub(crate) fn sentencepiece(vocabulary: &Vocabulary, ids: &[u32], space_prefix: 
     }
 }
 
-/// Byte-level BPE: the tokens' bytes. What is no UTF-8 becomes U+FFFD.
-pub(crate) fn byte_level(vocabulary: &Vocabulary, bpe: &Bpe, ids: &[u32]) -> String {
+/// BPE: the tokens' bytes. What is no UTF-8 becomes U+FFFD.
+pub(crate) fn bpe(vocabulary: &Vocabulary, bpe: &Bpe, ids: &[u32]) -> String {
     let of_text = |id: &&u32| !matches!(vocabulary.token_type(**id), None | Some(TokenType::Control));
     let bytes: Vec<u8> = ids.iter().filter(of_text).flat_map(|&id| bpe.bytes(id)).copied().collect();
     let text = String::from_utf8_lossy(&bytes);

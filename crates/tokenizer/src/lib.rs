@@ -1,7 +1,7 @@
 //! Text to token ids as the model authors do it, from the tables in a GGUF file.
 //!
-//! Four kinds of tokenizer are built: SentencePiece BPE (Gemma), WordPiece (BERT), Unigram (XLM-RoBERTa) and byte-level
-//! BPE (ModernBERT, Qwen). The measure is the Hugging Face tokenizer of the model: ids are equal for every text, also
+//! Four kinds of tokenizer are built: SentencePiece BPE (Gemma), WordPiece (BERT), Unigram (XLM-RoBERTa) and BPE by
+//! merges (ModernBERT, Qwen). The measure is the Hugging Face tokenizer of the model: ids are equal for every text, also
 //! where other engines differ.
 //!
 //! ```no_run
@@ -63,8 +63,9 @@ pub enum Kind {
     WordPiece,
     /// SentencePiece Unigram (`t5` in GGUF): XLM-RoBERTa, BGE-M3, multilingual E5, T5.
     Unigram,
-    /// Byte-pair encoding of bytes (`gpt2` in GGUF): RoBERTa, ModernBERT, Qwen, Llama 3.
-    ByteLevelBpe,
+    /// Byte-pair encoding by a list of merges, nearly always of bytes (`gpt2` in GGUF): RoBERTa, ModernBERT, Qwen,
+    /// Llama 3.
+    Bpe,
 }
 
 impl fmt::Display for Kind {
@@ -73,7 +74,7 @@ impl fmt::Display for Kind {
             Kind::SentencePieceBpe => "SentencePiece BPE",
             Kind::WordPiece => "WordPiece",
             Kind::Unigram => "Unigram",
-            Kind::ByteLevelBpe => "byte-level BPE",
+            Kind::Bpe => "BPE",
         })
     }
 }
@@ -169,7 +170,7 @@ impl Tokenizer {
                     Fragment::Token(id) => ids.push(id),
                 });
             }
-            Algorithm::ByteLevel(bpe) => {
+            Algorithm::Bpe(bpe) => {
                 let mut merger = PairMerger::default();
                 specials.split(text, |fragment| match fragment {
                     Fragment::Text(text) => bpe.encode(text, &mut merger, &mut ids),
@@ -190,7 +191,7 @@ impl Tokenizer {
             Algorithm::Unigram(unigram) => {
                 decode::sentencepiece(&self.vocabulary, ids, unigram.space_prefix())
             }
-            Algorithm::ByteLevel(bpe) => decode::byte_level(&self.vocabulary, bpe, ids),
+            Algorithm::Bpe(bpe) => decode::bpe(&self.vocabulary, bpe, ids),
         }
     }
 
@@ -227,7 +228,7 @@ impl Tokenizer {
     /// token alone need not be UTF-8.
     pub fn bytes(&self, id: u32) -> Option<Cow<'_, [u8]>> {
         let text = self.vocabulary.get(id)?;
-        if let Algorithm::ByteLevel(bpe) = &self.algorithm {
+        if let Algorithm::Bpe(bpe) = &self.algorithm {
             return Some(Cow::Borrowed(bpe.bytes(id)));
         }
         Some(match self.token_type(id) {

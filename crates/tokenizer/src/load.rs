@@ -32,20 +32,24 @@ pub(crate) const REMOVE_EXTRA_WHITESPACES: &str = "tokenizer.ggml.remove_extra_w
 pub(crate) const LOWERCASE: &str = "tokenizer.ggml.normalizer.lowercase";
 pub(crate) const STRIP_ACCENTS: &str = "tokenizer.ggml.normalizer.strip_accents";
 
+/// What the file calls its kind of tokenizer.
+pub(crate) fn model(metadata: &Metadata) -> Result<Option<&str>, Error> {
+    metadata.str(MODEL).map_err(|error| Error::invalid(MODEL, error.to_string()))
+}
+
 /// The kind of tokenizer that the file names.
 pub(crate) fn kind(metadata: &Metadata) -> Result<Kind, Error> {
-    let model = metadata.str(MODEL).map_err(|error| Error::invalid(MODEL, error.to_string()))?;
-    match model {
+    match model(metadata)? {
         Some("llama") => Ok(Kind::SentencePieceBpe),
         Some("bert") => Ok(Kind::WordPiece),
         Some("t5") => Ok(Kind::Unigram),
-        Some("gpt2") => Ok(Kind::ByteLevelBpe),
+        Some("gpt2" | "gemma4") => Ok(Kind::Bpe),
         Some(other) => Err(Error::new(
             ErrorKind::Unsupported,
             MODEL,
             format!(
                 "tokenizers of kind {:?} are not supported; use a file with \"llama\" (SentencePiece BPE), \"bert\" \
-                 (WordPiece), \"t5\" (Unigram) or \"gpt2\" (byte-level BPE)",
+                 (WordPiece), \"t5\" (Unigram) or \"gpt2\" (BPE)",
                 other.chars().take(40).collect::<String>()
             ),
         )),

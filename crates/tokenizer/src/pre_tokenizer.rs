@@ -18,6 +18,9 @@ pub(crate) enum Template {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PreTokenizer {
     pub(crate) pattern: Pattern,
+    /// Whether bytes are merged, written in GPT-2's alphabet; else characters, with U+2581 for a space, and bytes
+    /// only where a character has no token.
+    pub(crate) byte_level: bool,
     /// Whether texts are composed (NFC) first.
     pub(crate) nfc: bool,
     /// Whether a piece that is a token is that token, whatever merging would make of it.
@@ -31,6 +34,7 @@ pub(crate) struct PreTokenizer {
 
 const GPT2: PreTokenizer = PreTokenizer {
     pattern: Pattern::Gpt2 { digits: false },
+    byte_level: true,
     nfc: false,
     ignore_merges: false,
     template: Template::Bare,
@@ -62,7 +66,16 @@ const TEKKEN: PreTokenizer = PreTokenizer {
     ..GPT2
 };
 
-const KNOWN: [(&str, PreTokenizer); 25] = [
+/// Gemma 4's, which merges by a list what Gemma 3 merges by scores.
+const GEMMA4: PreTokenizer = PreTokenizer {
+    pattern: Pattern::Whole,
+    byte_level: false,
+    template: Template::Begin,
+    user_defined_normalized: false,
+    ..GPT2
+};
+
+const KNOWN: [(&str, PreTokenizer); 27] = [
     ("gpt-2", GPT2),
     ("roberta-bpe", ROBERTA),
     ("jina-v1-en", ROBERTA),
@@ -84,6 +97,8 @@ const KNOWN: [(&str, PreTokenizer); 25] = [
     ("gpt-4o", GPT4O),
     ("llama4", GPT4O),
     ("granite-embed-multi-97m", GRANITE),
+    ("gemma4", GEMMA4),
+    ("granite-embed-multi-311m", GEMMA4),
     ("tekken", TEKKEN),
     ("smollm", DIGITS),
     ("starcoder", DIGITS),

@@ -18,6 +18,8 @@ pub(crate) enum Pattern {
     /// `+` first and `*` then, each with `(?i:'s|'t|'re|'ve|'m|'ll|'d)?` after it where there are `endings`; the rest
     /// as Llama 3's, but `[\r\n/]*` after symbols.
     Gpt4o { digits: usize, endings: bool },
+    /// None: all of the text is one piece.
+    Whole,
 }
 
 /// A text with the classes of its characters at hand; offsets are bytes.
@@ -105,6 +107,7 @@ impl Pattern {
         let text = Text { text, classes };
         let Some((c, class, next)) = text.at(0) else { return 0 };
         match self {
+            Pattern::Whole => text.text.len(),
             Pattern::Gpt2 { digits } => gpt2(text, c, class, next, digits),
             Pattern::Llama3 { digits, marks } => {
                 let symbol = move |class: Class| {

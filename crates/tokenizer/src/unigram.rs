@@ -3,8 +3,7 @@
 
 use crate::charsmap::Charsmap;
 use crate::error::Error;
-use crate::load::UNKNOWN;
-use crate::sentencepiece::{SPACE, byte_tokens};
+use crate::sentencepiece::{SPACE, byte_tokens, no_fallback};
 use crate::trie::Trie;
 use crate::vocabulary::{TokenType, Vocabulary};
 
@@ -45,11 +44,7 @@ impl Unigram {
     ) -> Result<Unigram, Error> {
         let bytes: Option<Vec<u32>> = byte_tokens(vocabulary).into_iter().collect();
         if bytes.is_none() && unknown.is_none() {
-            return Err(Error::missing(
-                UNKNOWN,
-                "the file has neither all byte tokens <0x00>..<0xFF> nor an unknown token, so that some \
-                 texts have no ids; convert the model again",
-            ));
+            return Err(no_fallback());
         }
         let is_mark = |id| matches!(vocabulary.token_type(id), Some(TokenType::Control | TokenType::Unknown));
         let normal = |id| vocabulary.token_type(id) == Some(TokenType::Normal);

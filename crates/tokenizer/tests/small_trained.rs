@@ -42,7 +42,7 @@ fn check(name: &str, kind: Kind, variants: usize) {
 
 #[test]
 fn byte_level_bpe() {
-    check("bpe", Kind::ByteLevelBpe, 10);
+    check("bpe", Kind::Bpe, 10);
 }
 
 #[test]
