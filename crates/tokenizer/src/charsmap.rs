@@ -31,7 +31,7 @@ impl Charsmap {
             return Err(broken("is shorter than its own header"));
         };
         let length = u32::from_le_bytes(*length) as usize;
-        if length == 0 || length % 4 != 0 || length > rest.len() {
+        if length == 0 || !length.is_multiple_of(4) || length > rest.len() {
             return Err(broken(&format!("says {length} bytes of {} are its index", rest.len())));
         }
         let (units, replacements) = rest.split_at(length);

@@ -110,12 +110,8 @@ impl Pattern {
             Pattern::Whole => text.text.len(),
             Pattern::Gpt2 { digits } => gpt2(text, c, class, next, digits),
             Pattern::Llama3 { digits, marks } => {
-                let symbol = move |class: Class| {
-                    !matches!(class, Class::Space | Class::Number)
-                        && !class.is_letter()
-                        && !(marks && class == Class::Mark)
-                };
-                let letter = move |class: Class| class.is_letter() || marks && class == Class::Mark;
+                let letter = |class: Class| class.is_letter() || marks && class == Class::Mark;
+                let symbol = |class| !letter(class) && !matches!(class, Class::Space | Class::Number);
                 if let Some(end) = text.ending(0, true) {
                     return end;
                 }

@@ -222,3 +222,16 @@ fn closed_by_a_separator() {
     let open = keys.bool("add_sep_token", false).load().expect("valid");
     assert_eq!((open.prefix(), open.suffix()), (&[1][..], &[][..]));
 }
+
+#[test]
+fn merges_of_characters() {
+    let tokens = ["a", "\u{2581}", "\u{2581}a", "<unk>", "<s>", "\u{e9}"];
+    let keys =
+        Keys::of("gemma4").strings("tokens", &tokens).i32s("token_type", &[1, 1, 1, UNKNOWN, CONTROL, 1]);
+    let keys = keys.strings("merges", &["\u{2581} a"]).u32("unknown_token_id", 3).u32("bos_token_id", 4);
+    let tokenizer = keys.load().expect("valid");
+    assert_eq!(pieces(&tokenizer, "a a\u{e9} \u{2581}a"), "a|\u{2581}a|\u{e9}|\u{2581}|\u{2581}a");
+    assert_eq!(pieces(&tokenizer, "\u{4e2d}\u{4e2d}a\u{4e2d}"), "<unk>|a|<unk>");
+    assert_eq!(tokenizer.prefix(), [4]);
+    assert_eq!(tokenizer.decode(&tokenizer.encode("a a", Parse)), "a a");
+}
