@@ -16,6 +16,9 @@ pub(crate) struct Charsmap {
     ascii: Vec<Option<(u32, u32)>>,
 }
 
+/// The longest replacement there may be, in bytes (NFKC has 33). It bounds the work for every character of a text.
+const LONGEST: usize = 1024;
+
 /// How far the children of a node are from it.
 fn offset(unit: u32) -> usize {
     ((unit >> 10) << ((unit & 0x200) >> 6)) as usize
@@ -69,11 +72,14 @@ impl Charsmap {
                 if unit & 0x100 != 0 {
                     let value =
                         self.units.get(child).ok_or("has an index that points beyond itself")? & 0x7FFF_FFFF;
-                    let text = self
-                        .replacements
-                        .get(value as usize..)
-                        .ok_or("has a replacement that is not there")?;
-                    text.find('\0').ok_or("has a replacement without an end")?;
+                    let bytes = self.replacements.as_bytes().get(value as usize..);
+                    let bytes = bytes.ok_or("has a replacement that is not there")?;
+                    if !self.replacements.is_char_boundary(value as usize) {
+                        return Err("has a replacement that begins within a character");
+                    }
+                    if !bytes[..bytes.len().min(LONGEST + 1)].contains(&0) {
+                        return Err("has a replacement without an end");
+                    }
                 }
                 open.push(child);
             }

@@ -3,7 +3,9 @@
 
 use crate::charsmap::Charsmap;
 use crate::error::Error;
+use crate::load::TOKENS;
 use crate::sentencepiece::{SPACE, byte_tokens, no_fallback};
+use crate::special::LONGEST;
 use crate::trie::Trie;
 use crate::vocabulary::{TokenType, Vocabulary};
 
@@ -45,6 +47,14 @@ impl Unigram {
         let bytes: Option<Vec<u32>> = byte_tokens(vocabulary).into_iter().collect();
         if bytes.is_none() && unknown.is_none() {
             return Err(no_fallback());
+        }
+        // Bounds the work at every character of a text.
+        if let Some(id) = vocabulary.ids().find(|&id| vocabulary.text(id).len() > LONGEST) {
+            let bytes = vocabulary.text(id).len();
+            return Err(Error::invalid(
+                TOKENS,
+                format!("token {id} has {bytes} bytes; at most {LONGEST} are supported"),
+            ));
         }
         let is_mark = |id| matches!(vocabulary.token_type(id), Some(TokenType::Control | TokenType::Unknown));
         let normal = |id| vocabulary.token_type(id) == Some(TokenType::Normal);

@@ -175,6 +175,17 @@ fn character_maps() {
     };
     check(&map(&bytes(9, b"b\0")), ErrorKind::Invalid, "precompiled_charsmap", "not there");
     check(&map(&bytes(0, b"b")), ErrorKind::Invalid, "precompiled_charsmap", "without an end");
+    check(&map(&bytes(0, &[b'b'; 2000])), ErrorKind::Invalid, "precompiled_charsmap", "without an end");
+    check(
+        &map(&bytes(1, "\u{e9}\0".as_bytes())),
+        ErrorKind::Invalid,
+        "precompiled_charsmap",
+        "within a character",
+    );
+    let long = "a".repeat(1025);
+    let keys =
+        Keys::of("t5").tokens(&[("<unk>", 0.0, UNKNOWN), (&long, 0.0, NORMAL)]).u32("unknown_token_id", 0);
+    check(&keys.bool("add_eos_token", false), ErrorKind::Invalid, "tokens", "token 1 has 1025 bytes");
     check(&map(&bytes(0, b"\xff\0")), ErrorKind::Invalid, "precompiled_charsmap", "UTF-8");
     assert!(map(&bytes(0, b"b\0")).load().is_ok());
     check(
