@@ -70,10 +70,10 @@ for c in points:
     k = classify(c)
     if k:
         category[c] = k
-    if k in ("Removed", "Space"):
+    if k == "Removed":
         continue
     d = NFD.normalize_str(s)
-    if c in HANGUL:
+    if c in HANGUL or k == "Space" and d == s:
         continue
     if d != s:
         decomposed[c] = d

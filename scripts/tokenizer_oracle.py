@@ -33,7 +33,7 @@ PARTS = [
     " ", " ", " ", "  ", "   ", "\n", "\n\n", "\t", "\r", "\r\n", "\u00a0", "\u3000", "\u200b", "\u200d", "\ufe0f", "\ufffd", "\u0085",
     "▁", "▁▁", "▁▁▁", "▁ ▁", "##", "##ing", "[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]", "[cls]", "[SEP", "<bos>",
     "<eos>", "<pad>", "<unk>", "<mask>", "[multimodal]", "<unused0>", "<unused10>", "<unused1", "<table>", "</table>", "<h1>", "<",
-    ">", "<start_of_turn>", "<end_of_turn>", "<0x0A>", "<0xE2>", ">▁</", "> </", "don't", "I'm", "hello", "Hello",
+    ">", "<start_of_turn>", "<end_of_turn>", "<0x0A>", "<0xE2>", ">▁</", "> </", "don't", "I'm", "'S", "'Ll", "'vE", "'re", "'\u017f", "'D", "2026", "1", "\u0663\u0664", "Ⅷ½", "HTTPServer", "camelCase", "a/b//\n", "hello", "Hello",
     "world", "the", "Internationalization", "naïve", "Å", "A\u030a", "İ", "ß", "ǅ", "ﬁ", "한국어", "각", "각", "日本語",
     "中文", "ไทย", "हिन्दी", "বাংলা", "தமிழ்", "עִבְרִית", "العَرَبِيَّة", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇩🇪", "e\u0301\u0323", "q\u0307\u0323",
     "\U0001d15e", "\u302e", "\u302f", "\u0f73", "\u0344", "\u1e9b\u0323", "\u212b", "\u2126", "\u037e", "\u1fef",
@@ -48,7 +48,15 @@ def character(rng):
             return chr(c)
 
 
-def random_text(rng):
+def random_text(rng, marks=()):
+    """A nasty string; `marks`: texts of special tokens that it may hold, whole or cut."""
+    if marks and rng.random() < 0.1:
+        parts = []
+        for _ in range(rng.randrange(1, 5)):
+            mark = rng.choice(marks)
+            parts.append(rng.choice([mark, mark, mark[:-1], mark.upper(), "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in mark)]))
+            parts.append(rng.choice(["", " ", "  ", "\n", "\u00a0 ", "a", "\u0338", " b ", random_text(rng)[:8]]))
+        return "".join(parts)
     kind = rng.random()
     if kind < 0.05:  # one long word around the limit of WordPiece
         base = rng.choice(["a", "ab", "hello", "é", "각", "e\u0301", character(rng)])

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use connote_testkit::tiny::{self, GemmaKind};
+use connote_testkit::vocabularies::SmallVocabulary;
 use connote_testkit::{golden, http_bodies};
 
 fn main() -> std::io::Result<()> {
@@ -26,6 +27,18 @@ fn main() -> std::io::Result<()> {
         fs::create_dir_all(folder.join(target))?;
         for (index, text) in golden::texts("minilm").iter().enumerate() {
             fs::write(folder.join(target).join(format!("golden-{index}")), &text.text)?;
+        }
+    }
+    for (target, vocabulary) in [("byte_level_bpe", "bpe"), ("unigram", "unigram")] {
+        fs::create_dir_all(folder.join(target))?;
+        let vocabulary = SmallVocabulary::read(vocabulary);
+        for (index, text) in vocabulary.texts().iter().enumerate() {
+            // The first byte chooses how the vocabulary is read.
+            let seed = [&[index as u8], text.as_bytes()].concat();
+            fs::write(folder.join(target).join(format!("text-{index}")), seed)?;
+        }
+        if let Some(map) = vocabulary.charsmap() {
+            fs::write(folder.join(target).join("map"), [&[7], map.as_slice()].concat())?;
         }
     }
     fs::create_dir_all(folder.join("http_bodies"))?;

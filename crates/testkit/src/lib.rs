@@ -13,3 +13,4 @@ pub mod naive;
 pub mod oracle;
 pub mod random;
 pub mod tiny;
+pub mod vocabularies;

@@ -1,20 +1,26 @@
 //! Ids of many texts, for comparison with another tokenizer (scripts/tokenizer_oracle.py).
 //!
+//! `oracle_ids MODEL.gguf speed TEXT`: how many MB of the file's paragraphs are encoded in a second, on one thread.
 //! `oracle_ids MODEL.gguf [plain]`: from stdin records of a little-endian u32 length and that many bytes of UTF-8;
 //! to stdout records of a u32 count and that many u32 ids, without prefix and suffix.
 
 use std::error::Error;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::time::Instant;
 
 use connote_tokenizer::{SpecialTokens, Tokenizer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().ok_or("usage: oracle_ids MODEL.gguf [plain]")?;
-    let special = match arguments.next().as_deref() {
+    let mode = arguments.next();
+    let special = match mode.as_deref() {
+        Some("speed") => return speed(&model, &arguments.next().ok_or("which text?")?),
         None => SpecialTokens::Parse,
         Some("plain") => SpecialTokens::PlainText,
-        Some(other) => return Err(format!("unknown argument {other:?}; only `plain` is known").into()),
+        Some(other) => {
+            return Err(format!("unknown argument {other:?}; `plain` and `speed` are known").into());
+        }
     };
     let file = gguf::Gguf::open(model.as_str())?;
     let tokenizer = Tokenizer::from_metadata(file.metadata())?;
@@ -34,5 +40,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     output.flush()?;
+    Ok(())
+}
+
+fn speed(model: &str, text: &str) -> Result<(), Box<dyn Error>> {
+    let begin = Instant::now();
+    let file = gguf::Gguf::open(model)?;
+    let tokenizer = Tokenizer::from_metadata(file.metadata())?;
+    let loaded = begin.elapsed();
+    let text = std::fs::read_to_string(text)?;
+    let texts: Vec<&str> = text.split("\n\n").filter(|text| !text.is_empty()).collect();
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    let best = (0..5).map(|_| {
+        let begin = Instant::now();
+        for text in &texts {
+            std::hint::black_box(tokenizer.encode(text, SpecialTokens::Parse));
+        }
+        begin.elapsed()
+    });
+    let best = best.min().unwrap_or_default();
+    let speed = bytes as f64 / 1e6 / best.as_secs_f64();
+    println!("{} {speed:.1} MB/s, loaded in {} ms", tokenizer.kind(), loaded.as_millis());
     Ok(())
 }

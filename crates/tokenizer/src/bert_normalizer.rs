@@ -159,7 +159,7 @@ fn flush<F: FnMut(&str)>(moved: &mut Vec<(u8, char)>, words: &mut Words<'_, F>) 
 }
 
 /// Canonical decomposition of one character.
-fn decompose(c: char, mut take: impl FnMut(char)) {
+pub(crate) fn decompose(c: char, mut take: impl FnMut(char)) {
     // Hangul syllables are arithmetic (The Unicode Standard, section 3.12).
     const SYLLABLES: u32 = 0xAC00;
     const VOWELS: u32 = 21;

@@ -1,5 +1,6 @@
 //! Ids back to readable text, as the authors' decoders print it. Marks are left out.
 
+use crate::bpe::Bpe;
 use crate::sentencepiece::{SPACE, byte_of};
 use crate::vocabulary::{TokenType, Vocabulary};
 use crate::wordpiece::start_of_word;
@@ -20,6 +21,17 @@ pub(crate) fn sentencepiece(vocabulary: &Vocabulary, ids: &[u32], space_prefix: 
     match text.strip_prefix(' ') {
         Some(rest) if space_prefix => rest.to_owned(),
         _ => text,
+    }
+}
+
+/// BPE: the tokens' bytes. What is no UTF-8 becomes U+FFFD.
+pub(crate) fn bpe(vocabulary: &Vocabulary, bpe: &Bpe, ids: &[u32]) -> String {
+    let of_text = |id: &&u32| !matches!(vocabulary.token_type(**id), None | Some(TokenType::Control));
+    let bytes: Vec<u8> = ids.iter().filter(of_text).flat_map(|&id| bpe.bytes(id)).copied().collect();
+    let text = String::from_utf8_lossy(&bytes);
+    match text.strip_prefix(' ') {
+        Some(rest) if bpe.space_prefix() => rest.to_owned(),
+        _ => text.into_owned(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Text to token ids as the model authors do it, from the tables in a GGUF file.
 //!
-//! Two kinds of tokenizer are built: SentencePiece BPE (Gemma) and WordPiece (BERT). The measure is the Hugging
-//! Face tokenizer of the model: ids are equal for every text, also where other engines differ.
+//! Four kinds of tokenizer are built: SentencePiece BPE (Gemma), WordPiece (BERT), Unigram (XLM-RoBERTa) and BPE by
+//! merges (ModernBERT, Qwen). The measure is the Hugging Face tokenizer of the model: ids are equal for every text, also
+//! where other engines differ.
 //!
 //! ```no_run
 //! use connote_tokenizer::{SpecialTokens, Tokenizer};
@@ -17,26 +18,37 @@
 
 #![forbid(unsafe_code)]
 
+mod algorithm;
 mod bert_normalizer;
 mod bert_tables;
+mod bpe;
+mod byte_alphabet;
+mod char_class;
+mod charsmap;
 mod decode;
 mod error;
 mod load;
 mod merge;
+mod nfc;
+mod pair_merge;
+mod pre_tokenizer;
+mod scan;
 mod seams;
 mod sentencepiece;
 mod special;
+mod trie;
+mod unicode_tables;
+mod unigram;
 mod vocabulary;
 mod wordpiece;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use bert_normalizer::BertNormalizer;
-use sentencepiece::SentencePiece;
+use algorithm::{Algorithm, Ends};
+use pair_merge::PairMerger;
 use special::{Fragment, SpecialTexts};
 use vocabulary::Vocabulary;
-use wordpiece::WordPiece;
 
 pub use error::{Error, ErrorKind};
 pub use vocabulary::TokenType;
@@ -49,6 +61,11 @@ pub enum Kind {
     SentencePieceBpe,
     /// WordPiece over BERT's normalisation (`bert` in GGUF): MiniLM, BGE, E5, GTE.
     WordPiece,
+    /// SentencePiece Unigram (`t5` in GGUF): XLM-RoBERTa, BGE-M3, multilingual E5, T5.
+    Unigram,
+    /// Byte-pair encoding by a list of merges, nearly always of bytes (`gpt2` in GGUF): RoBERTa, ModernBERT, Qwen,
+    /// Llama 3.
+    Bpe,
 }
 
 impl fmt::Display for Kind {
@@ -56,6 +73,8 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::SentencePieceBpe => "SentencePiece BPE",
             Kind::WordPiece => "WordPiece",
+            Kind::Unigram => "Unigram",
+            Kind::Bpe => "BPE",
         })
     }
 }
@@ -81,11 +100,6 @@ struct SpecialIds {
     mask: Option<u32>,
 }
 
-enum Algorithm {
-    SentencePiece(SentencePiece),
-    WordPiece(WordPiece),
-}
-
 /// Text to token ids and back. Immutable: share it between threads freely.
 pub struct Tokenizer {
     vocabulary: Vocabulary,
@@ -109,46 +123,22 @@ impl Tokenizer {
         let kind = load::kind(metadata)?;
         let vocabulary = load::vocabulary(metadata, kind)?;
         let special = load::special_ids(metadata, kind, &vocabulary)?;
-        let required = |id: Option<u32>, key: &str, what: &str| {
-            id.ok_or_else(|| {
-                Error::missing(key, format!("the tokenizer needs its {what} token; set the key"))
-            })
-        };
-        let (algorithm, prefix, suffix) = match kind {
-            Kind::SentencePieceBpe => {
-                let scores = load::scores(metadata, vocabulary.len())?;
-                let space_prefix = load::boolean(metadata, load::ADD_SPACE_PREFIX)?.unwrap_or(true);
-                let (mut prefix, mut suffix) = (Vec::new(), Vec::new());
-                if load::boolean(metadata, load::ADD_BOS)?.unwrap_or(true) {
-                    prefix.push(required(special.bos, load::BOS, "BOS")?);
-                }
-                if load::boolean(metadata, load::ADD_EOS)?.unwrap_or(false) {
-                    suffix.push(required(special.eos, load::EOS, "EOS")?);
-                }
-                let pieces = SentencePiece::new(&vocabulary, &scores, special.unk, space_prefix)?;
-                (Algorithm::SentencePiece(pieces), prefix, suffix)
-            }
-            Kind::WordPiece => {
-                let lowercase = load::boolean(metadata, load::LOWERCASE)?.unwrap_or(true);
-                let strip_accents = load::boolean(metadata, load::STRIP_ACCENTS)?.unwrap_or(lowercase);
-                let normalizer = BertNormalizer { lowercase, strip_accents };
-                let unknown = required(special.unk, load::UNKNOWN, "unknown")?;
-                // BERT's template: [CLS] text [SEP], whatever the add_* keys of a converter say.
-                let prefix = vec![required(special.bos, load::BOS, "CLS")?];
-                let suffix = vec![required(special.sep, load::SEPARATOR, "SEP")?];
-                (Algorithm::WordPiece(WordPiece::new(&vocabulary, normalizer, unknown)), prefix, suffix)
-            }
+        let (algorithm, Ends { prefix, suffix }) = Algorithm::load(metadata, kind, &vocabulary, &special)?;
+        let raw = |id: &u32| {
+            algorithm.finds_user_defined_first() || vocabulary.token_type(*id) != Some(TokenType::UserDefined)
         };
         let texts = |marks: bool| {
-            let ids = vocabulary.ids().filter(|&id| SpecialTexts::applies(&vocabulary, id, marks));
+            let ids =
+                vocabulary.ids().filter(|&id| SpecialTexts::applies(&vocabulary, id, marks)).filter(raw);
             SpecialTexts::new(ids.map(|id| (special_text(&vocabulary, kind, id).into(), id)))
         };
-        let (marks, user_defined) = (texts(true), texts(false));
+        let mask = special.mask.filter(|_| algorithm.mask_takes_spaces());
+        let (marks, user_defined) = (texts(true).taking_spaces(mask), texts(false));
         Ok(Tokenizer { vocabulary, algorithm, marks, user_defined, special, prefix, suffix })
     }
 
     /// The ids of a text, without what [`Tokenizer::prefix`] and [`Tokenizer::suffix`] add. Never fails: what has
-    /// no token becomes bytes or the unknown token.
+    /// no token becomes bytes or the unknown token (or, in byte-level BPE, nothing, as with its authors).
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
         // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
@@ -172,6 +162,21 @@ impl Tokenizer {
                     Fragment::Token(id) => ids.push(id),
                 });
             }
+            Algorithm::Unigram(unigram) => {
+                let mut scratch = unigram::Scratch::default();
+                let marks = special == SpecialTokens::Parse;
+                specials.split(text, |fragment| match fragment {
+                    Fragment::Text(text) => unigram.encode(text, marks, &mut scratch, &mut ids),
+                    Fragment::Token(id) => ids.push(id),
+                });
+            }
+            Algorithm::Bpe(bpe) => {
+                let mut merger = PairMerger::default();
+                specials.split(text, |fragment| match fragment {
+                    Fragment::Text(text) => bpe.encode(text, &mut merger, &mut ids),
+                    Fragment::Token(id) => ids.push(id),
+                });
+            }
         }
         ids
     }
@@ -183,6 +188,10 @@ impl Tokenizer {
                 decode::sentencepiece(&self.vocabulary, ids, pieces.space_prefix())
             }
             Algorithm::WordPiece(_) => decode::wordpiece(&self.vocabulary, ids),
+            Algorithm::Unigram(unigram) => {
+                decode::sentencepiece(&self.vocabulary, ids, unigram.space_prefix())
+            }
+            Algorithm::Bpe(bpe) => decode::bpe(&self.vocabulary, bpe, ids),
         }
     }
 
@@ -204,7 +213,7 @@ impl Tokenizer {
     /// The text of a token as the authors print it: `##ing`, `▁hello`, `<0x0A>`.
     pub fn piece(&self, id: u32) -> Option<Cow<'_, str>> {
         let text = self.vocabulary.get(id)?;
-        if self.kind() == Kind::SentencePieceBpe {
+        if self.kind() != Kind::WordPiece {
             return Some(Cow::Borrowed(text));
         }
         let normal = matches!(self.token_type(id), Some(TokenType::Normal | TokenType::Unused));
@@ -219,6 +228,9 @@ impl Tokenizer {
     /// token alone need not be UTF-8.
     pub fn bytes(&self, id: u32) -> Option<Cow<'_, [u8]>> {
         let text = self.vocabulary.get(id)?;
+        if let Algorithm::Bpe(bpe) = &self.algorithm {
+            return Some(Cow::Borrowed(bpe.bytes(id)));
+        }
         Some(match self.token_type(id) {
             Some(TokenType::Byte) => match sentencepiece::byte_of(text) {
                 Some(byte) => Cow::Owned(vec![byte]),
@@ -233,10 +245,7 @@ impl Tokenizer {
 
     /// The algorithm.
     pub fn kind(&self) -> Kind {
-        match self.algorithm {
-            Algorithm::SentencePiece(_) => Kind::SentencePieceBpe,
-            Algorithm::WordPiece(_) => Kind::WordPiece,
-        }
+        self.algorithm.kind()
     }
 
     /// What a token is for.

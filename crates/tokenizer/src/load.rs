@@ -2,6 +2,7 @@
 
 use gguf::Metadata;
 
+use crate::charsmap::Charsmap;
 use crate::error::{Error, ErrorKind};
 use crate::sentencepiece::byte_of;
 use crate::special;
@@ -10,6 +11,9 @@ use crate::{Kind, SpecialIds};
 
 pub(crate) const MODEL: &str = "tokenizer.ggml.model";
 pub(crate) const TOKENS: &str = "tokenizer.ggml.tokens";
+pub(crate) const PRE: &str = "tokenizer.ggml.pre";
+pub(crate) const MERGES: &str = "tokenizer.ggml.merges";
+pub(crate) const CHARSMAP: &str = "tokenizer.ggml.precompiled_charsmap";
 pub(crate) const SCORES: &str = "tokenizer.ggml.scores";
 pub(crate) const TOKEN_TYPE: &str = "tokenizer.ggml.token_type";
 pub(crate) const BOS: &str = "tokenizer.ggml.bos_token_id";
@@ -23,21 +27,29 @@ pub(crate) const CLS: &str = "tokenizer.ggml.cls_token_id";
 pub(crate) const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
 pub(crate) const ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
 pub(crate) const ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
+pub(crate) const ADD_SEP: &str = "tokenizer.ggml.add_sep_token";
+pub(crate) const REMOVE_EXTRA_WHITESPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
 pub(crate) const LOWERCASE: &str = "tokenizer.ggml.normalizer.lowercase";
 pub(crate) const STRIP_ACCENTS: &str = "tokenizer.ggml.normalizer.strip_accents";
 
+/// What the file calls its kind of tokenizer.
+pub(crate) fn model(metadata: &Metadata) -> Result<Option<&str>, Error> {
+    metadata.str(MODEL).map_err(|error| Error::invalid(MODEL, error.to_string()))
+}
+
 /// The kind of tokenizer that the file names.
 pub(crate) fn kind(metadata: &Metadata) -> Result<Kind, Error> {
-    let model = metadata.str(MODEL).map_err(|error| Error::invalid(MODEL, error.to_string()))?;
-    match model {
+    match model(metadata)? {
         Some("llama") => Ok(Kind::SentencePieceBpe),
         Some("bert") => Ok(Kind::WordPiece),
+        Some("t5") => Ok(Kind::Unigram),
+        Some("gpt2" | "gemma4") => Ok(Kind::Bpe),
         Some(other) => Err(Error::new(
             ErrorKind::Unsupported,
             MODEL,
             format!(
-                "tokenizers of kind {:?} are not supported; use a file with \"llama\" (SentencePiece BPE) or \
-                 \"bert\" (WordPiece)",
+                "tokenizers of kind {:?} are not supported; use a file with \"llama\" (SentencePiece BPE), \"bert\" \
+                 (WordPiece), \"t5\" (Unigram) or \"gpt2\" (BPE)",
                 other.chars().take(40).collect::<String>()
             ),
         )),
@@ -45,6 +57,23 @@ pub(crate) fn kind(metadata: &Metadata) -> Result<Kind, Error> {
             Err(Error::missing(MODEL, "the file does not say which tokenizer it needs; convert it again"))
         }
     }
+}
+
+/// The name of the pre-tokenizer, if the file gives one.
+pub(crate) fn pre(metadata: &Metadata) -> Result<Option<&str>, Error> {
+    metadata.str(PRE).map_err(|error| Error::invalid(PRE, error.to_string()))
+}
+
+/// The bytes of the precompiled character map; none if the key is absent or empty.
+pub(crate) fn charsmap(metadata: &Metadata) -> Result<Option<Charsmap>, Error> {
+    let array = metadata.array(CHARSMAP).map_err(|error| Error::invalid(CHARSMAP, error.to_string()))?;
+    let Some(array) = array.filter(|array| !array.is_empty()) else { return Ok(None) };
+    let not_bytes = || Error::invalid(CHARSMAP, "is not an array of bytes");
+    let values = array.to_i64s().ok_or_else(not_bytes)?;
+    // Some files write the bytes as signed.
+    let byte = |value: i64| u8::try_from(value).or_else(|_| i8::try_from(value).map(|byte| byte as u8));
+    let bytes: Vec<u8> = values.into_iter().map(byte).collect::<Result<_, _>>().map_err(|_| not_bytes())?;
+    Charsmap::new(&bytes).map(Some)
 }
 
 pub(crate) fn boolean(metadata: &Metadata, key: &str) -> Result<Option<bool>, Error> {
@@ -108,7 +137,7 @@ fn token_types(metadata: &Metadata, tokens: usize) -> Result<Option<Vec<TokenTyp
 
 /// Without types, the tokens that other keys name are marks, and texts like `<0x0A>` are bytes.
 fn guess_types(metadata: &Metadata, kind: Kind, vocabulary: &mut Vocabulary) -> Result<(), Error> {
-    if kind == Kind::SentencePieceBpe {
+    if matches!(kind, Kind::SentencePieceBpe | Kind::Unigram) {
         for id in vocabulary.ids() {
             if byte_of(vocabulary.text(id)).is_some() {
                 vocabulary.set_type(id, TokenType::Byte);
@@ -138,7 +167,7 @@ fn check_special_length(id: usize, text: &str) -> Result<(), Error> {
 pub(crate) fn scores(metadata: &Metadata, tokens: usize) -> Result<Vec<f32>, Error> {
     let array = metadata.array(SCORES).map_err(|error| Error::invalid(SCORES, error.to_string()))?;
     let Some(array) = array else {
-        return Err(Error::missing(SCORES, "SentencePiece BPE needs a score for each token; convert again"));
+        return Err(Error::missing(SCORES, "the tokenizer needs a score for each token; convert again"));
     };
     same_length(SCORES, array.len(), tokens)?;
     let Some(scores) = array.to_f32s() else {
@@ -174,6 +203,9 @@ fn default_id(kind: Kind, key: &str) -> Option<u32> {
         (Kind::SentencePieceBpe, UNKNOWN) => Some(0),
         (Kind::SentencePieceBpe, BOS) => Some(1),
         (Kind::SentencePieceBpe, EOS) => Some(2),
+        (Kind::Unigram, PADDING) => Some(0),
+        (Kind::Unigram, EOS) => Some(1),
+        (Kind::Unigram, UNKNOWN) => Some(2),
         (Kind::WordPiece, PADDING) => Some(0),
         (Kind::WordPiece, UNKNOWN) => Some(100),
         (Kind::WordPiece, BOS) => Some(101),
@@ -195,14 +227,13 @@ pub(crate) fn special_ids(
         let stated = stated_id(metadata, key, vocabulary)?;
         Ok::<_, Error>(stated.or(default_id(kind, key).filter(is_mark)))
     };
-    // BERT files name [CLS] by either key.
-    let cls = if kind == Kind::WordPiece { get(CLS)? } else { None };
-    let bos = get(BOS)?;
+    // BERT and its kin name [CLS] and [SEP] by either key.
+    let (cls, bos, eos, sep) = (get(CLS)?, get(BOS)?, get(EOS)?, get(SEPARATOR)?);
     Ok(SpecialIds {
-        bos: cls.or(bos),
-        eos: get(EOS)?,
+        bos: if kind == Kind::WordPiece { cls.or(bos) } else { bos.or(cls) },
+        eos: if kind == Kind::WordPiece { eos } else { eos.or(sep) },
         unk: get(UNKNOWN)?,
-        sep: get(SEPARATOR)?,
+        sep,
         pad: get(PADDING)?,
         mask: get(MASK)?,
     })

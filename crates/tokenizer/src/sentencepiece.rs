@@ -1,6 +1,7 @@
 //! SentencePiece byte-pair encoding (`tokenizer.ggml.model` = `llama`), as Gemma's Hugging Face tokenizer does it.
 
 use crate::error::Error;
+use crate::load::UNKNOWN;
 use crate::merge::{MergeTable, Merger};
 use crate::seams::Seams;
 use crate::vocabulary::{PieceIndex, TokenType, Vocabulary};
@@ -31,20 +32,9 @@ impl SentencePiece {
     ) -> Result<SentencePiece, Error> {
         let is_piece =
             |id: &u32| matches!(vocabulary.token_type(*id), Some(TokenType::Normal | TokenType::UserDefined));
-        let mut bytes = vec![None; 256];
-        for id in vocabulary.ids() {
-            if vocabulary.token_type(id) == Some(TokenType::Byte)
-                && let Some(byte) = byte_of(vocabulary.text(id))
-            {
-                bytes[usize::from(byte)].get_or_insert(id);
-            }
-        }
+        let bytes = byte_tokens(vocabulary);
         if bytes.contains(&None) && unknown.is_none() {
-            return Err(Error::missing(
-                "tokenizer.ggml.unknown_token_id",
-                "the file has neither all byte tokens <0x00>..<0xFF> nor an unknown token, so that some \
-                 texts have no ids; convert the model again",
-            ));
+            return Err(no_fallback());
         }
         let ranks = vocabulary.ids().zip(scores).map(|(id, &score)| rank(vocabulary, id, score)).collect();
         Ok(SentencePiece {
@@ -127,6 +117,28 @@ impl SentencePiece {
 pub(crate) struct Scratch {
     escaped: String,
     merger: Merger,
+}
+
+/// Some characters would have no ids.
+pub(crate) fn no_fallback() -> Error {
+    Error::missing(
+        UNKNOWN,
+        "the file has neither all byte tokens <0x00>..<0xFF> nor an unknown token, so that some texts have no ids; \
+         convert the model again",
+    )
+}
+
+/// The byte token of every byte that has one.
+pub(crate) fn byte_tokens(vocabulary: &Vocabulary) -> Vec<Option<u32>> {
+    let mut bytes = vec![None; 256];
+    for id in vocabulary.ids() {
+        if vocabulary.token_type(id) == Some(TokenType::Byte)
+            && let Some(byte) = byte_of(vocabulary.text(id))
+        {
+            bytes[usize::from(byte)].get_or_insert(id);
+        }
+    }
+    bytes
 }
 
 /// The byte that a byte token stands for.

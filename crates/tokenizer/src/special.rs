@@ -20,6 +20,8 @@ pub(crate) struct SpecialTexts {
     sorted: Vec<(Box<str>, u32)>,
     /// `first[b]..first[b + 1]` are the entries whose text begins with byte `b`.
     first: [u32; 257],
+    /// The token that takes the white space before it.
+    takes_spaces: Option<u32>,
 }
 
 impl SpecialTexts {
@@ -35,7 +37,12 @@ impl SpecialTexts {
         for byte in 0..256 {
             first[byte + 1] += first[byte];
         }
-        SpecialTexts { sorted, first }
+        SpecialTexts { sorted, first, takes_spaces: None }
+    }
+
+    /// The same, with a token that takes the white space before it: the mask of RoBERTa and its kin.
+    pub(crate) fn taking_spaces(self, token: Option<u32>) -> SpecialTexts {
+        SpecialTexts { takes_spaces: token, ..self }
     }
 
     /// Whether tokens of this type are found in raw text: all the marks when `marks`, else only those that
@@ -86,8 +93,10 @@ impl SpecialTexts {
                 at += 1;
                 continue;
             };
-            if start < at {
-                take(Fragment::Text(&text[start..at]));
+            let before = &text[start..at];
+            let before = if self.takes_spaces == Some(id) { before.trim_end() } else { before };
+            if !before.is_empty() {
+                take(Fragment::Text(before));
             }
             take(Fragment::Token(id));
             at += length;
@@ -121,6 +130,18 @@ mod tests {
         assert_eq!(parts(&["a", "ab", "abcd"], "abca"), "<1>|c|<0>");
         assert_eq!(parts(&["a", "ab", "abcd"], "abcdab"), "<2>|<1>");
         assert_eq!(parts(&["\n", "\n\n"], "\n\n\n"), "<1>|<0>");
+    }
+
+    #[test]
+    fn spaces_before_the_mask() {
+        let specials =
+            SpecialTexts::new([("<m>".into(), 0), ("<s>".into(), 1)].into_iter()).taking_spaces(Some(0));
+        let mut out = String::new();
+        specials.split("a \u{a0}\n<m> <m>b <s> <m>", |part| match part {
+            Fragment::Text(text) => out.push_str(&format!("{text}|")),
+            Fragment::Token(id) => out.push_str(&format!("<{id}>|")),
+        });
+        assert_eq!(out, "a|<0>|<0>|b |<1>|<0>|");
     }
 
     #[test]

@@ -92,6 +92,18 @@ impl Vocabulary {
     }
 }
 
+/// What the tokens of a vocabulary are found by.
+pub(crate) trait Texts {
+    /// The text of a token; empty beyond the vocabulary.
+    fn bytes(&self, id: u32) -> &[u8];
+}
+
+impl Texts for Vocabulary {
+    fn bytes(&self, id: u32) -> &[u8] {
+        self.text(id).as_bytes()
+    }
+}
+
 /// An index from text to id over some of a vocabulary's tokens; of equal texts the lowest id wins.
 ///
 /// Open addressing over ids, so that no text is copied. The hash is keyed at random: a file cannot be
@@ -114,7 +126,7 @@ struct Slot {
 
 impl PieceIndex {
     /// Indexes `ids`, which must ascend, by their texts without the first `skip` bytes.
-    pub(crate) fn new(vocabulary: &Vocabulary, ids: impl Iterator<Item = u32>, skip: usize) -> PieceIndex {
+    pub(crate) fn new(vocabulary: &impl Texts, ids: impl Iterator<Item = u32>, skip: usize) -> PieceIndex {
         let ids: Vec<u32> = ids.collect();
         // At most half full, so that a search for a text that is not there stays short.
         let capacity = (ids.len() * 2).next_power_of_two().max(2);
@@ -126,7 +138,7 @@ impl PieceIndex {
             longest: 0,
         };
         for id in ids {
-            let text = &vocabulary.text(id).as_bytes()[skip..];
+            let text = &vocabulary.bytes(id)[skip..];
             if text.is_empty() {
                 continue;
             }
@@ -140,7 +152,7 @@ impl PieceIndex {
     }
 
     /// The id of a text.
-    pub(crate) fn get(&self, vocabulary: &Vocabulary, text: &[u8]) -> Option<u32> {
+    pub(crate) fn get(&self, vocabulary: &impl Texts, text: &[u8]) -> Option<u32> {
         if text.len() > self.longest {
             return None;
         }
@@ -153,16 +165,14 @@ impl PieceIndex {
     }
 
     /// The id, or the free slot where the text would go.
-    fn find(&self, vocabulary: &Vocabulary, text: &[u8], hash: u64) -> Result<u32, usize> {
+    fn find(&self, vocabulary: &impl Texts, text: &[u8], hash: u64) -> Result<u32, usize> {
         let mut at = hash as usize & self.mask;
         loop {
             let slot = self.slots[at];
             if slot.id == 0 {
                 return Err(at);
             }
-            if slot.tag == (hash >> 32) as u32
-                && &vocabulary.text(slot.id - 1).as_bytes()[self.skip..] == text
-            {
+            if slot.tag == (hash >> 32) as u32 && &vocabulary.bytes(slot.id - 1)[self.skip..] == text {
                 return Ok(slot.id - 1);
             }
             at = (at + 1) & self.mask;

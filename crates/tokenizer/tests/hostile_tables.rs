@@ -25,7 +25,7 @@ fn check(keys: &Keys, kind: ErrorKind, key: &str, says: &str) {
 #[test]
 fn kinds() {
     check(&Keys::default(), ErrorKind::Missing, "model", "which tokenizer");
-    check(&Keys::of("gpt2"), ErrorKind::Unsupported, "model", "\"gpt2\"");
+    check(&Keys::of("rwkv"), ErrorKind::Unsupported, "model", "\"rwkv\"");
     check(&Keys::of(&"x".repeat(1000)), ErrorKind::Unsupported, "model", "not supported");
     check(&Keys::default().u32("model", 1), ErrorKind::Invalid, "model", "");
 }
@@ -91,6 +91,111 @@ fn marks_that_are_needed() {
     assert!(bert.u32("seperator_token_id", 1).load().is_ok());
 }
 
+fn gpt2() -> Keys {
+    Keys::of("gpt2").strings("tokens", &["a", "b", "ab", "<s>"]).i32s("token_type", &[1, 1, 1, 3])
+}
+
+#[test]
+fn merges() {
+    let known = gpt2().str("pre", "gpt-2");
+    check(&gpt2(), ErrorKind::Missing, "pre", "how texts are cut");
+    let error = gpt2().str("pre", "made-up").load().expect_err("an unknown name").to_string();
+    assert!(
+        error.contains("\"made-up\"") && error.contains("modern-bert") && error.contains("qwen2"),
+        "{error}"
+    );
+    check(&known, ErrorKind::Missing, "merges", "list of merges");
+    check(&known.clone().u32("merges", 1), ErrorKind::Invalid, "merges", "");
+    check(&known.clone().i32s("merges", &[1]), ErrorKind::Invalid, "merges", "strings");
+    for merge in ["", "ab", " ab"] {
+        check(
+            &known.clone().strings("merges", &[merge]),
+            ErrorKind::Invalid,
+            "merges",
+            "merge 0 is not two tokens",
+        );
+    }
+    check(
+        &known.clone().strings("merges", &["a b", "b a"]),
+        ErrorKind::Invalid,
+        "merges",
+        "merge 1 (\"b a\")",
+    );
+    check(
+        &known.clone().strings("merges", &[&b"a \xff"[..]]),
+        ErrorKind::Invalid,
+        "merges",
+        "not in the vocabulary",
+    );
+    check(
+        &gpt2().str("pre", "llama-bpe").strings("merges", &["a b"]),
+        ErrorKind::Missing,
+        "bos_token_id",
+        "BOS",
+    );
+    let roberta = gpt2().str("pre", "roberta-bpe").strings("merges", &["a b"]).u32("bos_token_id", 3);
+    check(&roberta, ErrorKind::Missing, "eos_token_id", "EOS");
+    let tokenizer = roberta.u32("eos_token_id", 3).load().expect("valid");
+    assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[3][..], &[3][..]));
+    // Bytes without token are left out; a mark is never made by merging.
+    let tokenizer = known.clone().strings("merges", &["a b"]).load().expect("valid");
+    assert_eq!(tokenizer.encode("xabbx", SpecialTokens::Parse), [2, 1]);
+    let marks = Keys::of("gpt2").strings("tokens", &["a", "b", "ab"]).i32s("token_type", &[1, 1, 3]);
+    let marks = marks.str("pre", "gpt-2").strings("merges", &["a b"]).load().expect("valid");
+    assert_eq!(marks.encode("ab", SpecialTokens::PlainText), [0, 1]);
+}
+
+#[test]
+fn character_maps() {
+    let t5 =
+        Keys::of("t5").tokens(&[("<pad>", 0.0, CONTROL), ("</s>", 0.0, CONTROL), ("<unk>", 0.0, UNKNOWN)]);
+    let map = |bytes: &[u8]| t5.clone().u8s("precompiled_charsmap", bytes);
+    assert!(t5.load().is_ok() && map(&[]).load().is_ok());
+    check(&t5.clone().u32("precompiled_charsmap", 1), ErrorKind::Invalid, "precompiled_charsmap", "");
+    check(
+        &t5.clone().i32s("precompiled_charsmap", &[400]),
+        ErrorKind::Invalid,
+        "precompiled_charsmap",
+        "bytes",
+    );
+    check(&map(&[1, 2]), ErrorKind::Invalid, "precompiled_charsmap", "shorter than its own header");
+    check(&map(&[8, 0, 0, 0, 1]), ErrorKind::Invalid, "precompiled_charsmap", "8 bytes of 1");
+    check(&map(&[3, 0, 0, 0, 1, 1, 1]), ErrorKind::Invalid, "precompiled_charsmap", "3 bytes");
+    check(&map(&[4, 0, 0, 0, 1, 0, 0, 0]), ErrorKind::Invalid, "precompiled_charsmap", "ends within a node");
+    check(&map(&[4, 0, 0, 0, 0, 0xFF, 0, 0]), ErrorKind::Invalid, "precompiled_charsmap", "beyond itself");
+    // A whole block of children; "a" leads to a value beyond the replacements.
+    let mut units = vec![0u32; 512];
+    units[0] = 0;
+    units[usize::from(b'a')] = u32::from(b'a') | 1 << 8 | (256 ^ u32::from(b'a')) << 10;
+    let bytes = |value: u32, replacements: &[u8]| {
+        let mut units = units.clone();
+        units[256] = 1 << 31 | value;
+        let units = units.iter().flat_map(|unit| unit.to_le_bytes());
+        [&2048u32.to_le_bytes()[..], &units.collect::<Vec<u8>>(), replacements].concat()
+    };
+    check(&map(&bytes(9, b"b\0")), ErrorKind::Invalid, "precompiled_charsmap", "not there");
+    check(&map(&bytes(0, b"b")), ErrorKind::Invalid, "precompiled_charsmap", "without an end");
+    check(&map(&bytes(0, &[b'b'; 2000])), ErrorKind::Invalid, "precompiled_charsmap", "without an end");
+    check(
+        &map(&bytes(1, "\u{e9}\0".as_bytes())),
+        ErrorKind::Invalid,
+        "precompiled_charsmap",
+        "within a character",
+    );
+    let long = "a".repeat(1025);
+    let keys =
+        Keys::of("t5").tokens(&[("<unk>", 0.0, UNKNOWN), (&long, 0.0, NORMAL)]).u32("unknown_token_id", 0);
+    check(&keys.bool("add_eos_token", false), ErrorKind::Invalid, "tokens", "token 1 has 1025 bytes");
+    check(&map(&bytes(0, b"\xff\0")), ErrorKind::Invalid, "precompiled_charsmap", "UTF-8");
+    assert!(map(&bytes(0, b"b\0")).load().is_ok());
+    check(
+        &Keys::of("t5").tokens(&[("a", 0.0, NORMAL); 3]).bool("add_eos_token", false),
+        ErrorKind::Missing,
+        "unknown_token_id",
+        "byte tokens",
+    );
+}
+
 type Token = (String, f32, i32);
 
 fn tokens() -> impl Strategy<Value = Vec<Token>> {
@@ -139,13 +244,20 @@ proptest! {
     #[test]
     fn any_tables(
         tokens in tokens(),
-        model in "llama|bert",
+        model in "llama|bert|t5|gpt2",
+        pre in "gpt-2|qwen2|llama-bpe|gpt-4o|modern-bert",
+        merges in prop::collection::vec("[ab] [ab]", 0..4),
+        map in prop::option::weighted(0.3, prop::collection::vec(any::<u8>(), 0..40)),
         ids in prop::collection::vec(0u32..45, 4),
         flags in any::<[bool; 3]>(),
         text in "[ab\u{2581}\u{e9}\u{4e2d}<> ]{0,30}",
     ) {
         let tokens: Vec<_> = tokens.iter().map(|(text, score, t)| (text.as_str(), *score, *t)).collect();
         let mut keys = Keys::of(&model).tokens(&tokens).bool("add_space_prefix", flags[0]);
+        keys = keys.str("pre", &pre).strings("merges", &merges).bool("remove_extra_whitespaces", flags[1]);
+        if let Some(map) = map {
+            keys = keys.u8s("precompiled_charsmap", &map);
+        }
         keys = keys.bool("normalizer.lowercase", flags[1]).bool("add_bos_token", flags[2]);
         for (key, id) in ["unknown_token_id", "bos_token_id", "seperator_token_id", "mask_token_id"].iter().zip(ids) {
             keys = keys.u32(key, id);

@@ -160,3 +160,78 @@ fn pieces_that_look_like_the_marker() {
     // All but control tokens are written with the marker, special ones too.
     assert_eq!(pieces(&tokenizer, "un<k>un"), "un|<k>|un");
 }
+
+fn t5(pieces: &[(&str, f32)]) -> Keys {
+    let marks =
+        [("<pad>", 0.0, CONTROL), ("</s>", 0.0, CONTROL), ("<unk>", 0.0, UNKNOWN), ("<mask>", 0.0, CONTROL)];
+    let pieces = pieces.iter().map(|&(text, score)| (text, score, NORMAL));
+    Keys::of("t5").tokens(&marks.into_iter().chain(pieces).collect::<Vec<_>>()).u32("mask_token_id", 3)
+}
+
+#[test]
+fn the_best_sum_of_scores() {
+    let letters = [("a", -2.0), ("b", -2.0), ("c", -2.0), ("\u{2581}", -2.0)];
+    let tokenizer = |more: &[(&'static str, f32)]| t5(&[&letters[..], more].concat()).load().expect("valid");
+    assert_eq!(pieces(&tokenizer(&[("ab", -3.0), ("bc", -2.5)]), "abc"), "a|bc");
+    assert_eq!(pieces(&tokenizer(&[("ab", -2.5), ("bc", -3.0)]), "abc"), "ab|c");
+    assert_eq!(pieces(&tokenizer(&[("abc", -7.0)]), "abc"), "a|b|c");
+    // Of equal sums, the one whose last token begins first.
+    assert_eq!(pieces(&tokenizer(&[("ab", -3.0), ("bc", -3.0)]), "abc"), "a|bc");
+    // Unknown characters side by side are one.
+    assert_eq!(pieces(&tokenizer(&[]), "a\u{e9}\u{4e2d}b\u{e9}"), "a|<unk>|b|<unk>");
+    assert_eq!((tokenizer(&[]).prefix(), tokenizer(&[]).suffix()), (&[][..], &[1][..]));
+}
+
+#[test]
+fn spaces_of_unigram_as_stated() {
+    let keys = t5(&[("a", -2.0), ("\u{2581}", -2.0), ("\u{2581}a", -1.0)]);
+    let load = |keys: &Keys| keys.load().expect("valid");
+    assert_eq!(pieces(&load(&keys), " a  a "), "\u{2581}a|\u{2581}|\u{2581}a|\u{2581}");
+    let prefix = keys.clone().bool("add_space_prefix", true);
+    assert_eq!(pieces(&load(&prefix), "aa</s>a"), "\u{2581}a|a|</s>|\u{2581}a");
+    let joined = prefix.bool("remove_extra_whitespaces", true);
+    assert_eq!(pieces(&load(&joined), "  a \n a  "), "\u{2581}a|\u{2581}a");
+    assert_eq!(pieces(&load(&joined), "   "), "");
+    // The mask takes the spaces before it, wherever they come from.
+    assert_eq!(pieces(&load(&keys), "a  <mask> a"), "a|<mask>|\u{2581}a");
+}
+
+#[test]
+fn a_character_map() {
+    // One key: "b" becomes "a".
+    let mut units = [0u32; 512];
+    units[usize::from(b'b')] = u32::from(b'b') | 1 << 8 | (256 ^ u32::from(b'b')) << 10;
+    units[256] = 1 << 31;
+    let units: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let map = [&2048u32.to_le_bytes()[..], &units, b"a\0"].concat();
+    let tokenizer = t5(&[("a", -2.0), ("c", -2.0)]).u8s("precompiled_charsmap", &map).load().expect("valid");
+    assert_eq!(pieces(&tokenizer, "abc"), "a|a|c");
+    // A grapheme of less than 6 bytes that begins with a key goes as a whole, accent and all: so the authors do it.
+    assert_eq!(pieces(&tokenizer, "cb\u{301}c"), "c|a|c");
+    assert_eq!(pieces(&tokenizer, "b\u{301}\u{301}\u{301}c"), "a|<unk>|c");
+}
+
+#[test]
+fn closed_by_a_separator() {
+    let tokens = ["a", "[CLS]", "[SEP]"];
+    let keys = Keys::of("gpt2").strings("tokens", &tokens).i32s("token_type", &[NORMAL, CONTROL, CONTROL]);
+    let keys = keys.str("pre", "modern-bert").strings::<&str>("merges", &[]);
+    let keys = keys.u32("cls_token_id", 1).u32("seperator_token_id", 2).bool("add_bos_token", true);
+    let tokenizer = keys.clone().bool("add_sep_token", true).load().expect("valid");
+    assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[1][..], &[2][..]));
+    let open = keys.bool("add_sep_token", false).load().expect("valid");
+    assert_eq!((open.prefix(), open.suffix()), (&[1][..], &[][..]));
+}
+
+#[test]
+fn merges_of_characters() {
+    let tokens = ["a", "\u{2581}", "\u{2581}a", "<unk>", "<s>", "\u{e9}"];
+    let keys =
+        Keys::of("gemma4").strings("tokens", &tokens).i32s("token_type", &[1, 1, 1, UNKNOWN, CONTROL, 1]);
+    let keys = keys.strings("merges", &["\u{2581} a"]).u32("unknown_token_id", 3).u32("bos_token_id", 4);
+    let tokenizer = keys.load().expect("valid");
+    assert_eq!(pieces(&tokenizer, "a a\u{e9} \u{2581}a"), "a|\u{2581}a|\u{e9}|\u{2581}|\u{2581}a");
+    assert_eq!(pieces(&tokenizer, "\u{4e2d}\u{4e2d}a\u{4e2d}"), "<unk>|a|<unk>");
+    assert_eq!(tokenizer.prefix(), [4]);
+    assert_eq!(tokenizer.decode(&tokenizer.encode("a a", Parse)), "a a");
+}

@@ -68,6 +68,12 @@ impl Keys {
         self
     }
 
+    pub(crate) fn u8s(mut self, key: &str, values: &[u8]) -> Keys {
+        self.array(key, 0, values.len());
+        self.bytes.extend(values);
+        self
+    }
+
     pub(crate) fn f32s(mut self, key: &str, values: &[f32]) -> Keys {
         self.array(key, 6, values.len());
         values.iter().for_each(|value| self.bytes.extend(value.to_le_bytes()));

@@ -1,0 +1,255 @@
+//! BPE by a list of merges (`tokenizer.ggml.model` = `gpt2`), as Hugging Face's tokenizers of GPT-2, RoBERTa, Qwen,
+//! Llama 3 and ModernBERT do it: pieces by a regular expression, their bytes merged by rank.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use gguf::Metadata;
+
+use crate::byte_alphabet;
+use crate::char_class::Classes;
+use crate::error::Error;
+use crate::load::{self, MERGES};
+use crate::nfc::nfc;
+use crate::pair_merge::{MergeRanks, PairMerger};
+use crate::pre_tokenizer::PreTokenizer;
+use crate::sentencepiece::{SPACE, byte_of, byte_tokens, no_fallback};
+use crate::special::{Fragment, SpecialTexts};
+use crate::vocabulary::{PieceIndex, Texts, TokenType, Vocabulary};
+
+/// The cutting and merging side of a BPE tokenizer.
+pub(crate) struct Bpe {
+    pre: PreTokenizer,
+    lowercase: bool,
+    /// Whether a space is put before every stretch of text that does not begin with one.
+    space_prefix: bool,
+    tokens: TokenBytes,
+    /// The normal tokens, by their bytes.
+    index: PieceIndex,
+    /// Token of every byte that has one.
+    bytes: Vec<Option<u32>>,
+    unknown: Option<u32>,
+    ranks: MergeRanks,
+    /// User-defined tokens that are looked for in the normalised text.
+    user_defined: SpecialTexts,
+    /// What merging makes of the bytes of a token, found out when it first occurs.
+    fates: Vec<AtomicU8>,
+    classes: &'static Classes,
+}
+
+/// Nobody has asked yet.
+const OPEN: u8 = 0;
+/// Merging gives the token back.
+const WHOLE: u8 = 1;
+/// Merging gives several other tokens.
+const PARTS: u8 = 2;
+
+impl Bpe {
+    pub(crate) fn new(
+        metadata: &Metadata,
+        vocabulary: &Vocabulary,
+        pre: PreTokenizer,
+        unknown: Option<u32>,
+    ) -> Result<Bpe, Error> {
+        let tokens = TokenBytes::new(vocabulary, pre.byte_level);
+        let normal = |id: &u32| vocabulary.token_type(*id) == Some(TokenType::Normal);
+        let index = PieceIndex::new(&tokens, vocabulary.ids().filter(normal), 0);
+        let bytes: Vec<Option<u32>> = if pre.byte_level {
+            (0..=255u8).map(|byte| index.get(&tokens, &[byte])).collect()
+        } else {
+            byte_tokens(vocabulary)
+        };
+        if !pre.byte_level && bytes.contains(&None) && unknown.is_none() {
+            return Err(no_fallback());
+        }
+        let user_defined = vocabulary.ids().filter(|&id| {
+            pre.user_defined_normalized && vocabulary.token_type(id) == Some(TokenType::UserDefined)
+        });
+        let user_defined = SpecialTexts::new(user_defined.map(|id| (vocabulary.text(id).into(), id)));
+        Ok(Bpe {
+            pre,
+            lowercase: load::boolean(metadata, load::LOWERCASE)?.unwrap_or(false),
+            space_prefix: load::boolean(metadata, load::ADD_SPACE_PREFIX)?.unwrap_or(false),
+            fates: (0..vocabulary.len()).map(|_| AtomicU8::new(OPEN)).collect(),
+            ranks: MergeRanks::new(&merges(metadata, vocabulary)?),
+            tokens,
+            index,
+            bytes,
+            unknown,
+            user_defined,
+            classes: Classes::get(),
+        })
+    }
+
+    /// How texts are cut before merging.
+    pub(crate) fn pre(&self) -> &PreTokenizer {
+        &self.pre
+    }
+
+    /// Whether a space is put before every stretch of text.
+    pub(crate) fn space_prefix(&self) -> bool {
+        self.space_prefix
+    }
+
+    /// The bytes that a token stands for in running text.
+    pub(crate) fn bytes(&self, id: u32) -> &[u8] {
+        self.tokens.bytes(id)
+    }
+
+    /// Appends the ids of a stretch of ordinary text.
+    pub(crate) fn encode(&self, text: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+        let mut text = if self.pre.nfc { nfc(text, self.classes) } else { Cow::Borrowed(text) };
+        if self.lowercase {
+            // By character: a final sigma is no matter of its place in a word.
+            text = Cow::Owned(text.chars().flat_map(char::to_lowercase).collect());
+        }
+        if !self.pre.byte_level && text.contains(SPACE) {
+            // Tokens are kept with spaces, and U+2581 is no other character to them.
+            text = Cow::Owned(text.replace(SPACE, " "));
+        }
+        self.user_defined.split(&text, |fragment| match fragment {
+            Fragment::Token(id) => ids.push(id),
+            Fragment::Text(text) if self.space_prefix && !text.starts_with(' ') => {
+                self.encode_pieces(&format!(" {text}"), merger, ids);
+            }
+            Fragment::Text(text) => self.encode_pieces(text, merger, ids),
+        });
+    }
+
+    fn encode_pieces(&self, mut text: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+        while !text.is_empty() {
+            let length = self.pre.pattern.first_piece(text, self.classes);
+            let length = length.min(text.floor_char_boundary(PairMerger::LONGEST));
+            let (piece, rest) = text.split_at(length);
+            self.encode_piece(piece, merger, ids);
+            text = rest;
+        }
+    }
+
+    fn encode_piece(&self, piece: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+        let whole = self.index.get(&self.tokens, piece.as_bytes());
+        let Some(id) = whole else { return self.merge(piece, merger, ids) };
+        // Every thread that asks finds the same, so nothing has to be ordered.
+        let fate = &self.fates[id as usize];
+        if self.pre.ignore_merges || fate.load(Ordering::Relaxed) == WHOLE {
+            ids.push(id);
+            return;
+        }
+        let before = ids.len();
+        self.merge(piece, merger, ids);
+        if fate.load(Ordering::Relaxed) == OPEN {
+            let whole = ids[before..] == [id];
+            fate.store(if whole { WHOLE } else { PARTS }, Ordering::Relaxed);
+        }
+    }
+
+    /// The tokens of single characters; those without fall to bytes, else become unknown, side by side as one.
+    fn characters(&self, piece: &str) -> Vec<u32> {
+        let mut tokens = Vec::with_capacity(piece.len());
+        let mut known = true;
+        for c in piece.chars() {
+            let mut buffer = [0; 4];
+            let bytes = c.encode_utf8(&mut buffer).as_bytes();
+            let of_bytes = bytes.iter().map(|&byte| self.bytes[usize::from(byte)]);
+            let was_known = std::mem::replace(&mut known, true);
+            if let Some(token) = self.index.get(&self.tokens, bytes) {
+                tokens.push(token);
+            } else if of_bytes.clone().all(|token| token.is_some()) {
+                tokens.extend(of_bytes.flatten());
+            } else {
+                tokens.extend(self.unknown.filter(|_| was_known));
+                known = false;
+            }
+        }
+        tokens
+    }
+
+    fn merge(&self, piece: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+        if !self.pre.byte_level {
+            return merger.merge(&self.ranks, self.characters(piece).into_iter(), ids);
+        }
+        // A byte that is no token is left out, as by the authors: StarCoder lacks some that no text of today has.
+        let tokens = piece.as_bytes().iter().filter_map(|&byte| self.bytes[usize::from(byte)]);
+        merger.merge(&self.ranks, tokens, ids);
+    }
+}
+
+/// The bytes that the tokens stand for: those of the alphabet, taken out of it, or the text with its spaces; of marks,
+/// their name. They lie end to end in one buffer.
+struct TokenBytes {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl TokenBytes {
+    fn new(vocabulary: &Vocabulary, byte_level: bool) -> TokenBytes {
+        let mut tokens = TokenBytes { bytes: Vec::new(), ends: Vec::with_capacity(vocabulary.len()) };
+        for id in vocabulary.ids() {
+            let text = vocabulary.text(id);
+            let bytes = match vocabulary.token_type(id) {
+                Some(TokenType::Normal) if byte_level => byte_alphabet::bytes_of(text),
+                Some(TokenType::Normal) => Some(text.replace(SPACE, " ").into_bytes()),
+                Some(TokenType::Byte) => byte_of(text).map(|byte| vec![byte]),
+                _ => None,
+            };
+            match bytes {
+                Some(bytes) => tokens.bytes.extend(bytes),
+                None => tokens.bytes.extend(text.as_bytes()),
+            }
+            // No more than the texts, whose lengths fit.
+            tokens.ends.push(tokens.bytes.len() as u32);
+        }
+        tokens
+    }
+}
+
+impl Texts for TokenBytes {
+    fn bytes(&self, id: u32) -> &[u8] {
+        let Some(&end) = self.ends.get(id as usize) else { return &[] };
+        let start = if id == 0 { 0 } else { self.ends[id as usize - 1] };
+        &self.bytes[start as usize..end as usize]
+    }
+}
+
+/// The merges of the file as ids: left part, right part, result.
+fn merges(metadata: &Metadata, vocabulary: &Vocabulary) -> Result<Vec<(u32, u32, u32)>, Error> {
+    let array = metadata.array(MERGES).map_err(|error| Error::invalid(MERGES, error.to_string()))?;
+    let Some(array) = array else {
+        return Err(Error::missing(MERGES, "BPE needs its list of merges; convert the model again"));
+    };
+    let Some(strings) = array.strings() else {
+        return Err(Error::invalid(MERGES, "is not an array of strings"));
+    };
+    let index = PieceIndex::new(vocabulary, vocabulary.ids(), 0);
+    let id = |text: &[u8]| index.get(vocabulary, text);
+    let mut merges = Vec::with_capacity(array.len());
+    let mut joined = Vec::new();
+    for (at, merge) in strings.enumerate() {
+        // The first part may be a space, but is never empty.
+        let space = merge.iter().skip(1).position(|&byte| byte == b' ').map(|at| at + 1);
+        let Some(space) = space else {
+            return Err(Error::invalid(
+                MERGES,
+                format!("merge {at} is not two tokens with a space in between"),
+            ));
+        };
+        let (left, right) = (&merge[..space], &merge[space + 1..]);
+        joined.clear();
+        joined.extend_from_slice(left);
+        joined.extend_from_slice(right);
+        let (Some(left), Some(right), Some(result)) = (id(left), id(right), id(&joined)) else {
+            let merge: String = String::from_utf8_lossy(merge).chars().take(60).collect();
+            return Err(Error::invalid(
+                MERGES,
+                format!(
+                    "merge {at} ({merge:?}) has a token that is not in the vocabulary; convert the model again"
+                ),
+            ));
+        };
+        // Marks are never made from text.
+        if !matches!(vocabulary.token_type(result), Some(TokenType::Control | TokenType::Unknown)) {
+            merges.push((left, right, result));
+        }
+    }
+    Ok(merges)
+}
