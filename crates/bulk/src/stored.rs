@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use index::{Precision, Space};
+use index::{Precision, Space, to_f16};
 
-use crate::encoded::{to_bits, to_f16, to_int8};
+use crate::encoded::{to_bits, to_int8};
 use crate::error::{Error, ErrorKind};
 use crate::sink::OutputFormat;
 use crate::space::{Description, description_path};
