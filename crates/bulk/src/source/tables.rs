@@ -37,7 +37,7 @@ pub(super) struct TableReader {
 }
 
 enum Batches {
-    Parquet(ParquetBatches),
+    Parquet(Box<ParquetBatches>),
     File(Box<FileReader<std::fs::File>>, Vec<usize>, u64),
     Stream(Box<StreamReader<super::files::Counted>>, Vec<usize>, Arc<AtomicU64>),
 }
@@ -49,7 +49,7 @@ impl TableReader {
             InputFormat::Parquet => {
                 let batches = ParquetBatches::open(input, &path)?;
                 let schema = batches.schema();
-                (Batches::Parquet(batches), schema)
+                (Batches::Parquet(Box::new(batches)), schema)
             }
             _ if input.file().is_some() && is_file_form(input)? => {
                 let file = input.open_file()?;
@@ -262,7 +262,7 @@ impl Batches {
     /// Of these columns.
     fn of(self, columns: Vec<usize>) -> Result<Self, Error> {
         Ok(match self {
-            Self::Parquet(parquet) => Self::Parquet(parquet.of(columns)?),
+            Self::Parquet(parquet) => Self::Parquet(Box::new(parquet.of(columns)?)),
             Self::File(reader, _, given) => Self::File(reader, columns, given),
             Self::Stream(reader, _, taken) => Self::Stream(reader, columns, taken),
         })
