@@ -23,6 +23,7 @@ mod decode;
 mod error;
 mod load;
 mod merge;
+mod merge_index;
 mod seams;
 mod sentencepiece;
 mod special;
