@@ -271,7 +271,7 @@ pub fn run(config: Config, mut tell: impl FnMut(Event)) -> Result<(), Error> {
     let service = Service::new(models, settings)?;
     service.models().all().iter().for_each(|served| tell(served.event()));
     let mut runtime = match io_threads() {
-        // This thread.
+        // This one: an event then wakes no other, and a thread less has memory of its own.
         1 => tokio::runtime::Builder::new_current_thread(),
         threads => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
