@@ -15,7 +15,7 @@ pub(crate) struct MergeIndex {
     key: u64,
     longest: usize,
     /// Tokens of one byte.
-    ascii: [Option<Token>; 128],
+    ascii: Box<[Option<Token>; 128]>,
 }
 
 /// A token that merging may make.
@@ -56,7 +56,7 @@ impl MergeIndex {
             mask: capacity - 1,
             key: RandomState::new().hash_one(0u8),
             longest: 0,
-            ascii: [None; 128],
+            ascii: Box::new([None; 128]),
         };
         for token in tokens {
             let text = vocabulary.text(token.id).as_bytes();
