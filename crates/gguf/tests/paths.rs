@@ -172,7 +172,7 @@ fn keys_of_a_split_model_that_make_no_sense() {
 fn pages_given_back_take_no_memory_and_come_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("large.gguf");
-    let data: Vec<u8> = (0..4u32 << 20).map(|i| (i * 31 >> 8) as u8).collect();
+    let data: Vec<u8> = (0..4u32 << 20).map(|i| ((i * 31) >> 8) as u8).collect();
     let model = Writer::new().tensor("large", TensorType::F32, &[1 << 20], data.clone());
     fs::write(&path, model.to_bytes().expect("valid")).expect("written");
     let gguf = Gguf::open(&path).expect("it opens");
