@@ -29,7 +29,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Reads and packs the weights, on the team. The embedding table stays where it is and is decoded a row a token.
+    /// Reads and packs the weights, on the team. The embedding table stays where it is and is decoded a row a token; of a mapped
+    /// file only what is read after this takes memory.
     ///
     /// # Errors
     /// If a key or tensor is missing, misshapen, or of a type that cannot be computed with.
@@ -41,6 +42,8 @@ impl Encoder {
         let vocabulary = Matrix::new(table, config.dim, None)?.rows();
         let embeddings = table.index();
         let (weights, unread) = Weights::load(gguf, &config, Compute { kernels, team })?;
+        // What was packed is not read again; it would count as this process's memory as long as it lives.
+        gguf.give_back_pages();
         Ok(Self { gguf: gguf.clone(), config, kernels, weights, embeddings, vocabulary, unread })
     }
 

@@ -15,6 +15,16 @@ enum Storage {
     Mapped(memmap2::Mmap),
 }
 
+impl Bytes {
+    /// Gives back the memory of what was read of a mapped file.
+    pub(crate) fn give_back(&self) {
+        #[cfg(feature = "mmap")]
+        if let Storage::Mapped(bytes) = &self.0 {
+            crate::map::give_back(bytes);
+        }
+    }
+}
+
 impl Deref for Bytes {
     type Target = [u8];
 

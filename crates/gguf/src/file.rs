@@ -103,6 +103,12 @@ impl Gguf {
         &self.0.metadata
     }
 
+    /// Gives back the memory of the pages that were read of mapped files, for who needs the tensors no more. What is read again
+    /// comes again, from the system's cache of files while it is there. Does nothing for files in memory.
+    pub fn give_back_pages(&self) {
+        self.0.shards.iter().for_each(|shard| shard.bytes.give_back());
+    }
+
     /// Its tensors in the order of the table, one part after the other.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = Tensor<'_>> {
         (0..self.0.table.len()).map(|index| Tensor { file: &self.0, index })

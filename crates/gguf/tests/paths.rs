@@ -166,3 +166,36 @@ fn keys_of_a_split_model_that_make_no_sense() {
     first(Writer::new().metadata("split.count", 2u16).metadata("split.no", u64::MAX));
     refused(&path, ErrorKind::Split, &["open its first part"]);
 }
+
+#[test]
+#[cfg(feature = "mmap")]
+fn pages_given_back_take_no_memory_and_come_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("large.gguf");
+    let data: Vec<u8> = (0..4u32 << 20).map(|i| ((i * 31) >> 8) as u8).collect();
+    let model = Writer::new().tensor("large", TensorType::F32, &[1 << 20], data.clone());
+    fs::write(&path, model.to_bytes().expect("valid")).expect("written");
+    let gguf = Gguf::open(&path).expect("it opens");
+    let read = || gguf.tensor("large").expect("it is there").bytes().to_vec();
+    assert_eq!(read(), data);
+    #[cfg(target_os = "linux")]
+    assert!(resident_kb(&path) >= 4096);
+    gguf.give_back_pages();
+    #[cfg(target_os = "linux")]
+    assert_eq!(resident_kb(&path), 0);
+    assert_eq!(read(), data);
+    // Of a file in memory nothing can be.
+    let owned = Gguf::open_unmapped(&path).expect("it opens");
+    owned.give_back_pages();
+    assert_eq!(owned.tensor("large").expect("it is there").bytes(), data);
+}
+
+/// Memory that the pages of a file take in this process.
+#[cfg(target_os = "linux")]
+fn resident_kb(path: &Path) -> usize {
+    let maps = fs::read_to_string("/proc/self/smaps").expect("Linux has it");
+    let path = path.to_str().expect("UTF-8");
+    let mut lines = maps.lines().skip_while(|line| !line.ends_with(path));
+    let resident = lines.find_map(|line| line.strip_prefix("Rss:")).expect("it is mapped");
+    resident.trim().trim_end_matches(" kB").parse().expect("a number")
+}

@@ -2,10 +2,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::fault::{Fault, FaultKind};
@@ -29,16 +27,16 @@ impl Keys {
 }
 
 /// Lets a request pass that has a key, or needs none.
-pub(crate) async fn check(State(service): State<Service>, request: Request, next: Next) -> Response {
+pub(crate) async fn check(service: &Service, request: Request) -> Result<Request, Fault> {
     let keys = service.keys().now();
     let free = keys.is_empty() || is_public(request.method(), request.uri().path());
     if free || is_known(request.headers(), &keys) {
-        return next.run(request).await;
+        return Ok(request);
     }
-    body::discard(&service, request).await;
+    body::discard(service, request).await;
     let message =
         "a key is needed that this server knows: send `Authorization: Bearer KEY`, or `X-Api-Key: KEY`";
-    Fault::new(FaultKind::Unauthorized, message).into_response()
+    Err(Fault::new(FaultKind::Unauthorized, message))
 }
 
 /// What anybody may see: whether it runs, what routes there are, and the page, which asks for a key itself.

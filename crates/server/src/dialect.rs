@@ -1,12 +1,9 @@
 //! Whose protocol a path belongs to, and the shape of its errors.
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::Service;
 use crate::fault::{Fault, FaultKind, TooLong};
 use crate::settings::EmbeddingsDialect;
 
@@ -83,10 +80,8 @@ impl Dialect {
     }
 }
 
-/// Gives refusals the shape of the path's protocol.
-pub(crate) async fn write(State(service): State<Service>, request: Request, next: Next) -> Response {
-    let by_path = Dialect::of(request.uri().path(), service.settings().dialect);
-    let mut response = next.run(request).await;
+/// An answer; a refusal gets the shape of a protocol, which is the path's unless its handler says another.
+pub(crate) fn shaped(mut response: Response, by_path: Dialect) -> Response {
     let Some(fault) = response.extensions_mut().remove::<Fault>() else { return response };
     let dialect = response.extensions_mut().remove::<Dialect>().unwrap_or(by_path);
     let (status, body) = dialect.refusal(&fault);
@@ -100,6 +95,9 @@ pub(crate) async fn write(State(service): State<Service>, request: Request, next
     }
     if fault.kind == FaultKind::Unauthorized {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if fault.kind == FaultKind::UnsupportedEncoding {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     refused
 }

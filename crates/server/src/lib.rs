@@ -270,12 +270,16 @@ pub fn run(config: Config, mut tell: impl FnMut(Event)) -> Result<(), Error> {
     let Config { models, settings, listen, keys } = config;
     let service = Service::new(models, settings)?;
     service.models().all().iter().for_each(|served| tell(served.event()));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(io_threads())
-        .thread_name("connote-http")
-        .enable_all()
-        .build()
-        .map_err(Error::System)?;
+    let mut runtime = match io_threads() {
+        // This one: an event then wakes no other, and a thread less has memory of its own.
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads).thread_name("connote-http");
+            builder
+        }
+    };
+    let runtime = runtime.enable_all().build().map_err(Error::System)?;
     let outcome = runtime.block_on(until_signalled(service.clone(), &listen, keys, tell));
     // What was begun aside may not have ended, as the reading of a large body: nobody waits for it.
     runtime.shutdown_background();

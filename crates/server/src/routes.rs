@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -60,15 +60,30 @@ fn all(service: &Service) -> Router<Service> {
 /// What every request passes, the last first.
 fn layered(routes: Router<Service>, service: Service) -> Router {
     let routes = routes
-        .layer(middleware::from_fn_with_state(service.clone(), encoding::check))
-        .layer(middleware::from_fn_with_state(service.clone(), auth::check))
         .layer(CatchPanicLayer::custom(fallen(service.clone())))
-        .layer(middleware::from_fn_with_state(service.clone(), dialect::write));
+        .layer(middleware::from_fn_with_state(service.clone(), pass));
     let routes = match cors(&service.settings().cors_origins) {
         Some(layer) => routes.layer(layer),
         None => routes,
     };
     routes.layer(middleware::from_fn_with_state(service.clone(), observe::request)).with_state(service)
+}
+
+/// The way of a request to its route: who asks and what comes are looked at before it, and a refusal gets its protocol's shape
+/// after it. One layer for all: each takes some microseconds of a short request.
+async fn pass(State(service): State<Service>, request: Request, next: Next) -> Response {
+    let by_path = Dialect::of(request.uri().path(), service.settings().dialect);
+    let answer = match checked(&service, request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    dialect::shaped(answer, by_path)
+}
+
+/// A request that the server takes.
+async fn checked(service: &Service, request: Request) -> Result<Request, Fault> {
+    let request = auth::check(service, request).await?;
+    encoding::check(service, request).await
 }
 
 /// The answer to a request on which the server fell: the others go on.

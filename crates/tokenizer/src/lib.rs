@@ -29,6 +29,7 @@ mod decode;
 mod error;
 mod load;
 mod merge;
+mod merge_index;
 mod nfc;
 mod pair_merge;
 mod pre_tokenizer;

@@ -8,7 +8,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::vocabulary::{PieceIndex, Vocabulary};
+use crate::merge_index::{MergeIndex, Token};
+use crate::vocabulary::Vocabulary;
 
 const NONE: u32 = u32::MAX;
 
@@ -34,12 +35,15 @@ pub(crate) struct Merger {
     heap: BinaryHeap<Reverse<Candidate>>,
 }
 
+/// 65,535 less the characters of a part; 0 where they are more.
+fn shortness(chars: u32) -> u16 {
+    u16::MAX - chars.min(u32::from(u16::MAX)) as u16
+}
+
 /// The tokens that merging may make, and their order.
 pub(crate) struct MergeTable<'a> {
     pub(crate) vocabulary: &'a Vocabulary,
-    pub(crate) index: &'a PieceIndex,
-    /// Per id: lower merges first.
-    pub(crate) ranks: &'a [u32],
+    pub(crate) index: &'a MergeIndex,
 }
 
 impl Merger {
@@ -60,7 +64,7 @@ impl Merger {
         let bytes = text.as_bytes();
         for (place, (start, c)) in text.char_indices().enumerate() {
             let end = start + c.len_utf8();
-            let id = table.index.get(table.vocabulary, &bytes[start..end]).unwrap_or(NONE);
+            let id = table.index.get(table.vocabulary, &bytes[start..end]).map_or(NONE, |token| token.id);
             let place = place as u32;
             self.symbols.push(Symbol {
                 start: start as u32,
@@ -99,12 +103,11 @@ impl Merger {
             return;
         }
         let text = &bytes[first.start as usize..second.end as usize];
-        let Some(id) = table.index.get(table.vocabulary, text) else { return };
-        let shortness = |chars: u32| u128::from(u16::MAX - chars.min(u32::from(u16::MAX)) as u16);
+        let Some(Token { id, rank }) = table.index.get(table.vocabulary, text) else { return };
         self.heap.push(Reverse(
-            u128::from(table.ranks[id as usize]) << 96
-                | shortness(first.chars) << 80
-                | shortness(second.chars) << 64
+            u128::from(rank) << 96
+                | u128::from(shortness(first.chars)) << 80
+                | u128::from(shortness(second.chars)) << 64
                 | u128::from(id) << 32
                 | u128::from(left),
         ));
@@ -115,10 +118,14 @@ impl Merger {
         let (left, id) = (candidate as u32, (candidate >> 32) as u32);
         let first = &self.symbols[left as usize];
         let Some(second) = self.symbols.get(first.next as usize) else { return };
-        // The parts only grow, so that the pair still has the text of `id` exactly when it has its length.
+        // The parts only grow, so that the pair still has the text of `id` exactly when neither has. Beyond what the candidate
+        // can say of them, the length of the text does.
+        let grown = (candidate >> 80) as u16 != shortness(first.chars)
+            || (candidate >> 64) as u16 != shortness(second.chars);
+        let is_long = first.chars.max(second.chars) >= u32::from(u16::MAX);
         let length = (second.end - first.start) as usize;
-        let stale = first.start == first.end || length != table.vocabulary.text(id).len();
-        if stale {
+        let other = is_long && length != table.vocabulary.text(id).len();
+        if first.start == first.end || grown || other {
             return;
         }
         let (right, end, chars, next) = (first.next, second.end, first.chars + second.chars, second.next);

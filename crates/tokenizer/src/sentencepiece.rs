@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::load::UNKNOWN;
 use crate::merge::{MergeTable, Merger};
+use crate::merge_index::{MergeIndex, Token};
 use crate::seams::Seams;
-use crate::vocabulary::{PieceIndex, TokenType, Vocabulary};
+use crate::vocabulary::{TokenType, Vocabulary};
 
 /// What stands for a space in tokens, U+2581.
 pub(crate) const SPACE: char = '\u{2581}';
@@ -12,8 +13,7 @@ pub(crate) const SPACE: char = '\u{2581}';
 /// The merging side of a SentencePiece tokenizer.
 pub(crate) struct SentencePiece {
     /// The tokens that text can become: normal and user-defined ones.
-    index: PieceIndex,
-    ranks: Vec<u32>,
+    index: MergeIndex,
     seams: Seams,
     /// Token of every byte that has one.
     bytes: Vec<Option<u32>>,
@@ -36,10 +36,10 @@ impl SentencePiece {
         if bytes.contains(&None) && unknown.is_none() {
             return Err(no_fallback());
         }
-        let ranks = vocabulary.ids().zip(scores).map(|(id, &score)| rank(vocabulary, id, score)).collect();
+        let ids = vocabulary.ids().zip(scores).filter(|(id, _)| is_piece(id));
+        let tokens = ids.map(|(id, &score)| Token { id, rank: rank(vocabulary, id, score) });
         Ok(SentencePiece {
-            index: PieceIndex::new(vocabulary, vocabulary.ids().filter(is_piece), 0),
-            ranks,
+            index: MergeIndex::new(vocabulary, tokens),
             seams: Seams::new(vocabulary, vocabulary.ids().filter(is_piece)),
             bytes,
             unknown,
@@ -71,7 +71,7 @@ impl SentencePiece {
             }
             escaped.push_str(part);
         }
-        let table = MergeTable { vocabulary, index: &self.index, ranks: &self.ranks };
+        let table = MergeTable { vocabulary, index: &self.index };
         // Unknowns side by side become one, but not the ones of an earlier stretch.
         let floor = ids.len();
         for stretch in self.stretches(escaped) {

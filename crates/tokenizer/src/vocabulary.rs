@@ -179,21 +179,25 @@ impl PieceIndex {
         }
     }
 
-    /// Folded multiplication of 8-byte words, as wyhash and its kin do it: a few cycles for a short text.
     fn hash(&self, text: &[u8]) -> u64 {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut state = self.key ^ text.len() as u64;
-        let mut words = text.chunks_exact(8);
-        for word in &mut words {
-            state = fold(state ^ u64::from_le_bytes(word.try_into().unwrap_or_default()), self.key | 1);
-        }
-        let mut tail = [0u8; 8];
-        tail[..words.remainder().len()].copy_from_slice(words.remainder());
-        fold(fold(state ^ u64::from_le_bytes(tail), self.key | 1), ODD)
+        hash(self.key, text)
     }
 }
 
-fn fold(a: u64, b: u64) -> u64 {
+/// Folded multiplication of 8-byte words, as wyhash and its kin do it: a few cycles for a short text.
+pub(crate) fn hash(key: u64, text: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut state = key ^ text.len() as u64;
+    let mut words = text.chunks_exact(8);
+    for word in &mut words {
+        state = fold(state ^ u64::from_le_bytes(word.try_into().unwrap_or_default()), key | 1);
+    }
+    let mut tail = [0u8; 8];
+    tail[..words.remainder().len()].copy_from_slice(words.remainder());
+    fold(fold(state ^ u64::from_le_bytes(tail), key | 1), ODD)
+}
+
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a) * u128::from(b);
     (wide as u64) ^ (wide >> 64) as u64
 }

@@ -1,6 +1,7 @@
 //! The server as its clients see it: over TCP, with the committed model.
 
 mod client;
+mod complaints;
 mod embeddings;
 mod gone;
 mod limits;
