@@ -64,8 +64,9 @@ impl From<Arc<[u8]>> for Bytes {
 }
 
 #[cfg(feature = "mmap")]
-impl From<memmap2::Mmap> for Bytes {
-    fn from(bytes: memmap2::Mmap) -> Self {
+impl Bytes {
+    /// Only of a file: see `map`.
+    pub(crate) fn mapped(bytes: memmap2::Mmap) -> Self {
         Self(Storage::Mapped(bytes))
     }
 }

@@ -90,12 +90,10 @@ impl Algorithm {
                     ));
                 };
                 let pre = PreTokenizer::named(name)?;
-                // Converters say of a closing [SEP] that it is a separator, not an end.
-                let closed = load::boolean(metadata, load::ADD_SEP)?.unwrap_or(true);
                 let ends = match pre.template {
                     Template::Bare => Ends::stated(metadata, special, false, false)?,
                     Template::Begin => Ends::stated(metadata, special, true, false)?,
-                    Template::Enclosed => Ends::stated(metadata, special, true, closed)?,
+                    Template::Enclosed => Ends::stated(metadata, special, true, true)?,
                 };
                 Ok((Algorithm::Bpe(Bpe::new(metadata, vocabulary, pre, special.unk)?), ends))
             }

@@ -188,7 +188,9 @@ impl TokenBytes {
             let text = vocabulary.text(id);
             let bytes = match vocabulary.token_type(id) {
                 Some(TokenType::Normal) if byte_level => byte_alphabet::bytes_of(text),
-                Some(TokenType::Normal) => Some(text.replace(SPACE, " ").into_bytes()),
+                Some(TokenType::Normal | TokenType::UserDefined | TokenType::Unused) if !byte_level => {
+                    Some(text.replace(SPACE, " ").into_bytes())
+                }
                 Some(TokenType::Byte) => byte_of(text).map(|byte| vec![byte]),
                 _ => None,
             };

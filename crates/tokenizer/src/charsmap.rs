@@ -16,8 +16,9 @@ pub(crate) struct Charsmap {
     ascii: Vec<Option<(u32, u32)>>,
 }
 
-/// The longest replacement there may be, in bytes (NFKC has 33). It bounds the work for every character of a text.
-const LONGEST: usize = 1024;
+/// The longest replacement there may be, in bytes (NFKC has 33). It bounds the work and the memory for every character of a
+/// text.
+const LONGEST: usize = 64;
 
 /// How far the children of a node are from it.
 fn offset(unit: u32) -> usize {

@@ -27,7 +27,6 @@ pub(crate) const CLS: &str = "tokenizer.ggml.cls_token_id";
 pub(crate) const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
 pub(crate) const ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
 pub(crate) const ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
-pub(crate) const ADD_SEP: &str = "tokenizer.ggml.add_sep_token";
 pub(crate) const REMOVE_EXTRA_WHITESPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
 pub(crate) const LOWERCASE: &str = "tokenizer.ggml.normalizer.lowercase";
 pub(crate) const STRIP_ACCENTS: &str = "tokenizer.ggml.normalizer.strip_accents";

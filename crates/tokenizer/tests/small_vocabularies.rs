@@ -217,21 +217,29 @@ fn closed_by_a_separator() {
     let keys = Keys::of("gpt2").strings("tokens", &tokens).i32s("token_type", &[NORMAL, CONTROL, CONTROL]);
     let keys = keys.str("pre", "modern-bert").strings::<&str>("merges", &[]);
     let keys = keys.u32("cls_token_id", 1).u32("seperator_token_id", 2).bool("add_bos_token", true);
-    let tokenizer = keys.clone().bool("add_sep_token", true).load().expect("valid");
-    assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[1][..], &[2][..]));
-    let open = keys.bool("add_sep_token", false).load().expect("valid");
+    // That key is of what stands between pairs.
+    for of_pairs in [true, false] {
+        let tokenizer = keys.clone().bool("add_sep_token", of_pairs).load().expect("valid");
+        assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[1][..], &[2][..]));
+    }
+    let open = keys.bool("add_eos_token", false).load().expect("valid");
     assert_eq!((open.prefix(), open.suffix()), (&[1][..], &[][..]));
 }
 
 #[test]
 fn merges_of_characters() {
-    let tokens = ["a", "\u{2581}", "\u{2581}a", "<unk>", "<s>", "\u{e9}"];
-    let keys =
-        Keys::of("gemma4").strings("tokens", &tokens).i32s("token_type", &[1, 1, 1, UNKNOWN, CONTROL, 1]);
-    let keys = keys.strings("merges", &["\u{2581} a"]).u32("unknown_token_id", 3).u32("bos_token_id", 4);
+    let tokens = ["a", "\u{2581}", "\u{2581}a", "<unk>", "<s>", "\u{e9}", "\u{2581}\u{2581}"];
+    let types = [1, 1, 1, UNKNOWN, CONTROL, 1, USER_DEFINED];
+    let keys = Keys::of("gemma4").strings("tokens", &tokens).i32s("token_type", &types);
+    let keys = keys
+        .strings("merges", &["\u{2581} a", "\u{2581} \u{2581}"])
+        .u32("unknown_token_id", 3)
+        .u32("bos_token_id", 4);
     let tokenizer = keys.load().expect("valid");
     assert_eq!(pieces(&tokenizer, "a a\u{e9} \u{2581}a"), "a|\u{2581}a|\u{e9}|\u{2581}|\u{2581}a");
     assert_eq!(pieces(&tokenizer, "\u{4e2d}\u{4e2d}a\u{4e2d}"), "<unk>|a|<unk>");
     assert_eq!(tokenizer.prefix(), [4]);
-    assert_eq!(tokenizer.decode(&tokenizer.encode("a a", Parse)), "a a");
+    for text in ["a a", "a  a", "   "] {
+        assert_eq!(tokenizer.decode(&tokenizer.encode(text, Parse)), text);
+    }
 }
