@@ -25,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import unicodedata
 import zipfile
 
 import gguf
@@ -351,13 +352,16 @@ def compare(options):
     wrong = 0
     for name in names(options):
         tokenizer = oracle.load(str(CACHE / f"{name}.json"))
-        marks = [token.content for token in tokenizer.get_added_tokens_decoder().values()][:40]
+        added = tokenizer.get_added_tokens_decoder()
+        marks = [token.content for token in added.values()][:40]
+        special = {i for i, token in added.items() if token.special}
+        control = {i for i in special if added[i].content not in ("<unk>", "[UNK]")}
         for plain in (False, True):
             tokenizer.encode_special_tokens = plain
             count = options.count if not plain else options.count // 4
             rng = random.Random(options.seed)
             texts = list(oracle.code_points()) if options.points and not plain else []
-            total = differ = 0
+            total = differ = excused = 0
             random_texts = (oracle.random_text(rng, marks) for _ in range(count))
             for batch in oracle.batches((text for part in (texts, random_texts) for text in part), 50_000):
                 expected = [e.ids for e in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
@@ -366,11 +370,15 @@ def compare(options):
                 total += len(batch)
                 for text, a, b in zip(batch, expected, got):
                     # The authors' search makes marks of text that normalises to them even when told not to.
-                    if a != b and not (plain and any(i in tokenizer.get_added_tokens_decoder() for i in a)):
+                    spelled = any(a.count(mark) > b.count(mark) or added[mark].content in unicodedata.normalize("NFKC", text) for mark in special)
+                    if plain and a != b and spelled and control.isdisjoint(b):
+                        excused += 1
+                    elif a != b:
                         differ += 1
                         if differ <= options.show:
                             print(f"  {text[:200]!r}\n    authors {a[:60]}\n    ours    {b[:60]}")
-            print(f"{name}{' plain' if plain else ''}: {total} texts, {differ} differ", flush=True)
+            told = f", {excused} where the authors' make marks of text" if excused else ""
+            print(f"{name}{' plain' if plain else ''}: {total} texts, {differ} differ{told}", flush=True)
             wrong += differ
     sys.exit(1 if wrong else 0)
 
@@ -378,11 +386,13 @@ def compare(options):
 def cases(options):
     wrong = 0
     for path in sorted(CACHE.glob("*.inp")):
-        texts = path.read_bytes().decode().split("\n__ggml_vocab_test__\n")[:-1]
-        expected = [[int(i) for i in line.split()] for line in path.with_suffix(".out").read_text().split("\n")]
+        expected = [[int(i) for i in line.split()] for line in path.with_suffix(".out").read_text().split("\n")[:-1]]
+        # Some files end after their last text, some after the mark behind it.
+        texts = path.read_bytes().decode().split("\n__ggml_vocab_test__\n")[: len(expected)]
         got = oracle.ours(options.binary, str(path.with_suffix(".gguf")), texts, True)
         tokenizer = oracle.load(str(path.with_suffix(".json")))
         differ = 0
+        assert len(texts) == len(expected) == len(got), path
         for text, a, b in zip(texts, expected, got):
             authors = tokenizer.encode(text, add_special_tokens=False).ids
             if a != b:

@@ -108,6 +108,21 @@ fn an_input_that_is_written_anew_and_holds_what_it_held_is_the_same() {
     assert_eq!(summary.expect("complete").rows, 2 * PART + 101);
 }
 
+/// Cut short and filled again, as `cp` does: a reader may have met its end in between.
+#[test]
+fn an_input_that_is_written_to_is_changed_whatever_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, output) = (folder.path().join("a.txt"), folder.path().join("a.jsonl"));
+    fs::write(&input, texts("cat")).expect("written");
+    let error = embed(&input, &output, || {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(&input, texts("cat")).expect("written");
+    });
+    assert_eq!(error.expect_err("changed").kind(), ErrorKind::Mismatch);
+    assert!(!output.exists());
+    assert_eq!(embed(&input, &output, || ()).expect("goes on").rows, 2 * PART + 101);
+}
+
 #[test]
 fn an_input_that_is_changed_between_opening_and_hashing_is_told() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -384,6 +384,8 @@ fn a_quote_that_is_never_closed_is_told() {
         ("last.csv", "text\r\n\"a\"\r\n\"b\"\r\n", &["0 a", "1 b"]),
         ("inside.csv", "text\n5\" nails\nsay \"no\n", &["0 5\" nails", "1 say \"no"]),
         ("mark.csv", "\u{feff}\"text\"\n\"a\"\n\"b, c\"", &["0 a", "1 b, c"]),
+        // A mark within is a character, and the quote behind it, too.
+        ("within.csv", "text\na\n\u{feff}\"b\n", &["0 a", "1 \u{feff}\"b"]),
     ] {
         let path = written(folder.path(), name, content);
         let mut named = options(&[&path]);
@@ -397,4 +399,7 @@ fn a_quote_that_is_never_closed_is_told() {
             );
         }
     }
+    let path = written(folder.path(), "header.csv", "\"text\na\nb\n");
+    let Err(error) = connote_bulk::Source::open(&options(&[&path])) else { panic!("a quote is open") };
+    assert!(error.to_string().contains("header.csv: line 1: a quote is opened and never closed"), "{error}");
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 pub(crate) enum Checksum<'a> {
     /// Of large files.
     Sha256(&'a str),
-    /// Of files that lie in git: SHA-1 of `blob SIZE\0` and the content.
+    /// Of files that lie in git: SHA-1 of `blob SIZE\0` and the content; of some mirrors, of the content alone.
     GitBlob(&'a str),
     /// An etag of a mirror's own, of which nothing follows.
     Unknown,
@@ -31,7 +31,7 @@ impl<'a> Checksum<'a> {
             Self::GitBlob(_) => {
                 let mut hash = Sha1::new();
                 hash.update(format!("blob {bytes}\0"));
-                Hasher::GitBlob(hash)
+                Hasher::Sha1 { blob: hash, content: Sha1::new() }
             }
             Self::Unknown => Hasher::None,
         }
@@ -45,7 +45,8 @@ impl<'a> Checksum<'a> {
             Self::Unknown => return None,
         };
         let found = hasher.hexadecimal();
-        (!found.eq_ignore_ascii_case(wanted)).then(|| format!("{name} {found}, the hub says {wanted}"))
+        let is_right = found.iter().any(|found| found.eq_ignore_ascii_case(wanted));
+        (!is_right).then(|| format!("{name} {}, the hub says {wanted}", found[0]))
     }
 }
 
@@ -53,7 +54,7 @@ impl<'a> Checksum<'a> {
 #[derive(Clone)]
 pub(crate) enum Hasher {
     Sha256(Sha256),
-    GitBlob(Sha1),
+    Sha1 { blob: Sha1, content: Sha1 },
     None,
 }
 
@@ -61,16 +62,22 @@ impl Hasher {
     pub(crate) fn update(&mut self, piece: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(piece),
-            Self::GitBlob(hash) => hash.update(piece),
+            Self::Sha1 { blob, content } => {
+                blob.update(piece);
+                content.update(piece);
+            }
             Self::None => {}
         }
     }
 
-    fn hexadecimal(self) -> String {
+    /// The hashes of which one must be the etag.
+    fn hexadecimal(self) -> Vec<String> {
         match self {
-            Self::Sha256(hash) => hexadecimal(&hash.finalize()),
-            Self::GitBlob(hash) => hexadecimal(&hash.finalize()),
-            Self::None => String::new(),
+            Self::Sha256(hash) => vec![hexadecimal(&hash.finalize())],
+            Self::Sha1 { blob, content } => {
+                vec![hexadecimal(&blob.finalize()), hexadecimal(&content.finalize())]
+            }
+            Self::None => vec![String::new()],
         }
     }
 }
@@ -89,6 +96,8 @@ mod tests {
         for (content, etag) in [
             (&b"hello\n"[..], "ce013625030ba8dba906f756967f9e9ca394464a"),
             (b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+            // Of `sha1sum`.
+            (b"hello\n", "f572d396fae9206628714fb2ce00f72e94f2258f"),
             (b"hello\n", "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"),
         ] {
             let wanted = Checksum::of_etag(etag);

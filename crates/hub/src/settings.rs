@@ -140,7 +140,15 @@ impl Settings {
             proxies,
             certificates: ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"]
                 .into_iter()
-                .find_map(|from| Some(Certificates { path: path(get, from)?, from })),
+                .find_map(|from| {
+                    let path = path(get, from)?;
+                    // Of a list of folders, the first that is there.
+                    let there = std::env::split_paths(&path).find(|folder| folder.is_dir());
+                    Some(Certificates {
+                        path: there.filter(|_| from == "SSL_CERT_DIR").unwrap_or(path),
+                        from,
+                    })
+                }),
             patience: Duration::from_secs(patience.unwrap_or(20)),
             attempts: 5,
             first_wait: Duration::from_millis(500),

@@ -18,8 +18,15 @@ pub(crate) fn trusting(certificates: &Certificates) -> Result<TlsConfig, Error> 
         Error::disk(path, &what, &error)
     };
     let mut trusted: Vec<Certificate<'static>> = Vec::new();
+    let is_folder = path.is_dir();
     for file in files(path).map_err(failed)? {
-        trusted.extend(parse_pem(&std::fs::read(file).map_err(failed)?).filter_map(|item| match item {
+        let content = match std::fs::read(file) {
+            Ok(content) => content,
+            // A folder may hold what is not for everybody.
+            Err(_) if is_folder => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        trusted.extend(parse_pem(&content).filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
         }));

@@ -14,7 +14,8 @@ impl InputWatch {
         Self { files: states.into_iter().zip(identities.iter().cloned()).collect() }
     }
 
-    /// Asked after rows were read and before they count. A file that was touched and holds what it held is the same.
+    /// Asked after rows were read and before they count. Another file in its place that holds what it held is the same;
+    /// one that was written to is not, whatever it holds now: what was read may be what it held in between.
     ///
     /// # Errors
     /// If a file was changed.
@@ -25,7 +26,12 @@ impl InputWatch {
                 continue;
             }
             match FileSum::of(state.path()) {
-                Ok(sum) if (sum.bytes, &sum.sha256) == (identity.bytes, &identity.sha256) => *state = now,
+                Ok(sum)
+                    if !state.was_written_to(&now)
+                        && (sum.bytes, &sum.sha256) == (identity.bytes, &identity.sha256) =>
+                {
+                    *state = now;
+                }
                 _ => {
                     let file = state.path().display();
                     return Err(Error::new(

@@ -34,7 +34,7 @@ impl DelimitedReader {
     pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: u8) -> Result<Self, Error> {
         let from = input.open()?;
         let lines = from.count_of_lines();
-        let from = Quotes { from, delimiter, state: Quoting::Outside, is_open: Arc::default() };
+        let from = Quotes { from, delimiter, state: Quoting::Outside, begun: 0, is_open: Arc::default() };
         let in_quotes = from.is_open.clone();
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
@@ -42,6 +42,10 @@ impl DelimitedReader {
             .flexible(true)
             .from_reader(from);
         let header = reader.headers().map_err(|error| damaged(input, error))?.clone();
+        if in_quotes.load(Ordering::Relaxed) {
+            let message = "line 1: a quote is opened and never closed; nothing behind it was read";
+            return Err(Error::new(ErrorKind::Input, format_args!("{}: {message}", input.name)));
+        }
         let names: Vec<&str> = header.iter().collect();
         let roles = Roles::choose(&input.name, &names, options, |_| true, |_| true)?;
         let id = if roles.id.is_some() { DataType::Utf8 } else { DataType::Int64 };
@@ -184,6 +188,8 @@ struct Quotes {
     from: Counted,
     delimiter: u8,
     state: Quoting,
+    /// Bytes of a byte order mark at the beginning, where alone it is one.
+    begun: usize,
     is_open: Arc<AtomicBool>,
 }
 
@@ -202,12 +208,15 @@ impl Read for Quotes {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(into)?;
         for &byte in &into[..count] {
+            if b"\xef\xbb\xbf".get(self.begun) == Some(&byte) {
+                self.begun += 1;
+                continue;
+            }
+            self.begun = usize::MAX;
             self.state = match (self.state, byte) {
                 (Quoting::Quoted, b'"') => Quoting::Closing,
                 (Quoting::Quoted, _) | (Quoting::Outside | Quoting::Closing, b'"') => Quoting::Quoted,
                 (_, b'\n' | b'\r') => Quoting::Outside,
-                // A byte order mark.
-                (Quoting::Outside, 0xef | 0xbb | 0xbf) => Quoting::Outside,
                 (_, byte) if byte == self.delimiter => Quoting::Outside,
                 _ => Quoting::Plain,
             };

@@ -65,8 +65,30 @@ impl FileState {
         Self::of(&self.path)
     }
 
+    /// Whether the same file was written to, or may have been: a reader met what was there in between.
+    pub(crate) fn was_written_to(&self, now: &Self) -> bool {
+        match (&self.about, &now.about) {
+            (Some(before), Some(now)) => {
+                before.is_the_file_of(now) && (before.bytes, before.modified) != (now.bytes, now.modified)
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl About {
+    #[cfg(unix)]
+    fn is_the_file_of(&self, other: &Self) -> bool {
+        (self.node.0, self.node.1) == (other.node.0, other.node.1)
+    }
+
+    #[cfg(not(unix))]
+    fn is_the_file_of(&self, _: &Self) -> bool {
+        true
     }
 }
 
