@@ -66,9 +66,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let passed = position.read - std::mem::replace(&mut read, position.read);
         progress.advance(results.len(), failed_now, tokens, passed, position);
     }
-    // Before the output has its name: what an earlier one had beside it must not be taken for this one's.
-    let beside = listing.map(Listing::write).transpose()?.unwrap_or_default();
-    writing.finish()?;
+    let beside = writing.finish(|| listing.map(Listing::write).transpose())?.unwrap_or_default();
     if let Some(spaces) = spaces {
         progress.finish(failed, &spaces.told());
     }
@@ -162,10 +160,22 @@ impl Writing {
         }
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    /// Calls `beside` when all is written and the output has not its name yet: what an earlier one had beside it must
+    /// not be taken for this one's, nor the other way round.
+    fn finish<T>(self, beside: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         match self {
-            Self::Text(output, _) | Self::Lines(output, _) => output.finish(),
-            Self::Whole(spool, writer) => spool.finish(writer.finish()?.0),
+            Self::Text(mut output, _) | Self::Lines(mut output, _) => {
+                output.flush()?;
+                let written = beside()?;
+                output.finish()?;
+                Ok(written)
+            }
+            Self::Whole(spool, writer) => {
+                let file = writer.finish()?.0;
+                let written = beside()?;
+                spool.finish(file)?;
+                Ok(written)
+            }
         }
     }
 }
