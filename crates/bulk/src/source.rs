@@ -33,7 +33,7 @@ use files::{Input, Place};
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Which texts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SourceOptions {
     /// Files, patterns such as `notes/*.csv`, or `-` for standard input; read in this order, those of a pattern by their names.
     pub inputs: Vec<String>,
@@ -82,9 +82,10 @@ impl fmt::Display for InputFormat {
 }
 
 /// Where the text of a row is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum TextFrom {
     /// In the column `text`, else in the only one that could have it.
+    #[default]
     Default,
     /// In this column.
     Column(String),

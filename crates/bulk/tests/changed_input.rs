@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use connote::{Embedder, Options};
 use connote_bulk::{
     Answering, Destination, Error, ErrorKind, Job, Observer, OutputFormat, Plan, Precision, Progress,
-    Results, SinkOptions, Source, SourceOptions, Space, Spaces, Summary, TextFrom, run,
+    Results, SinkOptions, Source, SourceOptions, Space, Spaces, Summary, run,
 };
 use testkit::tiny;
 
@@ -34,18 +34,14 @@ impl<F: Fn() + Sync> Observer for Meddler<F> {
     }
 }
 
+fn opened(input: &Path) -> Result<Source, Error> {
+    Source::open(&SourceOptions { inputs: vec![input.display().to_string()], ..SourceOptions::default() })
+}
+
 fn embed(input: &Path, output: &Path, meddle: impl Fn() + Sync) -> Result<Summary, Error> {
     let embedder = Embedder::from_bytes(tiny::bert(1)).expect("a model");
     let options = Options::new();
-    let source = Source::open(&SourceOptions {
-        inputs: vec![input.display().to_string()],
-        format: None,
-        text: TextFrom::Default,
-        id: None,
-        title: None,
-        task: None,
-        keep: Vec::new(),
-    })?;
+    let source = opened(input)?;
     let space = Space {
         model: "tiny".to_owned(),
         fingerprint: embedder.fingerprint(&options)?.to_string(),
@@ -128,16 +124,7 @@ fn an_input_that_is_changed_between_opening_and_hashing_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = folder.path().join("a.txt");
     fs::write(&input, texts("cat")).expect("written");
-    let options = SourceOptions {
-        inputs: vec![input.display().to_string()],
-        format: None,
-        text: TextFrom::Default,
-        id: None,
-        title: None,
-        task: None,
-        keep: Vec::new(),
-    };
-    let source = Source::open(&options).expect("opened");
+    let source = opened(&input).expect("opened");
     fs::write(&input, texts("a longer last line")).expect("written");
     let error = source.identity().expect_err("changed").to_string();
     assert!(error.contains("a.txt: was changed") && error.contains("run it again"), "{error}");

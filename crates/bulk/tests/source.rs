@@ -90,12 +90,10 @@ fn write(folder: &Path, format: &str) -> PathBuf {
 fn options(inputs: &[&Path]) -> SourceOptions {
     SourceOptions {
         inputs: inputs.iter().map(|path| path.display().to_string()).collect(),
-        format: None,
         text: TextFrom::Template("{title}|{body}|{score}".parse().expect("a template")),
         id: Some("key".to_owned()),
-        title: None,
-        task: None,
         keep: vec!["score".to_owned(), "title".to_owned()],
+        ..SourceOptions::default()
     }
 }
 

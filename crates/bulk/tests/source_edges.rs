@@ -21,12 +21,7 @@ use proptest::prelude::*;
 fn options(inputs: &[&Path]) -> SourceOptions {
     SourceOptions {
         inputs: inputs.iter().map(|path| path.display().to_string()).collect(),
-        format: None,
-        text: TextFrom::Default,
-        id: None,
-        title: None,
-        task: None,
-        keep: Vec::new(),
+        ..SourceOptions::default()
     }
 }
 

@@ -134,14 +134,7 @@ fn look_at_model(
     level: Option<Level>,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Speed>, Failure> {
-    let need = match need(&args.model, level) {
-        Ok(need) => need,
-        Err(Failure::Nothing(why) | Failure::Usage(why)) => {
-            findings.push(Finding::problem(why));
-            return Ok(None);
-        }
-        Err(gone) => return Err(gone),
-    };
+    let Some(need) = or_problem(need(&args.model, level), findings)? else { return Ok(None) };
     let too_little = need.findings(system);
     let fits = too_little.iter().all(|finding| !finding.problem);
     findings.extend(too_little);
@@ -151,9 +144,14 @@ fn look_at_model(
         true => model::open(&args.model).map(|_| None),
         false => model::pack(&args.model, &args.network, Tuning::new()).map(Some),
     };
-    match embedder {
-        Ok(None) => Ok(None),
-        Ok(Some(embedder)) => speed::check(&embedder, level).map(Some),
+    let embedder = or_problem(embedder, findings)?.flatten();
+    embedder.map(|embedder| speed::check(&embedder, level)).transpose()
+}
+
+/// What was found, unless it is a problem to be told. A reader that is gone ends the command.
+fn or_problem<T>(found: Result<T, Failure>, findings: &mut Vec<Finding>) -> Result<Option<T>, Failure> {
+    match found {
+        Ok(found) => Ok(Some(found)),
         Err(Failure::Nothing(why) | Failure::Usage(why)) => {
             findings.push(Finding::problem(why));
             Ok(None)

@@ -23,8 +23,8 @@ pub struct Row {
     pub input: Result<Input, RowError>,
 }
 
-/// What is wrong with a line, for programs and for people.
-#[derive(Debug, Clone)]
+/// What is wrong with a line, for programs and for people; in JSON `{"kind": .., "message": ..}`.
+#[derive(Debug, Clone, Serialize)]
 pub struct RowError {
     /// A stable name: one of [`ErrorKind::name`](crate::ErrorKind::name), `invalid_json` or `invalid_utf8`.
     pub kind: &'static str,
@@ -115,9 +115,7 @@ pub fn write(
             };
             serde_json::to_writer(&mut *writer, &Embedded { id, tokens, truncated, embedding })?;
         }
-        Err(RowError { kind, message }) => {
-            serde_json::to_writer(&mut *writer, &Failed { id, error: Why { kind, message } })?;
-        }
+        Err(error) => serde_json::to_writer(&mut *writer, &Failed { id, error })?,
     }
     writer.write_all(b"\n")
 }
@@ -140,13 +138,7 @@ enum Vectors<'a> {
 #[derive(Serialize)]
 struct Failed<'a> {
     id: &'a RawValue,
-    error: Why<'a>,
-}
-
-#[derive(Serialize)]
-struct Why<'a> {
-    kind: &'a str,
-    message: &'a str,
+    error: &'a RowError,
 }
 
 fn read_text(line: &str, index: usize) -> Row {

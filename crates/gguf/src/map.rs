@@ -21,8 +21,8 @@ pub(crate) fn map(file: &File) -> io::Result<Bytes> {
 /// Gives back the memory of pages that were read. They come again when they are.
 #[cfg(unix)]
 pub(crate) fn give_back(mapped: &memmap2::Mmap) {
-    // SAFETY: all mappings come from `map`: of a file, shared with it and never written to, so that a page that comes again is the file's, as one that comes
-    // for the first time; see `map` for files that change.
+    // SAFETY: all mappings come from `map`: of a file, shared with it and never written to, so that a page that comes again
+    // is the file's, as one that comes for the first time; see `map` for files that change.
     let given = unsafe { mapped.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
     // Where the system keeps them, they cost memory that it can take by itself.
     drop(given);

@@ -41,8 +41,8 @@ impl Layout {
         }
     }
 
-    /// Bytes of an activation.
-    pub(crate) fn size(self) -> usize {
+    /// Bytes of a value, of weights as of activations; scales are beside them.
+    pub fn size(self) -> usize {
         match self {
             Layout::F32 => size_of::<f32>(),
             Layout::I16 | Layout::Bf16 => size_of::<i16>(),

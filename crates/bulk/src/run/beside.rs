@@ -25,7 +25,8 @@ pub struct Beside {
 
 impl Beside {
     /// Writes what lies beside `output`, which has so many rows: `description`, of those that do not describe themselves, and
-    /// the rows that failed, which are in `lists`, one list after another, in their order. What an earlier output of this name had there and this one does not goes.
+    /// the rows that failed, which are in `lists`, one list after another, in their order. What an earlier output of this
+    /// name had there and this one does not goes.
     ///
     /// # Errors
     /// If a list cannot be read, or a file cannot be written.

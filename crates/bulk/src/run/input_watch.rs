@@ -25,23 +25,20 @@ impl InputWatch {
             if *state == now {
                 continue;
             }
-            match FileSum::of(state.path()) {
-                Ok(sum)
-                    if !state.was_written_to(&now)
-                        && (sum.bytes, &sum.sha256) == (identity.bytes, &identity.sha256) =>
-                {
-                    *state = now;
-                }
-                _ => {
-                    let file = state.path().display();
-                    return Err(Error::new(
-                        ErrorKind::Mismatch,
-                        format_args!(
-                            "{file}: was changed while it was read; put back what it was, or begin anew with --restart"
-                        ),
-                    ));
-                }
+            let holds_the_same = || {
+                let sum = FileSum::of(state.path());
+                sum.is_ok_and(|sum| (sum.bytes, &sum.sha256) == (identity.bytes, &identity.sha256))
+            };
+            if state.was_written_to(&now) || !holds_the_same() {
+                let file = state.path().display();
+                return Err(Error::new(
+                    ErrorKind::Mismatch,
+                    format_args!(
+                        "{file}: was changed while it was read; put back what it was, or begin anew with --restart"
+                    ),
+                ));
             }
+            *state = now;
         }
         Ok(())
     }

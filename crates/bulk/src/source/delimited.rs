@@ -34,7 +34,7 @@ impl DelimitedReader {
     pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: u8) -> Result<Self, Error> {
         let from = input.open()?;
         let lines = from.count_of_lines();
-        let from = Quotes { from, delimiter, state: Quoting::Outside, begun: 0, is_open: Arc::default() };
+        let from = Quotes { from, delimiter, state: Quoting::Begin, is_open: Arc::default() };
         let in_quotes = from.is_open.clone();
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
@@ -81,8 +81,12 @@ impl DelimitedReader {
 
     /// A field of the record as text.
     fn text(&self, column: usize) -> Result<String, RowError> {
+        self.field(column).map(str::to_owned)
+    }
+
+    fn field(&self, column: usize) -> Result<&str, RowError> {
         let bytes = self.record.get(column).unwrap_or_default();
-        String::from_utf8(bytes.to_vec()).map_err(|_| {
+        std::str::from_utf8(bytes).map_err(|_| {
             let message = format!("field {} is not UTF-8; save the input as UTF-8", column + 1);
             RowError::at_line(usize::try_from(self.line()).unwrap_or(usize::MAX), "invalid_utf8", message)
         })
@@ -105,7 +109,7 @@ impl DelimitedReader {
         }
         // Neither id nor column is lost in silence.
         for &column in self.roles.id.iter().chain(&self.roles.keep) {
-            self.text(column)?;
+            self.field(column)?;
         }
         let text = match &self.roles.text {
             TextRole::Column(column) => self.text(*column)?,
@@ -188,13 +192,13 @@ struct Quotes {
     from: Counted,
     delimiter: u8,
     state: Quoting,
-    /// Bytes of a byte order mark at the beginning, where alone it is one.
-    begun: usize,
     is_open: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quoting {
+    /// Before the first byte of all, but for a byte order mark, which is one only here.
+    Begin,
     /// Before the first byte of a field.
     Outside,
     /// In a field without quotes, or behind them.
@@ -208,14 +212,12 @@ impl Read for Quotes {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(into)?;
         for &byte in &into[..count] {
-            if b"\xef\xbb\xbf".get(self.begun) == Some(&byte) {
-                self.begun += 1;
-                continue;
-            }
-            self.begun = usize::MAX;
             self.state = match (self.state, byte) {
+                (Quoting::Begin, 0xef | 0xbb | 0xbf) => Quoting::Begin,
                 (Quoting::Quoted, b'"') => Quoting::Closing,
-                (Quoting::Quoted, _) | (Quoting::Outside | Quoting::Closing, b'"') => Quoting::Quoted,
+                (Quoting::Quoted, _) | (Quoting::Begin | Quoting::Outside | Quoting::Closing, b'"') => {
+                    Quoting::Quoted
+                }
                 (_, b'\n' | b'\r') => Quoting::Outside,
                 (_, byte) if byte == self.delimiter => Quoting::Outside,
                 _ => Quoting::Plain,

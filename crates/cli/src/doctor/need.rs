@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use connote::gguf::{Gguf, TensorType};
+use connote::gguf::Gguf;
 use connote::kernels::{Kernels, Layout};
 use indicatif::HumanBytes;
 
@@ -60,14 +60,12 @@ impl Need {
 
     /// Of a model that is mapped; without a CPU level, of opening alone.
     pub(crate) fn of(gguf: &Gguf, kernels: Option<&Kernels>) -> Self {
-        let floats = [TensorType::F32, TensorType::F16, TensorType::BF16];
         let packed = |kernels: &Kernels| {
             let matrices = gguf.tensors().filter(|tensor| {
                 // Rows of the embedding tables are read from the file.
                 tensor.dims().len() > 1 && !tensor.name().ends_with("_embd.weight")
             });
-            let bytes = |exact: bool| if exact || kernels.quantised == Layout::F32 { 4 } else { 2 };
-            matrices.map(|tensor| tensor.elements() * bytes(floats.contains(&tensor.ty()))).sum()
+            matrices.map(|tensor| tensor.elements() * Layout::of(kernels, [tensor.ty()]).size() as u64).sum()
         };
         let words =
             gguf.metadata().array("tokenizer.ggml.tokens").ok().flatten().map_or(0, |words| words.len());

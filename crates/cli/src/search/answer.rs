@@ -37,13 +37,7 @@ struct Answer<'a> {
 #[derive(serde::Serialize)]
 struct Failed<'a> {
     query: &'a RawValue,
-    error: Why<'a>,
-}
-
-#[derive(serde::Serialize)]
-struct Why<'a> {
-    kind: &'a str,
-    message: &'a str,
+    error: &'a RowError,
 }
 
 /// A hit: its rank, its score, then the columns of its row.
@@ -115,7 +109,6 @@ impl<'a> Answers<'a> {
         self.queries += 1;
         self.failed += 1;
         if self.output.format() == OutputFormat::Jsonl {
-            let error = Why { kind: error.kind, message: &error.message };
             return self.output.json(&Failed { query, error });
         }
         if self.queries > 1 {

@@ -92,12 +92,16 @@ pub(super) fn compare(
         for ((wanted, input), result) in some.iter().zip(&inputs).zip(results) {
             match result {
                 Ok(got) => {
-                    let ids = embedder.model().prepare(input, &options)?.ids;
+                    // Prepared once more only where ids are to be compared.
+                    let same_ids = match &wanted.ids {
+                        Some(wanted) => Some(*wanted == embedder.model().prepare(input, &options)?.ids),
+                        None => None,
+                    };
                     let vector = rounded(&got.vector, precision);
                     distances.push(Distance {
                         line: wanted.place,
                         cosine: f64::from(cosine_similarity(&wanted.embedding, &vector)),
-                        same_ids: wanted.ids.as_ref().map(|wanted| *wanted == ids),
+                        same_ids,
                         text: wanted.input.text().to_owned(),
                     });
                     if measured {
@@ -160,20 +164,17 @@ fn options(reference: &Reference, embedder: &Embedder) -> Result<Options, Failur
     let mut options = Options::new();
     if dimensions != whole {
         options = options.dimensions(dimensions);
+        let packed = packed(reference, whole);
         if embedder.model().check_dimensions(Some(dimensions)).is_err() {
             return Err(Failure::usage(format!(
                 "{file}, {} {}: a vector of {dimensions} values; this model's have {whole}: it is another model's reference{}",
-                reference.unit,
-                first.place,
-                packed(reference, whole)
+                reference.unit, first.place, packed
             )));
         }
-        if reference.space.is_none() && !packed(reference, whole).is_empty() {
+        if reference.space.is_none() && !packed.is_empty() {
             return Err(Failure::usage(format!(
-                "{file}, {} {}: {dimensions} values, all of them bytes{}",
-                reference.unit,
-                first.place,
-                packed(reference, whole)
+                "{file}, {} {}: {dimensions} values, all of them bytes{packed}",
+                reference.unit, first.place
             )));
         }
     }
