@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use crate::embedding::Embedding;
 use crate::error::Error;
 use crate::request::Input;
-use crate::task::Task;
 
 /// A line that was read: its name, and its text or what is wrong with it.
 #[derive(Debug)]
@@ -187,12 +186,8 @@ fn input(fields: &Fields<'_>, line: &str, number: usize) -> Result<Input, RowErr
     if let Some(title) = string("title", fields.title)? {
         input = input.title(title);
     }
-    match string("task", fields.task)?.as_deref() {
-        None | Some("") => {}
-        Some(none) if none.trim().eq_ignore_ascii_case("none") => input = input.without_task(),
-        Some(task) => input = input.task(task.parse::<Task>().map_err(wrong)?),
-    }
-    Ok(input)
+    let task = string("task", fields.task)?;
+    input.task_named(task.as_deref().unwrap_or_default()).map_err(wrong)
 }
 
 /// What serde_json says of a value that has `before` bytes of its line before it.

@@ -61,6 +61,18 @@ impl Input {
         self
     }
 
+    /// The task of a name, as rows of files give it: `none` in any case is no task and no prompt, an empty name says nothing.
+    ///
+    /// # Errors
+    /// If no task is called so; names those that there are.
+    pub fn task_named(self, name: &str) -> Result<Self, String> {
+        match name {
+            "" => Ok(self),
+            none if none.trim().eq_ignore_ascii_case("none") => Ok(self.without_task()),
+            name => name.parse().map(|task| self.task(task)),
+        }
+    }
+
     /// The task that this text has under a request's options; `None`: it goes to the model as it is, or
     /// with the request's own prompt. A text with a title is a document unless it is said to be something
     /// else.

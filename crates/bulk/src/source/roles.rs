@@ -123,14 +123,8 @@ pub(super) fn input(
     if let Some(title) = title {
         input = input.title(title);
     }
-    match task.as_deref().map(str::trim) {
-        None | Some("") => Ok(input),
-        Some(none) if none.eq_ignore_ascii_case("none") => Ok(input.without_task()),
-        Some(task) => match task.parse() {
-            Ok(task) => Ok(input.task(task)),
-            Err(message) => Err(wrong(line, message)),
-        },
-    }
+    let task = task.as_deref().map(str::trim).unwrap_or_default();
+    input.task_named(task).map_err(|message| wrong(line, message))
 }
 
 /// Something wrong with a row.

@@ -6,7 +6,7 @@ mod tables;
 use std::path::Path;
 
 use bulk::{Precision, Space};
-use connote::{Input, Task};
+use connote::Input;
 
 use crate::failure::Failure;
 
@@ -79,12 +79,7 @@ fn input(
     space: Option<&Space>,
 ) -> Result<Input, String> {
     let prompt = prompt.filter(|_| space.is_none()).unwrap_or_default();
-    let mut input = Input::new(format!("{prompt}{text}"));
-    match task {
-        None => {}
-        Some(none) if none.eq_ignore_ascii_case("none") => input = input.without_task(),
-        Some(task) => input = input.task(task.parse::<Task>()?),
-    }
+    let input = Input::new(format!("{prompt}{text}")).task_named(task.unwrap_or_default())?;
     Ok(match title {
         Some(title) => input.title(title),
         None => input,

@@ -212,6 +212,19 @@ fn what_embed_wrote_is_a_reference_with_its_task_prompt_dimensions_and_precision
     assert!(report["comparison"]["least_cosine"].as_f64().expect("a number") > 0.999_999);
 }
 
+/// As `embed` reads them: an empty task says nothing.
+#[test]
+fn an_empty_task_is_none_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("reference.jsonl");
+    let library = connote::Embedder::open(testkit::models::builtin()).expect("it opens");
+    let vector = library.embed_one("a bird").expect("a vector").vector;
+    fs::write(&path, json!({"text": "a bird", "task": "", "embedding": vector}).to_string())
+        .expect("written");
+    let report = verified(connote().args(["verify", "--json", "--reference"]).arg(&path), 0);
+    assert_eq!(report["comparison"]["texts"], 1, "{report}");
+}
+
 /// Tasks and titles of rows move vectors of models that have prompts, and so do the prompts of a reference of others.
 #[test]
 fn tasks_titles_and_prompts_of_rows_are_used() {
