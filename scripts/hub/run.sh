@@ -3,9 +3,11 @@
 #   scripts/hub/run.sh CONNOTE MODEL.gguf
 # CONNOTE is built with --features hub; MODEL is any small model that it runs. Needs openssl.
 set -euo pipefail
-cd "$(dirname "$0")"
-CONNOTE=$(realpath "$1") MODEL=$(realpath "$2")
+# Before the folder changes, and each by itself: of two in one line only the last one's failure counts.
+CONNOTE=$(realpath "$1")
+MODEL=$(realpath "$2")
 export CONNOTE MODEL
+cd "$(dirname "$0")"
 # shellcheck source=scripts/venv.sh
 . ../venv.sh
 VENV=${CONNOTE_HUB_VENV:-$HOME/.cache/connote-hub-venv}
