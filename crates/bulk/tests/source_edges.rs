@@ -394,6 +394,12 @@ fn a_quote_that_is_never_closed_is_told() {
             );
         }
     }
+    // Nor for an id or a kept column.
+    let path = written(folder.path(), "kept.csv", "id,n,text\nx,1,a\n\"y,2,b\nz,3,c\n");
+    let mut source = opened(&SourceOptions { keep: vec!["n".to_owned()], ..options(&[&path]) });
+    let chunk = source.next_chunk(10).expect("read").expect("rows");
+    assert_eq!(chunk.rows.iter().map(|row| row.id.get()).collect::<Vec<_>>(), ["\"x\"", "1"]);
+    assert_eq!(chunk.carried.column(1).null_count(), 1);
     let path = written(folder.path(), "header.csv", "\"text\na\nb\n");
     let Err(error) = connote_bulk::Source::open(&options(&[&path])) else { panic!("a quote is open") };
     assert!(error.to_string().contains("header.csv: line 1: a quote is opened and never closed"), "{error}");

@@ -19,6 +19,17 @@ pub(crate) enum Outcome {
     AllRowsFailed,
 }
 
+impl Outcome {
+    /// Of a command over so many rows.
+    pub(crate) fn of_rows(rows: u64, failed: u64) -> Self {
+        match failed {
+            0 => Self::Complete,
+            _ if failed == rows => Self::AllRowsFailed,
+            _ => Self::SomeRowsFailed,
+        }
+    }
+}
+
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {

@@ -52,9 +52,5 @@ pub(crate) fn run(args: &MergeArgs) -> Result<Outcome, Failure> {
             ));
         }
     }
-    Ok(match merge.failed() {
-        0 => Outcome::Complete,
-        failed if failed == merge.rows() => Outcome::AllRowsFailed,
-        _ => Outcome::SomeRowsFailed,
-    })
+    Ok(Outcome::of_rows(merge.rows(), merge.failed()))
 }

@@ -48,11 +48,10 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
     let query = &query[0].vector;
 
     let mut ranked: Vec<Ranked> = Vec::new();
-    let mut outcome = Outcome::Complete;
-    let mut compared = 0;
+    let (mut read, mut failed) = (0, 0);
     let mut answering = Answering::new(&embedder, text_options, title, None);
     while let Some(chunk) = rows.next_chunk()? {
-        compared += chunk.rows.len();
+        read += chunk.rows.len() as u64;
         let results = answering.answer(&mut chunk.rows.clone())?;
         for (row, result) in chunk.rows.into_iter().zip(results) {
             match (row.input, result) {
@@ -62,7 +61,7 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
                     text: input.text().to_owned(),
                 }),
                 (_, Err(error)) | (Err(error), _) => {
-                    outcome = Outcome::SomeRowsFailed;
+                    failed += 1;
                     output.failed(&row.id, &error)?;
                 }
             }
@@ -71,7 +70,7 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
         ranked.truncate(args.top.unwrap_or(usize::MAX));
     }
-    if compared == 0 {
+    if read == 0 {
         say(format_args!("connote: there are no texts to compare the query with"));
     }
     for one in &ranked {
@@ -83,5 +82,5 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         }
     }
     output.finish()?;
-    Ok(outcome)
+    Ok(Outcome::of_rows(read, failed))
 }

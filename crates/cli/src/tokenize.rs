@@ -32,8 +32,9 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<Outcome, Failure> {
     let title = args.preparation.title();
     model::check_title(&model, title, &options, rows.have_tasks())?;
     let mut output = Output::open(&args.output, &rows)?;
-    let mut outcome = Outcome::Complete;
+    let (mut read, mut failed) = (0, 0);
     while let Some(chunk) = rows.next_chunk()? {
+        read += chunk.rows.len() as u64;
         for row in &chunk.rows {
             let prepared = row.input_with(title).and_then(|input| {
                 let prepared = match args.full {
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<Outcome, Failure> {
             match prepared {
                 Ok((ids, truncated)) => write(&mut output, args, &model, row, &ids, truncated)?,
                 Err(error) => {
-                    outcome = Outcome::SomeRowsFailed;
+                    failed += 1;
                     output.failed(&row.id, &error)?;
                 }
             }
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<Outcome, Failure> {
         output.flush()?;
     }
     output.finish()?;
-    Ok(outcome)
+    Ok(Outcome::of_rows(read, failed))
 }
 
 fn write(

@@ -76,8 +76,9 @@ impl Whole {
     /// What lies beside `target`.
     pub(super) fn write_beside(&self, target: &Path) -> Result<Beside, Error> {
         let rows = self.parts.iter().map(|piece| piece.rows).sum();
-        let lists: Vec<PathBuf> = self.parts.iter().filter_map(|piece| piece.errors.clone()).collect();
+        let lists = self.parts.iter().filter_map(|piece| piece.errors.as_ref());
+        let lists = lists.map(|list| File::open(list).map_err(|error| Error::reading(list, &error)));
         let description = self.sink.description();
-        Beside::write(target, self.sink.format, description.as_deref(), rows, &lists)
+        Beside::write(target, self.sink.format, description.as_deref(), rows, lists)
     }
 }

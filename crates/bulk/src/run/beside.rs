@@ -1,7 +1,7 @@
 //! What lies beside an output: which rows failed and why, and for some formats what the vectors are.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use connote::jsonl::RowError;
@@ -25,8 +25,8 @@ pub struct Beside {
 
 impl Beside {
     /// Writes what lies beside `output`, which has so many rows: `description`, of those that do not describe themselves, and
-    /// the rows that failed, which are in `lists`, one list after another, in their order. What an earlier output of this
-    /// name had there and this one does not goes.
+    /// the rows that failed, which are in `lists`, one list after another, in their order, each read from where it stands.
+    /// What an earlier output of this name had there and this one does not goes.
     ///
     /// # Errors
     /// If a list cannot be read, or a file cannot be written.
@@ -35,25 +35,27 @@ impl Beside {
         format: OutputFormat,
         description: Option<&str>,
         rows: u64,
-        lists: &[PathBuf],
+        lists: impl IntoIterator<Item = Result<File, Error>>,
     ) -> Result<Self, Error> {
         let mut beside = Self::default();
-        let errors = errors_path(output);
-        if lists.is_empty() {
+        let (errors, row_numbers) = (errors_path(output), row_numbers_path(output));
+        let mut lists = lists.into_iter().peekable();
+        if lists.peek().is_none() {
             durable::remove(&errors)?;
-        } else {
-            copy_lists(lists, &errors)?;
-            beside.errors = Some(errors);
-        }
-        let row_numbers = row_numbers_path(output);
-        if !lists.is_empty() && format == OutputFormat::Npy {
-            let failed = numbers(lists).try_fold(0, |count, row| row.map(|_| count + 1))?;
-            let (unfinished, file) = Unfinished::create(&row_numbers)?;
-            let file = sink::write_row_numbers(file, rows, &mut numbers(lists), failed)?;
-            unfinished.commit(&file)?;
-            beside.row_numbers = Some(row_numbers);
-        } else {
             durable::remove(&row_numbers)?;
+        } else {
+            let (unfinished, mut list) = Unfinished::create(&errors)?;
+            for part in lists {
+                io::copy(&mut part?, &mut list).map_err(|error| Error::writing(&errors, &error))?;
+            }
+            if format == OutputFormat::Npy {
+                write_row_numbers(&row_numbers, rows, &mut list, &errors)?;
+                beside.row_numbers = Some(row_numbers);
+            } else {
+                durable::remove(&row_numbers)?;
+            }
+            unfinished.commit(&list)?;
+            beside.errors = Some(errors);
         }
         let path = description_path(output);
         match description {
@@ -111,33 +113,29 @@ fn errors_path(output: &Path) -> PathBuf {
     name.into()
 }
 
-fn copy_lists(lists: &[PathBuf], into: &Path) -> Result<(), Error> {
-    let (unfinished, mut file) = Unfinished::create(into)?;
-    for list in lists {
-        let mut part = File::open(list).map_err(|error| Error::reading(list, &error))?;
-        io::copy(&mut part, &mut file).map_err(|error| Error::writing(into, &error))?;
-    }
+/// The numbers of the rows that are there, where those of `list` are not.
+fn write_row_numbers(path: &Path, rows: u64, list: &mut File, name: &Path) -> Result<(), Error> {
+    let (unfinished, file) = Unfinished::create(path)?;
+    // The header says how many there are.
+    let failed = numbers(list, name)?.try_fold(0, |count, row| row.map(|_| count + 1))?;
+    let file = sink::write_row_numbers(file, rows, &mut numbers(list, name)?, failed)?;
     unfinished.commit(&file)
 }
 
 /// The numbers of the rows that are listed.
-fn numbers(lists: &[PathBuf]) -> impl Iterator<Item = Result<u64, Error>> {
-    lists.iter().flat_map(|list| numbers_of(list))
-}
-
-fn numbers_of(list: &Path) -> Box<dyn Iterator<Item = Result<u64, Error>> + '_> {
+fn numbers<'a>(
+    list: &'a mut File,
+    name: &'a Path,
+) -> Result<impl Iterator<Item = Result<u64, Error>> + 'a, Error> {
     #[derive(Deserialize)]
     struct Line {
         row: u64,
     }
-    let file = match File::open(list) {
-        Ok(file) => BufReader::new(file),
-        Err(error) => return Box::new(std::iter::once(Err(Error::reading(list, &error)))),
-    };
-    Box::new(file.lines().map(move |line| {
-        let line = line.map_err(|error| Error::reading(list, &error))?;
+    list.rewind().map_err(|error| Error::reading(name, &error))?;
+    Ok(BufReader::new(list).lines().map(move |line| {
+        let line = line.map_err(|error| Error::reading(name, &error))?;
         let line: Line = serde_json::from_str(&line)
-            .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", list.display())))?;
+            .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", name.display())))?;
         Ok(line.row)
     }))
 }

@@ -85,6 +85,12 @@ impl DelimitedReader {
     }
 
     fn field(&self, column: usize) -> Result<&str, RowError> {
+        if self.in_quotes.load(Ordering::Relaxed) {
+            // All that stands behind the quote would be one field, of which nobody would know.
+            let message =
+                "a quote is opened here, or behind it, and never closed: no row from here on was read";
+            return Err(wrong(self.line(), message));
+        }
         let bytes = self.record.get(column).unwrap_or_default();
         std::str::from_utf8(bytes).map_err(|_| {
             let message = format!("field {} is not UTF-8; save the input as UTF-8", column + 1);
@@ -93,12 +99,8 @@ impl DelimitedReader {
     }
 
     fn row_input(&self) -> Result<connote::Input, RowError> {
-        if self.in_quotes.load(Ordering::Relaxed) {
-            // All that stands behind the quote would be one text, of which nobody would know.
-            let message =
-                "a quote is opened here, or behind it, and never closed: no row from here on was read";
-            return Err(wrong(self.line(), message));
-        }
+        // What ends within quotes has no fields.
+        self.field(0)?;
         if self.record.len() != self.columns {
             let message = format!(
                 "there are {} fields, and {} names in the first line",

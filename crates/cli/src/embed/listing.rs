@@ -1,10 +1,10 @@
 //! What lies beside a file whose texts come as they come.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
 
 use bulk::{Beside, FailedRows, OutputFormat, Results, Row};
-use tempfile::NamedTempFile;
 
 use super::{Place, Task};
 use crate::aside::follow_links;
@@ -16,8 +16,8 @@ pub(super) struct Listing {
     format: OutputFormat,
     description: Option<String>,
     rows: u64,
-    /// Rows that failed, once there are any.
-    failed: Option<FailedRows<NamedTempFile>>,
+    /// Rows that failed, once there are any. The file has no name: however the run ends, nothing of it stays.
+    failed: Option<FailedRows<File>>,
 }
 
 impl Listing {
@@ -44,7 +44,11 @@ impl Listing {
             let Err(error) = result else { continue };
             let list = match &mut self.failed {
                 Some(list) => list,
-                None => self.failed.insert(FailedRows::new(NamedTempFile::new().map_err(of_list)?)),
+                // Where there must be room for it in the end.
+                None => {
+                    let file = tempfile::tempfile_in(folder(&self.output)).map_err(of_list)?;
+                    self.failed.insert(FailedRows::new(file))
+                }
             };
             list.add(row, error).map_err(of_list)?;
         }
@@ -52,10 +56,18 @@ impl Listing {
     }
 
     pub(super) fn write(self) -> Result<Beside, Failure> {
-        let list = self.failed.map(FailedRows::finish).transpose().map_err(of_list)?;
-        let paths: Vec<PathBuf> = list.iter().map(|list| list.path().to_owned()).collect();
-        Ok(Beside::write(&self.output, self.format, self.description.as_deref(), self.rows, &paths)?)
+        let list = self.failed.map(|failed| {
+            let mut list = failed.finish()?;
+            list.rewind()?;
+            Ok(list)
+        });
+        let list = list.transpose().map_err(of_list)?.map(Ok);
+        Ok(Beside::write(&self.output, self.format, self.description.as_deref(), self.rows, list)?)
     }
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn of_list(error: io::Error) -> Failure {

@@ -66,11 +66,7 @@ pub(super) fn run(task: Task<'_>, place: &Place, format: OutputFormat) -> Result
         progress.finish(summary.failed, &spaces.told());
         tell(&destination, &summary, args);
     }
-    Ok(match summary.failed {
-        0 => Outcome::Complete,
-        failed if failed == summary.rows => Outcome::AllRowsFailed,
-        _ => Outcome::SomeRowsFailed,
-    })
+    Ok(Outcome::of_rows(summary.rows, summary.failed))
 }
 
 /// What decides the output besides the texts themselves, under the names that a message would give it.

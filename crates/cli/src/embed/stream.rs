@@ -78,11 +78,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         }
         None => {}
     }
-    Ok(match failed {
-        0 => Outcome::Complete,
-        _ if failed == rows => Outcome::AllRowsFailed,
-        _ => Outcome::SomeRowsFailed,
-    })
+    Ok(Outcome::of_rows(rows, failed))
 }
 
 /// Says how rows are computed, and why.

@@ -19,8 +19,8 @@ const WIDTH: usize = 60;
 pub(super) struct Answers<'a> {
     collection: &'a Collection,
     output: Output,
-    queries: usize,
-    failed: usize,
+    queries: u64,
+    failed: u64,
 }
 
 /// A line of output.
@@ -128,11 +128,7 @@ impl<'a> Answers<'a> {
         if self.queries == 0 {
             say(format_args!("connote: there are no queries"));
         }
-        Ok(match self.failed {
-            0 => Outcome::Complete,
-            failed if failed == self.queries => Outcome::AllRowsFailed,
-            _ => Outcome::SomeRowsFailed,
-        })
+        Ok(Outcome::of_rows(self.queries, self.failed))
     }
 
     fn shown(&self, rank: usize, hit: &Hit) -> Result<Shown<'a>, Failure> {

@@ -39,10 +39,12 @@ fn a_deaf_stderr_changes_no_exit_code_and_loses_no_output() {
     }
 }
 
-/// A run that writes to `output` and waits for its next line. `signals` says how it takes them.
+/// A run that writes to `output` and waits for its next line. `signals` says how it takes them. What it keeps for a
+/// while would lie in the same folder.
 fn waiting(output: &Path, signals: &str) -> Child {
     let mut command = Command::new("env");
     command.arg(signals).arg(env!("CARGO_BIN_EXE_connote")).args(["embed", "--output"]).arg(output);
+    command.env("TMPDIR", output.parent().expect("a folder"));
     command.env_remove("CONNOTE_MODEL").stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
     child.stdin.as_mut().expect("a pipe").write_all(b"one line\n").expect("written");
@@ -83,6 +85,12 @@ fn a_signal_leaves_nothing_behind() {
         let output = folder.path().join("vectors.jsonl");
         fs::write(&output, "what was there\n").expect("written");
         let mut child = waiting(&output, "--default-signal=INT,TERM,HUP");
+        // A row that fails begins a list.
+        child.stdin.as_mut().expect("a pipe").write_all(b"\xff\n").expect("it reads");
+        let unfinished = files(folder.path()).into_iter().find(|name| name.ends_with(".part"));
+        let unfinished = folder.path().join(unfinished.expect("it has begun"));
+        let failed = || fs::read_to_string(&unfinished).is_ok_and(|lines| lines.contains("error"));
+        wait_for(|| failed().then_some(()), "the row that failed");
         send(signal, &child);
         assert_eq!(ended(&mut child).code(), Some(130), "{signal}");
         let stderr = child.wait_with_output().expect("it has ended").stderr;

@@ -124,6 +124,19 @@ fn the_fingerprint_is_told_for_every_task_of_the_rows() {
     );
 }
 
+/// An exit code of 3 promises some rows.
+#[test]
+fn a_run_whose_rows_all_failed_ends_so() {
+    for arguments in [&["embed"][..], &["tokenize"], &["similar", "a query"]] {
+        for (rows, code) in [("no JSON\n", 1), ("no JSON\n{\"text\": \"a\"}\n", 3), ("", 0)] {
+            let mut command = connote();
+            command.args(arguments).args(["--input-format", "jsonl"]).write_stdin(rows);
+            let (stdout, _) = run(&mut command, code);
+            assert_eq!(lines(&stdout).len(), rows.lines().count(), "{arguments:?}");
+        }
+    }
+}
+
 #[test]
 fn bytes_that_are_not_utf8_cost_their_line_only() {
     let input = b"fine\n\xed\xa0\x80 surrogate bytes\nalso fine\n".to_vec();
