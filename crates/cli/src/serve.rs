@@ -115,7 +115,7 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
 /// Reads the file of keys again.
 fn read_keys(args: &ServeArgs) -> Option<ReadKeys> {
     let path = args.api_key_file.clone()?;
-    Some(Box::new(move || api_keys(&path)))
+    Some(Arc::new(move || api_keys(&path)))
 }
 
 /// The key of a line. A comment begins the line or follows white space: a key may have a `#` of its own.

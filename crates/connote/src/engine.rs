@@ -101,8 +101,8 @@ impl Engine {
         let longest = longest.clamp(1, MOST_RESERVED_TOKENS);
         let ids = vec![0; longest];
         let batch: Batch = (0..MOST_TOKENS.div_ceil(longest)).map(|_| ids.as_slice()).collect();
-        // One for work that overtakes.
-        let count = self.cpus.saturating_add(1).min(MOST_RESERVED);
+        // Every worker may have been overtaken, and hold the scratch of both.
+        let count = self.cpus.saturating_mul(2).min(MOST_RESERVED);
         let mut ready = Vec::with_capacity(count);
         for _ in 0..count {
             let kept = self.workspaces(0).pop();

@@ -93,7 +93,7 @@ pub struct Config {
 }
 
 /// Reads keys, or says why they cannot be read.
-pub type ReadKeys = Box<dyn Fn() -> Result<Vec<String>, String>>;
+pub type ReadKeys = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,13 +320,11 @@ async fn until_signalled(
         }
     };
     loop {
-        tokio::select! {
+        let read = tokio::select! {
             ended = &mut serving => return ended.map_err(Error::System),
             () = signals.next() => break,
-            () = hangups.next() => {}
-        }
-        // A file of some lines: no request notices.
-        let Some(read) = keys.as_ref().map(|read| read()) else { continue };
+            read = read_again(&mut hangups, keys.as_ref()) => read,
+        };
         tell(Event::Keys(read.map(|keys| {
             let count = keys.len();
             serves.set_api_keys(keys);
@@ -342,6 +340,14 @@ async fn until_signalled(
         }),
         () = signals.next() => Err(Error::Interrupted),
     }
+}
+
+/// The keys, at the next SIGHUP. A file system that does not answer holds up nobody.
+async fn read_again(hangups: &mut signals::Hangups, keys: Option<&ReadKeys>) -> Result<Vec<String>, String> {
+    hangups.next().await;
+    let Some(read) = keys.cloned() else { return std::future::pending().await };
+    let read = tokio::task::spawn_blocking(move || read());
+    read.await.unwrap_or_else(|error| Err(format!("the keys cannot be read: {error}")))
 }
 
 /// Serves at a listener until `stop` is ready, then finishes the requests at hand. Dropping the future drops them.

@@ -1,7 +1,7 @@
 //! Which path does what.
 
-use std::any::Any;
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::Service;
@@ -59,9 +59,7 @@ fn all(service: &Service) -> Router<Service> {
 
 /// What every request passes, the last first.
 fn layered(routes: Router<Service>, service: Service) -> Router {
-    let routes = routes
-        .layer(CatchPanicLayer::custom(fallen(service.clone())))
-        .layer(middleware::from_fn_with_state(service.clone(), pass));
+    let routes = routes.layer(middleware::from_fn_with_state(service.clone(), pass));
     let routes = match cors(&service.settings().cors_origins) {
         Some(layer) => routes.layer(layer),
         None => routes,
@@ -73,10 +71,17 @@ fn layered(routes: Router<Service>, service: Service) -> Router {
 /// after it. One layer for all: each takes some microseconds of a short request.
 async fn pass(State(service): State<Service>, request: Request, next: Next) -> Response {
     let by_path = Dialect::of(request.uri().path(), service.settings().dialect);
-    let answer = match checked(&service, request).await {
-        Ok(request) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+    let answer = async {
+        match checked(&service, request).await {
+            Ok(request) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        }
     };
+    // A request on which the server falls is answered, and the others go on.
+    let answer = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+        service.metrics().panicked();
+        Fault::internal(ask::FELL).into_response()
+    });
     dialect::shaped(answer, by_path)
 }
 
@@ -84,14 +89,6 @@ async fn pass(State(service): State<Service>, request: Request, next: Next) -> R
 async fn checked(service: &Service, request: Request) -> Result<Request, Fault> {
     let request = auth::check(service, request).await?;
     encoding::check(service, request).await
-}
-
-/// The answer to a request on which the server fell: the others go on.
-fn fallen(service: Service) -> impl Fn(Box<dyn Any + Send>) -> Response + Clone {
-    move |_| {
-        service.metrics().panicked();
-        Fault::internal(ask::FELL).into_response()
-    }
 }
 
 /// Which pages of other origins may ask; those that are no origin are none.
