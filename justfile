@@ -16,7 +16,7 @@ doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 test:
-    cargo test --profile ci --workspace
+    cargo test --profile ci --workspace --all-features
 
 licenses:
     cargo deny check licenses bans sources
