@@ -35,8 +35,10 @@ pub fn describe(gguf: &Gguf) -> Result<Config, Error> {
         let message = format!("architecture `{name}` is not supported; connote runs {}", known.join(", "));
         Error::new(ErrorKind::UnknownArchitecture, message)
     })?;
-    let config = (architecture.describe)(&Keys::new(metadata, architecture.name))?;
+    let keys = Keys::new(gguf, architecture.name);
+    let config = (architecture.describe)(&keys)?;
     check(&config)?;
+    keys.refuse_unread(&config)?;
     Ok(config)
 }
 
@@ -48,13 +50,6 @@ fn check(config: &Config) -> Result<(), Error> {
     }
     if !config.heads.is_multiple_of(config.kv_heads) {
         return wrong(format!("{} heads cannot share {} key heads evenly", config.heads, config.kv_heads));
-    }
-    if let crate::config::Positions::Rope(ropes) = &config.positions {
-        for rope in ropes {
-            if rope.dims > config.head_dim || !rope.dims.is_multiple_of(2) {
-                return wrong(format!("RoPE over {} of {} dimensions a head", rope.dims, config.head_dim));
-            }
-        }
     }
     Ok(())
 }
