@@ -15,6 +15,7 @@ import torch
 import transformers
 
 import decoders
+import described
 import encoders
 import model
 from texts import rows as kept_rows
@@ -54,7 +55,7 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     OUT.mkdir(parents=True, exist_ok=True)
-    cases = encoders.CASES | decoders.CASES
+    cases = encoders.CASES | decoders.CASES | described.CASES
     for name in sys.argv[1:] or cases:
         make(name, cases[name])
 

@@ -49,8 +49,8 @@ def normal(seed, shape):
 SPREAD = [
     (r"(norm\w*|LayerNorm)\.weight$", 0.3, 1.0),
     (r"\.bias$", 0.3, 0.0),
-    (r"(word_embeddings|embed_tokens|shared|tok_embeddings)\.weight$", 1.0, 0.0),
-    (r"(position|token_type)_embeddings\.weight$", 0.6, 0.0),
+    (r"(word_embeddings|embed_tokens|shared|tok_embeddings|token_embd)\.weight$", 1.0, 0.0),
+    (r"((position|token_type)_embeddings|token_types)\.weight$", 0.6, 0.0),
 ]
 
 
@@ -63,7 +63,7 @@ def fill(case_name, model, spread=()):
                 break
         else:
             # Queries and keys give scores around 2, so that attention is far from a mean.
-            width, middle = (1.4 if re.search(r"\b(q|k|query|key|Wq|Wk)(_proj)?\.weight$", name) else 1.6), 0.0
+            width, middle = (1.4 if re.search(r"(\b|_)(q|k|query|key)(_proj)?\.weight$", name) else 1.6), 0.0
             width /= numpy.sqrt(shape[-1])
         values = bf16(normal(f"{case_name} {name}", shape) * numpy.float32(width) + numpy.float32(middle))
         parameter.data = torch.from_numpy(values.copy())
