@@ -1,7 +1,7 @@
 """BERT and what came of it."""
 import gguf
-from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel, NomicBertConfig, NomicBertModel
-from transformers import RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRobertaModel
+from transformers import BertConfig, BertModel, JinaEmbeddingsV3Config, JinaEmbeddingsV3Model, ModernBertConfig, ModernBertModel
+from transformers import NomicBertConfig, NomicBertModel, RobertaConfig, RobertaModel, T5Config, T5EncoderModel, XLMRobertaConfig, XLMRobertaModel
 
 import vocabularies
 from model import Case, by_table, fill
@@ -24,6 +24,11 @@ def sizes(config, **more):
 
 def post_norm(config, **more):
     return sizes(config, **{"attention.layer_norm_epsilon": config.layer_norm_eps, "attention.causal": False}, **more)
+
+
+def fused(case):
+    case.fused = True
+    return case
 
 
 def bert(name, pooling, lowercase=True):
@@ -51,23 +56,52 @@ def roberta(name, config_class, model_class, vocabulary, pooling):
     return Case(name, "bert", vocabulary, model, post_norm(config), pooling, rename=rename)
 
 
-def nomic_bert(name="nomic-bert"):
+def nomic_bert(name):
     vocabulary = vocabularies.wordpiece()
     config = NomicBertConfig(
         vocab_size=vocabulary.size, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, layer_norm_eps=1e-5,
         max_position_embeddings=CONTEXT, rope_parameters={"rope_type": "default", "rope_theta": 1000.0}, attn_implementation="eager",
     )
     keys = post_norm(config, **{"rope.freq_base": 1000.0})
-    return Case(name, "nomic-bert", vocabulary, fill(name, NomicBertModel(config, add_pooling_layer=False)), keys, "mean", rename=nomic_names())
+    model = fill(name, NomicBertModel(config, add_pooling_layer=False))
+    return fused(Case(name, "nomic-bert", vocabulary, model, keys, "mean", rename=named(EMBEDDINGS, ROTARY)))
 
 
-def nomic_names():
-    part = {
-        "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-        "post_attention_layernorm": "attn_output_norm", "post_mlp_layernorm": "layer_output_norm",
-        "mlp.up_proj": "ffn_up", "mlp.gate_proj": "ffn_gate", "mlp.down_proj": "ffn_down",
+# As transformers calls them, which is not as the authors' first files do.
+EMBEDDINGS = {"embeddings.word_embeddings": "token_embd", "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm"}
+ROTARY = {
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "attn_output_norm", "post_mlp_layernorm": "layer_output_norm",
+    "mlp.up_proj": "ffn_up", "mlp.gate_proj": "ffn_gate", "mlp.down_proj": "ffn_down", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down",
+}
+
+
+def jina_bert_v3(name):
+    vocabulary = vocabularies.xlm_roberta()
+    config = JinaEmbeddingsV3Config(
+        vocab_size=vocabulary.size, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, layer_norm_eps=1e-5,
+        max_position_embeddings=CONTEXT, rope_parameters={"rope_type": "default", "rope_theta": 20000.0}, attn_implementation="eager",
+    )
+    keys = post_norm(config, **{"rope.freq_base": 20000.0})
+    model = fill(name, JinaEmbeddingsV3Model(config, add_pooling_layer=False))
+    return fused(Case(name, "jina-bert-v3", vocabulary, model, keys, "mean", rename=named(EMBEDDINGS, ROTARY)))
+
+
+def t5encoder(name, gate):
+    """Scores are not divided by anything, so queries and keys are smaller; heads are wider than the model divided by their number."""
+    vocabulary = vocabularies.t5()
+    config = T5Config(
+        vocab_size=vocabulary.size, d_model=32, d_kv=12, d_ff=64, num_layers=3, num_heads=4, relative_attention_num_buckets=32,
+        relative_attention_max_distance=128, feed_forward_proj="gated-gelu" if gate else "relu", layer_norm_epsilon=1e-6,
+        pad_token_id=0, eos_token_id=1, dropout_rate=0.0,
+    )
+    keys = {
+        "context_length": CONTEXT, "embedding_length": 32, "block_count": 3, "feed_forward_length": 64, "attention.head_count": 4,
+        "attention.key_length": 12, "attention.value_length": 12, "attention.layer_norm_epsilon": 1e-6, "attention.layer_norm_rms_epsilon": 1e-6,
+        "attention.relative_buckets_count": 32,
     }
-    return named({"embeddings.word_embeddings": "token_embd", "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm"}, part)
+    small = [(r"SelfAttention\.[qk]\.weight$", 0.8 / 32**0.5, 0.0), (r"relative_attention_bias", 1.5, 0.0)]
+    return Case(name, "t5encoder", vocabulary, fill(name, T5EncoderModel(config), small), keys, "mean", rename=by_table(MODEL.T5ENCODER, 3))
 
 
 def named(whole, part, layers=r"layers"):
@@ -84,17 +118,19 @@ def named(whole, part, layers=r"layers"):
     return rename
 
 
-def modern_bert(name="modern-bert"):
+def modern_bert(name, activation="gelu"):
     vocabulary = vocabularies.modern_bert()
     config = ModernBertConfig(
         vocab_size=vocabulary.size, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48, max_position_embeddings=CONTEXT,
-        norm_eps=1e-5, global_attn_every_n_layers=3, local_attention=16, pad_token_id=vocabulary.keys["padding_token_id"], bos_token_id=None,
+        norm_eps=1e-5, hidden_activation=activation, global_attn_every_n_layers=3, local_attention=16, pad_token_id=vocabulary.keys["padding_token_id"], bos_token_id=None,
         eos_token_id=None, cls_token_id=vocabulary.begin[0], sep_token_id=vocabulary.end[0], attn_implementation="eager",
     )
     keys = sizes(config, **{
         "attention.layer_norm_epsilon": 1e-5, "attention.causal": False, "attention.sliding_window": 16,
         "attention.sliding_window_pattern": 3, "rope.freq_base": 160000.0, "rope.freq_base_swa": 10000.0, "vocab_size": vocabulary.size,
     })
+    if activation != "gelu":
+        keys["hidden_activation"] = activation
     model = fill(name, ModernBertModel(config))
     return Case(name, "modern-bert", vocabulary, model, keys, "mean", rename=by_table(MODEL.MODERN_BERT, 4))
 
@@ -106,4 +142,8 @@ CASES = {
     "xlm-roberta": lambda name: roberta(name, XLMRobertaConfig, XLMRobertaModel, vocabularies.xlm_roberta(), "cls"),
     "nomic-bert": nomic_bert,
     "modern-bert": modern_bert,
+    "modern-bert-silu": lambda name: modern_bert(name, "silu"),
+    "jina-bert-v3": jina_bert_v3,
+    "t5encoder": lambda name: t5encoder(name, gate=True),
+    "t5encoder-relu": lambda name: t5encoder(name, gate=False),
 }

@@ -30,8 +30,10 @@ class Case:
     heads: Callable = None
     # Rows of the last layer of one text's ids.
     rows: Callable = None
-    # How to ask for it and what its ids are, where a file needs more than its text: see `Adapter`.
-    adapters: list = dataclasses.field(default_factory=list)
+    # Tensors that are no parameter of the model's.
+    extra: list = dataclasses.field(default_factory=list)
+    # Queries, keys and values as one tensor of each layer.
+    fused: bool = False
 
 
 def bf16(values):
@@ -81,7 +83,7 @@ def by_table(architecture, layers):
     return rename
 
 
-def write(path, case, tensors, extra=()):
+def write(path, case, tensors):
     writer = gguf.GGUFWriter(path, case.architecture)
     writer.add_name(f"tiny {case.name}")
     for key, value in case.keys.items():
@@ -116,9 +118,28 @@ def tensors(case):
     found = []
     for name, parameter in case.model.named_parameters():
         found += case.rename(name, parameter.detach().numpy())
+    if case.fused:
+        found = fuse(found)
+    found += case.extra
     names = [name for name, _ in found]
     assert len(names) == len(set(names)), "a tensor twice"
     return found
+
+
+def fuse(tensors):
+    """Queries, keys and values of a layer below each other."""
+    held, kept = {}, []
+    for name, values in tensors:
+        found = re.fullmatch(r"(blk\.\d+)\.attn_([qkv])\.(weight|bias)", name)
+        if not found:
+            kept.append((name, values))
+            continue
+        layer, part, end = found.groups()
+        parts = held.setdefault((layer, end), {})
+        parts[part] = values
+        if len(parts) == 3:
+            kept.append((f"{layer}.attn_qkv.{end}", numpy.concatenate([parts[part] for part in "qkv"])))
+    return kept
 
 
 def embed(case, ids):
