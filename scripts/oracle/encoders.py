@@ -100,6 +100,9 @@ def t5encoder(name, gate):
         "attention.key_length": 12, "attention.value_length": 12, "attention.layer_norm_epsilon": 1e-6, "attention.layer_norm_rms_epsilon": 1e-6,
         "attention.relative_buckets_count": 32,
     }
+    # llama.cpp's converter never says that an encoder looks both ways; a file that says it must give the same.
+    if not gate:
+        keys["attention.causal"] = False
     small = [(r"SelfAttention\.[qk]\.weight$", 0.8 / 32**0.5, 0.0), (r"relative_attention_bias", 1.5, 0.0)]
     return Case(name, "t5encoder", vocabulary, fill(name, T5EncoderModel(config), small), keys, "mean", rename=by_table(MODEL.T5ENCODER, 3))
 
