@@ -38,7 +38,9 @@ def compare(server, name, options=()):
     vectors = numpy.fromfile(FOLDER / f"{name}.bin", "<f4")[: len(texts) * about["dim"]].reshape(len(texts), -1)
     port = free_port()
     log = open(f"/tmp/llama-{name}.log", "wb")
-    command = [server, "-m", FOLDER / f"{name}.gguf", "--embedding", "-c", "1280", "-b", "1280", "-ub", "1280", "-np", "1", "-t", "2", "--port", str(port), *options]
+    command = [server, "-m", FOLDER / about["file"], "--embedding", "-c", "1280", "-b", "1280", "-ub", "1280", "-np", "1", "-t", "2", "--port", str(port), *options]
+    if "adapter" in about:
+        command += ["--lora", FOLDER / about["adapter"]]
     with subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             for _ in range(300):
@@ -52,7 +54,7 @@ def compare(server, name, options=()):
             got = []
             for text in texts:
                 got.append(post(port, "/v1/embeddings", {"input": [text["ids"]]})["data"][0]["embedding"])
-            ids = [post(port, "/tokenize", {"content": text["text"], "add_special": True})["tokens"] for text in texts]
+            ids = [post(port, "/tokenize", {"content": about.get("prefix", "") + text["text"], "add_special": True})["tokens"] for text in texts]
         finally:
             process.terminate()
     cosines = (numpy.array(got) * vectors).sum(1) / numpy.linalg.norm(got, axis=1)

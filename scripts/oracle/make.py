@@ -14,6 +14,7 @@ import numpy
 import torch
 import transformers
 
+import adapters
 import decoders
 import described
 import encoders
@@ -27,10 +28,14 @@ OUT = pathlib.Path(__file__).parent.parent.parent / "testdata/architectures"
 def make(name, build):
     case = build(name)
     path = OUT / f"{name}.gguf"
-    model.write(path, case, model.tensors(case))
+    if case.adapter:
+        adapters.write(path, case)
+    else:
+        model.write(path, case, model.tensors(case))
+    prefix = case.adapter.prefix if case.adapter else ""
     listed, vectors, kept = [], [], []
     for number, text in enumerate(texts(case.vocabulary)):
-        ids = case.vocabulary.encode(text)
+        ids = case.vocabulary.encode(prefix + text)
         rows, vector = model.embed(case, ids)
         places = kept_rows(number, len(ids))
         listed.append({"text": text, "ids": ids, "rows": places})
@@ -42,7 +47,10 @@ def make(name, build):
     proven_by = case.proven_by
     if proven_by == "transformers":
         proven_by = f"{type(case.model).__name__} of transformers {transformers.__version__}"
-    about = {"architecture": case.architecture, "proven_by": proven_by, "pooling": case.pooling, "dim": len(vectors[0]), "row_dim": len(rows[0])}
+    about = {"file": f"{name}.gguf"}
+    if case.adapter:
+        about = {"file": f"{adapters.BASE}.gguf", "adapter": f"{name}.gguf", "task": case.adapter.task, "prefix": prefix}
+    about |= {"architecture": case.architecture, "proven_by": proven_by, "pooling": case.pooling, "dim": len(vectors[0]), "row_dim": len(rows[0])}
     lines = ",\n".join(json.dumps(text, ensure_ascii=False, separators=(",", ":")) for text in listed)
     (OUT / f"{name}.json").write_text(json.dumps(about)[:-1] + f', "texts": [\n{lines}\n]}}\n')
     likeness = numpy.array(vectors) @ numpy.array(vectors).T
@@ -55,7 +63,7 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     OUT.mkdir(parents=True, exist_ok=True)
-    cases = encoders.CASES | decoders.CASES | described.CASES
+    cases = encoders.CASES | decoders.CASES | described.CASES | adapters.CASES
     for name in sys.argv[1:] or cases:
         make(name, cases[name])
 

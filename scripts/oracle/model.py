@@ -12,6 +12,16 @@ from vocabularies import Vocabulary
 
 
 @dataclasses.dataclass
+class Adapter:
+    """What a task adds to another file's matrices, and before every text."""
+
+    task: str
+    alpha: float
+    prefix: str
+    tensors: list
+
+
+@dataclasses.dataclass
 class Case:
     """A file of testdata/architectures: what it holds, and whose arithmetic it is proven by."""
 
@@ -32,6 +42,8 @@ class Case:
     rows: Callable = None
     # Tensors that are no parameter of the model's.
     extra: list = dataclasses.field(default_factory=list)
+    # The file is an adapter to the base model's.
+    adapter: Adapter = None
     # Queries, keys and values as one tensor of each layer.
     fused: bool = False
 
