@@ -55,7 +55,7 @@ class JinaLayer(nn.Module):
         self.attn_output_norm, self.layer_output_norm = nn.LayerNorm(dim, EPS), nn.LayerNorm(dim, EPS)
         if form == "plain":
             self.ffn_up = nn.Linear(dim, inner)
-        elif form == "code":
+        elif form in ("code", "fused"):
             self.ffn_up = nn.Linear(dim, 2 * inner, bias=False)
         else:
             self.ffn_gate, self.ffn_up = nn.Linear(dim, inner, bias=False), nn.Linear(dim, inner, bias=False)
@@ -71,8 +71,9 @@ class JinaLayer(nn.Module):
             a = self.attn_norm_2(x + a)
         if self.form == "plain":
             inner = functional.gelu(self.ffn_up(a))
-        elif self.form == "code":
-            gate, up = self.ffn_up(a).chunk(2, -1)
+        elif self.form in ("code", "fused"):
+            # The code models' gate is the second half, the others' the first.
+            gate, up = self.ffn_up(a).chunk(2, -1) if self.form == "fused" else reversed(self.ffn_up(a).chunk(2, -1))
             inner = functional.gelu(gate) * up
         else:
             inner = functional.gelu(self.ffn_gate(a)) * self.ffn_up(a)
@@ -80,7 +81,9 @@ class JinaLayer(nn.Module):
 
 
 class Jina(nn.Module):
-    """jina-bert-v2: BERT without positions but for ALiBi, a gated feed-forward block."""
+    """jina-bert-v2: BERT without positions but for ALiBi. Its feed-forward block is gated by a matrix of its own (`gated`, as files were
+    once converted), by half of one matrix (`fused`), by the other half (`code`: these models also have norms of queries and keys and a
+    second norm after attention), or by nothing (`plain`)."""
 
     def __init__(self, vocabulary, dim, inner, heads, layers, form):
         super().__init__()
@@ -190,7 +193,7 @@ def case(name, architecture, vocabulary, model, keys, pooling):
 
 def jina(form, vocabulary, heads, pooling="mean"):
     def build(name):
-        dim, inner = 12 * heads if heads == 3 else 32, 48
+        dim, inner = {2: 32, 3: 36, 4: 32, 6: 36}[heads], 48
         model = Jina(vocabulary().size, dim, inner, heads, 2, form)
         keys = {"embedding_length": dim, "feed_forward_length": inner, "attention.head_count": heads, "attention.layer_norm_epsilon": EPS}
         return case(name, "jina-bert-v2", vocabulary(), model, keys, pooling)
@@ -224,6 +227,7 @@ def nomic_moe(name):
 
 CASES = {
     "jina-bert-v2": jina("gated", lambda: vocabularies.wordpiece(pre="jina-v2-en"), heads=4),
+    "jina-bert-v2-fused": jina("fused", lambda: vocabularies.wordpiece(pre="jina-v2-en"), heads=6),
     "jina-bert-v2-code": jina("code", code_vocabulary, heads=3),
     "jina-bert-v2-plain": jina("plain", lambda: vocabularies.wordpiece(pre="jina-v2-en"), heads=2, pooling="cls"),
     "neo-bert": neo,
