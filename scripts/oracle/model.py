@@ -163,5 +163,6 @@ def embed(case, ids):
             rows = case.model(input_ids=torch.tensor([ids])).last_hidden_state[0]
         pooled = {"mean": lambda: rows.mean(0), "cls": lambda: rows[0], "last": lambda: rows[-1]}[case.pooling]()
         if case.heads:
-            pooled = case.heads(pooled)
+            # Heads are linear: those of the rows have the mean that the head of the mean is.
+            pooled, rows = case.heads(pooled), torch.stack([case.heads(row) for row in rows])
         return rows.numpy(), torch.nn.functional.normalize(pooled, dim=0).numpy()
