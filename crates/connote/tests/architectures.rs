@@ -4,14 +4,16 @@
 //! to wait for its architecture and does not.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use connote::encoder::{self, Batch, Encoder, Workspace};
-use connote::gguf::Gguf;
+use connote::gguf::{Gguf, OwnedValue, Value};
 use connote::kernels::Kernels;
 use connote::threads::Team;
 use connote::{Embedder, Input, Level, Model, Options, Pooling};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testkit::architectures::{self, Golden};
+use testkit::edit::Edit;
 use testkit::oracle;
 
 /// Files whose architecture is not built yet.
@@ -49,6 +51,10 @@ const LEAST_COSINE: f64 = 0.999999;
 /// some 1e-4 and a cosine by less than the bound above.
 const LARGEST_DIFFERENCE: f32 = 5e-6;
 
+/// Keys that say again what tensors' shapes say, or how long a text may be.
+const IDLE_KEYS: &[&str] =
+    &[".context_length", ".dense_2_feat_in", ".dense_2_feat_out", ".dense_3_feat_in", ".dense_3_feat_out"];
+
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = vec![Trial::test("every architecture has a file, every file a reference", complete)];
@@ -65,6 +71,7 @@ fn main() {
         add("vectors", vectors);
         add("rows", rows);
         add("bits in a batch", batches);
+        add("nothing idle in what is", nothing_idle);
     }
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -177,4 +184,54 @@ fn batches(golden: &Golden) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Nothing in the file is idle: with any tensor bent, or any number of its network's changed, the vectors leave the
+/// bound, or the file is refused. So a tensor that was read wrongly, or a key that was not read, would have been seen.
+fn nothing_idle(golden: &Golden) -> Result<(), Failed> {
+    let bytes = fs::read(architectures::path(&golden.file))?;
+    let gguf = Gguf::from_bytes(bytes.clone())?;
+    let edit = Edit::of(&bytes);
+    let mut idle = Vec::new();
+    for tensor in gguf.tensors() {
+        let mut values = edit.values(tensor.name());
+        for (place, value) in values.iter_mut().enumerate() {
+            *value = *value * [1.1, 0.95, 0.9][place % 3] + [0.02, 0.0, -0.02][place % 3];
+        }
+        let bent = edit.clone().tensor(tensor.name(), tensor.dims(), &values).bytes();
+        if !leaves_the_bound(golden, bent) {
+            idle.push(tensor.name().to_owned());
+        }
+    }
+    for (key, value) in gguf.metadata().iter() {
+        let ours = key.starts_with(&format!("{}.", golden.architecture));
+        let changed: OwnedValue = match value {
+            // Two more, since half of a window counts.
+            Value::U32(number) if ours => (number + 2).into(),
+            Value::F32(number) if ours => (number * if number < 0.01 { 100.0 } else { 1.02 }).into(),
+            Value::Bool(flag) if ours => (!flag).into(),
+            _ => continue,
+        };
+        if !leaves_the_bound(golden, edit.clone().key(key, changed).bytes()) {
+            idle.push(key.strip_prefix(&golden.architecture).unwrap_or(key).to_owned());
+        }
+    }
+    let rotates = gguf.metadata().get(&format!("{}.rope.freq_base", golden.architecture)).is_some();
+    let expected = |name: &str| {
+        // Without RoPE a key's bias adds the same to every score of a query, which softmax takes away.
+        let cancels = !rotates && name.contains("attn_k") && name.ends_with("bias");
+        cancels || IDLE_KEYS.contains(&name)
+    };
+    let unexpected: Vec<&String> = idle.iter().filter(|name| !expected(name)).collect();
+    check(unexpected.is_empty(), || format!("{unexpected:?} could be anything"))
+}
+
+/// Whether a changed file is refused, or gives other vectors of the texts whose rows are kept.
+fn leaves_the_bound(golden: &Golden, file: Vec<u8>) -> bool {
+    let Ok(embedder) = Embedder::from_bytes(file) else { return true };
+    let texts = golden.texts.iter().filter(|text| !text.rows.is_empty());
+    texts.into_iter().any(|text| {
+        let got = embedder.embed_one(text.text.as_str());
+        got.map_or(true, |got| compare("", &got.vector, &text.vector).is_err())
+    })
 }
