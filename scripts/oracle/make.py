@@ -58,14 +58,17 @@ def make(name, build):
     print(f"{name}: {', '.join(sizes)}; {max(len(text['ids']) for text in listed)} tokens; mean likeness of texts {likeness.mean():.2f}", flush=True)
 
 
+def cases():
+    return encoders.CASES | decoders.CASES | described.CASES | adapters.CASES
+
+
 def main():
     # One thread and no choice of kernels by size: the same sums each time.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     OUT.mkdir(parents=True, exist_ok=True)
-    cases = encoders.CASES | decoders.CASES | described.CASES | adapters.CASES
-    for name in sys.argv[1:] or cases:
-        make(name, cases[name])
+    for name in sys.argv[1:] or cases():
+        make(name, cases()[name])
 
 
 if __name__ == "__main__":
