@@ -1,6 +1,6 @@
 """BERT and what came of it."""
 import gguf
-from transformers import BertConfig, BertModel, JinaEmbeddingsV3Config, JinaEmbeddingsV3Model, ModernBertConfig, ModernBertModel
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, JinaEmbeddingsV3Config, JinaEmbeddingsV3Model, ModernBertConfig, ModernBertModel
 from transformers import NomicBertConfig, NomicBertModel, RobertaConfig, RobertaModel, T5Config, T5EncoderModel, XLMRobertaConfig, XLMRobertaModel
 
 import vocabularies
@@ -16,14 +16,15 @@ def sizes(config, **more):
         "context_length": CONTEXT,
         "embedding_length": config.hidden_size,
         "block_count": config.num_hidden_layers,
-        "feed_forward_length": config.intermediate_size,
+        "feed_forward_length": getattr(config, "intermediate_size", None) or config.hidden_dim,
         "attention.head_count": config.num_attention_heads,
     }
     return keys | more
 
 
-def post_norm(config, **more):
-    return sizes(config, **{"attention.layer_norm_epsilon": config.layer_norm_eps, "attention.causal": False}, **more)
+def post_norm(config, more={}):
+    eps = {} if "attention.layer_norm_epsilon" in more else {"attention.layer_norm_epsilon": config.layer_norm_eps}
+    return sizes(config, **eps, **{"attention.causal": False}, **more)
 
 
 def fused(case):
@@ -39,6 +40,17 @@ def bert(name, pooling, lowercase=True):
     )
     model = fill(name, BertModel(config, add_pooling_layer=False))
     return Case(name, "bert", vocabulary, model, post_norm(config), pooling, rename=by_table(MODEL.BERT, 3))
+
+
+def distilbert(name):
+    """BERT without token types."""
+    vocabulary = vocabularies.wordpiece()
+    config = DistilBertConfig(
+        vocab_size=vocabulary.size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=CONTEXT, attn_implementation="eager",
+    )
+    # Its class has the epsilon in its code.
+    keys = post_norm(config, {"attention.layer_norm_epsilon": 1e-12})
+    return Case(name, "bert", vocabulary, fill(name, DistilBertModel(config)), keys, "mean", rename=by_table(MODEL.BERT, 2))
 
 
 def roberta(name, config_class, model_class, vocabulary, pooling):
@@ -62,7 +74,7 @@ def nomic_bert(name):
         vocab_size=vocabulary.size, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, layer_norm_eps=1e-5,
         max_position_embeddings=CONTEXT, rope_parameters={"rope_type": "default", "rope_theta": 1000.0}, attn_implementation="eager",
     )
-    keys = post_norm(config, **{"rope.freq_base": 1000.0})
+    keys = post_norm(config, {"rope.freq_base": 1000.0})
     model = fill(name, NomicBertModel(config, add_pooling_layer=False))
     return fused(Case(name, "nomic-bert", vocabulary, model, keys, "mean", rename=named(EMBEDDINGS, ROTARY)))
 
@@ -82,7 +94,7 @@ def jina_bert_v3(name):
         vocab_size=vocabulary.size, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, layer_norm_eps=1e-5,
         max_position_embeddings=CONTEXT, rope_parameters={"rope_type": "default", "rope_theta": 20000.0}, attn_implementation="eager",
     )
-    keys = post_norm(config, **{"rope.freq_base": 20000.0})
+    keys = post_norm(config, {"rope.freq_base": 20000.0})
     model = fill(name, JinaEmbeddingsV3Model(config, add_pooling_layer=False))
     return fused(Case(name, "jina-bert-v3", vocabulary, model, keys, "mean", rename=named(EMBEDDINGS, ROTARY)))
 
@@ -141,6 +153,7 @@ def modern_bert(name, activation="gelu"):
 CASES = {
     "bert-cls": lambda name: bert(name, "cls"),
     "bert-mean": lambda name: bert(name, "mean", lowercase=False),
+    "distilbert": distilbert,
     "roberta": lambda name: roberta(name, RobertaConfig, RobertaModel, vocabularies.roberta(), "mean"),
     "xlm-roberta": lambda name: roberta(name, XLMRobertaConfig, XLMRobertaModel, vocabularies.xlm_roberta(), "cls"),
     "nomic-bert": nomic_bert,

@@ -77,7 +77,7 @@ def fill(case_name, model, spread=()):
                 break
         else:
             # Queries and keys give scores around 2, so that attention is far from a mean.
-            width, middle = (1.4 if re.search(r"(\b|_)(q|k|query|key)(_proj)?\.weight$", name) else 1.6), 0.0
+            width, middle = (1.4 if re.search(r"(\b|_)(q|k|query|key)(_proj|_lin)?\.weight$", name) else 1.6), 0.0
             width /= numpy.sqrt(shape[-1])
         values = bf16(normal(f"{case_name} {name}", shape) * numpy.float32(width) + numpy.float32(middle))
         parameter.data = torch.from_numpy(values.copy())

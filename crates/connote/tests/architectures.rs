@@ -208,7 +208,7 @@ fn nothing_idle(golden: &Golden) -> Result<(), Failed> {
         let changed: OwnedValue = match value {
             // Two more, since half of a window counts.
             Value::U32(number) if ours => (number + 2).into(),
-            Value::F32(number) if ours => (number * if number < 0.01 { 100.0 } else { 1.02 }).into(),
+            Value::F32(number) if ours => (if number < 0.01 { 1e-3 } else { number * 1.02 }).into(),
             Value::Bool(flag) if ours => (!flag).into(),
             _ => continue,
         };
