@@ -2,6 +2,7 @@
 
 mod bert;
 mod gemma;
+mod modern;
 
 use gguf::Gguf;
 
@@ -15,7 +16,8 @@ pub(crate) struct Architecture {
     describe: fn(&Keys<'_>) -> Result<Config, Error>,
 }
 
-const ARCHITECTURES: &[Architecture] = &[bert::BERT, gemma::GEMMA_EMBEDDING, gemma::GEMMA3];
+const ARCHITECTURES: &[Architecture] =
+    &[bert::BERT, gemma::GEMMA_EMBEDDING, gemma::GEMMA3, modern::MODERN_BERT];
 
 /// Names of the architectures that can be run, as `general.architecture` has them.
 pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
