@@ -32,8 +32,6 @@ const PENDING: &[&str] = &[
     "llama-llama3",
     "llama-yarn",
     "neo-bert",
-    "nomic-bert",
-    "nomic-bert-moe",
     "qwen2",
     "qwen2-bidirectional",
     "qwen3",

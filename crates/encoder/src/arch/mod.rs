@@ -3,6 +3,7 @@
 mod bert;
 mod gemma;
 mod modern;
+mod nomic;
 
 use gguf::Gguf;
 
@@ -16,8 +17,14 @@ pub(crate) struct Architecture {
     describe: fn(&Keys<'_>) -> Result<Config, Error>,
 }
 
-const ARCHITECTURES: &[Architecture] =
-    &[bert::BERT, gemma::GEMMA_EMBEDDING, gemma::GEMMA3, modern::MODERN_BERT];
+const ARCHITECTURES: &[Architecture] = &[
+    bert::BERT,
+    gemma::GEMMA_EMBEDDING,
+    gemma::GEMMA3,
+    modern::MODERN_BERT,
+    nomic::NOMIC_BERT,
+    nomic::NOMIC_BERT_MOE,
+];
 
 /// Names of the architectures that can be run, as `general.architecture` has them.
 pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
