@@ -2,6 +2,7 @@
 
 mod bert;
 mod gemma;
+mod llama;
 mod modern;
 mod nomic;
 
@@ -19,8 +20,11 @@ pub(crate) struct Architecture {
 
 const ARCHITECTURES: &[Architecture] = &[
     bert::BERT,
+    llama::EUROBERT,
     gemma::GEMMA_EMBEDDING,
     gemma::GEMMA3,
+    llama::LLAMA,
+    llama::LLAMA_EMBED,
     modern::MODERN_BERT,
     nomic::NOMIC_BERT,
     nomic::NOMIC_BERT_MOE,
