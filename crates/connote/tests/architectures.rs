@@ -26,10 +26,6 @@ const PENDING: &[&str] = &[
     "jina-bert-v3.retrieval.query",
     "jina-bert-v3.text-matching",
     "neo-bert",
-    "qwen2",
-    "qwen2-bidirectional",
-    "qwen3",
-    "qwen3-yarn",
     "t5encoder",
     "t5encoder-relu",
 ];

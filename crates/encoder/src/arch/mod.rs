@@ -5,6 +5,7 @@ mod gemma;
 mod llama;
 mod modern;
 mod nomic;
+mod qwen;
 
 use gguf::Gguf;
 
@@ -28,6 +29,8 @@ const ARCHITECTURES: &[Architecture] = &[
     modern::MODERN_BERT,
     nomic::NOMIC_BERT,
     nomic::NOMIC_BERT_MOE,
+    qwen::QWEN2,
+    qwen::QWEN3,
 ];
 
 /// Names of the architectures that can be run, as `general.architecture` has them.
