@@ -25,7 +25,6 @@ const PENDING: &[&str] = &[
     "jina-bert-v3",
     "jina-bert-v3.retrieval.query",
     "jina-bert-v3.text-matching",
-    "neo-bert",
     "t5encoder",
     "t5encoder-relu",
 ];

@@ -4,6 +4,7 @@ mod bert;
 mod gemma;
 mod llama;
 mod modern;
+mod neo;
 mod nomic;
 mod qwen;
 
@@ -27,6 +28,7 @@ const ARCHITECTURES: &[Architecture] = &[
     llama::LLAMA,
     llama::LLAMA_EMBED,
     modern::MODERN_BERT,
+    neo::NEO_BERT,
     nomic::NOMIC_BERT,
     nomic::NOMIC_BERT_MOE,
     qwen::QWEN2,
