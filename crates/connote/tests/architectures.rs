@@ -25,8 +25,6 @@ const PENDING: &[&str] = &[
     "jina-bert-v3",
     "jina-bert-v3.retrieval.query",
     "jina-bert-v3.text-matching",
-    "t5encoder",
-    "t5encoder-relu",
 ];
 
 /// What the issue asks for.

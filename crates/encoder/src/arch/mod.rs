@@ -7,6 +7,7 @@ mod modern;
 mod neo;
 mod nomic;
 mod qwen;
+mod t5;
 
 use gguf::Gguf;
 
@@ -33,6 +34,7 @@ const ARCHITECTURES: &[Architecture] = &[
     nomic::NOMIC_BERT_MOE,
     qwen::QWEN2,
     qwen::QWEN3,
+    t5::T5_ENCODER,
 ];
 
 /// Names of the architectures that can be run, as `general.architecture` has them.
