@@ -2,6 +2,7 @@
 
 mod bert;
 mod gemma;
+mod jina;
 mod llama;
 mod modern;
 mod neo;
@@ -26,6 +27,8 @@ const ARCHITECTURES: &[Architecture] = &[
     llama::EUROBERT,
     gemma::GEMMA_EMBEDDING,
     gemma::GEMMA3,
+    jina::JINA_BERT_V2,
+    jina::JINA_BERT_V3,
     llama::LLAMA,
     llama::LLAMA_EMBED,
     modern::MODERN_BERT,
