@@ -9,9 +9,9 @@ import sys
 
 import numpy
 import torch
-from torch import nn
 from torch.nn import functional
 
+import described
 import make
 import model
 from texts import rows as kept_rows
@@ -25,7 +25,7 @@ def activation(to):
         changed = 0
         for module in case.model.modules():
             for name in ("act", "act_fn", "activation", "activation_fn", "intermediate_act_fn"):
-                if isinstance(getattr(module, name, None), nn.Module) or callable(getattr(module, name, None)):
+                if callable(getattr(module, name, None)):
                     delattr(module, name)
                     setattr(module, name, to)
                     changed += 1
@@ -71,23 +71,13 @@ def config(**changes):
     return mutate
 
 
-def in_described(name, replacement):
+def swapped(owner, name, replacement):
+    """Another function in the place of one of described.py; the mutated case knows how to put it back."""
+
     def mutate(case):
-        described = sys.modules["described"]
-        before = getattr(described, name)
-        setattr(described, name, replacement(before))
-        case.undo = lambda: setattr(described, name, before)
-
-    return mutate
-
-
-def forward(kind, replacement):
-    def mutate(case):
-        import described
-        owner, name = kind
-        before = getattr(getattr(described, owner), name)
-        setattr(getattr(described, owner), name, replacement(before))
-        case.undo = lambda: setattr(getattr(described, owner), name, before)
+        before = getattr(owner, name)
+        setattr(owner, name, replacement(before))
+        case.undo = lambda: setattr(owner, name, before)
 
     return mutate
 
@@ -124,9 +114,9 @@ MUTATIONS = [
     ("a window one wider to each side", config(local_attention=18), ["modern-bert", "modern-bert-silu"]),
     ("a window one wider", config(sliding_window=17), ["gemma3-linear"]),
     ("buckets as far as 100", buckets, ["t5encoder", "t5encoder-relu"]),
-    ("ALiBi's slopes by 1.01", in_described("alibi", lambda before: lambda heads, count: before(heads, count) * 1.01), ["jina-bert-v2", "jina-bert-v2-fused", "jina-bert-v2-code", "jina-bert-v2-plain"]),
-    ("RoPE's other pairs", in_described("rotate", lambda before: lambda heads, base, adjacent: before(heads, base, not adjacent)), ["neo-bert", "nomic-bert-moe"]),
-    ("experts' shares made to sum to one", forward(("NomicMoeLayer", "feed_forward"), shares_sum_to_one), ["nomic-bert-moe"]),
+    ("ALiBi's slopes by 1.01", swapped(described, "alibi", lambda before: lambda heads, count: before(heads, count) * 1.01), ["jina-bert-v2", "jina-bert-v2-fused", "jina-bert-v2-code", "jina-bert-v2-plain"]),
+    ("RoPE's other pairs", swapped(described, "rotate", lambda before: lambda heads, base, adjacent: before(heads, base, not adjacent)), ["neo-bert", "nomic-bert-moe"]),
+    ("experts' shares made to sum to one", swapped(described.NomicMoeLayer, "feed_forward", shares_sum_to_one), ["nomic-bert-moe"]),
 ]
 
 

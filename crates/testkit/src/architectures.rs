@@ -25,9 +25,6 @@ pub struct Golden {
     pub architecture: String,
     /// Whose arithmetic the reference is.
     pub proven_by: String,
-    /// What [`Text::ids`] were made of before the text: an adapter's prompt.
-    #[serde(default)]
-    pub prefix: String,
     /// Values of a vector.
     dim: usize,
     /// Values of a row.
