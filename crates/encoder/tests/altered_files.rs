@@ -109,8 +109,9 @@ fn files() -> Vec<(String, Vec<u8>)> {
 
 /// Loads, and if that works computes: neither may panic, and an error says where.
 fn load_and_run(what: &str, bytes: Vec<u8>) -> Result<(), Error> {
-    let encoder = load(bytes, scalar())
-        .inspect_err(|error| assert!(error.to_string().contains('`'), "{what}: nothing is named: {error}"))?;
+    let encoder = load(bytes, scalar()).inspect_err(|error| {
+        assert!(error.to_string().contains(['`', '"']), "{what}: nothing is named: {error}")
+    })?;
     let batch: Batch = [&[2, 7, 8, 3][..], &[5]].into_iter().collect();
     let vectors = encoder.forward(&Team::new(1), &batch, Pooling::Mean, &mut Workspace::new());
     assert_eq!(vectors.len(), 2 * encoder.output_dim(), "{what}");
@@ -128,7 +129,9 @@ fn a_tensor_that_is_missing_is_named_in_every_architecture() {
                 continue;
             };
             // A joined tensor that is not there is looked for in its parts.
-            let names = [tensor.name(), &tensor.name().replace("attn_qkv", "attn_q")];
+            let [qkv, up] = [("attn_qkv", "attn_q"), ("ffn_up", "ffn_gate")]
+                .map(|(joined, part)| tensor.name().replace(joined, part));
+            let names = [tensor.name(), &qkv, &up];
             let shape = error.to_string().contains("has the shape");
             assert!(shape || names.iter().any(|name| error.to_string().contains(name)), "{what}: {error}");
             refused += 1;

@@ -65,3 +65,15 @@ fn a_declaration_is_short_and_alone_knows_its_name() {
         assert!(only.starts_with(&declarations), "{} knows `{name}`", only.display());
     }
 }
+
+/// The example of docs/MODELS.md is the file itself.
+#[test]
+fn the_example_of_the_docs_is_the_declaration() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let [docs, file] = ["../../docs/MODELS.md", "src/arch/neo.rs"]
+        .map(|path| fs::read_to_string(root.join(path)).expect("a file of the checkout"));
+    assert!(docs.contains(&file), "docs/MODELS.md shows another neo.rs");
+    for name in connote_encoder::architectures() {
+        assert!(docs.contains(&format!("| `{name}` |")), "docs/MODELS.md does not list `{name}`");
+    }
+}
