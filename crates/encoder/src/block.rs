@@ -9,9 +9,10 @@ use crate::attention::{Attention, Queries, Runs};
 use crate::compute::Compute;
 use crate::config::{Activation, Config, LayerConfig, Positions};
 use crate::distance_bias::BiasTable;
+use crate::layer_weights::{FeedForwardWeights, LayerWeights, Network};
+use crate::norm_weights::{BranchNorms, NormWeights};
 use crate::profile::Work;
 use crate::rope::Rotation;
-use crate::weights::{BranchNorms, FeedForwardWeights, LayerWeights, Network, NormWeights};
 use crate::workspace::{ROW_BLOCK, Workspace};
 
 /// What a block reads beside its weights.

@@ -88,7 +88,7 @@ impl Encoder {
     /// the largest first.
     pub fn layouts(&self) -> Vec<(Layout, u64)> {
         let mut layouts: Vec<(Layout, u64)> = Vec::new();
-        for matrix in self.weights.layers.iter().flat_map(crate::weights::LayerWeights::matrices) {
+        for matrix in self.weights.layers.iter().flat_map(crate::layer_weights::LayerWeights::matrices) {
             match layouts.iter_mut().find(|(layout, _)| *layout == matrix.layout()) {
                 Some((_, macs)) => *macs += matrix.macs(),
                 None => layouts.push((matrix.layout(), matrix.macs())),

@@ -8,8 +8,8 @@ use std::ops::Range;
 use kernels::{Aligned, Ending, RowsMut, linear};
 
 use crate::block::Block;
+use crate::layer_weights::Network;
 use crate::profile::Work;
-use crate::weights::Network;
 use crate::workspace::Workspace;
 
 /// Scratch of the mixture.
