@@ -208,6 +208,12 @@ impl Model {
                 heads.names.join(", ")
             ));
         }
+        if let Some(lost) = config.lost {
+            warnings.push(format!(
+                "the authors' model has {lost}, which files of its architecture do not hold: where that is not zero, \
+                 vectors differ from theirs."
+            ));
+        }
         if let (StatedPooling::Unstated, Ok(pooling)) = (&config.pooling, self.pooling()) {
             warnings.push(format!(
                 "the file does not say how to pool; `{pooling}` is taken, as the model's authors do (--pooling sets another)"

@@ -48,6 +48,8 @@ pub struct Config {
     pub default_pooling: Option<Pooling>,
     /// Projections of the pooled vector.
     pub dense_heads: Heads,
+    /// What the authors' network has and no file of the architecture holds, in words.
+    pub lost: Option<&'static str>,
     /// Tensors that the architecture's files may hold and embedding does not need.
     pub ignored: &'static [&'static str],
 }

@@ -23,8 +23,10 @@ pub(super) const NOMIC_BERT_MOE: Architecture = Architecture {
                 return Err(keys.error("expert_used_count", format!("is {used} of {count} experts")));
             }
             config.feed_forward.experts = Some(Experts { count, used });
+            // One bias for the sum of a layer's experts. llama.cpp refuses files with tensors that it does not know.
+            config.lost = Some("the bias behind its experts");
             for (index, layer) in config.layers.iter_mut().enumerate() {
-                layer.experts = index % every == 1 % every;
+                layer.experts = index % every == 1;
             }
         }
         Ok(config)
