@@ -147,7 +147,7 @@ impl Model {
     }
 
     /// The words that go before every text that is given neither a task nor a prompt: an adapter's, else none.
-    pub(crate) fn default_prompt(&self) -> &str {
+    pub fn default_prompt(&self) -> &str {
         adapter::prompt(self.gguf())
     }
 
