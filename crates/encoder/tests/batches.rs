@@ -227,9 +227,15 @@ fn a_used_workspace_leaves_no_trace() {
 /// Every architecture, in floats and quantised: experts, distances, windows and norms of every kind.
 #[test]
 fn every_architecture_has_the_same_bits_in_any_batch() {
+    let mut quantised = 0;
     for golden in architectures::all().into_iter().filter(|golden| golden.adapter.is_none()) {
         let bytes = std::fs::read(architectures::path(&golden.file)).expect("a file");
-        let models = [(golden.name.as_str(), bytes.clone()), (golden.name.as_str(), tiny::quantised(&bytes))];
+        let mut models = vec![(golden.name.as_str(), bytes.clone())];
+        // Rows of some are no whole blocks.
+        if !Edit::of(&bytes).quantisable().is_empty() {
+            models.push((golden.name.as_str(), tiny::quantised(&bytes)));
+            quantised += 1;
+        }
         for pooling in [Pooling::None, Pooling::Cls, Pooling::Last] {
             bits_do_not_depend_on_the_batch(&models, &[5, 1, 70, 33], 23, pooling).expect("equal bits");
         }
@@ -244,4 +250,5 @@ fn every_architecture_has_the_same_bits_in_any_batch() {
             }
         }
     }
+    assert!(quantised > 20, "{quantised} models were quantised");
 }

@@ -67,12 +67,16 @@ pub fn describe(gguf: &Gguf) -> Result<Config, Error> {
 
 /// What must hold of every architecture, whatever its keys said.
 fn check(config: &Config) -> Result<(), Error> {
-    let wrong = |what: String| Err(Error::new(ErrorKind::Key, format!("{}: {what}", config.architecture)));
+    let wrong = |key: &str, what: String| Err(Error::key(&format!("{}.{key}", config.architecture), what));
     if config.layers.len() > 512 {
-        return wrong(format!("{} layers; at most 512 make sense", config.layers.len()));
+        return wrong(
+            "block_count",
+            format!("is {} or more; at most 512 layers make sense", config.layers.len()),
+        );
     }
     if !config.heads.is_multiple_of(config.kv_heads) {
-        return wrong(format!("{} heads cannot share {} key heads evenly", config.heads, config.kv_heads));
+        let what = format!("{} heads cannot share {} key heads evenly", config.heads, config.kv_heads);
+        return wrong("attention.head_count_kv", what);
     }
     Ok(())
 }
