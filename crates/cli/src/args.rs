@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task, Truncation, Tuning};
 
+use crate::adapt::AdaptArgs;
 use crate::bench::BenchCommand;
 use crate::collect::IndexCommand;
 use crate::doctor::{DoctorArgs, ModelsArgs};
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Measure how this machine runs a model best, and keep it for later runs
     Tune(TuneArgs),
+    /// Write a model with an adapter's changes in it
+    Adapt(AdaptArgs),
     /// Fetch a model from the Hugging Face hub, or a mirror of it
     Pull(PullArgs),
     /// Print a completion script for a shell

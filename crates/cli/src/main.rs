@@ -6,6 +6,7 @@
 // They panic where nobody can hear; `say` and `Output` do not.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod adapt;
 mod args;
 mod aside;
 mod bench;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Models(args) => doctor::list(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Tune(args) => tune::run(&args),
+        Command::Adapt(args) => adapt::run(&args),
         Command::Pull(args) => pull::run(&args, cli.offline),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),

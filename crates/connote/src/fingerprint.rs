@@ -3,7 +3,8 @@
 use std::fmt;
 
 use encoder::{
-    BlockNorms, Config, FeedForward, Heads, LayerConfig, Mask, Norm, NormNames, Pooling, Positions, Rope,
+    BlockNorms, Config, FeedForward, FusedQkv, HeadNorms, Heads, LayerConfig, LayerNames, Mask, Norm,
+    NormNames, Pairs, Pooling, Positions, Rope,
 };
 use gguf::{Metadata, Value};
 use sha2::{Digest as _, Sha256};
@@ -90,24 +91,38 @@ fn network_into(hash: &mut Sha256, config: &Config) {
         kv_heads,
         head_dim,
         attention_scale,
-        qk_norm,
+        head_norms,
+        fused_qkv,
         embedding_scale,
         positions,
         token_types,
         norm,
         norms: NormNames { embedding, attention, feed_forward: around_feed_forward, output },
-        feed_forward: FeedForward { dim: inner, activation },
+        feed_forward: FeedForward { dim: inner, activation, up_first, experts },
         layers,
+        names: layer_names,
         pooling: _, // counts as it is used, which may not be as the file says
         default_pooling: _,
         dense_heads: Heads { names, expected: _ },
+        lost: _,
         ignored: _,
     } = config;
+    // Axes that came later count only where a model uses them, so that the names of earlier models' spaces stay.
+    let mut later: Vec<String> = Vec::new();
+    if *head_norms == HeadNorms::AllHeads
+        || *fused_qkv != FusedQkv::Blocks
+        || *layer_names != LayerNames::default()
+    {
+        later.push(format!("{head_norms:?} {fused_qkv:?} {layer_names:?}"));
+    }
+    if *up_first || experts.is_some() {
+        later.push(format!("{up_first} {experts:?}"));
+    }
     let mut number = |value: u64| field(hash, &value.to_le_bytes());
     for size in [*dim, *heads, *kv_heads, *head_dim, *inner, layers.len()] {
         number(size as u64);
     }
-    for flag in [*qk_norm, *token_types, activation.is_gated()] {
+    for flag in [*head_norms != HeadNorms::None, *token_types, activation.is_gated()] {
         number(flag.into());
     }
     number(u64::from(attention_scale.to_bits()));
@@ -121,14 +136,21 @@ fn network_into(hash: &mut Sha256, config: &Config) {
     match positions {
         Positions::Learned => number(0),
         Positions::Rope(ropes) => {
-            for Rope { dims, base, scale } in ropes {
+            for Rope { dims, base, scale, pairs, yarn, factors } in ropes {
                 number(*dims as u64);
                 number(base.to_bits());
                 number(scale.to_bits());
+                if *pairs != Pairs::Halves || yarn.is_some() || factors.is_some() {
+                    later.push(format!("{pairs:?} {yarn:?} {factors:?}"));
+                }
             }
         }
+        other => later.push(format!("{other:?}")),
     }
-    for LayerConfig { mask, rope } in layers {
+    for LayerConfig { mask, rope, experts, bare_attention } in layers {
+        if *experts || *bare_attention {
+            later.push(format!("{experts} {bare_attention}"));
+        }
         let (kind, width) = match *mask {
             Mask::Full => (0, 0),
             Mask::Causal => (1, 0),
@@ -141,14 +163,21 @@ fn network_into(hash: &mut Sha256, config: &Config) {
     }
     field(hash, architecture.as_bytes());
     field(hash, activation.name().as_bytes());
-    let places =
-        |BlockNorms { before, after, after_residual }: &BlockNorms| [*before, *after, *after_residual];
+    for BlockNorms { after_sum, .. } in [attention, around_feed_forward] {
+        later.extend(after_sum.map(|name| format!("after sum {name}")));
+    }
+    let places = |BlockNorms { before, after, after_sum: _, after_residual }: &BlockNorms| {
+        [*before, *after, *after_residual]
+    };
     let around = [places(attention), places(around_feed_forward)].concat();
     for name in [*embedding, *output].into_iter().chain(around) {
         field(hash, name.unwrap_or("").as_bytes());
     }
     for name in *names {
         field(hash, name.as_bytes());
+    }
+    for axis in later {
+        field(hash, axis.as_bytes());
     }
 }
 

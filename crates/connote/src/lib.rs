@@ -35,6 +35,7 @@
 //! - NUL and other control characters are text like any other: what they become is the tokenizer's matter.
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod each;
 mod embedder;
 mod embedding;

@@ -6,6 +6,7 @@ use encoder::{Config, Pooling, StatedPooling};
 use gguf::Gguf;
 use tokenizer::Tokenizer;
 
+use crate::adapter;
 use crate::error::{Error, ErrorKind};
 use crate::known::KnownModel;
 use crate::weight_hash::Identity;
@@ -62,7 +63,36 @@ impl Model {
         Self::from_bytes(MODEL)
     }
 
+    /// This model with what an adapter adds to its matrices (LoRA: a GGUF file of `general.type` `adapter`), as
+    /// jina-embeddings-v3 has one for each task. The sums are made here, once: the result is as fast as this model, has
+    /// its own [`crate::Fingerprint`], and holds all its weights in memory ([`adapted_file`](Self::adapted_file) gives
+    /// them as a file to open instead). The words that the adapter was trained with go before every text that is given
+    /// neither a task nor a prompt.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no adapter for this model, or this model has an adapter already.
+    pub fn with_adapter(&self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::from_bytes(self.adapted_file(path)?)
+    }
+
+    /// The file of [`with_adapter`](Self::with_adapter): a GGUF file of the whole model. Matrices that changed are F16
+    /// in it, or F32 where they were F32 or BF16.
+    ///
+    /// # Errors
+    /// As [`with_adapter`](Self::with_adapter).
+    pub fn adapted_file(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
+        let path = path.as_ref();
+        let named = |error: Error| error.in_file(path);
+        adapter::merged(self.gguf(), &Gguf::open(path)?).map_err(named)
+    }
+
     fn new(gguf: Gguf, files: Vec<Identity>) -> Result<Self, Error> {
+        if adapter::is_one(&gguf)? {
+            return Err(Error::new(
+                ErrorKind::UnsupportedModel,
+                "the file is an adapter, which only changes another model; name that model, and give it this file as its adapter",
+            ));
+        }
         let config = encoder::describe(&gguf)?;
         let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
         let name = gguf.metadata().str("general.name")?.unwrap_or("unnamed").to_owned();
@@ -109,6 +139,16 @@ impl Model {
     /// What the model's authors say of it, if it is one that connote knows.
     pub fn known(&self) -> Option<&'static KnownModel> {
         self.inner.known
+    }
+
+    /// What the adapter that this model was made with is for; empty if the adapter does not say, `None` if there is none.
+    pub fn adapter(&self) -> Option<&str> {
+        adapter::task(self.gguf())
+    }
+
+    /// The words that go before every text that is given neither a task nor a prompt: an adapter's, else none.
+    pub fn default_prompt(&self) -> &str {
+        adapter::prompt(self.gguf())
     }
 
     /// Values of a whole vector.
@@ -166,6 +206,12 @@ impl Model {
                  not be mixed with them. Convert the model again with its dense modules, or go on if all vectors \
                  you compare come from such a file.",
                 heads.names.join(", ")
+            ));
+        }
+        if let Some(lost) = config.lost {
+            warnings.push(format!(
+                "the authors' model has {lost}, which files of its architecture do not hold: where that is not zero, \
+                 vectors differ from theirs."
             ));
         }
         if let (StatedPooling::Unstated, Ok(pooling)) = (&config.pooling, self.pooling()) {

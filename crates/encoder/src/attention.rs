@@ -8,6 +8,7 @@ use threads::Chunks;
 
 use crate::compute::Compute;
 use crate::config::{Config, Mask};
+use crate::distance_bias::BiasTable;
 use crate::workspace::QUERY_BLOCK;
 
 /// Queries of one sequence that attend together.
@@ -143,10 +144,12 @@ pub(crate) struct Attention<'a> {
     /// In which the products are computed: that of the weights around them.
     pub(crate) layout: Layout,
     pub(crate) runs: &'a Runs,
+    /// What distances add to scores.
+    pub(crate) bias: Option<&'a BiasTable>,
 }
 
 impl Attention<'_> {
-    /// `out = softmax(q k^T + mask) v` for every head of every run of queries.
+    /// `out = softmax(q k^T + bias + mask) v` for every head of every run of queries.
     ///
     /// `qkv` is `tokens x (heads, kv_heads, kv_heads) x head_dim`; `out` is `queries x heads x head_dim`. Keys and
     /// values serve as packed weights of the matrix product; a run of queries reads only the panels of keys that
@@ -172,7 +175,7 @@ impl Attention<'_> {
         seat: &mut Seat,
         out: &mut [f32],
     ) {
-        let Self { on, config, mask, layout, runs } = *self;
+        let Self { on, config, mask, layout, runs, bias } = *self;
         let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
         let tokens = runs.sequences[run.sequence].len();
         let positions = run.position..run.position + run.count;
@@ -195,7 +198,11 @@ impl Attention<'_> {
                 let visible = mask.visible(position, tokens);
                 row[..visible.start - first].fill(0.0);
                 row[visible.end - first..].fill(0.0);
-                (on.kernels.softmax)(&mut row[visible.start - first..visible.end - first]);
+                let shown = &mut row[visible.start - first..visible.end - first];
+                if let Some(bias) = bias {
+                    (on.kernels.add)(shown, bias.row(head, position, visible.start, visible.len()));
+                }
+                (on.kernels.softmax)(shown);
             }
             activations.set(on.kernels, mix_layout(layout), Rows::new(scores, width));
             let out = &mut out[head * head_dim..];

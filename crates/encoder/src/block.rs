@@ -7,9 +7,12 @@ use threads::Chunks;
 
 use crate::attention::{Attention, Queries, Runs};
 use crate::compute::Compute;
-use crate::config::{Activation, Config, LayerConfig, Positions, Rope};
+use crate::config::{Activation, Config, LayerConfig, Positions};
+use crate::distance_bias::BiasTable;
+use crate::layer_weights::{FeedForwardWeights, LayerWeights, Network};
+use crate::norm_weights::{BranchNorms, NormWeights};
 use crate::profile::Work;
-use crate::weights::{BranchNorms, LayerWeights, NormWeights};
+use crate::rope::Rotation;
 use crate::workspace::{ROW_BLOCK, Workspace};
 
 /// What a block reads beside its weights.
@@ -21,10 +24,10 @@ pub(crate) struct Block<'a> {
     pub(crate) weights: &'a LayerWeights,
 }
 
-/// Normalises every row, in place.
-pub(crate) fn normalise(on: Compute<'_>, norm: &Option<NormWeights>, rows: &mut [f32], dim: usize) {
+/// Normalises every row, or every head where the norm is of heads, in place.
+pub(crate) fn normalise(on: Compute<'_>, norm: &Option<NormWeights>, rows: &mut [f32]) {
     if let Some(norm) = norm {
-        for row in rows.chunks_exact_mut(dim) {
+        for row in rows.chunks_exact_mut(norm.width()) {
             norm.apply(on.kernels, row);
         }
     }
@@ -96,6 +99,11 @@ fn leave(on: Compute<'_>, norms: &BranchNorms, residual: &mut [f32], branch: &mu
         norm.apply(on.kernels, branch);
         (on.kernels.add)(residual, branch);
     }
+    if let Some(norm) = &norms.after_sum {
+        (on.kernels.add)(branch, residual);
+        norm.apply(on.kernels, branch);
+        (on.kernels.add)(residual, branch);
+    }
     if let Some(norm) = &norms.after_residual {
         norm.apply(on.kernels, residual);
     }
@@ -110,9 +118,9 @@ fn end_branch(
     rows: Range<usize>,
     workspace: &mut Workspace,
 ) {
-    let (target, ending) = match norms.after {
-        Some(_) => (&mut workspace.branch, Ending::Write),
-        None => (&mut workspace.residual, Ending::Add),
+    let (target, ending) = match norms.come_between() {
+        true => (&mut workspace.branch, Ending::Write),
+        false => (&mut workspace.residual, Ending::Add),
     };
     let width = weights.outputs();
     let out = &mut target[rows.start * width..rows.end * width];
@@ -136,7 +144,7 @@ impl Block<'_> {
         let qkv = &workspace.qkv[..rows * width];
         let attended = &mut workspace.attended[..rows * config.heads * config.head_dim];
         let queries = Queries { data: qkv, stride: width };
-        self.scores(runs).attend(qkv, queries, &mut workspace.attention, attended);
+        self.scores(runs, &workspace.biases).attend(qkv, queries, &mut workspace.attention, attended);
         self.end_attention(rows, workspace);
     }
 
@@ -185,13 +193,14 @@ impl Block<'_> {
         let qkv = &workspace.qkv[..rows * width];
         let attended = &mut workspace.attended[..count * query_width];
         let queries = Queries { data: &workspace.picked, stride: padded };
-        self.scores(runs).attend(qkv, queries, &mut workspace.attention, attended);
+        self.scores(runs, &workspace.biases).attend(qkv, queries, &mut workspace.attention, attended);
         self.end_attention(count, workspace);
     }
 
-    fn scores<'a>(&'a self, runs: &'a Runs) -> Attention<'a> {
+    fn scores<'a>(&'a self, runs: &'a Runs, biases: &'a [BiasTable]) -> Attention<'a> {
         let Self { on, config, layer, weights } = *self;
-        Attention { on, config, mask: layer.mask, layout: weights.qkv.layout(), runs }
+        let bias = weights.bias.map(|index| &biases[index]);
+        Attention { on, config, mask: layer.mask, layout: weights.qkv.layout(), runs, bias }
     }
 
     /// The product behind attention.
@@ -230,11 +239,11 @@ impl Block<'_> {
         queries: &mut [f32],
         keys: &mut [f32],
         position: usize,
-        ropes: &[(Rope, RopeTable)],
+        ropes: &[(Rotation, RopeTable)],
     ) {
         let Self { on, config, layer, weights } = *self;
-        normalise(on, &weights.query_norm, queries, config.head_dim);
-        normalise(on, &weights.key_norm, keys, config.head_dim);
+        normalise(on, &weights.query_norm, queries);
+        normalise(on, &weights.key_norm, keys);
         if let Positions::Rope(_) = config.positions {
             let (cos, sin) = ropes[layer.rope].1.at(position);
             let heads = queries.chunks_exact_mut(config.head_dim);
@@ -249,24 +258,40 @@ impl Block<'_> {
     /// rows at a time. Leaves the branch where [`end_branch`] says.
     pub(crate) fn feed_forward(&self, rows: usize, workspace: &mut Workspace) {
         let Self { on, config, weights, .. } = *self;
+        let (leaving, entering) = (&weights.attention_norms, &weights.feed_forward_norms);
+        for first in (0..rows).step_by(ROW_BLOCK) {
+            let rows = first..(first + ROW_BLOCK).min(rows);
+            let layout = weights.feed_forward.layout();
+            turn(on, Some(leaving), entering, layout, config.dim, rows.clone(), workspace);
+            match &weights.feed_forward {
+                FeedForwardWeights::Dense(network) => {
+                    self.inner(network, rows.len(), workspace);
+                    end_branch(on, entering, &network.down, rows, workspace);
+                }
+                FeedForwardWeights::Experts { router, experts } => {
+                    self.mix(router, experts, rows, workspace);
+                }
+            }
+        }
+    }
+
+    /// The inner rows of a network, as the activations of its second matrix. Reads `workspace.activations`.
+    pub(crate) fn inner(&self, network: &Network, rows: usize, workspace: &mut Workspace) {
+        let Self { on, config, .. } = *self;
         let width = config.feed_forward.dim;
         let ending = match config.feed_forward.activation {
             Activation::GeluErf => Ending::Activate(on.kernels.gelu_erf),
+            Activation::Relu => Ending::Activate(on.kernels.relu),
+            Activation::GatedGeluErf => Ending::Gate(on.kernels.gated_gelu_erf),
             Activation::GatedGeluTanh => Ending::Gate(on.kernels.gated_gelu_tanh),
+            Activation::GatedSilu => Ending::Gate(on.kernels.gated_silu),
         };
-        for first in (0..rows).step_by(ROW_BLOCK) {
-            let rows = first..(first + ROW_BLOCK).min(rows);
-            let (leaving, entering) = (&weights.attention_norms, &weights.feed_forward_norms);
-            turn(on, Some(leaving), entering, weights.up.layout(), config.dim, rows.clone(), workspace);
-            let inner = &mut workspace.inner[..rows.len() * width];
-            let mut out = RowsMut::new(inner, width);
-            linear(on.kernels, on.team, &workspace.activations, &weights.up, ending, &mut out);
-            workspace.profile.count(weights.up.macs() * rows.len() as u64);
-            workspace.profile.lap(Work::Products);
-            let layout = weights.down.layout();
-            workspace.activations.fill_from(on.kernels, on.team, layout, inner, width);
-            workspace.profile.lap(Work::Rows);
-            end_branch(on, entering, &weights.down, rows, workspace);
-        }
+        let inner = &mut workspace.inner[..rows * width];
+        let mut out = RowsMut::new(inner, width);
+        linear(on.kernels, on.team, &workspace.activations, &network.up, ending, &mut out);
+        workspace.profile.count(network.up.macs() * rows as u64);
+        workspace.profile.lap(Work::Products);
+        workspace.activations.fill_from(on.kernels, on.team, network.down.layout(), inner, width);
+        workspace.profile.lap(Work::Rows);
     }
 }

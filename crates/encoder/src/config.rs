@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::pooling::Pooling;
+use crate::rope::Rope;
 
 /// Everything the one block needs to know about a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +22,10 @@ pub struct Config {
     pub head_dim: usize,
     /// What scores are multiplied by before softmax.
     pub attention_scale: f32,
-    /// Whether every query and key head has an RMS norm of its own before RoPE.
-    pub qk_norm: bool,
+    /// Norms of queries and keys before they turn.
+    pub head_norms: HeadNorms,
+    /// How a file's joined Q, K and V lie in their one tensor.
+    pub fused_qkv: FusedQkv,
     /// What embedding rows are multiplied by; 1 for most.
     pub embedding_scale: f32,
     /// How positions enter.
@@ -37,12 +40,16 @@ pub struct Config {
     pub feed_forward: FeedForward,
     /// What differs by layer; one entry a layer.
     pub layers: Vec<LayerConfig>,
+    /// What the tensors of a layer are called.
+    pub names: LayerNames,
     /// Pooling, as far as the file states it.
     pub pooling: StatedPooling,
     /// Pooling that every model of the architecture has, whatever its file forgets.
     pub default_pooling: Option<Pooling>,
     /// Projections of the pooled vector.
     pub dense_heads: Heads,
+    /// What the authors' network has and no file of the architecture holds, in words.
+    pub lost: Option<&'static str>,
     /// Tensors that the architecture's files may hold and embedding does not need.
     pub ignored: &'static [&'static str],
 }
@@ -65,23 +72,27 @@ pub enum Positions {
     Learned,
     /// Queries and keys are turned; [`LayerConfig::rope`] indexes this list.
     Rope(Vec<Rope>),
-}
-
-/// One kind of rotation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rope {
-    /// Dimensions of a head that turn.
-    pub dims: usize,
-    /// Base of the frequencies.
-    pub base: f64,
-    /// What positions are multiplied by (1 unless the context was stretched).
-    pub scale: f64,
+    /// Scores fall with the distance of query and key, in each head by another slope (Press et al. 2022).
+    Alibi {
+        /// The steepest slope is 2 to the minus this over the number of heads (a power of two).
+        max_bias: f32,
+    },
+    /// A learned value a head and bucket of distances is added to scores (Raffel et al. 2020). A layer without
+    /// its own has those of the first.
+    RelativeBuckets {
+        /// Buckets, of both directions together.
+        buckets: usize,
+        /// Distances from here on share the last bucket.
+        max_distance: usize,
+        /// Tensor name within a layer, without `.weight`.
+        name: &'static str,
+    },
 }
 
 /// The norm of a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Norm {
-    /// Mean and variance, weight and bias.
+    /// Mean and variance, weight and, where the file has one, bias.
     Layer {
         /// Added to the variance.
         eps: f32,
@@ -93,20 +104,40 @@ pub enum Norm {
     },
 }
 
+/// Norms of queries and keys before they turn, `attn_q_norm` and `attn_k_norm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadNorms {
+    /// None.
+    None,
+    /// Of each head by itself; all heads have the same weights.
+    EachHead,
+    /// Of a row of all heads.
+    AllHeads,
+}
+
+/// Order of the rows of a joined Q, K and V.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FusedQkv {
+    /// All queries, all keys, all values.
+    Blocks,
+    /// Query, key and value of the first head, then of the next.
+    ByHead,
+}
+
 /// Tensor names of the norms, without `.weight` and `.bias`. What is `None` does not happen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormNames {
     /// Of the embedding rows, before the first layer.
     pub embedding: Option<&'static str>,
-    /// Around attention, within `blk.N.`.
+    /// Around attention, within a layer.
     pub attention: BlockNorms,
-    /// Around the feed-forward network, within `blk.N.`.
+    /// Around the feed-forward network, within a layer.
     pub feed_forward: BlockNorms,
     /// After the last layer.
     pub output: Option<&'static str>,
 }
 
-/// The three places a norm can stand around a branch (attention or feed-forward) of a block.
+/// The places a norm can stand around a branch (attention or feed-forward) of a block.
 ///
 /// Pre-norm has `before`, post-norm has `after_residual`, sandwich norm `before` and `after`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -115,8 +146,49 @@ pub struct BlockNorms {
     pub before: Option<&'static str>,
     /// Of what the branch gives, before it is added to the residual.
     pub after: Option<&'static str>,
+    /// Of what the branch gives and the residual together; the residual is added to it once more.
+    pub after_sum: Option<&'static str>,
     /// Of the sum.
     pub after_residual: Option<&'static str>,
+}
+
+impl NormNames {
+    /// Post-norm as BERT has it: of the embedding, and of every sum.
+    pub fn post() -> Self {
+        let of_sum = |name| BlockNorms { after_residual: Some(name), ..BlockNorms::default() };
+        Self {
+            embedding: Some("token_embd_norm"),
+            attention: of_sum("attn_output_norm"),
+            feed_forward: of_sum("layer_output_norm"),
+            output: None,
+        }
+    }
+
+    /// Pre-norm: of what every branch reads, and of the last rows.
+    pub fn pre() -> Self {
+        let of_input = |name| BlockNorms { before: Some(name), ..BlockNorms::default() };
+        Self {
+            embedding: None,
+            attention: of_input("attn_norm"),
+            feed_forward: of_input("ffn_norm"),
+            output: Some("output_norm"),
+        }
+    }
+}
+
+/// What the tensors of a layer are called, where architectures differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerNames {
+    /// Before the layer's number: `blk` in `blk.0.attn_q.weight`.
+    pub prefix: &'static str,
+    /// The projection behind attention.
+    pub attention_output: &'static str,
+}
+
+impl Default for LayerNames {
+    fn default() -> Self {
+        Self { prefix: "blk", attention_output: "attn_output" }
+    }
 }
 
 /// The feed-forward network of a block.
@@ -126,6 +198,19 @@ pub struct FeedForward {
     pub dim: usize,
     /// The activation, and whether a gate multiplies.
     pub activation: Activation,
+    /// Where gate and up lie in one tensor, whether up comes first.
+    pub up_first: bool,
+    /// Of layers with [`LayerConfig::experts`].
+    pub experts: Option<Experts>,
+}
+
+/// A mixture of experts: a router picks some feed-forward networks for each row, and weighs what they give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many compute a row. Their weights are their shares of a softmax over all, and do not sum to 1.
+    pub used: usize,
 }
 
 /// Activations, plain (`down(act(up x))`) or gated (`down(act(gate x) * up x)`).
@@ -133,8 +218,14 @@ pub struct FeedForward {
 pub enum Activation {
     /// Exact GELU, no gate.
     GeluErf,
+    /// ReLU, no gate.
+    Relu,
+    /// Exact GELU of the gate.
+    GatedGeluErf,
     /// Tanh GELU of the gate.
     GatedGeluTanh,
+    /// SiLU of the gate: SwiGLU.
+    GatedSilu,
 }
 
 impl Activation {
@@ -142,23 +233,40 @@ impl Activation {
     pub fn name(self) -> &'static str {
         match self {
             Activation::GeluErf => "gelu_erf",
+            Activation::Relu => "relu",
+            Activation::GatedGeluErf => "gated_gelu_erf",
             Activation::GatedGeluTanh => "gated_gelu_tanh",
+            Activation::GatedSilu => "gated_silu",
         }
     }
 
     /// Whether the network has a gate beside the up projection.
     pub fn is_gated(self) -> bool {
-        self == Activation::GatedGeluTanh
+        match self {
+            Activation::GeluErf | Activation::Relu => false,
+            Activation::GatedGeluErf | Activation::GatedGeluTanh | Activation::GatedSilu => true,
+        }
     }
 }
 
-/// What one layer sees and how it turns.
+/// What one layer sees, how it turns, and what it has of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerConfig {
     /// Which keys a query sees.
     pub mask: Mask,
-    /// Index into [`Positions::Rope`]; unused with learned positions.
+    /// Index into [`Positions::Rope`]; unused with other positions.
     pub rope: usize,
+    /// Whether its feed-forward network is a mixture of experts.
+    pub experts: bool,
+    /// Whether its attention reads the residual as it is, without the norm that other layers have before it.
+    pub bare_attention: bool,
+}
+
+impl LayerConfig {
+    /// A layer like any other, with this mask.
+    pub fn seeing(mask: Mask) -> Self {
+        Self { mask, rope: 0, experts: false, bare_attention: false }
+    }
 }
 
 /// Which keys a query sees.

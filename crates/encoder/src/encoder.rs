@@ -80,14 +80,15 @@ impl Encoder {
 
     /// Multiply-adds of the layers' weights for one token; attention comes on top.
     pub fn macs_a_token(&self) -> u64 {
-        self.weights.layers.iter().map(crate::weights::LayerWeights::macs).sum()
+        let experts = self.config.feed_forward.experts;
+        self.weights.layers.iter().map(|layer| layer.macs(experts)).sum()
     }
 
     /// The layouts that the layers' weights are in, each with its share of [`macs_a_token`](Self::macs_a_token);
     /// the largest first.
     pub fn layouts(&self) -> Vec<(Layout, u64)> {
         let mut layouts: Vec<(Layout, u64)> = Vec::new();
-        for matrix in self.weights.layers.iter().flat_map(crate::weights::LayerWeights::matrices) {
+        for matrix in self.weights.layers.iter().flat_map(crate::layer_weights::LayerWeights::matrices) {
             match layouts.iter_mut().find(|(layout, _)| *layout == matrix.layout()) {
                 Some((_, macs)) => *macs += matrix.macs(),
                 None => layouts.push((matrix.layout(), matrix.macs())),
@@ -137,7 +138,7 @@ impl Encoder {
         let on = Compute { kernels: self.kernels, team };
         let dim = self.config.dim;
         workspace.profile.begin();
-        workspace.prepare(&self.config, batch);
+        workspace.prepare(&self.config, &self.weights, batch);
         self.embed(on, batch, workspace);
         workspace.profile.lap(Work::Embedding);
 
@@ -175,7 +176,7 @@ impl Encoder {
         }
 
         let residual = &mut workspace.residual[..rows * dim];
-        block::normalise(on, &self.weights.output_norm, residual, dim);
+        block::normalise(on, &self.weights.output_norm, residual);
         let mut pooled = Vec::with_capacity(batch.len() * dim);
         if pooling.only_row().is_some() && !layers.is_empty() {
             // The rows that pooling takes are the only ones left.
@@ -214,7 +215,7 @@ impl Encoder {
                     (self.kernels.add)(row, &self.weights.positions[position * dim..][..dim]);
                 }
             }
-            block::normalise(on, &self.weights.embedding_norm, rows, dim);
+            block::normalise(on, &self.weights.embedding_norm, rows);
         });
     }
 

@@ -1,15 +1,20 @@
 //! Metadata keys of one architecture.
 
-use gguf::Metadata;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use gguf::{Gguf, Metadata, Value};
 
 use crate::config::StatedPooling;
 use crate::error::Error;
 use crate::pooling::Pooling;
 
-/// The keys `A.*` of a file, where `A` is its architecture.
+/// The keys `A.*` of a file, where `A` is its architecture, and the names of its tensors.
 pub(crate) struct Keys<'a> {
+    gguf: &'a Gguf,
     metadata: &'a Metadata,
     architecture: &'static str,
+    read: RefCell<BTreeSet<String>>,
 }
 
 /// More layers, heads or a wider model than any there is: a file that says so is broken, and would make
@@ -17,12 +22,43 @@ pub(crate) struct Keys<'a> {
 const LARGEST: usize = 1 << 24;
 
 impl<'a> Keys<'a> {
-    pub(crate) fn new(metadata: &'a Metadata, architecture: &'static str) -> Self {
-        Self { metadata, architecture }
+    pub(crate) fn new(gguf: &'a Gguf, architecture: &'static str) -> Self {
+        Self { gguf, metadata: gguf.metadata(), architecture, read: RefCell::default() }
     }
 
+    /// The architecture's name.
+    pub(crate) fn architecture(&self) -> &'static str {
+        self.architecture
+    }
+
+    /// Whether the file has a tensor: variants of one architecture are told apart by those.
+    pub(crate) fn has_tensor(&self, name: &str) -> bool {
+        self.gguf.tensor(name).is_some()
+    }
+
+    /// Whether the file has a matrix of so many rows.
+    pub(crate) fn has_rows(&self, name: &str, rows: usize) -> bool {
+        self.gguf
+            .tensor(name)
+            .is_some_and(|tensor| matches!(*tensor.dims(), [_, found] if found == rows as u64))
+    }
+
+    /// An error of a key.
+    pub(crate) fn error(&self, key: &str, what: impl std::fmt::Display) -> Error {
+        Error::key(&format!("{}.{key}", self.architecture), what)
+    }
+
+    /// A key's whole name, and that it was read.
     fn full(&self, key: &str) -> String {
-        format!("{}.{key}", self.architecture)
+        let full = format!("{}.{key}", self.architecture);
+        self.read.borrow_mut().insert(full.clone());
+        full
+    }
+
+    /// The value of a key that nothing has read.
+    pub(crate) fn unread(&self, key: &str) -> Option<Value<'a>> {
+        let full = format!("{}.{key}", self.architecture);
+        if self.read.borrow().contains(&full) { None } else { self.metadata.get(&full) }
     }
 
     /// A whole number from 1 to 2^24.
@@ -45,6 +81,20 @@ impl<'a> Keys<'a> {
         match self.metadata.usize(&key)? {
             None | Some(0) => Ok(None),
             Some(value) => in_range(&key, value).map(Some),
+        }
+    }
+
+    /// A whole number, or a list of the same number for every layer.
+    pub(crate) fn uniform(&self, key: &str, default: Option<usize>) -> Result<usize, Error> {
+        let full = self.full(key);
+        let Some(Value::Array(list)) = self.metadata.get(&full) else {
+            return default.map_or_else(|| self.size(key), |default| self.size_or(key, default));
+        };
+        match list.to_i64s().as_deref() {
+            Some([first, rest @ ..]) if rest.iter().all(|value| value == first) => usize::try_from(*first)
+                .map_err(|_| Error::key(&full, format!("is {first}")))
+                .and_then(|v| in_range(&full, v)),
+            _ => Err(Error::key(&full, "differs from layer to layer, which connote does not support")),
         }
     }
 
@@ -79,16 +129,22 @@ impl<'a> Keys<'a> {
         Ok(self.metadata.str(&self.full(key))?)
     }
 
-    /// Which of `layers` layers have a sliding window: a list a layer, or a period `p` of which the last
-    /// layer is global (`p = 0`: all are windowed).
+    /// Which of `layers` layers have a sliding window: a list a layer, or a period `p` of which one layer is
+    /// global, the first or the last (`p = 0`: all are windowed).
     pub(crate) fn windowed_layers(
         &self,
         key: &str,
         layers: usize,
         period: usize,
+        global: Global,
     ) -> Result<Vec<bool>, Error> {
         let key = self.full(key);
-        let by_period = |p: usize| (0..layers).map(|layer| p == 0 || layer % p < p - 1).collect();
+        let is_windowed = |layer: usize, p: usize| match global {
+            _ if p == 0 => true,
+            Global::First => !layer.is_multiple_of(p),
+            Global::Last => layer % p < p - 1,
+        };
+        let by_period = |p: usize| (0..layers).map(|layer| is_windowed(layer, p)).collect();
         match self.metadata.get(&key) {
             None => Ok(by_period(period)),
             Some(gguf::Value::Array(list)) => {
@@ -124,6 +180,13 @@ impl<'a> Keys<'a> {
             Some(other) => unusable(format!("is {other}, which names no pooling")),
         })
     }
+}
+
+/// Which layer of a period has no window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Global {
+    First,
+    Last,
 }
 
 fn in_range(key: &str, value: usize) -> Result<usize, Error> {

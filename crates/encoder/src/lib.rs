@@ -17,11 +17,17 @@ mod batch;
 mod block;
 mod compute;
 mod config;
+mod distance_bias;
 mod encoder;
 mod error;
+mod experts;
 mod keys;
+mod layer_weights;
+mod network;
+mod norm_weights;
 mod pooling;
 mod profile;
+mod rope;
 mod tensors;
 mod weights;
 mod workspace;
@@ -29,11 +35,12 @@ mod workspace;
 pub use arch::{describe, names as architectures};
 pub use batch::Batch;
 pub use config::{
-    Activation, BlockNorms, Config, FeedForward, Heads, LayerConfig, Mask, Norm, NormNames, Positions, Rope,
-    StatedPooling,
+    Activation, BlockNorms, Config, Experts, FeedForward, FusedQkv, HeadNorms, Heads, LayerConfig,
+    LayerNames, Mask, Norm, NormNames, Positions, StatedPooling,
 };
 pub use encoder::Encoder;
 pub use error::{Error, ErrorKind};
 pub use pooling::Pooling;
 pub use profile::{Profile, Work};
+pub use rope::{Pairs, Rope, Yarn};
 pub use workspace::Workspace;

@@ -1,6 +1,7 @@
 //! Tensors out of a file: by name, with their shape checked, remembering which were read.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use gguf::{Gguf, Tensor};
 use kernels::decode::decoder;
@@ -8,6 +9,7 @@ use kernels::{Layout, Order, Part, Weights};
 
 use crate::compute::Compute;
 use crate::error::Error;
+use crate::rope::Pairs;
 
 /// Reads tensors and keeps account of what was read.
 pub(crate) struct Tensors<'a> {
@@ -30,6 +32,14 @@ impl<'a> Tensors<'a> {
         let tensor = self.gguf.tensor(name)?;
         self.read.borrow_mut()[tensor.index()] = true;
         Some(tensor)
+    }
+
+    /// Rows of a matrix; `None` if it is not there, or none.
+    pub(crate) fn rows(&self, name: &str) -> Option<usize> {
+        match *self.gguf.tensor(name)?.dims() {
+            [_, rows] => usize::try_from(rows).ok(),
+            _ => None,
+        }
     }
 
     /// Counts a tensor as read, if it is there: it is known and not needed.
@@ -62,34 +72,110 @@ impl<'a> Tensors<'a> {
         values(self.required(name)?, &[dim, rows])
     }
 
-    /// Weight matrices with the same inputs, packed as one with their biases. Each part is `(stem, outputs)`;
-    /// a part without a bias has none, or zeros beside others' biases.
+    /// Weight matrices with the same inputs, packed as one with their biases.
     pub(crate) fn panels(
         &self,
         on: Compute<'_>,
         order: Order,
         inputs: usize,
-        parts: &[(String, usize)],
+        parts: &[Outputs],
     ) -> Result<Weights, Error> {
         let mut matrices = Vec::with_capacity(parts.len());
         let mut biases = Vec::with_capacity(parts.len());
         let mut types = Vec::with_capacity(parts.len());
-        for (stem, outputs) in parts {
-            let tensor = self.required(&format!("{stem}.weight"))?;
+        for part in parts {
+            let tensor = self.required(&format!("{}.weight", part.stem))?;
             types.push(tensor.ty());
-            matrices.push(Matrix::new(tensor, inputs, Some(*outputs))?);
-            biases.push(self.vector_if_any(&format!("{stem}.bias"), *outputs)?);
+            matrices.push(Matrix::new(tensor, inputs, Some(part.of))?);
+            biases.push(self.bias(part)?);
         }
-        let decoders: Vec<_> =
-            matrices.iter().map(|matrix| |row: usize, out: &mut [f32]| matrix.decode_row(row, out)).collect();
+        let decoders: Vec<_> = matrices
+            .iter()
+            .zip(parts)
+            .map(|(matrix, part)| {
+                |output: usize, out: &mut [f32]| matrix.decode_row(part.source(output), out)
+            })
+            .collect();
         let parts: Vec<Part<'_>> = parts
             .iter()
             .zip(&decoders)
             .zip(&biases)
-            .map(|(((_, outputs), decode), bias)| Part { outputs: *outputs, decode, bias })
+            .map(|((part, decode), bias)| Part { outputs: part.count, decode, bias })
             .collect();
         let layout = Layout::of(on.kernels, types);
         Ok(Weights::pack(on.kernels, on.team, layout, order, inputs, &parts))
+    }
+
+    /// The bias of a part, in its order; none if the file has none. A part of a joined tensor may have its bias in that
+    /// tensor's or in one of its own.
+    fn bias(&self, part: &Outputs) -> Result<Vec<f32>, Error> {
+        if let Some(stem) = &part.own_bias {
+            let bias = self.vector_if_any(&format!("{stem}.bias"), part.count)?;
+            if !bias.is_empty() {
+                return Ok((0..part.count).map(|output| bias[part.within(output)]).collect());
+            }
+        }
+        let bias = self.vector_if_any(&format!("{}.bias", part.stem), part.of)?;
+        let count = if bias.is_empty() { 0 } else { part.count };
+        Ok((0..count).map(|output| bias[part.source(output)]).collect())
+    }
+}
+
+/// Some of the outputs of a weight tensor, in the order in which they are needed.
+#[derive(Debug, Clone)]
+pub(crate) struct Outputs {
+    stem: String,
+    count: usize,
+    /// All outputs of the tensor.
+    of: usize,
+    /// The first of these among all.
+    first: usize,
+    /// They lie in runs of so many, `stride` apart.
+    run: usize,
+    stride: usize,
+    /// Heads of so many outputs, of which so many turn in pairs.
+    turned: Option<(Pairs, usize, usize)>,
+    own_bias: Option<String>,
+}
+
+impl Outputs {
+    /// All outputs of a tensor, whose name without `.weight` is `stem`.
+    pub(crate) fn all(stem: String, count: usize) -> Self {
+        Self::some(stem, 0..count, count)
+    }
+
+    /// Those in a range, of `of`.
+    pub(crate) fn some(stem: String, range: Range<usize>, of: usize) -> Self {
+        let count = range.len();
+        Self { stem, count, of, first: range.start, run: count, stride: count, turned: None, own_bias: None }
+    }
+
+    /// They lie `run` by `run`, others between, so that one run begins `stride` after the one before.
+    pub(crate) fn in_runs(self, run: usize, stride: usize) -> Self {
+        Self { run, stride, ..self }
+    }
+
+    /// Heads of `head_dim` outputs, the first `dims` of which turn in `pairs`: halves come out.
+    pub(crate) fn turned(self, pairs: Pairs, head_dim: usize, dims: usize) -> Self {
+        Self { turned: Some((pairs, head_dim, dims)), ..self }
+    }
+
+    /// The bias may be a tensor of its own.
+    pub(crate) fn with_own_bias(self, stem: String) -> Self {
+        Self { own_bias: Some(stem), ..self }
+    }
+
+    /// Where an output lies among these, as the file has them.
+    fn within(&self, output: usize) -> usize {
+        self.turned.map_or(output, |(pairs, head_dim, dims)| {
+            output - output % head_dim + pairs.source(output % head_dim, dims)
+        })
+    }
+
+    /// Where an output lies among all of the tensor.
+    fn source(&self, output: usize) -> usize {
+        let within = self.within(output);
+        self.first + within / self.run * self.stride + within % self.run
     }
 }
 
@@ -117,6 +203,8 @@ impl<'a> Matrix<'a> {
         let found = match *tensor.dims() {
             [width, rows] => Some((width, rows)),
             [width] => Some((width, 1)),
+            // Matrices one after the other, as experts are.
+            [width, rows, count] => rows.checked_mul(count).map(|rows| (width, rows)),
             _ => None,
         };
         let fits =

@@ -1,77 +1,31 @@
 //! A model's weights, packed once.
 
 use gguf::Gguf;
-use kernels::{Kernels, Order};
+use kernels::Order;
 
 use crate::compute::Compute;
-use crate::config::{BlockNorms, Config, Norm, Positions};
+use crate::config::{Config, Positions};
+use crate::distance_bias::DistanceBias;
 use crate::error::Error;
-use crate::tensors::{Matrix, Tensors};
+use crate::layer_weights::LayerWeights;
+use crate::norm_weights::NormWeights;
+use crate::rope::{Rope, Rotation};
+use crate::tensors::{Matrix, Outputs, Tensors};
 
 /// Everything the forward pass reads.
 pub(crate) struct Weights {
     /// Token type 0, added to every embedding row; empty if the model has none.
     pub(crate) token_type: Vec<f32>,
-    /// Learned positions, a row each; empty if the model turns instead.
+    /// Learned positions, a row each; empty if positions enter otherwise.
     pub(crate) positions: Vec<f32>,
+    /// One a kind of rotation.
+    pub(crate) rotations: Vec<Rotation>,
+    /// What distances add to scores; [`LayerWeights::bias`] indexes this list.
+    pub(crate) biases: Vec<DistanceBias>,
     pub(crate) embedding_norm: Option<NormWeights>,
     pub(crate) layers: Vec<LayerWeights>,
     pub(crate) output_norm: Option<NormWeights>,
     pub(crate) heads: Vec<kernels::Weights>,
-}
-
-/// One block. Q, K and V are one matrix, gate and up are one matrix, whatever the file has.
-pub(crate) struct LayerWeights {
-    pub(crate) attention_norms: BranchNorms,
-    pub(crate) qkv: kernels::Weights,
-    pub(crate) query_norm: Option<NormWeights>,
-    pub(crate) key_norm: Option<NormWeights>,
-    pub(crate) attention_output: kernels::Weights,
-    pub(crate) feed_forward_norms: BranchNorms,
-    /// Up; by turns with the gate, where there is one.
-    pub(crate) up: kernels::Weights,
-    pub(crate) down: kernels::Weights,
-}
-
-/// The norms around one branch.
-pub(crate) struct BranchNorms {
-    pub(crate) before: Option<NormWeights>,
-    pub(crate) after: Option<NormWeights>,
-    pub(crate) after_residual: Option<NormWeights>,
-}
-
-/// The weights of one norm.
-pub(crate) struct NormWeights {
-    norm: Norm,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-impl NormWeights {
-    /// Normalises one row, in place.
-    pub(crate) fn apply(&self, kernels: &Kernels, row: &mut [f32]) {
-        match self.norm {
-            Norm::Layer { eps } => (kernels.layer_norm)(row, &self.weight, &self.bias, eps),
-            Norm::Rms { eps } => (kernels.rms_norm)(row, &self.weight, eps),
-        }
-    }
-
-    /// Normalises one row into another.
-    pub(crate) fn apply_to(&self, kernels: &Kernels, row: &[f32], out: &mut [f32]) {
-        match self.norm {
-            Norm::Layer { eps } => (kernels.layer_norm_to)(row, &self.weight, &self.bias, eps, out),
-            Norm::Rms { eps } => (kernels.rms_norm_to)(row, &self.weight, eps, out),
-        }
-    }
-
-    fn load(tensors: &Tensors<'_>, norm: Norm, stem: &str, dim: usize) -> Result<Self, Error> {
-        let weight = tensors.vector(&format!("{stem}.weight"), dim)?;
-        let bias = match norm {
-            Norm::Layer { .. } => tensors.vector_if_any(&format!("{stem}.bias"), dim)?,
-            Norm::Rms { .. } => Vec::new(),
-        };
-        Ok(Self { norm, weight, bias })
-    }
 }
 
 impl Weights {
@@ -93,16 +47,22 @@ impl Weights {
                 row
             }
         };
+        let mut layers = Vec::with_capacity(config.layers.len());
+        let mut biases = Vec::new();
+        for layer in 0..config.layers.len() {
+            let bias = load_bias(t, config, layer, &mut biases)?;
+            layers.push(LayerWeights::load(t, config, layer, bias, on)?);
+        }
         let weights = Self {
             token_type,
             positions: match config.positions {
                 Positions::Learned => t.table("position_embd.weight", dim, config.context_length)?,
-                Positions::Rope(_) => Vec::new(),
+                _ => Vec::new(),
             },
+            rotations: load_rotations(t, config)?,
+            biases,
             embedding_norm: norm(config.norms.embedding)?,
-            layers: (0..config.layers.len())
-                .map(|layer| LayerWeights::load(t, config, layer, on))
-                .collect::<Result<_, _>>()?,
+            layers,
             output_norm: norm(config.norms.output)?,
             heads: load_heads(t, config, on)?,
         };
@@ -120,65 +80,55 @@ impl Weights {
     }
 }
 
-impl LayerWeights {
-    pub(crate) fn matrices(&self) -> [&kernels::Weights; 4] {
-        [&self.qkv, &self.attention_output, &self.up, &self.down]
-    }
-
-    /// Multiply-adds of the matrices, for a token.
-    pub(crate) fn macs(&self) -> u64 {
-        self.matrices().into_iter().map(kernels::Weights::macs).sum()
-    }
-
-    fn load(tensors: &Tensors<'_>, config: &Config, layer: usize, on: Compute<'_>) -> Result<Self, Error> {
-        let stem = |name: &str| format!("blk.{layer}.{name}");
-        let norms = |names: &BlockNorms| BranchNorms::load(tensors, config, layer, names);
-        let head_norm = |name: &str| {
-            let load = || NormWeights::load(tensors, config.norm, &stem(name), config.head_dim);
-            config.qk_norm.then(load).transpose()
-        };
-        let linear = |order, inputs, parts: &[(&str, usize)]| {
-            let parts: Vec<(String, usize)> =
-                parts.iter().map(|&(name, outputs)| (stem(name), outputs)).collect();
-            tensors.panels(on, order, inputs, &parts)
-        };
-        let (dim, inner) = (config.dim, config.feed_forward.dim);
-        let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let split = [("attn_q", queries), ("attn_k", keys), ("attn_v", keys)];
-        let fused = [("attn_qkv", queries + 2 * keys)];
-        let is_fused = tensors.optional(&stem("attn_qkv.weight")).is_some();
-        let gate_and_up = [("ffn_gate", inner), ("ffn_up", inner)];
-        let is_gated = config.feed_forward.activation.is_gated();
-        Ok(Self {
-            attention_norms: norms(&config.norms.attention)?,
-            qkv: linear(Order::Joined, dim, if is_fused { &fused } else { &split })?,
-            query_norm: head_norm("attn_q_norm")?,
-            key_norm: head_norm("attn_k_norm")?,
-            attention_output: linear(Order::Joined, queries, &[("attn_output", dim)])?,
-            feed_forward_norms: norms(&config.norms.feed_forward)?,
-            up: match is_gated {
-                true => linear(Order::Alternating, dim, &gate_and_up)?,
-                false => linear(Order::Joined, dim, &gate_and_up[1..])?,
-            },
-            down: linear(Order::Joined, inner, &[("ffn_down", dim)])?,
-        })
-    }
+/// The numbers of every rotation.
+fn load_rotations(tensors: &Tensors<'_>, config: &Config) -> Result<Vec<Rotation>, Error> {
+    let Positions::Rope(ropes) = &config.positions else { return Ok(Vec::new()) };
+    let load = |rope: &Rope| {
+        let Some(stem) = rope.factors else { return Ok(rope.rotation(&[])) };
+        let name = format!("{stem}.weight");
+        let factors = tensors.vector(&name, rope.dims / 2)?;
+        match factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
+            Some(wrong) => Err(Error::tensor(
+                &name,
+                format!("holds {wrong}; a frequency is divided by a positive number"),
+            )),
+            None => Ok(rope.rotation(&factors)),
+        }
+    };
+    ropes.iter().map(load).collect()
 }
 
-impl BranchNorms {
-    fn load(tensors: &Tensors<'_>, config: &Config, layer: usize, names: &BlockNorms) -> Result<Self, Error> {
-        let load = |name: Option<&str>| {
-            name.map(|name| {
-                NormWeights::load(tensors, config.norm, &format!("blk.{layer}.{name}"), config.dim)
-            })
-            .transpose()
-        };
-        Ok(Self {
-            before: load(names.before)?,
-            after: load(names.after)?,
-            after_residual: load(names.after_residual)?,
-        })
+/// What distances add to a layer's scores, as an index into `biases`, where it is put if it is new.
+fn load_bias(
+    tensors: &Tensors<'_>,
+    config: &Config,
+    layer: usize,
+    biases: &mut Vec<DistanceBias>,
+) -> Result<Option<usize>, Error> {
+    let bias = match config.positions {
+        Positions::Learned | Positions::Rope(_) => return Ok(None),
+        Positions::Alibi { max_bias } => DistanceBias::alibi(config.heads, max_bias),
+        Positions::RelativeBuckets { buckets, max_distance, name } => {
+            let name = format!("{}.{layer}.{name}.weight", config.names.prefix);
+            if layer > 0 && tensors.optional(&name).is_none() {
+                return Ok(Some(0));
+            }
+            // The file has a row a bucket.
+            let rows = tensors.table(&name, config.heads, buckets)?;
+            let value = |head: usize, bucket: usize| rows[bucket * config.heads + head];
+            let of_head = |head| (0..buckets).map(move |bucket| value(head, bucket));
+            DistanceBias::Buckets {
+                values: (0..config.heads).flat_map(of_head).collect(),
+                buckets,
+                max_distance,
+            }
+        }
+    };
+    let at = biases.iter().position(|known| *known == bias).unwrap_or(biases.len());
+    if at == biases.len() {
+        biases.push(bias);
     }
+    Ok(Some(at))
 }
 
 /// All dense heads, or none. Each reads what the one before gives.
@@ -205,7 +155,7 @@ fn load_heads(
                 ));
             }
         };
-        heads.push(tensors.panels(on, Order::Joined, width, &[((*name).to_owned(), outputs)])?);
+        heads.push(tensors.panels(on, Order::Joined, width, &[Outputs::all((*name).to_owned(), outputs)])?);
         width = outputs;
     }
     Ok(heads)

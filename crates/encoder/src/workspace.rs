@@ -4,8 +4,12 @@ use kernels::{Activations, Aligned, RopeTable};
 
 use crate::attention::Scratch;
 use crate::batch::Batch;
-use crate::config::{Config, Positions, Rope};
+use crate::config::Config;
+use crate::distance_bias::BiasTable;
+use crate::experts::ExpertRows;
 use crate::profile::Profile;
+use crate::rope::Rotation;
+use crate::weights::Weights;
 
 /// Rows a feed-forward pass takes at a time, so that its scratch does not grow with the longest text.
 pub(crate) const ROW_BLOCK: usize = 512;
@@ -35,7 +39,11 @@ pub struct Workspace {
     /// Each row's position in its sequence.
     pub(crate) positions: Vec<usize>,
     /// One table a kind of rotation, as long as the longest sequence so far.
-    pub(crate) ropes: Vec<(Rope, RopeTable)>,
+    pub(crate) ropes: Vec<(Rotation, RopeTable)>,
+    /// One table a bias of distances, as long as the longest sequence so far.
+    pub(crate) biases: Vec<BiasTable>,
+    /// Rows that one expert gets, and what all experts give.
+    pub(crate) experts: ExpertRows,
     pub(crate) profile: Profile,
 }
 
@@ -74,7 +82,7 @@ impl Workspace {
     }
 
     /// Makes room for a batch.
-    pub(crate) fn prepare(&mut self, config: &Config, batch: &Batch) {
+    pub(crate) fn prepare(&mut self, config: &Config, weights: &Weights, batch: &Batch) {
         let tokens = batch.tokens();
         self.positions.clear();
         self.positions.extend(batch.sequences().flat_map(|sequence| 0..sequence.len()));
@@ -84,15 +92,22 @@ impl Workspace {
             buffer.resize(tokens * width);
         }
         self.inner.resize(tokens.min(ROW_BLOCK) * config.feed_forward.dim);
-        if let Positions::Rope(ropes) = &config.positions {
-            // A workspace may serve one encoder after another: a table is kept only for the rotation it has.
-            self.ropes
-                .resize_with(ropes.len(), || (Rope { dims: 0, base: 1.0, scale: 1.0 }, RopeTable::default()));
-            for ((own, table), rope) in self.ropes.iter_mut().zip(ropes) {
-                if own != rope || table.positions() < longest {
-                    *table = RopeTable::new(rope.dims, longest.next_power_of_two(), rope.base, rope.scale);
-                    own.clone_from(rope);
-                }
+        // A workspace may serve one encoder after another: a table is kept only for what it was made of.
+        let room = longest.next_power_of_two();
+        let nothing = || (Rotation { frequencies: Vec::new(), magnitude: 1.0 }, RopeTable::default());
+        self.ropes.resize_with(weights.rotations.len(), nothing);
+        for ((own, table), rotation) in self.ropes.iter_mut().zip(&weights.rotations) {
+            if own != rotation || table.positions() < longest {
+                *table = RopeTable::new(&rotation.frequencies, rotation.magnitude, room);
+                own.clone_from(rotation);
+            }
+        }
+        self.biases.truncate(weights.biases.len());
+        for (index, bias) in weights.biases.iter().enumerate() {
+            match self.biases.get_mut(index) {
+                Some(table) if table.serves(bias, longest) => {}
+                Some(table) => *table = BiasTable::new(bias, room),
+                None => self.biases.push(BiasTable::new(bias, room)),
             }
         }
     }

@@ -1,8 +1,11 @@
 //! Files that lack something, have something more, or hold the same weights otherwise.
 
+use std::fs;
+
 use connote_encoder::{Batch, Encoder, Error, ErrorKind, Pooling, Workspace};
 use gguf::Gguf;
 use kernels::{Kernels, Level};
+use testkit::architectures;
 use testkit::edit::Edit;
 use testkit::tiny::{self, GemmaKind};
 use threads::Team;
@@ -93,5 +96,95 @@ fn fused_qkv_gives_the_same_bits_as_split() {
             encoder.forward(&Team::new(1), &batch, Pooling::Mean, &mut Workspace::new())
         });
         assert_eq!(split, fused, "{}", kernels.level);
+    }
+}
+
+/// The tiny models of every architecture.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let goldens = architectures::all().into_iter().filter(|golden| golden.adapter.is_none());
+    goldens
+        .map(|golden| (golden.name, fs::read(architectures::path(&golden.file)).expect("a file")))
+        .collect()
+}
+
+/// Loads, and if that works computes: neither may panic, and an error says where.
+fn load_and_run(what: &str, bytes: Vec<u8>) -> Result<(), Error> {
+    let encoder = load(bytes, scalar()).inspect_err(|error| {
+        assert!(error.to_string().contains(['`', '"']), "{what}: nothing is named: {error}")
+    })?;
+    let batch: Batch = [&[2, 7, 8, 3][..], &[5]].into_iter().collect();
+    let vectors = encoder.forward(&Team::new(1), &batch, Pooling::Mean, &mut Workspace::new());
+    assert_eq!(vectors.len(), 2 * encoder.output_dim(), "{what}");
+    Ok(())
+}
+
+/// Without any one of its tensors a file is refused by that tensor's name, but for those that a model may lack.
+#[test]
+fn a_tensor_that_is_missing_is_named_in_every_architecture() {
+    for (name, bytes) in files() {
+        let mut refused = 0;
+        for tensor in Gguf::from_bytes(bytes.clone()).expect("a valid file").tensors() {
+            let what = format!("{name} without {}", tensor.name());
+            let Err(error) = load_and_run(&what, Edit::of(&bytes).without(tensor.name()).bytes()) else {
+                continue;
+            };
+            // A joined tensor that is not there is looked for in its parts.
+            let [qkv, up] = [("attn_qkv", "attn_q"), ("ffn_up", "ffn_gate")]
+                .map(|(joined, part)| tensor.name().replace(joined, part));
+            let names = [tensor.name(), &qkv, &up];
+            let shape = error.to_string().contains("has the shape");
+            assert!(shape || names.iter().any(|name| error.to_string().contains(name)), "{what}: {error}");
+            refused += 1;
+        }
+        assert!(refused > 10, "{name}: {refused}");
+    }
+}
+
+/// Keys that are out of all reason.
+#[test]
+fn no_key_makes_any_architecture_panic() {
+    for (name, bytes) in files() {
+        let gguf = Gguf::from_bytes(bytes.clone()).expect("a valid file");
+        let prefix =
+            format!("{}.", gguf.metadata().str("general.architecture").expect("a text").expect("a name"));
+        for (key, value) in gguf.metadata().iter().filter(|(key, _)| key.starts_with(&prefix)) {
+            let values: Vec<gguf::OwnedValue> = match value {
+                gguf::Value::F32(_) => {
+                    [f32::NAN, f32::INFINITY, -1.0, 0.0, 1e-38, 1.0, 1e38].map(Into::into).into()
+                }
+                gguf::Value::Bool(_) => vec![true.into(), false.into(), 7u32.into()],
+                gguf::Value::String(_) => vec!["".into(), "something else".into(), 1u32.into()],
+                _ => {
+                    let mut values: Vec<gguf::OwnedValue> =
+                        [0u32, 1, 2, 3, 5, 1 << 24, u32::MAX].map(Into::into).into();
+                    values.push(vec![1i32, 2].into());
+                    values.push("many".into());
+                    values
+                }
+            };
+            for value in values {
+                let what = format!("{name} with {key} {value:?}");
+                // Positions past those that were learned are a panic that is promised: texts are cut before.
+                let _ = load_and_run(&what, Edit::of(&bytes).key(key, value).bytes());
+            }
+        }
+    }
+}
+
+/// Keys that other architectures have, and this one's declaration does not read.
+#[test]
+fn keys_of_other_networks_are_refused_by_name() {
+    for (name, bytes) in files() {
+        let gguf = Gguf::from_bytes(bytes.clone()).expect("a valid file");
+        let prefix = gguf.metadata().str("general.architecture").expect("a text").expect("a name");
+        for (key, value) in
+            [("attn_logit_softcapping", 30.0f32), ("attention.scale", 0.5), ("residual_scale", 0.2)]
+        {
+            let key = format!("{prefix}.{key}");
+            let error = load_and_run(&name, Edit::of(&bytes).key(&key, value).bytes()).expect_err("an error");
+            assert!(error.kind() == ErrorKind::Key && error.to_string().contains(&key), "{error}");
+            // As good as absent.
+            load_and_run(&name, Edit::of(&bytes).key(&key, 0.0f32).bytes()).expect("it loads");
+        }
     }
 }

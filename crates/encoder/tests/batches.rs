@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use kernels::{Kernels, Layout, Level};
 use proptest::prelude::*;
+use testkit::architectures;
 use testkit::edit::Edit;
 use testkit::random::Random;
 use testkit::tiny::{self, GemmaKind, GemmaSize};
@@ -221,4 +222,33 @@ fn a_used_workspace_leaves_no_trace() {
             assert_eq!(run(&encoder, &sequence, Pooling::Mean, &mut used), fresh, "{name}");
         }
     }
+}
+
+/// Every architecture, in floats and quantised: experts, distances, windows and norms of every kind.
+#[test]
+fn every_architecture_has_the_same_bits_in_any_batch() {
+    let mut quantised = 0;
+    for golden in architectures::all().into_iter().filter(|golden| golden.adapter.is_none()) {
+        let bytes = std::fs::read(architectures::path(&golden.file)).expect("a file");
+        let mut models = vec![(golden.name.as_str(), bytes.clone())];
+        // Rows of some are no whole blocks.
+        if !Edit::of(&bytes).quantisable().is_empty() {
+            models.push((golden.name.as_str(), tiny::quantised(&bytes)));
+            quantised += 1;
+        }
+        for pooling in [Pooling::None, Pooling::Cls, Pooling::Last] {
+            bits_do_not_depend_on_the_batch(&models, &[5, 1, 70, 33], 23, pooling).expect("equal bits");
+        }
+        for (name, bytes) in &models {
+            for kernels in levels() {
+                let encoder = load(bytes, kernels);
+                let sequences = [ids(&mut Random::seeded(4), 130, encoder.vocabulary())];
+                let alone = run(&encoder, &sequences, Pooling::None, &mut Workspace::new());
+                let batch: Batch = sequences.iter().map(Vec::as_slice).collect();
+                let got = encoder.forward(&Team::new(3), &batch, Pooling::None, &mut Workspace::new());
+                assert_eq!(bits(&got), alone, "{name} {} three threads", kernels.level);
+            }
+        }
+    }
+    assert!(quantised > 20, "{quantised} models were quantised");
 }

@@ -88,6 +88,12 @@ pub(crate) fn gelu_erf_body(x: &mut [f32]) {
     each(x, gelu_erf);
 }
 
+/// `x = max(x, 0)`, exactly. NaN stays NaN, which `f32::max` would lose.
+#[inline(always)]
+pub(crate) fn relu_body(x: &mut [f32]) {
+    each(x, |value| if value < 0.0 { 0.0 } else { value });
+}
+
 /// `x = silu(x)`.
 #[inline(always)]
 pub(crate) fn silu_body(x: &mut [f32]) {

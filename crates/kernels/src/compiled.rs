@@ -58,6 +58,7 @@ macro_rules! compiled_with {
             softmax = $crate::softmax::softmax_body, (x: &mut [f32]);
             gelu_erf = $crate::activation::gelu_erf_body, (x: &mut [f32]);
             silu = $crate::activation::silu_body, (x: &mut [f32]);
+            relu = $crate::activation::relu_body, (x: &mut [f32]);
             gated_gelu_erf = $crate::activation::gated_gelu_erf_body, (gate: &[f32], up: &mut [f32]);
             gated_silu = $crate::activation::gated_silu_body, (gate: &[f32], up: &mut [f32]);
             gated_gelu_tanh = $crate::activation::gated_gelu_tanh_body, (gate: &[f32], up: &mut [f32]);

@@ -60,7 +60,7 @@ pub use level::{Level, LevelError};
 pub use panels::{PanelSlots, PanelStore, Panels};
 pub use peak::Peak;
 pub use product::{Ending, first_input_step, linear, linear_part, matmul};
-pub use rope::RopeTable;
+pub use rope::{RopeTable, frequencies};
 pub use rows::{Rows, RowsMut};
 pub use table::{DEPTH, Kernels, PANEL, Sums, TileF32, TileI16};
 pub use weights::{Order, Part, Weights};

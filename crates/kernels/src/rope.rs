@@ -1,8 +1,17 @@
 //! Rotary position embedding (Su et al. 2021), half-split pairs as Hugging Face and GGUF's "neox" have it.
 
+/// The frequencies of `dims / 2` pairs, in radians a position: `base^(-2i/dims)`.
+///
+/// # Panics
+/// If `dims` is odd.
+pub fn frequencies(dims: usize, base: f64) -> impl Iterator<Item = f64> {
+    assert!(dims.is_multiple_of(2), "RoPE turns pairs: {dims} dimensions are odd");
+    (0..dims / 2).map(move |i| base.powf(-2.0 * i as f64 / dims as f64))
+}
+
 /// Cosines and sines of every position up to a length, computed once.
 ///
-/// Row `p` has `dims / 2` pairs: `cos(p * scale * base^(-2i/dims))` and the sine.
+/// Row `p` has a cosine and a sine for each frequency `f`: those of `p * f`, times the magnitude.
 #[derive(Debug, Clone, Default)]
 pub struct RopeTable {
     half: usize,
@@ -11,22 +20,17 @@ pub struct RopeTable {
 }
 
 impl RopeTable {
-    /// A table for `positions` positions and heads whose first `dims` dimensions turn.
-    ///
-    /// # Panics
-    /// If `dims` is odd.
-    pub fn new(dims: usize, positions: usize, base: f64, scale: f64) -> Self {
-        assert!(dims.is_multiple_of(2), "RoPE turns pairs: {dims} dimensions are odd");
-        let half = dims / 2;
-        let frequencies: Vec<f64> =
-            (0..half).map(|i| scale * base.powf(-2.0 * i as f64 / dims as f64)).collect();
+    /// A table for `positions` positions and heads whose first `2 * frequencies.len()` dimensions turn, and grow
+    /// by `magnitude`.
+    pub fn new(frequencies: &[f64], magnitude: f64, positions: usize) -> Self {
+        let half = frequencies.len();
         let mut cos = Vec::with_capacity(positions * half);
         let mut sin = Vec::with_capacity(positions * half);
         for position in 0..positions {
-            for frequency in &frequencies {
+            for frequency in frequencies {
                 let (s, c) = (position as f64 * frequency).sin_cos();
-                cos.push(c as f32);
-                sin.push(s as f32);
+                cos.push((c * magnitude) as f32);
+                sin.push((s * magnitude) as f32);
             }
         }
         Self { half, cos, sin }

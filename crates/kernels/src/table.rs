@@ -109,6 +109,8 @@ pub struct Kernels {
     pub gelu_erf: fn(&mut [f32]),
     /// SiLU, in place.
     pub silu: fn(&mut [f32]),
+    /// ReLU, in place.
+    pub relu: fn(&mut [f32]),
     /// `up *= gelu_erf(gate)`.
     pub gated_gelu_erf: fn(&[f32], &mut [f32]),
     /// `up *= gelu_tanh(gate)`.

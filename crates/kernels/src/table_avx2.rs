@@ -34,6 +34,7 @@ pub(crate) const AVX2: Kernels = Kernels {
     softmax,
     gelu_erf,
     silu,
+    relu,
     gated_gelu_erf,
     gated_gelu_tanh,
     gated_silu,

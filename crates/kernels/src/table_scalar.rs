@@ -27,6 +27,7 @@ pub(crate) const SCALAR: Kernels = Kernels {
     softmax: softmax::softmax_body,
     gelu_erf: activation::gelu_erf_body,
     silu: activation::silu_body,
+    relu: activation::relu_body,
     gated_gelu_erf: activation::gated_gelu_erf_body,
     gated_gelu_tanh: activation::gated_gelu_tanh_body,
     gated_silu: activation::gated_silu_body,

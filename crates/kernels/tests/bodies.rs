@@ -1,7 +1,7 @@
 //! What works row by row (norms, softmax, activations, rotation), at every level this machine has: against the f64
 //! oracle, at extremes, and bit by bit against the scalar level. Errors in ulp are in `ulp.rs`.
 
-use connote_kernels::{Kernels, Level, RopeTable};
+use connote_kernels::{Kernels, Level, RopeTable, frequencies};
 use testkit::oracle::{self, assert_close};
 use testkit::random::Random;
 
@@ -90,6 +90,9 @@ fn not_a_number_stays_visible() {
         let mut x = [1.0, f32::NAN, 2.0];
         (kernels.silu)(&mut x);
         assert!(x[1].is_nan() && !x[0].is_nan(), "{} silu", kernels.level);
+        let mut x = [1.0, f32::NAN, -2.0];
+        (kernels.relu)(&mut x);
+        assert!(x[1].is_nan() && x[0] == 1.0 && x[2] == 0.0, "{} relu", kernels.level);
         for gated in [kernels.gated_gelu_erf, kernels.gated_gelu_tanh, kernels.gated_silu] {
             let mut up = [1.0; 3];
             gated(&[1.0, f32::NAN, 2.0], &mut up);
@@ -149,7 +152,7 @@ fn norms_into_another_row_have_the_bits_of_those_in_place() {
 #[test]
 fn rope_turns_pairs_and_leaves_the_rest() {
     let mut random = Random::seeded(7);
-    let table = RopeTable::new(8, 2048, 10_000.0, 0.125);
+    let table = RopeTable::new(&frequencies(8, 10_000.0).map(|f| 0.125 * f).collect::<Vec<_>>(), 1.0, 2048);
     for kernels in levels() {
         for position in [0, 1, 511, 2047] {
             let head = random.values(11, 1.0);
@@ -168,10 +171,10 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
     let mut random = Random::seeded(8);
     let (x, y, weight) = (random.values(333, 4.0), random.values(333, 1.0), random.values(333, 1.0));
     // Heads of 333 of which 322 dimensions turn: neither is a whole number of vectors.
-    let table = RopeTable::new(322, 600, 10_000.0, 1.0);
+    let table = RopeTable::new(&frequencies(322, 10_000.0).collect::<Vec<_>>(), 1.0, 600);
     let run = |kernels: &Kernels| {
         let mut out = Vec::new();
-        for step in 0..12 {
+        for step in 0..13 {
             let mut row = x.clone();
             match step {
                 0 => (kernels.layer_norm)(&mut row, &weight, &y, 1e-5),
@@ -188,6 +191,7 @@ fn everything_but_the_product_has_the_same_bits_at_every_level() {
                 8 => (kernels.silu)(&mut row),
                 9 => (kernels.gated_gelu_erf)(&y, &mut row),
                 10 => (kernels.gated_silu)(&y, &mut row),
+                11 => (kernels.relu)(&mut row),
                 _ => {
                     (kernels.add)(&mut row, &y);
                     (kernels.scale)(&mut row, 0.3);

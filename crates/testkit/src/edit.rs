@@ -92,10 +92,10 @@ impl Edit {
         self
     }
 
-    /// Names of the F32 matrices whose rows are whole blocks of 32.
+    /// Names of the F32 matrices (experts are several in one) whose rows are whole blocks of 32.
     pub fn quantisable(&self) -> Vec<String> {
         let fits = |tensor: &&Part| {
-            tensor.ty == TensorType::F32 && tensor.dims.len() == 2 && tensor.dims[0].is_multiple_of(32)
+            tensor.ty == TensorType::F32 && tensor.dims.len() >= 2 && tensor.dims[0].is_multiple_of(32)
         };
         self.tensors.iter().filter(fits).map(|tensor| tensor.name.clone()).collect()
     }

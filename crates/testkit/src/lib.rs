@@ -5,6 +5,7 @@
 //! arithmetic with the engine but the tensor decoders (which have their own reference, gguf-py).
 #![forbid(unsafe_code)]
 
+pub mod architectures;
 pub mod edit;
 pub mod golden;
 pub mod http_bodies;

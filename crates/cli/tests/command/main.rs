@@ -1,5 +1,6 @@
 //! The command as its users run it.
 
+mod adapt;
 mod bench;
 mod bench_pool;
 mod bulk;

@@ -7,11 +7,13 @@
 
 use super::Architecture;
 use crate::config::{
-    Activation, BlockNorms, Config, FeedForward, Heads, LayerConfig, Mask, Norm, NormNames, Positions, Rope,
+    Activation, BlockNorms, Config, HeadNorms, Heads, LayerConfig, Mask, NormNames, Positions,
 };
 use crate::error::Error;
-use crate::keys::Keys;
+use crate::keys::{Global, Keys};
+use crate::network::Network;
 use crate::pooling::Pooling;
+use crate::rope::{Pairs, Rope};
 
 pub(super) const GEMMA_EMBEDDING: Architecture = Architecture {
     name: "gemma-embedding",
@@ -21,7 +23,7 @@ pub(super) const GEMMA_EMBEDDING: Architecture = Architecture {
             // The only published model with this architecture pools by mean.
             default_pooling: Some(Pooling::Mean),
             dense_heads: Heads { names: DENSE_HEADS, expected: true },
-            ..gemma("gemma-embedding", keys, Mask::Full, Mask::SymmetricWindow { width })?
+            ..gemma(keys, keys.full_mask()?, Mask::SymmetricWindow { width })?
         })
     },
 };
@@ -32,11 +34,11 @@ pub(super) const GEMMA3: Architecture = Architecture {
         if !keys.flag_or("attention.causal", true)? {
             let what =
                 "is false: a bidirectional gemma3 is not supported; EmbeddingGemma files say gemma-embedding";
-            return Err(Error::key("gemma3.attention.causal", what));
+            return Err(keys.error("attention.causal", what));
         }
         let window = keys.size_if_any("attention.sliding_window")?;
         let local = window.map_or(Mask::Causal, |width| Mask::CausalWindow { width });
-        gemma("gemma3", keys, Mask::Causal, local)
+        gemma(keys, Mask::Causal, local)
     },
 };
 
@@ -47,93 +49,58 @@ const LOCAL: usize = 1;
 /// Layers of the 27B model, the only one whose scores are not scaled by the head's width.
 const LAYERS_27B: usize = 62;
 
-fn gemma(architecture: &'static str, keys: &Keys<'_>, global: Mask, local: Mask) -> Result<Config, Error> {
-    let dim = keys.size("embedding_length")?;
-    let heads = keys.size("attention.head_count")?;
-    let head_dim = keys.size_or("attention.key_length", (dim / heads).max(1))?;
-    let value_dim = keys.size_or("attention.value_length", head_dim)?;
-    if value_dim != head_dim {
-        let what = format!("is {value_dim}, keys have {head_dim}: heads of two widths are not supported");
-        return Err(Error::key(&format!("{architecture}.attention.value_length"), what));
-    }
-    let layers = keys.size("block_count")?.min(513);
-    let windowed = keys.windowed_layers("attention.sliding_window_pattern", layers, 6)?;
-    let dims = keys.size_or("rope.dimension_count", head_dim)?;
+fn gemma(keys: &Keys<'_>, global: Mask, local: Mask) -> Result<Config, Error> {
+    let rope = keys.rope(Pairs::Halves, 1_000_000.0)?;
+    // Only global layers are stretched; longer Gemma 3 models say so by a linear factor.
+    let local_base = f64::from(keys.float_or("rope.freq_base_swa", 10_000.0)?);
+    let local_rope = Rope { base: local_base, scale: 1.0, yarn: None, ..rope.clone() };
     for (own, other) in [
-        (head_dim, "attention.key_length_swa"),
-        (head_dim, "attention.value_length_swa"),
-        (dims, "rope.dimension_count_swa"),
+        (keys.head_dim()?, "attention.key_length_swa"),
+        (keys.head_dim()?, "attention.value_length_swa"),
+        (rope.dims, "rope.dimension_count_swa"),
     ] {
         let stated = keys.size_or(other, own)?;
         if stated != own {
             let what =
                 format!("is {stated}, other layers have {own}: layers of two widths are not supported");
-            return Err(Error::key(&format!("{architecture}.{other}"), what));
+            return Err(keys.error(other, what));
         }
     }
-    // Only global layers are stretched; longer Gemma 3 models say so by a linear factor.
-    let scale = match keys.text("rope.scaling.type")? {
-        None | Some("linear") => {
-            let factor = keys.float_if_any("rope.scaling.factor")?;
-            // The key's name in older files.
-            let factor =
-                factor.map_or_else(|| keys.float_if_any("rope.scale_linear"), |factor| Ok(Some(factor)))?;
-            1.0 / f64::from(factor.unwrap_or(1.0))
-        }
-        Some("none") => 1.0,
-        Some(other) => {
-            let what = format!("is `{other}`; this architecture is stretched linearly or not at all");
-            return Err(Error::key(&format!("{architecture}.rope.scaling.type"), what));
-        }
-    };
-    let global_base = f64::from(keys.float_or("rope.freq_base", 1_000_000.0)?);
-    let local_base = f64::from(keys.float_or("rope.freq_base_swa", 10_000.0)?);
-    let score_width = if layers == LAYERS_27B { (dim / heads).max(1) } else { head_dim };
-    Ok(Config {
-        architecture,
-        dim,
-        context_length: keys.size("context_length")?,
-        heads,
-        kv_heads: keys.size_or("attention.head_count_kv", heads)?,
-        head_dim,
-        attention_scale: 1.0 / (score_width as f32).sqrt(),
-        qk_norm: true,
-        embedding_scale: (dim as f32).sqrt(),
-        positions: Positions::Rope(vec![
-            Rope { dims, base: global_base, scale },
-            Rope { dims, base: local_base, scale: 1.0 },
-        ]),
-        token_types: false,
-        norm: Norm::Rms { eps: keys.float("attention.layer_norm_rms_epsilon")? },
+    let network = keys.network(Network {
+        positions: Positions::Rope(vec![rope, local_rope]),
+        norm: keys.rms_norm()?,
         norms: NormNames {
-            embedding: None,
             attention: BlockNorms {
                 before: Some("attn_norm"),
                 after: Some("post_attention_norm"),
-                after_residual: None,
+                ..BlockNorms::default()
             },
             feed_forward: BlockNorms {
                 before: Some("ffn_norm"),
                 after: Some("post_ffw_norm"),
-                after_residual: None,
+                ..BlockNorms::default()
             },
-            output: Some("output_norm"),
+            ..NormNames::pre()
         },
-        feed_forward: FeedForward {
-            dim: keys.size("feed_forward_length")?,
-            activation: Activation::GatedGeluTanh,
-        },
-        layers: windowed
-            .into_iter()
-            .map(|windowed| match windowed {
-                true => LayerConfig { mask: local, rope: LOCAL },
-                false => LayerConfig { mask: global, rope: GLOBAL },
-            })
-            .collect(),
-        pooling: keys.pooling()?,
-        default_pooling: None,
+        activation: Activation::GatedGeluTanh,
+        mask: global,
+    })?;
+    let layers = network.layers.len();
+    let windowed = keys.windowed_layers("attention.sliding_window_pattern", layers, 6, Global::Last)?;
+    let score_width =
+        if layers == LAYERS_27B { (network.dim / network.heads).max(1) } else { network.head_dim };
+    let layer = |windowed| match windowed {
+        true => LayerConfig { rope: LOCAL, ..LayerConfig::seeing(local) },
+        false => LayerConfig { rope: GLOBAL, ..LayerConfig::seeing(global) },
+    };
+    Ok(Config {
+        attention_scale: 1.0 / (score_width as f32).sqrt(),
+        head_norms: HeadNorms::EachHead,
+        embedding_scale: (network.dim as f32).sqrt(),
+        layers: windowed.into_iter().map(layer).collect(),
         dense_heads: Heads { names: DENSE_HEADS, expected: false },
         // A language model's own head: embedding stops before it.
         ignored: &["output.weight"],
+        ..network
     })
 }

@@ -2,6 +2,13 @@
 
 mod bert;
 mod gemma;
+mod jina;
+mod llama;
+mod modern;
+mod neo;
+mod nomic;
+mod qwen;
+mod t5;
 
 use gguf::Gguf;
 
@@ -15,7 +22,23 @@ pub(crate) struct Architecture {
     describe: fn(&Keys<'_>) -> Result<Config, Error>,
 }
 
-const ARCHITECTURES: &[Architecture] = &[bert::BERT, gemma::GEMMA_EMBEDDING, gemma::GEMMA3];
+const ARCHITECTURES: &[Architecture] = &[
+    bert::BERT,
+    llama::EUROBERT,
+    gemma::GEMMA_EMBEDDING,
+    gemma::GEMMA3,
+    jina::JINA_BERT_V2,
+    jina::JINA_BERT_V3,
+    llama::LLAMA,
+    llama::LLAMA_EMBED,
+    modern::MODERN_BERT,
+    neo::NEO_BERT,
+    nomic::NOMIC_BERT,
+    nomic::NOMIC_BERT_MOE,
+    qwen::QWEN2,
+    qwen::QWEN3,
+    t5::T5_ENCODER,
+];
 
 /// Names of the architectures that can be run, as `general.architecture` has them.
 pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
@@ -35,26 +58,25 @@ pub fn describe(gguf: &Gguf) -> Result<Config, Error> {
         let message = format!("architecture `{name}` is not supported; connote runs {}", known.join(", "));
         Error::new(ErrorKind::UnknownArchitecture, message)
     })?;
-    let config = (architecture.describe)(&Keys::new(metadata, architecture.name))?;
+    let keys = Keys::new(gguf, architecture.name);
+    let config = (architecture.describe)(&keys)?;
     check(&config)?;
+    keys.refuse_unread(&config)?;
     Ok(config)
 }
 
 /// What must hold of every architecture, whatever its keys said.
 fn check(config: &Config) -> Result<(), Error> {
-    let wrong = |what: String| Err(Error::new(ErrorKind::Key, format!("{}: {what}", config.architecture)));
+    let wrong = |key: &str, what: String| Err(Error::key(&format!("{}.{key}", config.architecture), what));
     if config.layers.len() > 512 {
-        return wrong(format!("{} layers; at most 512 make sense", config.layers.len()));
+        return wrong(
+            "block_count",
+            format!("is {} or more; at most 512 layers make sense", config.layers.len()),
+        );
     }
     if !config.heads.is_multiple_of(config.kv_heads) {
-        return wrong(format!("{} heads cannot share {} key heads evenly", config.heads, config.kv_heads));
-    }
-    if let crate::config::Positions::Rope(ropes) = &config.positions {
-        for rope in ropes {
-            if rope.dims > config.head_dim || !rope.dims.is_multiple_of(2) {
-                return wrong(format!("RoPE over {} of {} dimensions a head", rope.dims, config.head_dim));
-            }
-        }
+        let what = format!("{} heads cannot share {} key heads evenly", config.heads, config.kv_heads);
+        return wrong("attention.head_count_kv", what);
     }
     Ok(())
 }
