@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from connote import _connote
 from connote._connote import Cancellation, Vectors
@@ -155,32 +155,6 @@ class Embedder(Encoding):
 
     # Texts in, vectors out
 
-    @overload
-    def embed(
-        self,
-        texts: str,
-        task: str | None = None,
-        title: Texts | None = None,
-        prompt: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool = True,
-        truncate: Truncate = "end",
-        output: Output = "float32",
-        **how: Any,
-    ) -> npt.NDArray[Any]: ...
-    @overload
-    def embed(
-        self,
-        texts: Texts,
-        task: str | None = None,
-        title: Texts | None = None,
-        prompt: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool = True,
-        truncate: Truncate = "end",
-        output: Output = "float32",
-        **how: Any,
-    ) -> npt.NDArray[Any]: ...
     def embed(
         self,
         texts: Texts,
@@ -220,7 +194,7 @@ class Embedder(Encoding):
         vectors = self.embed_vectors(
             _several(texts), task, title, prompt, dimensions, normalize, truncate, output, **how
         )
-        rows = _numpy().asarray(vectors)
+        rows: npt.NDArray[Any] = _numpy().asarray(vectors)
         return rows[0] if isinstance(texts, str) else rows
 
     def embed_vectors(

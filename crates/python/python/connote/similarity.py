@@ -25,7 +25,8 @@ def cosine_similarity(a: Any, b: Any) -> npt.NDArray[np.float32]:
         rows = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         lengths[lengths == 0] = 1
-        return rows / lengths
+        scaled: npt.NDArray[np.float32] = rows / lengths
+        return scaled
 
     left, right = unit(a), unit(b)
     if left.shape[1] != right.shape[1]:
