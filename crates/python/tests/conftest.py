@@ -1,9 +1,20 @@
 import json
 import os
+import sys
 from pathlib import Path
 
-import connote
-import pytest
+# Before the packages are imported: tests talk to nobody, and workers run this Python.
+os.environ.update(
+    ANONYMIZED_TELEMETRY="False",
+    HAYSTACK_TELEMETRY_ENABLED="False",
+    RAY_USAGE_STATS_ENABLED="0",
+    DAFT_ANALYTICS_ENABLED="0",
+    DO_NOT_TRACK="true",
+    PYSPARK_PYTHON=sys.executable,
+)
+
+import connote  # noqa: E402
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 MODELS = Path(os.environ.get("EMBED_MODELS_DIR") or Path.home() / ".cache/embed-models")

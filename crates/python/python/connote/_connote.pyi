@@ -1,18 +1,13 @@
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypedDict, final
+from typing import Any, final
+
+from connote.options import How
 
 __version__: str
 
-class How(TypedDict):
-    task: str | None
-    title: Any
-    prompt: str | None
-    dimensions: int | None
-    normalize: bool
-    truncate: str
-    max_tokens: int | None
+__all__ = ["Cancellation", "Engine", "Vectors", "__version__", "find_model"]
 
 @final
 class Cancellation:

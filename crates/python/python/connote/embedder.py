@@ -18,6 +18,7 @@ from connote._connote import Cancellation, Vectors
 from connote.encode import Encoding
 from connote.errors import ConnoteError, from_kind
 from connote.models import find_model
+from connote.options import How
 from connote.similarity import cosine_similarity
 
 if TYPE_CHECKING:
@@ -413,7 +414,7 @@ def _how(
     normalize: bool,
     truncate: str,
     max_tokens: int | None,
-) -> _connote.How:
+) -> How:
     return {
         "task": task,
         "title": title,
