@@ -89,7 +89,9 @@ impl<'a> Tensors<'a> {
             .map(|(((_, outputs), decode), bias)| Part { outputs: *outputs, decode, bias })
             .collect();
         let layout = Layout::of(on.kernels, types);
-        Ok(Weights::pack(on.kernels, on.team, layout, order, inputs, &parts))
+        let taken =
+            on.shelf.and_then(|shelf| Weights::take(shelf, on.kernels, layout, order, inputs, &parts));
+        Ok(taken.unwrap_or_else(|| Weights::pack(on.kernels, on.team, layout, order, inputs, &parts)))
     }
 }
 

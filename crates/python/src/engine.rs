@@ -99,7 +99,7 @@ enum Titles {
 impl Engine {
     /// Opens a file, or bytes, and packs its weights.
     #[new]
-    #[pyo3(signature = (path, data, *, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir))]
+    #[pyo3(signature = (path, data, *, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir, share_weights))]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -112,6 +112,7 @@ impl Engine {
         pooling: Option<&str>,
         cpu_level: Option<&str>,
         cache_dir: Option<PathBuf>,
+        share_weights: bool,
     ) -> PyResult<Self> {
         same_process()?;
         let invalid = |said: String| Failure::invalid(said);
@@ -119,7 +120,7 @@ impl Engine {
             .policy(policy.parse::<Policy>().map_err(invalid)?)
             .parallelism(parallelism.parse().map_err(invalid)?)
             .preset(preset.parse().map_err(invalid)?);
-        let mut builder = Embedder::builder().threads(threads).tuning(tuning);
+        let mut builder = Embedder::builder().threads(threads).tuning(tuning).shared_weights(share_weights);
         if let Some(pooling) = pooling {
             builder = builder.pooling(pooling.parse::<Pooling>().map_err(invalid)?);
         }

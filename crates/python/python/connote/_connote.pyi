@@ -43,6 +43,7 @@ class Engine:
         pooling: str | None,
         cpu_level: str | None,
         cache_dir: str | PathLike[str] | None,
+        share_weights: bool,
     ) -> Engine: ...
     def embed(
         self,

@@ -55,6 +55,8 @@ class Embedder(Encoding):
         pooling: ``"mean"``, ``"cls"``, ``"last"`` or ``"none"``, instead of what the file says.
         cpu_level: Instead of what ``CONNOTE_CPU`` says or the fastest there is.
         cache_dir: Where hashes of files and measurements are kept. Default: ``$CONNOTE_CACHE_DIR``, else the user's cache folder.
+        share_weights: Keep the packed weights in a file of ``cache_dir`` that all processes of the machine map, so that a further
+            process takes little more memory than its own scratch. For several processes with one model.
 
     Raises:
         ModelNotFoundError: If no file has that name.
@@ -76,6 +78,7 @@ class Embedder(Encoding):
         pooling: Literal["mean", "cls", "last", "none"] | None = None,
         cpu_level: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
+        share_weights: bool = False,
     ) -> None:
         path = find_model(path_or_name)
         # A path that was given as such means the same file from any folder; a name means the file of each machine.
@@ -90,6 +93,7 @@ class Embedder(Encoding):
             pooling,
             cpu_level,
             None if cache_dir is None else os.fspath(cache_dir),
+            share_weights,
         )
         self.path = path
         self._engine = _connote.Engine(
@@ -102,6 +106,7 @@ class Embedder(Encoding):
             pooling=pooling,
             cpu_level=cpu_level,
             cache_dir=cache_dir,
+            share_weights=share_weights,
         )
         for warning in self._engine.warnings:
             warnings.warn(warning, stacklevel=2)
@@ -393,7 +398,7 @@ def _waiters(pid: int) -> ThreadPoolExecutor:
 
 
 def _reopen(cls: type[Embedder], arguments: tuple[Any, ...]) -> Embedder:
-    path, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir = arguments
+    path, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir, share_weights = arguments
     return cls.shared(
         path,
         threads,
@@ -403,6 +408,7 @@ def _reopen(cls: type[Embedder], arguments: tuple[Any, ...]) -> Embedder:
         pooling=pooling,
         cpu_level=cpu_level,
         cache_dir=cache_dir,
+        share_weights=share_weights,
     )
 
 

@@ -58,7 +58,7 @@ class ArrowEmbedder:
         self.error_column = error_column
         self.threads = threads
         self.fixed_size = fixed_size
-        opening = ("parallelism", "policy", "preset", "pooling", "cpu_level", "cache_dir")
+        opening = ("parallelism", "policy", "preset", "pooling", "cpu_level", "cache_dir", "share_weights")
         self._opening = {name: options.pop(name) for name in opening if name in options}
         self._how = options
         self._embedder: Embedder | None = None
