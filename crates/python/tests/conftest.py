@@ -16,7 +16,8 @@ os.environ.update(
 import connote  # noqa: E402
 import pytest  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
+# scripts/python/run.sh copies the tests away from the sources, so that what was installed is tested.
+ROOT = Path(os.environ.get("CONNOTE_ROOT") or Path(__file__).resolve().parents[3])
 MODELS = Path(os.environ.get("EMBED_MODELS_DIR") or Path.home() / ".cache/embed-models")
 
 

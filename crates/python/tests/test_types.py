@@ -1,19 +1,23 @@
 """The types hold: the package's own, the native module's stub, and a program that uses them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from conftest import ROOT
+
 HERE = Path(__file__).parent
 
 
-def check(*command):
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd=HERE.parent)
+def check(*command, cwd=HERE.parent, **environment):
+    environment = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd=cwd, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_package():
-    check("mypy", "--config-file", "pyproject.toml")
+    check("mypy", "--package", "connote", cwd=ROOT / "crates/python", MYPYPATH="python")
 
 
 def test_a_program():
