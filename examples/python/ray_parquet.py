@@ -21,8 +21,8 @@ def main(source: str, out: str, column: str = "text", model: str | None = None) 
     ray.data.DataContext.get_current().enable_progress_bars = False
 
     data = ray.data.read_parquet(source)
-    # An actor a node, a thread an actor; `share_weights`: both map one copy of the weights.
-    data = ray_embed(data, model, column, actors=2, num_cpus=1, batch_size=512, share_weights=True)
+    # An actor a node, a thread an actor; both map one copy of the weights.
+    data = ray_embed(data, model, column, actors=2, num_cpus=1, batch_size=512)
     data.write_parquet(out)
 
     ray.shutdown()

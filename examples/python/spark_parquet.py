@@ -17,7 +17,7 @@ def main(source: str, out: str, column: str = "text", model: str | None = None) 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     frame = spark.read.parquet(source)
-    spark_embed(frame, model, column, share_weights=True).write.parquet(out)
+    spark_embed(frame, model, column).write.parquet(out)
     spark.stop()
 
 

@@ -51,7 +51,7 @@ async def test_cancelling_a_task_ends_its_work(gemma):
 
 
 def test_a_cancellation_of_ones_own(minilm):
-    cancel = connote._connote.Cancellation()
+    cancel = connote.Cancellation()
     cancel.cancel()
     with pytest.raises(connote.CancelledError):
         minilm.embed(["a"] * 100, cancel=cancel)

@@ -10,7 +10,7 @@ A text's vector has the same bits whatever it is embedded with, on any number of
 finite is handed out.
 """
 
-from connote._connote import Vectors, __version__
+from connote._connote import Cancellation, Vectors, __version__
 from connote.embedder import Embedder
 from connote.errors import (
     BadVectorError,
@@ -31,6 +31,7 @@ from connote.similarity import cosine_similarity
 
 __all__ = [
     "BadVectorError",
+    "Cancellation",
     "CancelledError",
     "ConnoteError",
     "DeadlineExceededError",

@@ -35,7 +35,7 @@ class ArrowEmbedder:
             ``output``, ``pooling``, ...
 
     The model is opened with the first table, once a process, whatever the number of these objects; what is pickled is these
-    arguments. A null text gives a null row, and so does a text that fails: it is reported, and the other rows have their
+    arguments. Processes of a machine share the packed weights (``share_weights=False``: each its own, in large pages). A null text gives a null row, and so does a text that fails: it is reported, and the other rows have their
     vectors. The output depends on the texts alone, so that a job that is tried again gives the same bits.
     """
 
@@ -60,6 +60,8 @@ class ArrowEmbedder:
         self.fixed_size = fixed_size
         opening = ("parallelism", "policy", "preset", "pooling", "cpu_level", "cache_dir", "share_weights")
         self._opening = {name: options.pop(name) for name in opening if name in options}
+        # Engines start several processes on a machine.
+        self._opening.setdefault("share_weights", True)
         self._how = options
         self._embedder: Embedder | None = None
 
