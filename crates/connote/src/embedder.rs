@@ -12,7 +12,7 @@ use crate::embedding::Embedding;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::explain::Explanation;
-use crate::fingerprint::{self, Fingerprint};
+use crate::fingerprint::{self, Fingerprint, hex};
 use crate::model::Model;
 use crate::pending::PreparedCall;
 use crate::pool::{Answer, Call, Place, Pool, Statistics};
@@ -60,6 +60,7 @@ pub struct Builder {
     cache: Option<PathBuf>,
     tuning: Tuning,
     weights_per_node: bool,
+    shared_weights: bool,
 }
 
 impl Builder {
@@ -97,6 +98,15 @@ impl Builder {
         self
     }
 
+    /// Packed weights in a file under the [cache folder](Self::cache_dir), which all processes of the machine map, so that a further
+    /// process takes little more memory than its own scratch. For machines that run several processes with one model. Costs the
+    /// file (as much as [`Embedder::packed_bytes`]) and what a file's small pages cost; the first process that opens a model
+    /// writes it. Where there is no such folder, or weights go [to each node](Self::weights_per_node) of several, nothing is shared.
+    pub fn shared_weights(mut self, shared: bool) -> Self {
+        self.shared_weights = shared;
+        self
+    }
+
     /// A folder to keep hashes of model files in, for fingerprints, and what was measured for tuning. Default: `$CONNOTE_CACHE_DIR`, else
     /// `connote` in the user's cache folder.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -129,7 +139,12 @@ impl Builder {
         let team = Team::new(threads);
         let pool = Pool::process();
         let nodes = if self.weights_per_node { pool.places() } else { &pool.places()[..1] };
-        let encoders = load_on(nodes, model.gguf(), kernels, &team)?;
+        let cache = self.cache.or_else(weight_hash::default_cache);
+        let shelf = cache.as_deref().filter(|_| self.shared_weights && nodes.len() == 1);
+        let encoders = match shelf {
+            Some(cache) => vec![load_shared(&model, kernels, &team, cache)?],
+            None => load_on(nodes, model.gguf(), kernels, &team)?,
+        };
         let encoder = &encoders[0];
         let (words, rows) = (model.tokenizer().vocab_size(), encoder.vocabulary());
         if words > rows {
@@ -138,7 +153,6 @@ impl Builder {
             );
             return Err(Error::new(ErrorKind::ModelFile, message));
         }
-        let cache = self.cache.or_else(weight_hash::default_cache);
         let key = cache::Key::new(encoder, level, &topology, self.threads);
         let cost = match cache::load(cache.as_deref(), &key) {
             Some(cost) => cost,
@@ -162,6 +176,19 @@ impl Builder {
             tokenizer: Arc::default(),
         })
     }
+}
+
+/// Weights in a file of the cache, named by what they were packed of and for.
+fn load_shared(
+    model: &Model,
+    kernels: &'static Kernels,
+    team: &Team,
+    cache: &Path,
+) -> Result<Encoder, encoder::Error> {
+    let weights = weight_hash::weights(model.gguf(), model.files(), Some(cache));
+    let key = weight_hash::packed(&weights, kernels.level);
+    let path = cache.join("packed-1").join(hex(&key[..16]));
+    Encoder::load_shared(model.gguf(), kernels, team, &path, &key)
 }
 
 /// A copy of the weights for each place; memory is placed where the thread runs that writes it first.

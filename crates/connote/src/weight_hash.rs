@@ -42,6 +42,16 @@ impl Identity {
     }
 }
 
+/// What packed weights are called: those of one model, for one CPU level, by one version.
+pub(crate) fn packed(weights: &Digest, level: kernels::Level) -> Digest {
+    let mut hash = Sha256::new();
+    for part in [weights.as_slice(), level.name().as_bytes(), env!("CARGO_PKG_VERSION").as_bytes()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
 /// Over every tensor, by name: type, shape and bytes.
 ///
 /// From files by plain reads, so that hashing does not fill this process's memory with mapped pages, and

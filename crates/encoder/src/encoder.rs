@@ -1,7 +1,9 @@
 //! The encoder: a loaded model that turns batches into vectors.
 
+use std::path::Path;
+
 use gguf::Gguf;
-use kernels::{Ending, Kernels, Layout, RowsMut, linear};
+use kernels::{Ending, Kernels, Layout, RowsMut, Shelf, linear};
 use threads::{Chunks, Team};
 
 use crate::arch;
@@ -35,13 +37,50 @@ impl Encoder {
     /// # Errors
     /// If a key or tensor is missing, misshapen, or of a type that cannot be computed with.
     pub fn load(gguf: &Gguf, kernels: &'static Kernels, team: &Team) -> Result<Self, Error> {
+        Self::load_from(gguf, Compute { kernels, team, shelf: None })
+    }
+
+    /// As [`load`](Self::load), with the packed matrices in a file that all processes share: the one at `path` if it was written
+    /// under this key, else it is written. Where that fails, the matrices are this process's own.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_shared(
+        gguf: &Gguf,
+        kernels: &'static Kernels,
+        team: &Team,
+        path: &Path,
+        key: &[u8; 32],
+    ) -> Result<Self, Error> {
+        let take = || {
+            let shelf = Shelf::open(path, key)?;
+            let loaded = Self::load_from(gguf, Compute { kernels, team, shelf: Some(&shelf) });
+            Some(loaded.map(|encoder| (encoder, shelf.is_empty())))
+        };
+        match take() {
+            Some(Ok((encoder, true))) => return Ok(encoder),
+            Some(Err(error)) => return Err(error),
+            // Not packed as it is now: out of the way of the new one.
+            Some(Ok((_, false))) => drop(std::fs::remove_file(path)),
+            None if path.exists() => drop(std::fs::remove_file(path)),
+            None => {}
+        }
+        let own = Self::load(gguf, kernels, team)?;
+        match Shelf::write(path, key, own.weights.matrices()).ok().and_then(|()| take()) {
+            Some(Ok((shared, true))) => Ok(shared),
+            _ => Ok(own),
+        }
+    }
+
+    fn load_from(gguf: &Gguf, on: Compute<'_>) -> Result<Self, Error> {
+        let kernels = on.kernels;
         let config = arch::describe(gguf)?;
         let name = "token_embd.weight";
         let table =
             gguf.tensor(name).ok_or_else(|| Error::tensor(name, "is missing; the file holds no weights"))?;
         let vocabulary = Matrix::new(table, config.dim, None)?.rows();
         let embeddings = table.index();
-        let (weights, unread) = Weights::load(gguf, &config, Compute { kernels, team })?;
+        let (weights, unread) = Weights::load(gguf, &config, on)?;
         // What was packed is not read again; it would count as this process's memory as long as it lives.
         gguf.give_back_pages();
         Ok(Self { gguf: gguf.clone(), config, kernels, weights, embeddings, vocabulary, unread })
@@ -135,7 +174,7 @@ impl Encoder {
         go_on: &mut dyn FnMut() -> bool,
     ) -> Option<Vec<f32>> {
         let _awake = (team.threads() > 1).then(|| team.pass());
-        let on = Compute { kernels: self.kernels, team };
+        let on = Compute { kernels: self.kernels, team, shelf: None };
         let dim = self.config.dim;
         workspace.profile.begin();
         workspace.prepare(&self.config, &self.weights, batch);

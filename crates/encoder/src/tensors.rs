@@ -103,7 +103,9 @@ impl<'a> Tensors<'a> {
             .map(|((part, decode), bias)| Part { outputs: part.count, decode, bias })
             .collect();
         let layout = Layout::of(on.kernels, types);
-        Ok(Weights::pack(on.kernels, on.team, layout, order, inputs, &parts))
+        let taken =
+            on.shelf.and_then(|shelf| Weights::take(shelf, on.kernels, layout, order, inputs, &parts));
+        Ok(taken.unwrap_or_else(|| Weights::pack(on.kernels, on.team, layout, order, inputs, &parts)))
     }
 
     /// The bias of a part, in its order; none if the file has none. A part of a joined tensor may have its bias in that

@@ -71,12 +71,12 @@ impl Weights {
 
     /// Bytes of packed matrices.
     pub(crate) fn bytes(&self) -> usize {
-        self.layers
-            .iter()
-            .flat_map(LayerWeights::matrices)
-            .chain(&self.heads)
-            .map(kernels::Weights::bytes)
-            .sum()
+        self.matrices().map(kernels::Weights::bytes).sum()
+    }
+
+    /// All packed matrices, in the order they are loaded in.
+    pub(crate) fn matrices(&self) -> impl Iterator<Item = &kernels::Weights> {
+        self.layers.iter().flat_map(LayerWeights::matrices).chain(&self.heads)
     }
 }
 

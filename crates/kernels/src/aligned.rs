@@ -1,6 +1,7 @@
 //! Buffers that begin where a cache line does.
 
 use crate::large_pages::{Piece, Plain};
+use crate::shelf::Mapped;
 
 /// A vector reads as fast as it can only if no load crosses two cache lines.
 const LINE: usize = 64;
@@ -20,6 +21,8 @@ enum Memory<T> {
         start: usize,
     },
     Large(Piece<T>),
+    /// Of all processes, so never written to.
+    Mapped(Mapped<T>),
 }
 
 impl<T> Default for Aligned<T> {
@@ -41,6 +44,12 @@ impl<T: Plain + Default> Aligned<T> {
         }
     }
 
+    /// Values of a file.
+    pub(crate) fn mapped(values: Mapped<T>) -> Self {
+        let len = values.len();
+        Self { memory: Memory::Mapped(values), len }
+    }
+
     /// Sets the length. What was there before may show or be gone; a fresh buffer is all zeros. Memory that was never
     /// written to costs nothing.
     pub fn resize(&mut self, len: usize) {
@@ -48,6 +57,7 @@ impl<T: Plain + Default> Aligned<T> {
         let fits = match &self.memory {
             Memory::Own { data, .. } => data.len() >= len + spare,
             Memory::Large(piece) => piece.len() >= len,
+            Memory::Mapped(_) => false,
         };
         if !fits {
             // A fresh vector: pages of zeros that the system gives are not written twice.
@@ -67,6 +77,7 @@ impl<T: Plain> std::ops::Deref for Aligned<T> {
         match &self.memory {
             Memory::Own { data, start } => &data[*start..start + self.len],
             Memory::Large(piece) => &piece[..self.len],
+            Memory::Mapped(values) => &values[..self.len],
         }
     }
 }
@@ -76,6 +87,7 @@ impl<T: Plain> std::ops::DerefMut for Aligned<T> {
         match &mut self.memory {
             Memory::Own { data, start } => &mut data[*start..*start + self.len],
             Memory::Large(piece) => &mut piece[..self.len],
+            Memory::Mapped(_) => panic!("weights of a file are only read"),
         }
     }
 }

@@ -7,6 +7,7 @@ use threads::{Chunks, Pieces};
 
 use crate::aligned::Aligned;
 use crate::layout::Layout;
+use crate::shelf::Mapped;
 
 /// Values in a [`Layout`]. Grows to what it has held, and keeps its memory.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Default for Store {
 }
 
 /// Some of a store's values.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Values<'a> {
     F32(&'a [f32]),
     /// With their scales.
@@ -61,6 +62,21 @@ impl Store {
             Layout::Bf16 => store.bf16s = Aligned::in_large_pages(values),
         }
         store
+    }
+
+    /// Values of a file, which are only read.
+    pub(crate) fn of_f32(values: Mapped<f32>) -> Self {
+        Self { layout: Layout::F32, f32s: Aligned::mapped(values), ..Self::default() }
+    }
+
+    /// As [`of_f32`](Self::of_f32), with their scales.
+    pub(crate) fn of_i16(values: Mapped<i16>, scales: Vec<f32>) -> Self {
+        Self { layout: Layout::I16, i16s: Aligned::mapped(values), scales, ..Self::default() }
+    }
+
+    /// As [`of_f32`](Self::of_f32).
+    pub(crate) fn of_bf16(values: Mapped<u16>) -> Self {
+        Self { layout: Layout::Bf16, bf16s: Aligned::mapped(values), ..Self::default() }
     }
 
     /// Sets the layout and how many values and scales there are (scales only count for i16). What

@@ -4,6 +4,7 @@ use threads::Team;
 
 use crate::layout::Layout;
 use crate::panels::{PanelSlots, Panels};
+use crate::shelf::Shelf;
 use crate::store::{Slots, Store};
 use crate::table::{Kernels, PANEL};
 
@@ -57,20 +58,40 @@ impl Weights {
         inputs: usize,
         parts: &[Part<'_>],
     ) -> Self {
-        let total: usize = parts.iter().map(|part| part.outputs).sum();
-        let alternating = order == Order::Alternating;
-        assert!(!parts.is_empty(), "a matrix without parts");
-        assert!(
-            !alternating || parts.len() == 2 && parts[0].outputs == parts[1].outputs,
-            "alternating parts are two equals"
-        );
-        let outputs = if alternating { parts[0].outputs } else { total };
-        let panels = if alternating { outputs.div_ceil(PANEL / 2) } else { outputs.div_ceil(PANEL) };
-        let place = Place { order, parts };
+        let (place, outputs, panels) = Place::new(order, parts);
         let (values, scales) = Panels::sizes(layout, PANEL, inputs);
         let mut store = Store::of_weights(layout, panels * values, panels * scales);
         team.for_each(store.every(values, scales), |index, slots| place.fill(kernels, index, inputs, slots));
         Self { order, inputs, outputs, store, bias: place.bias(panels) }
+    }
+
+    /// The same matrix from a file in which it is the next; `None` if it is not there.
+    ///
+    /// Its first panel is packed and compared, so that a file which another version of this code packed in another way is not
+    /// believed.
+    ///
+    /// # Panics
+    /// As [`pack`](Self::pack).
+    pub fn take(
+        shelf: &Shelf,
+        kernels: &Kernels,
+        layout: Layout,
+        order: Order,
+        inputs: usize,
+        parts: &[Part<'_>],
+    ) -> Option<Self> {
+        let (place, outputs, panels) = Place::new(order, parts);
+        let (values, scales) = Panels::sizes(layout, PANEL, inputs);
+        let store = shelf.take(layout, panels * values, panels * scales)?;
+        let mut first = Store::default();
+        first.reset(layout, values, scales);
+        place.fill(kernels, 0, inputs, first.slots());
+        let same = store.values(0..values, 0..scales) == first.values(0..values, 0..scales);
+        same.then(|| Self { order, inputs, outputs, store, bias: place.bias(panels) })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The layout of the activations that the product reads.
@@ -118,6 +139,20 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// With the number of values that the product gives, and of panels.
+    fn new(order: Order, parts: &'a [Part<'a>]) -> (Self, usize, usize) {
+        let total: usize = parts.iter().map(|part| part.outputs).sum();
+        let alternating = order == Order::Alternating;
+        assert!(!parts.is_empty(), "a matrix without parts");
+        assert!(
+            !alternating || parts.len() == 2 && parts[0].outputs == parts[1].outputs,
+            "alternating parts are two equals"
+        );
+        let outputs = if alternating { parts[0].outputs } else { total };
+        let panels = if alternating { outputs.div_ceil(PANEL / 2) } else { outputs.div_ceil(PANEL) };
+        (Self { order, parts }, outputs, panels)
+    }
+
     fn of(&self, panel: usize, column: usize) -> Option<(&'a Part<'a>, usize)> {
         match self.order {
             Order::Alternating => {

@@ -1,0 +1,196 @@
+//! Packed weights in a file, which all processes of a machine map: one copy in memory for all of them.
+//!
+//! Large pages ([`crate::large_pages`]) are for memory of one process; a file has small ones. Whether that matters less than a
+//! copy a process is the caller's choice.
+#![allow(unsafe_code)] // a named room: mapping, and mapped bytes as numbers
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use memmap2::Mmap;
+
+use crate::large_pages::Plain;
+use crate::layout::Layout;
+use crate::store::{Store, Values};
+use crate::weights::Weights;
+
+/// What a file begins with; the last byte goes up when its form changes.
+const MAGIC: &[u8; 8] = b"connote\x01";
+/// Values of a matrix begin cache lines.
+const LINE: usize = 64;
+
+/// A file of packed matrices, which are taken one after the other, in the order they were put in.
+#[derive(Debug)]
+pub struct Shelf {
+    map: Arc<Mmap>,
+    next: AtomicUsize,
+}
+
+impl Shelf {
+    /// Maps a file that [`Shelf::write`] made under this key; `None` if there is none, or it is another's.
+    pub fn open(path: &Path, key: &[u8; 32]) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        // SAFETY: files of this kind are written aside, and linked here when they are whole; nobody writes to them after.
+        let map = unsafe { Mmap::map(&file) }.ok()?;
+        let head = [MAGIC.as_slice(), key].concat();
+        let whole = map.len().checked_sub(8).and_then(|end| read(&map, end)) == Some(map.len() - 8);
+        (map.starts_with(&head) && whole)
+            .then(|| Self { map: Arc::new(map), next: AtomicUsize::new(head.len()) })
+    }
+
+    /// Writes matrices to a file that is there when it is whole, unless one is there already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write<'a>(
+        path: &Path,
+        key: &[u8; 32],
+        matrices: impl Iterator<Item = &'a Weights>,
+    ) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let aside = path.with_extension(format!("part{}", std::process::id()));
+        let written = (|| {
+            let mut out = Counted { out: BufWriter::with_capacity(1 << 20, File::create(&aside)?), at: 0 };
+            out.write_all(MAGIC)?;
+            out.write_all(key)?;
+            for matrix in matrices {
+                put(&mut out, matrix.store())?;
+            }
+            let end = out.at as u64;
+            out.write_all(&end.to_le_bytes())?;
+            out.out.into_inner()?.sync_all()?;
+            // Not a renaming: who came first has his mapped already, and there is to be one copy.
+            match fs::hard_link(&aside, path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            }
+        })();
+        let removed = fs::remove_file(&aside);
+        written.and(removed)
+    }
+
+    /// Whether all was taken.
+    pub fn is_empty(&self) -> bool {
+        self.next.load(Ordering::Relaxed) == self.map.len() - 8
+    }
+
+    /// The next matrix's values, if they are of this layout and number.
+    pub(crate) fn take(&self, layout: Layout, values: usize, scales: usize) -> Option<Store> {
+        let mut at = self.next.load(Ordering::Relaxed);
+        let mut number = || {
+            let number = read(&self.map, at);
+            at += 8;
+            number
+        };
+        if number()? != code(layout) || number()? != values || number()? != scales {
+            return None;
+        }
+        let own_scales = self.map.get(at..at.checked_add(scales.checked_mul(4)?)?)?;
+        let own_scales = own_scales.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        at = (at + scales * 4).checked_next_multiple_of(LINE)?;
+        let size = if layout == Layout::F32 { 4 } else { 2 };
+        let end = at.checked_add(values.checked_mul(size)?)?;
+        if end > self.map.len() {
+            return None;
+        }
+        self.next.store(end, Ordering::Relaxed);
+        let map = &self.map;
+        Some(match layout {
+            Layout::F32 => Store::of_f32(Mapped::new(map, at, values)),
+            Layout::I16 => Store::of_i16(Mapped::new(map, at, values), own_scales),
+            Layout::Bf16 => Store::of_bf16(Mapped::new(map, at, values)),
+        })
+    }
+}
+
+/// Numbers of a mapped file.
+pub(crate) struct Mapped<T> {
+    map: Arc<Mmap>,
+    /// Bytes before them; a multiple of [`LINE`].
+    start: usize,
+    len: usize,
+    values: PhantomData<T>,
+}
+
+impl<T: Plain> Mapped<T> {
+    fn new(map: &Arc<Mmap>, start: usize, len: usize) -> Self {
+        assert!(start.is_multiple_of(LINE) && start + len * size_of::<T>() <= map.len(), "inside the file");
+        Self { map: map.clone(), start, len, values: PhantomData }
+    }
+}
+
+impl<T: Plain> std::ops::Deref for Mapped<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        let first = self.map.as_ptr().wrapping_add(self.start).cast();
+        // SAFETY: inside the map, as `new` asserts, which lives as long as we do and begins a page; any bits are values.
+        unsafe { std::slice::from_raw_parts(first, self.len) }
+    }
+}
+
+fn code(layout: Layout) -> usize {
+    match layout {
+        Layout::F32 => 0,
+        Layout::I16 => 1,
+        Layout::Bf16 => 2,
+    }
+}
+
+fn read(bytes: &[u8], at: usize) -> Option<usize> {
+    let bytes = bytes.get(at..at.checked_add(8)?)?;
+    usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()
+}
+
+/// A file, and how much was written to it.
+struct Counted {
+    out: BufWriter<File>,
+    at: usize,
+}
+
+impl Counted {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.at += bytes.len();
+        self.out.write_all(bytes)
+    }
+
+    fn numbers<T: Copy, const N: usize>(
+        &mut self,
+        values: &[T],
+        bytes: impl Fn(T) -> [u8; N],
+    ) -> io::Result<()> {
+        let mut block = Vec::with_capacity(1 << 16);
+        for values in values.chunks(1 << 13) {
+            block.clear();
+            values.iter().for_each(|&value| block.extend(bytes(value)));
+            self.write_all(&block)?;
+        }
+        Ok(())
+    }
+}
+
+fn put(out: &mut Counted, store: &Store) -> io::Result<()> {
+    let values = store.all();
+    let (count, scales) = match values {
+        Values::F32(values) => (values.len(), &[][..]),
+        Values::I16(values, scales) => (values.len(), scales),
+        Values::Bf16(values) => (values.len(), &[][..]),
+    };
+    for number in [code(store.layout()), count, scales.len()] {
+        out.write_all(&(number as u64).to_le_bytes())?;
+    }
+    out.numbers(scales, f32::to_le_bytes)?;
+    let padding = out.at.next_multiple_of(LINE) - out.at;
+    out.write_all(&[0; LINE][..padding])?;
+    match values {
+        // As the machine has them: a level is of one machine.
+        Values::F32(values) => out.numbers(values, f32::to_ne_bytes),
+        Values::I16(values, _) => out.numbers(values, i16::to_ne_bytes),
+        Values::Bf16(values) => out.numbers(values, u16::to_ne_bytes),
+    }
+}

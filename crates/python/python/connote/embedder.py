@@ -1,0 +1,468 @@
+"""The embedder: texts in, vectors out."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from connote import _connote
+from connote._connote import Cancellation, Vectors
+from connote.encode import Encoding
+from connote.errors import ConnoteError, from_kind
+from connote.models import find_model
+from connote.options import How
+from connote.similarity import cosine_similarity
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+__all__ = ["Embedder", "Output", "Progress", "Texts", "Truncate"]
+
+#: What texts may come as: a list of ``str``, an Arrow array or anything with Arrow's PyCapsule interface (polars and pandas
+#: columns), or anything that can be iterated.
+Texts: TypeAlias = Any
+#: What the values of a vector are written as.
+Output: TypeAlias = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
+#: What happens to a text that is longer than the limit.
+Truncate: TypeAlias = Literal["end", "start", "error"]
+#: ``True`` for a bar by tqdm, or a function that is called with texts done and texts in all.
+Progress: TypeAlias = "bool | Callable[[int, int], object] | None"
+
+_log = logging.getLogger("connote")
+_T = TypeVar("_T")
+
+
+class Embedder(Encoding):
+    """A model, its weights packed, for any number of threads at once.
+
+    Args:
+        path_or_name: A GGUF file, or a name (see :func:`connote.find_model`). ``None``: the model of ``connote-minilm``.
+        threads: Threads that work on a call. 0: the cores this process may use, by affinity and cgroup limits, and no more than
+            ``CONNOTE_THREADS`` or ``OMP_NUM_THREADS`` say.
+        parallelism: ``"auto"``; ``"texts"`` (side by side, a thread each); ``"matmul"`` (all threads inside matrix products).
+        policy: ``"adaptive"``, ``"table"``, ``"cost-model"``, or workers x threads, as in ``"4x2"``.
+        preset: ``"balanced"``, ``"latency"`` or ``"throughput"``.
+        pooling: ``"mean"``, ``"cls"``, ``"last"`` or ``"none"``, instead of what the file says.
+        cpu_level: Instead of what ``CONNOTE_CPU`` says or the fastest there is.
+        cache_dir: Where hashes of files and measurements are kept. Default: ``$CONNOTE_CACHE_DIR``, else the user's cache folder.
+        share_weights: Keep the packed weights in a file of ``cache_dir`` that all processes of the machine map, so that a further
+            process takes little more memory than its own scratch. For several processes with one model.
+
+    Raises:
+        ModelNotFoundError: If no file has that name.
+        ConnoteError: If the file cannot be used; its class says why.
+
+    An embedder is pickled by these arguments, never by its weights: where it is read back it opens its own, once a process.
+    """
+
+    _shared: weakref.WeakValueDictionary[tuple[Any, ...], Embedder] = weakref.WeakValueDictionary()
+
+    def __init__(
+        self,
+        path_or_name: str | os.PathLike[str] | None = None,
+        threads: int = 0,
+        parallelism: Literal["auto", "texts", "matmul"] = "auto",
+        *,
+        policy: str = "adaptive",
+        preset: Literal["balanced", "latency", "throughput"] = "balanced",
+        pooling: Literal["mean", "cls", "last", "none"] | None = None,
+        cpu_level: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        share_weights: bool = False,
+    ) -> None:
+        path = find_model(path_or_name)
+        # A path that was given as such means the same file from any folder; a name means the file of each machine.
+        if path_or_name is not None and os.path.exists(path_or_name):
+            path_or_name = os.path.abspath(path_or_name)
+        self._arguments: tuple[Any, ...] = (
+            None if path_or_name is None else os.fspath(path_or_name),
+            threads,
+            parallelism,
+            policy,
+            preset,
+            pooling,
+            cpu_level,
+            None if cache_dir is None else os.fspath(cache_dir),
+            share_weights,
+        )
+        self.path = path
+        self._engine = _connote.Engine(
+            path,
+            None,
+            threads=threads,
+            parallelism=parallelism,
+            policy=policy,
+            preset=preset,
+            pooling=pooling,
+            cpu_level=cpu_level,
+            cache_dir=cache_dir,
+            share_weights=share_weights,
+        )
+        for warning in self._engine.warnings:
+            warnings.warn(warning, stacklevel=2)
+
+    @classmethod
+    def shared(cls, *arguments: Any, **options: Any) -> Embedder:
+        """The embedder of these arguments that this process has, else a new one."""
+        key = (cls, os.getpid(), arguments, tuple(sorted(options.items())))
+        found = Embedder._shared.get(key)
+        if found is None:
+            found = cls(*arguments, **options)
+            Embedder._shared[key] = found
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (type(self), self._arguments)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r}, dimensions={self.dimensions}, threads={self.threads})"
+
+    # What it is
+
+    @property
+    def name(self) -> str:
+        """The model's own name, as its file has it."""
+        return self._engine.name
+
+    @property
+    def dimensions(self) -> int:
+        """Values of a whole vector."""
+        return self._engine.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens a text may have, special tokens included."""
+        return self._engine.max_tokens
+
+    @property
+    def pooling(self) -> str:
+        """How rows of tokens become a vector."""
+        return self._engine.pooling
+
+    @property
+    def threads(self) -> int:
+        """Threads that work on a call."""
+        return self._engine.threads
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Tasks that the model's authors give, and the prompt of each."""
+        return dict(self._engine.tasks)
+
+    # Texts in, vectors out
+
+    def embed(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool = True,
+        truncate: Truncate = "end",
+        output: Output = "float32",
+        **how: Any,
+    ) -> npt.NDArray[Any]:
+        """The vectors of texts, as a numpy array of shape (texts, dimensions), without a copy.
+
+        Args:
+            texts: See :data:`Texts`. For a single ``str`` the array has one axis.
+            task: What the vectors are for, which chooses the model's prompt: ``"query"``, ``"document"``, ``"classification"``,
+                ``"clustering"``, ``"similarity"``, ...; see :attr:`prompts`. Default: none, and no prompt.
+            title: The title of all texts, or one for each; only document prompts have a place for it.
+            prompt: A prompt of your own, put before every text as it is. Not together with a task.
+            dimensions: Cut vectors to this many values, and normalise them again. For Matryoshka models only.
+            normalize: Give vectors unit length.
+            truncate: What happens to texts that are longer than the limit: cut at the ``"end"`` or ``"start"`` (which is logged),
+                or an ``"error"``.
+            output: What values are written as. ``"int8"`` and ``"uint8"``: integers with a scale a vector; ``"binary"`` and
+                ``"ubinary"``: signs, eight a byte.
+            max_tokens: A limit in tokens instead of the model's.
+            progress: See :data:`Progress`.
+            priority: ``"interactive"`` or ``"batch"``, where calls meet. Default: by size.
+            timeout: Seconds after which the call is of no use.
+            cancel: A :class:`Cancellation`.
+
+        Raises:
+            ConnoteError: For the first text that fails, with its index; see :meth:`embed_each`.
+            KeyboardInterrupt: Within 100 ms of Ctrl-C, and the work ends.
+        """
+        vectors = self.embed_vectors(
+            _several(texts), task, title, prompt, dimensions, normalize, truncate, output, **how
+        )
+        rows: npt.NDArray[Any] = _numpy().asarray(vectors)
+        return rows[0] if isinstance(texts, str) else rows
+
+    def embed_vectors(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool = True,
+        truncate: Truncate = "end",
+        output: Output = "float32",
+        *,
+        max_tokens: int | None = None,
+        progress: Progress = None,
+        priority: Literal["interactive", "batch"] | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+        strict: bool = True,
+    ) -> Vectors:
+        """As :meth:`embed`, for who has no numpy or wants to know more: :class:`connote.Vectors` also has the ``tokens`` of each
+        text and whether it was ``truncated``, and gives its memory to numpy (``numpy.asarray``) and to Arrow
+        (``pyarrow.array``, ``polars.Series``) without a copy.
+
+        Not ``strict``, texts that are ``None`` or fail have no vector: a null in Arrow, and ``failures`` says why.
+        """
+        with _watching(progress) as watch:
+            vectors = self._engine.embed(
+                texts,
+                _how(task, title, prompt, dimensions, normalize, truncate, max_tokens),
+                output=output,
+                strict=strict,
+                per_token=False,
+                cancel=cancel,
+                progress=watch,
+                priority=priority,
+                timeout=timeout,
+            )
+        cut = sum(vectors.truncated)
+        if cut:
+            limit = self.max_tokens if max_tokens is None else max_tokens
+            _log.warning("%d of %d texts were longer than %d tokens and were cut", cut, len(vectors), limit)
+        return vectors
+
+    def embed_each(self, texts: Texts, **how: Any) -> list[npt.NDArray[Any] | ConnoteError | None]:
+        """For each text its vector, the error that it met, or ``None`` for ``None``. Keywords as :meth:`embed`."""
+        vectors = self.embed_vectors(_several(texts), strict=False, **how)
+        rows: list[npt.NDArray[Any] | ConnoteError | None] = list(_numpy().asarray(vectors))
+        for index, tokens in enumerate(vectors.tokens):
+            if tokens == 0:
+                rows[index] = None
+        for index, kind, message in vectors.failures:
+            rows[index] = from_kind(kind, message, index)
+        return rows
+
+    def embed_arrow(
+        self, array: Texts, *, errors: Literal["raise", "null"] = "raise", **how: Any
+    ) -> pa.FixedSizeListArray:
+        """The vectors of a column as a pyarrow ``FixedSizeListArray``, without a copy; a null text gives a null row.
+
+        Args:
+            array: See :data:`Texts`.
+            errors: A text that fails is raised, or gives a null row and is logged.
+            how: As :meth:`embed`.
+        """
+        vectors = self.embed_vectors(_several(array), strict=False, **how)
+        for index, kind, message in vectors.failures:
+            if errors == "raise":
+                raise from_kind(kind, message, index)
+            _log.warning("input %d has no vector (%s): %s", index, kind, message)
+        import pyarrow
+
+        result: pa.FixedSizeListArray = pyarrow.array(vectors)
+        return result
+
+    def embed_tokens(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool = True,
+        truncate: Truncate = "end",
+        output: Output = "float32",
+        *,
+        max_tokens: int | None = None,
+    ) -> list[npt.NDArray[Any]]:
+        """For each text the vectors of its tokens, as an array of shape (tokens, dimensions): what late interaction reads."""
+        vectors = self._engine.embed(
+            _several(texts),
+            _how(task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            output=output,
+            strict=True,
+            per_token=True,
+            cancel=None,
+            progress=None,
+            priority=None,
+            timeout=None,
+        )
+        np = _numpy()
+        ends = np.cumsum(vectors.counts or [], dtype=np.int64)
+        return list(np.split(np.asarray(vectors), ends[:-1])) if len(ends) else []
+
+    # Tokens
+
+    def tokenize(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        truncate: Truncate = "end",
+        max_tokens: int | None = None,
+    ) -> list[list[int]]:
+        """For each text the token ids that the network reads: prompt and special tokens included, cut to the limit."""
+        how = _how(task, title, prompt, None, True, truncate, max_tokens)
+        return self._engine.tokenize(_several(texts), how)
+
+    def count_tokens(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        truncate: Truncate = "end",
+        max_tokens: int | None = None,
+    ) -> list[int]:
+        """For each text how many tokens the network reads."""
+        how = _how(task, title, prompt, None, True, truncate, max_tokens)
+        return self._engine.count_tokens(_several(texts), how)
+
+    # Vector spaces
+
+    def similarity(self, a: Any, b: Any) -> npt.NDArray[np.float32]:
+        """Cosines between ``a`` and ``b``, which are vectors or texts, as an array of shape (of a, of b).
+
+        Texts are embedded without a task.
+        """
+        return cosine_similarity(self._vectors(a), self._vectors(b))
+
+    def _vectors(self, what: Any) -> Any:
+        words = isinstance(what, str) or (isinstance(what, Sequence) and len(what) > 0 and isinstance(what[0], str))
+        return self.embed(what) if words else what
+
+    def fingerprint(
+        self,
+        task: str | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool = True,
+    ) -> str:
+        """The name of the vector space: vectors with different fingerprints must not be compared.
+
+        The first call reads the whole file, unless its hash is cached.
+        """
+        return self._engine.fingerprint(_how(task, None, prompt, dimensions, normalize, "end", None))
+
+    def reserve(self) -> None:
+        """Takes now the memory that workers will need for the longest texts, instead of as they meet them."""
+        self._engine.reserve()
+
+    # For asyncio
+
+    async def aembed(self, texts: Texts, *arguments: Any, **how: Any) -> npt.NDArray[Any]:
+        """As :meth:`embed`. Cancelling the task ends the work."""
+        return await self._aside(self.embed, texts, *arguments, **how)
+
+    async def aembed_vectors(self, texts: Texts, *arguments: Any, **how: Any) -> Vectors:
+        """As :meth:`embed_vectors`. Cancelling the task ends the work."""
+        return await self._aside(self.embed_vectors, texts, *arguments, **how)
+
+    async def aembed_arrow(self, array: Texts, **how: Any) -> pa.FixedSizeListArray:
+        """As :meth:`embed_arrow`. Cancelling the task ends the work."""
+        return await self._aside(self.embed_arrow, array, **how)
+
+    async def aencode(self, sentences: Any, *arguments: Any, **how: Any) -> Any:
+        """As :meth:`encode`. Cancelling the task ends the work."""
+        return await self._aside(self.encode, sentences, *arguments, **how)
+
+    async def _aside(self, work: Callable[..., _T], *arguments: Any, **how: Any) -> _T:
+        cancel = how.setdefault("cancel", Cancellation())
+        call = functools.partial(work, *arguments, **how)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(_waiters(os.getpid()), call)
+        except asyncio.CancelledError:
+            cancel.cancel()
+            raise
+
+
+@functools.lru_cache(maxsize=1)
+def _waiters(pid: int) -> ThreadPoolExecutor:
+    """Threads that only wait: the engine computes calls together that wait at the same time."""
+    return ThreadPoolExecutor(max_workers=64, thread_name_prefix="connote-async")
+
+
+def _reopen(cls: type[Embedder], arguments: tuple[Any, ...]) -> Embedder:
+    path, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir, share_weights = arguments
+    return cls.shared(
+        path,
+        threads,
+        parallelism,
+        policy=policy,
+        preset=preset,
+        pooling=pooling,
+        cpu_level=cpu_level,
+        cache_dir=cache_dir,
+        share_weights=share_weights,
+    )
+
+
+def _how(
+    task: str | None,
+    title: Texts | None,
+    prompt: str | None,
+    dimensions: int | None,
+    normalize: bool,
+    truncate: str,
+    max_tokens: int | None,
+) -> How:
+    return {
+        "task": task,
+        "title": title,
+        "prompt": prompt,
+        "dimensions": dimensions,
+        "normalize": normalize,
+        "truncate": truncate,
+        "max_tokens": max_tokens,
+    }
+
+
+def _several(texts: Texts) -> Texts:
+    return [texts] if isinstance(texts, str) else texts
+
+
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ImportError as error:
+        raise ImportError(
+            "arrays need numpy (`pip install numpy`); without it, `embed_vectors` and `embed_arrow` give Arrow's"
+        ) from error
+    return numpy
+
+
+@contextmanager
+def _watching(progress: Progress) -> Iterator[Callable[[int, int], object] | None]:
+    if progress is None or progress is False:
+        yield None
+    elif progress is True:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ImportError("progress=True needs tqdm (`pip install tqdm`), or give a function") from error
+        with tqdm(unit=" texts") as bar:
+
+            def watch(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield watch
+    else:
+        yield progress
+
+

@@ -1,0 +1,150 @@
+"""The names that users of sentence-transformers know."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from connote.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from connote import _connote
+
+__all__ = ["Encoding", "Precision"]
+
+#: What values are written as, by sentence-transformers' names.
+Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+
+
+class Encoding:
+    """``encode`` and its relatives, with sentence-transformers' arguments and results."""
+
+    if TYPE_CHECKING:
+        _engine: _connote.Engine
+        embed: Callable[..., Any]
+        embed_tokens: Callable[..., Any]
+
+    def encode(
+        self,
+        sentences: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: Literal["sentence_embedding", "token_embeddings"] | None = "sentence_embedding",
+        precision: Precision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        **how: Any,
+    ) -> Any:
+        """As ``SentenceTransformer.encode``.
+
+        Args:
+            sentences: A text, or several.
+            prompt_name: A task by its name, as :meth:`Embedder.embed` has it; sentence-transformers' own names are read.
+            prompt: A prompt of your own; goes before ``prompt_name``.
+            batch_size: Taken, and of no effect: the engine chooses what is computed together, and vectors do not depend on it.
+            show_progress_bar: Whether tqdm shows a bar.
+            output_value: ``"token_embeddings"`` gives the vectors of all tokens of each text.
+            precision: ``"int8"`` and ``"uint8"`` have a scale a vector (the largest value is 127), not ranges of the whole call:
+                a vector does not depend on its neighbours.
+            convert_to_numpy: One array, else a list of them.
+            convert_to_tensor: A torch tensor; needs torch.
+            device: ``None`` or ``"cpu"``; another warns, and the CPU computes.
+            normalize_embeddings: Unit length. Models that connote knows have a normalising layer of their own, as in
+                sentence-transformers, so that their whole vectors always have it.
+            truncate_dim: Cut vectors to this many values; as in sentence-transformers they are only normalised again with
+                ``normalize_embeddings``.
+        """
+        import numpy as np
+
+        if device is not None and not str(device).startswith("cpu"):
+            warnings.warn(f"device={device!r}: connote computes on the CPU", stacklevel=2)
+        single = isinstance(sentences, str)
+        texts = [sentences] if single else sentences
+        named = {"prompt": prompt} if prompt is not None else {"task": prompt_name}
+        normalize = normalize_embeddings or self._engine.known
+        if output_value == "token_embeddings":
+            tokens = self.embed_tokens(texts, normalize=False, **named)
+            tokens = [_tensor(rows) for rows in tokens] if convert_to_tensor else tokens
+            return tokens[0] if single else tokens
+        if output_value != "sentence_embedding":
+            raise InvalidRequestError(
+                f"output_value is `sentence_embedding` or `token_embeddings`, not {output_value!r}"
+            )
+        cut = truncate_dim is not None and truncate_dim < self._engine.dimensions
+        vectors = self.embed(
+            texts,
+            normalize=normalize,
+            output="float32" if cut else precision,
+            progress=show_progress_bar,
+            **named,
+            **how,
+        )
+        if cut:
+            vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
+            if normalize_embeddings:
+                vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+            vectors = quantize(vectors, precision)
+        if single:
+            vectors = vectors[0]
+        if convert_to_tensor:
+            return _tensor(vectors)
+        return vectors if convert_to_numpy or single else list(vectors)
+
+    def encode_query(self, sentences: Any, **options: Any) -> Any:
+        """As :meth:`encode`, with the model's prompt for queries if it has one."""
+        return self._encode_as("query", sentences, options)
+
+    def encode_document(self, sentences: Any, **options: Any) -> Any:
+        """As :meth:`encode`, with the model's prompt for documents if it has one."""
+        return self._encode_as("document", sentences, options)
+
+    def _encode_as(self, task: str, sentences: Any, options: dict[str, Any]) -> Any:
+        named = options.get("prompt") is not None or options.get("prompt_name") is not None
+        if not named and task in dict(self._engine.tasks):
+            options["prompt_name"] = task
+        return self.encode(sentences, **options)
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """Values of a whole vector."""
+        return self._engine.dimensions
+
+    get_embedding_dimension = get_sentence_embedding_dimension
+
+    @property
+    def max_seq_length(self) -> int:
+        """Tokens a text may have, special tokens included."""
+        return self._engine.max_tokens
+
+    def get_max_seq_length(self) -> int:
+        """Tokens a text may have, special tokens included."""
+        return self._engine.max_tokens
+
+
+def quantize(vectors: Any, precision: Precision) -> Any:
+    """Rows of float32 in another precision, as the engine writes it."""
+    import numpy as np
+
+    if precision == "float32":
+        return vectors
+    if precision in ("binary", "ubinary"):
+        bits = np.packbits(vectors > 0, axis=1)
+        return bits if precision == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
+    if precision not in ("int8", "uint8"):
+        raise InvalidRequestError(f"no precision is called {precision!r}")
+    largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    rounded = np.rint(vectors / largest * np.float32(127)).astype(np.int16)
+    return rounded.astype(np.int8) if precision == "int8" else (rounded + 128).astype(np.uint8)
+
+
+def _tensor(vectors: Any) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("convert_to_tensor needs torch; leave it out for numpy") from error
+    return torch.from_numpy(vectors)

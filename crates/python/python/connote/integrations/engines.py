@@ -1,0 +1,185 @@
+"""A function for each engine: it wires :class:`ArrowEmbedder`, and imports its engine when it is called."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from connote.integrations.arrow import ArrowEmbedder
+
+if TYPE_CHECKING:
+    import dask.dataframe
+    import daft
+    import lance
+    import pyarrow as pa
+    import pyspark.sql
+    import ray.data
+
+__all__ = ["daft_embed", "dask_embed", "lance_embed", "ray_embed", "spark_embed"]
+
+
+def ray_embed(
+    dataset: ray.data.Dataset,
+    path: str | os.PathLike[str] | None = None,
+    column: str = "text",
+    out: str = "embedding",
+    *,
+    actors: int | tuple[int, int] = 1,
+    num_cpus: float = 1,
+    batch_size: int = 1024,
+    map_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> ray.data.Dataset:
+    """A Ray dataset with a column of vectors, computed by a pool of actors.
+
+    Args:
+        actors: How many, or the least and the most of them.
+        num_cpus: CPUs, and so threads, of an actor.
+        batch_size: Rows of a batch, which is what is computed again when an actor is lost.
+        map_options: Anything else for ``Dataset.map_batches``.
+        options: As :class:`ArrowEmbedder`.
+    """
+    return dataset.map_batches(
+        ArrowEmbedder,
+        fn_constructor_args=(path, column, out),
+        fn_constructor_kwargs=options,
+        batch_format="pyarrow",
+        batch_size=batch_size,
+        zero_copy_batch=True,
+        concurrency=actors,
+        num_cpus=num_cpus,
+        udf_modifying_row_count=False,
+        **(map_options or {}),
+    )
+
+
+def spark_embed(
+    frame: pyspark.sql.DataFrame,
+    path: str | os.PathLike[str] | None = None,
+    column: str = "text",
+    out: str = "embedding",
+    **options: Any,
+) -> pyspark.sql.DataFrame:
+    """A Spark data frame with a column of vectors (``array<float>``), by ``mapInArrow``. A task has ``spark.task.cpus`` threads.
+
+    ``options`` are those of :class:`ArrowEmbedder`.
+    """
+    from pyspark.sql import types
+
+    embedder = ArrowEmbedder(path, column, out, fixed_size=False, **options)
+    values: types.DataType = types.ByteType()
+    if embedder.output in ("float32", "float16"):
+        values = types.FloatType()
+    elif embedder.output in ("uint8", "ubinary"):
+        raise ValueError(f"Spark has no unsigned bytes, so no output {embedder.output!r}; there is int8 and binary")
+    added = [types.StructField(out, types.ArrayType(values))]
+    if embedder.error_column is not None:
+        added.append(types.StructField(embedder.error_column, types.StringType()))
+    names = {field.name for field in added}
+    kept = [field for field in frame.schema.fields if field.name not in names]
+    # Replaced columns go last, as the schema has them.
+    return frame.select(*[field.name for field in kept]).mapInArrow(
+        embedder.batches, types.StructType([*kept, *added])
+    )
+
+
+def daft_embed(
+    frame: daft.DataFrame,
+    path: str | os.PathLike[str] | None = None,
+    column: str = "text",
+    out: str = "embedding",
+    *,
+    batch_size: int = 1024,
+    class_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> daft.DataFrame:
+    """A Daft data frame with a column of vectors (``Embedding``), computed by ``@daft.cls``.
+
+    Args:
+        batch_size: Rows of a batch.
+        class_options: Arguments of ``daft.cls``: ``max_concurrency``, ``use_process``, ``cpus``, ``max_retries``, ...
+            Default: one instance, with all threads of the process.
+        options: As :class:`ArrowEmbedder`.
+    """
+    import daft
+    import pyarrow as pa
+
+    embedder = ArrowEmbedder(path, column, out, **options)
+    field = embedder.schema(pa.schema([(column, pa.string())])).field(out)
+    values = daft.DataType.from_arrow_type(field.type.value_type)
+
+    class Embed:
+        def __call__(self, texts: daft.Series) -> Any:
+            return embedder(pa.table({column: texts.to_arrow()})).column(out).combine_chunks()
+
+    Embed.__call__ = daft.method.batch(  # type: ignore[method-assign]
+        Embed.__call__, return_dtype=daft.DataType.embedding(values, field.type.list_size), batch_size=batch_size
+    )
+    embed = daft.cls(Embed, **{"max_concurrency": 1, **(class_options or {})})()
+    return frame.with_column(out, embed(frame[column]))
+
+
+def dask_embed(
+    frame: dask.dataframe.DataFrame,
+    path: str | os.PathLike[str] | None = None,
+    column: str = "text",
+    out: str = "embedding",
+    **options: Any,
+) -> dask.dataframe.DataFrame:
+    """A Dask data frame with a column of vectors (Arrow lists), a partition at a time. A worker's tasks share one model and its
+    threads.
+
+    ``options`` are those of :class:`ArrowEmbedder`.
+    """
+    embedder = ArrowEmbedder(path, column, out, **options)
+    return frame.map_partitions(_pandas, embedder, meta=_pandas(frame._meta, embedder))
+
+
+def _pandas(part: Any, embedder: ArrowEmbedder) -> Any:
+    import pandas
+    import pyarrow as pa
+
+    names = [embedder.column, *([embedder.title_column] if embedder.title_column else [])]
+    table = pa.table({name: pa.array(part[name], pa.string(), from_pandas=True) for name in names})
+    table = embedder(table)
+    part = part.copy(deep=False)
+    for name in (embedder.out, *([embedder.error_column] if embedder.error_column else [])):
+        values = pandas.arrays.ArrowExtensionArray(table.column(name))
+        part[name] = pandas.Series(values, index=part.index)
+    return part
+
+
+def lance_embed(
+    dataset: lance.LanceDataset | str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
+    column: str = "text",
+    out: str = "embedding",
+    *,
+    checkpoint_file: str | os.PathLike[str] | None = None,
+    batch_size: int = 1024,
+    **options: Any,
+) -> lance.LanceDataset:
+    """Adds a column of vectors to a Lance data set, in place.
+
+    Args:
+        checkpoint_file: Where finished batches are kept, so that an interrupted call goes on from there.
+        batch_size: Rows of a batch.
+        options: As :class:`ArrowEmbedder`.
+    """
+    import lance
+    import pyarrow as pa
+
+    dataset = lance.dataset(os.fspath(dataset)) if isinstance(dataset, str | os.PathLike) else dataset
+    embedder = ArrowEmbedder(path, column, out, **options)
+    read = [column, *([embedder.title_column] if embedder.title_column else [])]
+    whole = embedder.schema(pa.schema([dataset.schema.field(name) for name in read]))
+    added = pa.schema([field for field in whole if field.name not in read])
+
+    def embed(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return embedder(batch).select(added.names)
+
+    udf = lance.batch_udf(output_schema=added, checkpoint_file=checkpoint_file)(embed)
+    dataset.add_columns(udf, read_columns=read, batch_size=batch_size)
+    return dataset
+
+

@@ -1,0 +1,71 @@
+//! Arrow's PyCapsule interface: arrays between libraries without a copy, and without any of them knowing another.
+//!
+//! The interface hands over pointers under an agreed name, so this file is the one with `unsafe`.
+#![allow(unsafe_code)] // a named room: C structures of Arrow in capsules
+
+use std::ffi::CStr;
+
+use arrow_array::cast::AsArray;
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
+use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
+use arrow_array::{Array, ArrayRef, StructArray, make_array};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyTuple};
+
+const SCHEMA: &CStr = c"arrow_schema";
+const ARRAY: &CStr = c"arrow_array";
+const STREAM: &CStr = c"arrow_array_stream";
+
+/// The arrays that an object offers; `None` if it offers none.
+pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>>> {
+    // Streams first: a chunked array has both, and its array would be a copy.
+    if let Some(method) = object.getattr_opt("__arrow_c_stream__")? {
+        return stream(&method.call0()?).map(Some);
+    }
+    let Some(method) = object.getattr_opt("__arrow_c_array__")? else { return Ok(None) };
+    let pair = method.call0()?;
+    let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) = pair.extract()?;
+    let schema = schema.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
+    let array = array.pointer_checked(Some(ARRAY))?.cast::<FFI_ArrowArray>();
+    // SAFETY: capsules of these names hold these structures, which whoever takes them moves out; the capsule sees
+    // that they are gone. We hold both capsules, and the interpreter, until they are moved.
+    let (schema, array) =
+        unsafe { (FFI_ArrowSchema::from_raw(schema.as_ptr()), FFI_ArrowArray::from_raw(array.as_ptr())) };
+    // SAFETY: the interface promises an array of that schema.
+    let data = unsafe { from_ffi(array, &schema) }.map_err(unreadable)?;
+    Ok(Some(vec![column(make_array(data))?]))
+}
+
+fn stream(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
+    let capsule = capsule.cast::<PyCapsule>()?;
+    let stream = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
+    // SAFETY: as for arrays: a capsule of this name holds a stream, which is moved out.
+    let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
+    let chunks = ArrayStreamReader::try_new(stream).map_err(unreadable)?;
+    chunks.map(|chunk| column(chunk.map_err(unreadable)?)).collect()
+}
+
+/// A chunk of a column, or of a table that has one.
+fn column(chunk: ArrayRef) -> PyResult<ArrayRef> {
+    match chunk.as_struct_opt().map(StructArray::columns) {
+        None => Ok(chunk),
+        Some([column]) => Ok(column.clone()),
+        Some(columns) => {
+            let count = columns.len();
+            Err(PyValueError::new_err(format!("a table of {count} columns; give the column of the texts")))
+        }
+    }
+}
+
+/// An array as its pair of capsules. Whoever takes it moves the structures out; else they are released with the capsules.
+pub(crate) fn offer<'py>(py: Python<'py>, array: &dyn Array) -> PyResult<Bound<'py, PyTuple>> {
+    let (array, schema) = to_ffi(&array.to_data()).map_err(unreadable)?;
+    let schema = PyCapsule::new_with_value(py, schema, SCHEMA)?;
+    let array = PyCapsule::new_with_value(py, array, ARRAY)?;
+    PyTuple::new(py, [schema, array])
+}
+
+fn unreadable(error: arrow_schema::ArrowError) -> PyErr {
+    PyValueError::new_err(format!("Arrow: {error}"))
+}

@@ -1,0 +1,351 @@
+//! A model with its weights packed, as Python holds it.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use connote::{Embedder, Input, Model, Options, Policy, Pooling, Priority, Tuning};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::failure::Failure;
+use crate::job::{self, Cancellation, Manner};
+use crate::output::Output;
+use crate::table::{Rules, Table};
+use crate::texts;
+use crate::vectors::Vectors;
+
+/// A model with its weights packed.
+#[pyclass(frozen, module = "connote._connote")]
+pub(crate) struct Engine {
+    embedder: Embedder,
+}
+
+/// How texts become vectors, as Python's keyword arguments say it.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct How {
+    task: Option<String>,
+    title: Option<Py<PyAny>>,
+    prompt: Option<String>,
+    dimensions: Option<usize>,
+    normalize: bool,
+    truncate: String,
+    max_tokens: Option<usize>,
+}
+
+impl How {
+    fn options(&self) -> Result<Options, Failure> {
+        let mut options = Options::new().normalize(self.normalize);
+        options = options.truncation(self.truncate.parse().map_err(|said: String| Failure::invalid(said))?);
+        if let Some(task) = &self.task {
+            options = options.task(task.parse().map_err(|said: String| Failure::invalid(said))?);
+        }
+        if let Some(prompt) = &self.prompt {
+            options = options.prompt(prompt);
+        }
+        if let Some(dimensions) = self.dimensions {
+            options = options.dimensions(dimensions);
+        }
+        if let Some(max_tokens) = self.max_tokens {
+            options = options.max_tokens(max_tokens);
+        }
+        Ok(options)
+    }
+
+    /// Inputs for the texts that are there, and which those are if not all.
+    fn inputs(
+        &self,
+        py: Python<'_>,
+        texts: Vec<Option<String>>,
+    ) -> PyResult<(Vec<Input>, Option<Vec<bool>>)> {
+        let there = texts.iter().any(Option::is_none).then(|| texts.iter().map(Option::is_some).collect());
+        let titles = match self.title.as_ref().map(|title| title.bind(py)) {
+            None => Titles::None,
+            Some(title) => match title.extract::<String>() {
+                Ok(title) => Titles::One(title),
+                Err(_) => Titles::Each(texts::read(title)?),
+            },
+        };
+        if let Titles::Each(titles) = &titles
+            && titles.len() != texts.len()
+        {
+            let message = format!("{} titles for {} texts; give one for each", titles.len(), texts.len());
+            return Err(Failure::invalid(message).raise(py));
+        }
+        let inputs = texts.into_iter().enumerate().filter_map(|(index, text)| {
+            let input = Input::new(text?);
+            Some(match &titles {
+                Titles::None => input,
+                Titles::One(title) => input.title(title),
+                Titles::Each(titles) => match &titles[index] {
+                    Some(title) => input.title(title),
+                    None => input,
+                },
+            })
+        });
+        Ok((inputs.collect(), there))
+    }
+}
+
+enum Titles {
+    None,
+    One(String),
+    Each(Vec<Option<String>>),
+}
+
+#[pymethods]
+impl Engine {
+    /// Opens a file, or bytes, and packs its weights.
+    #[new]
+    #[pyo3(signature = (path, data, *, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir, share_weights))]
+    #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
+    fn new(
+        py: Python<'_>,
+        path: Option<PathBuf>,
+        data: Option<Vec<u8>>,
+        threads: usize,
+        parallelism: &str,
+        policy: &str,
+        preset: &str,
+        pooling: Option<&str>,
+        cpu_level: Option<&str>,
+        cache_dir: Option<PathBuf>,
+        share_weights: bool,
+    ) -> PyResult<Self> {
+        same_process()?;
+        let invalid = |said: String| Failure::invalid(said);
+        let tuning = Tuning::new()
+            .policy(policy.parse::<Policy>().map_err(invalid)?)
+            .parallelism(parallelism.parse().map_err(invalid)?)
+            .preset(preset.parse().map_err(invalid)?);
+        let mut builder = Embedder::builder().threads(threads).tuning(tuning).shared_weights(share_weights);
+        if let Some(pooling) = pooling {
+            builder = builder.pooling(pooling.parse::<Pooling>().map_err(invalid)?);
+        }
+        if let Some(level) = cpu_level {
+            let level =
+                level.parse().map_err(|error: connote::kernels::LevelError| invalid(error.to_string()))?;
+            builder = builder.level(level);
+        }
+        if let Some(folder) = cache_dir {
+            builder = builder.cache_dir(folder);
+        }
+        let open = || {
+            let model = match (path, data) {
+                (Some(path), _) => Model::open(path)?,
+                (None, data) => Model::from_bytes(data.unwrap_or_default())?,
+            };
+            builder.load(model)
+        };
+        let embedder = py.detach(open).map_err(Failure::from)?;
+        Ok(Self { embedder })
+    }
+
+    /// Vectors of texts in one block of memory. Texts that are `None` or fail have none: `failures` says which and why,
+    /// unless `strict`, where the first of them is raised.
+    #[pyo3(signature = (texts, how, *, output, strict, per_token, cancel, progress, priority, timeout))]
+    #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
+    fn embed(
+        &self,
+        py: Python<'_>,
+        texts: &Bound<'_, PyAny>,
+        how: &Bound<'_, PyDict>,
+        output: &str,
+        strict: bool,
+        per_token: bool,
+        cancel: Option<&Cancellation>,
+        progress: Option<Py<PyAny>>,
+        priority: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<Vectors> {
+        same_process()?;
+        let how: How = how.extract()?;
+        let options = how.options()?;
+        let output = Output::named(output)?;
+        let (inputs, there) = how.inputs(py, texts::read(texts)?)?;
+        if strict && let Some(index) = there.as_ref().and_then(|there| there.iter().position(|there| !there))
+        {
+            return Err(Failure::invalid("is None; `embed_arrow` gives a null row for it")
+                .at(index)
+                .raise(py));
+        }
+        let manner = Manner {
+            token: cancel.map(|cancel| cancel.token.clone()).unwrap_or_default(),
+            priority: priority
+                .map(str::parse::<Priority>)
+                .transpose()
+                .map_err(|said: String| Failure::invalid(said))?,
+            deadline: match timeout {
+                None => None,
+                Some(seconds) => {
+                    let timeout = Duration::try_from_secs_f64(seconds)
+                        .map_err(|_| Failure::invalid("a timeout is a number of seconds, from 0 on"))?;
+                    Instant::now().checked_add(timeout)
+                }
+            },
+            progress: progress.as_ref(),
+        };
+        let own;
+        let embedder = match (per_token, self.embedder.pooling()) {
+            (true, Pooling::None) | (false, _) => &self.embedder,
+            (true, _) => {
+                own = self.embedder.with_pooling(Pooling::None);
+                &own
+            }
+        };
+        if !per_token && embedder.pooling() == Pooling::None {
+            let message = "with pooling `none` a text has a vector a token: use `embed_tokens`";
+            return Err(Failure::invalid(message).raise(py));
+        }
+        let dimensions = embedder.model().check_dimensions(how.dimensions).map_err(Failure::from)?;
+        let texts = there.as_ref().map_or(inputs.len(), Vec::len);
+        let mut table = Table::new(output, dimensions, texts, Rules { strict, per_token });
+        py.detach(|| {
+            let mut there = there.into_iter().flatten();
+            job::run(embedder, inputs, &options, &manner, |result| {
+                there.by_ref().take_while(|there| !there).for_each(|_| table.push_null());
+                table.push(result)
+            })?;
+            there.for_each(|_| table.push_null());
+            Ok(table.finish())
+        })
+    }
+
+    /// The token ids of each text as the network reads them, cut as the options say; raises for the first that fails.
+    fn tokenize(
+        &self,
+        py: Python<'_>,
+        texts: &Bound<'_, PyAny>,
+        how: &Bound<'_, PyDict>,
+    ) -> PyResult<Vec<Vec<u32>>> {
+        self.prepared(py, texts, how, |ids| ids)
+    }
+
+    /// How many they are.
+    fn count_tokens(
+        &self,
+        py: Python<'_>,
+        texts: &Bound<'_, PyAny>,
+        how: &Bound<'_, PyDict>,
+    ) -> PyResult<Vec<usize>> {
+        self.prepared(py, texts, how, |ids| ids.len())
+    }
+
+    /// The name of the vector space.
+    fn fingerprint(&self, py: Python<'_>, how: &Bound<'_, PyDict>) -> PyResult<String> {
+        let how: How = how.extract()?;
+        let options = how.options()?;
+        let (inputs, _) = how.inputs(py, vec![Some(String::new())])?;
+        let input = inputs.into_iter().next().unwrap_or_default();
+        let fingerprint = py.detach(|| self.embedder.fingerprint_of(&input, &options));
+        Ok(fingerprint.map_err(Failure::from)?.to_string())
+    }
+
+    /// Takes now the memory that workers will need for the longest texts.
+    fn reserve(&self, py: Python<'_>) {
+        py.detach(|| self.embedder.reserve());
+    }
+
+    /// The model's own name, as its file has it.
+    #[getter]
+    fn name(&self) -> &str {
+        self.embedder.model().name()
+    }
+
+    /// Values of a whole vector.
+    #[getter]
+    fn dimensions(&self) -> usize {
+        self.embedder.dimensions()
+    }
+
+    /// Sizes that vectors were trained to be cut to; none if they were not.
+    #[getter]
+    fn matryoshka(&self) -> Vec<usize> {
+        self.embedder.model().known().map_or_else(Vec::new, |known| known.matryoshka.to_vec())
+    }
+
+    /// Tokens a text may have.
+    #[getter]
+    fn max_tokens(&self) -> usize {
+        self.embedder.model().max_tokens()
+    }
+
+    /// Tasks that the model's authors give a prompt for.
+    #[getter]
+    fn tasks(&self) -> Vec<(String, String)> {
+        let known = self.embedder.model().known();
+        let each = known.iter().flat_map(|known| known.prompts);
+        each.map(|(task, prompt)| (task.to_string(), prompt.to_string())).collect()
+    }
+
+    /// Whether connote knows what the model's authors say of it.
+    #[getter]
+    fn known(&self) -> bool {
+        self.embedder.model().known().is_some()
+    }
+
+    /// How rows become a vector.
+    #[getter]
+    fn pooling(&self) -> String {
+        self.embedder.pooling().to_string()
+    }
+
+    /// Threads that work on a call.
+    #[getter]
+    fn threads(&self) -> usize {
+        self.embedder.threads()
+    }
+
+    /// What a user should hear before trusting the vectors.
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.embedder.warnings()
+    }
+}
+
+impl Engine {
+    fn prepared<T: Send>(
+        &self,
+        py: Python<'_>,
+        texts: &Bound<'_, PyAny>,
+        how: &Bound<'_, PyDict>,
+        of: impl Fn(Vec<u32>) -> T + Send + Sync,
+    ) -> PyResult<Vec<T>> {
+        same_process()?;
+        let how: How = how.extract()?;
+        let options = how.options()?;
+        let (inputs, there) = how.inputs(py, texts::read(texts)?)?;
+        if let Some(index) = there.and_then(|there| there.iter().position(|there| !there)) {
+            return Err(Failure::invalid("is None").at(index).raise(py));
+        }
+        let model = self.embedder.model();
+        let token = connote::CancellationToken::new();
+        let work = || {
+            let mut all = Vec::with_capacity(inputs.len());
+            for (index, input) in inputs.iter().enumerate() {
+                if token.is_cancelled() {
+                    break;
+                }
+                let ids = model.prepare(input, &options).map_err(|error| Failure::from(error).at(index))?;
+                all.push(of(ids.ids));
+            }
+            Ok::<_, Failure>(all)
+        };
+        Ok(py.detach(|| job::aside(&token, work))??)
+    }
+}
+
+/// Threads do not survive a fork, and a call in a child would wait for them for ever.
+fn same_process() -> PyResult<()> {
+    static FIRST: OnceLock<u32> = OnceLock::new();
+    let here = std::process::id();
+    if *FIRST.get_or_init(|| here) == here {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(
+        "connote was used in the parent of this forked process, whose threads are not here. Start processes with the method \
+         `spawn` or `forkserver` (multiprocessing.set_start_method), or open the first Embedder after the fork",
+    ))
+}

@@ -1,0 +1,49 @@
+//! Errors as Python's exceptions.
+
+use connote::{Error, ErrorKind};
+use pyo3::prelude::*;
+
+/// Why there is no vector, and of which text: what `connote.errors` makes an exception of.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+    pub(crate) index: Option<usize>,
+}
+
+impl Failure {
+    /// A setting that makes no sense.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::InvalidRequest, message: message.into(), index: None }
+    }
+
+    /// Of the text at this place of the whole request, of which the engine may have seen a piece.
+    pub(crate) fn at(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// The exception.
+    pub(crate) fn raise(self, py: Python<'_>) -> PyErr {
+        let make = || {
+            let from = py.import("connote.errors")?.getattr("from_kind")?;
+            from.call1((self.kind.name(), &self.message, self.index))
+        };
+        match make() {
+            Ok(exception) => PyErr::from_value(exception),
+            Err(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { kind: error.kind(), message: error.message().to_owned(), index: error.index() }
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        Python::attach(|py| failure.raise(py))
+    }
+}

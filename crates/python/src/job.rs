@@ -1,0 +1,177 @@
+//! A call from Python: cut into windows, computed by the pool, waited for with an ear for signals.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use connote::{CancellationToken, Embedder, Embedding, Error, Input, Options, Pending, Priority, Request};
+use pyo3::prelude::*;
+
+/// How often a call that waits asks whether Ctrl-C was pressed.
+const LISTEN: Duration = Duration::from_millis(20);
+
+/// Texts of a window: what is computed as one call of the engine. Long enough to be sorted and shared out well.
+const WINDOW: Window = Window { texts: 4096, bytes: 1 << 20 };
+/// The same where somebody watches the progress.
+const WATCHED: Window = Window { texts: 256, bytes: 64 << 10 };
+/// What takes longer to tokenize than a signal should wait is done on another thread.
+const BYTES_AT_ONCE: usize = 256 << 10;
+
+/// Ends the calls that carry it, from any thread.
+#[pyclass(frozen, module = "connote._connote")]
+#[derive(Default)]
+pub(crate) struct Cancellation {
+    pub(crate) token: CancellationToken,
+}
+
+#[pymethods]
+impl Cancellation {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the calls that carry it, now and later.
+    fn cancel(&self) {
+        self.token.cancel();
+    }
+}
+
+/// How a call is computed: everything but texts and options.
+pub(crate) struct Manner<'a> {
+    pub(crate) token: CancellationToken,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) deadline: Option<Instant>,
+    /// Called with texts done and texts in all.
+    pub(crate) progress: Option<&'a Py<PyAny>>,
+}
+
+struct Window {
+    texts: usize,
+    bytes: usize,
+}
+
+/// A result for each text, in their order, given to `take` as windows are done. Called without the interpreter.
+///
+/// # Errors
+/// If the options make no sense for the model; if a signal's handler raised, with what it raised; or what `take` says.
+pub(crate) fn run(
+    embedder: &Embedder,
+    inputs: Vec<Input>,
+    options: &Options,
+    manner: &Manner<'_>,
+    mut take: impl FnMut(Result<Embedding, Error>) -> PyResult<()>,
+) -> PyResult<()> {
+    let all = inputs.len();
+    let window = if manner.progress.is_some() { WATCHED } else { WINDOW };
+    let mut inputs = inputs.into_iter().peekable();
+    // Two at a time, so that no thread idles while the last texts of a window are computed.
+    let mut running: VecDeque<Pending> = VecDeque::with_capacity(2);
+    let mut done = 0;
+    let mut begun = 0;
+    loop {
+        while begun < all && running.len() < 2 {
+            let next = next(&mut inputs, &window);
+            begun += next.len();
+            running.push_back(begin(embedder, next, options, manner)?);
+        }
+        let Some(pending) = running.pop_front() else { return Ok(()) };
+        for result in wait(pending, &manner.token)? {
+            take(result)?;
+            done += 1;
+        }
+        if let Some(progress) = manner.progress {
+            Python::attach(|py| progress.call1(py, (done, all)))?;
+        }
+    }
+}
+
+fn next(inputs: &mut impl Iterator<Item = Input>, window: &Window) -> Vec<Input> {
+    let mut bytes = 0;
+    let mut taken = Vec::new();
+    while taken.len() < window.texts && bytes < window.bytes {
+        let Some(input) = inputs.next() else { break };
+        bytes += input.text().len();
+        taken.push(input);
+    }
+    taken
+}
+
+/// Tokenizes a window and hands it to the pool.
+fn begin(
+    embedder: &Embedder,
+    inputs: Vec<Input>,
+    options: &Options,
+    manner: &Manner<'_>,
+) -> PyResult<Pending> {
+    let bytes: usize = inputs.iter().map(|input| input.text().len()).sum();
+    let mut request = Request::new(inputs).with(options.clone()).cancellation(&manner.token);
+    if let Some(priority) = manner.priority {
+        request = request.priority(priority);
+    }
+    if let Some(deadline) = manner.deadline {
+        request = request.deadline(deadline);
+    }
+    let prepared = match bytes {
+        ..BYTES_AT_ONCE => embedder.prepare(request),
+        _ => aside(&manner.token, || embedder.prepare(request))?,
+    };
+    let prepared = prepared.map_err(crate::failure::Failure::from)?;
+    Ok(prepared.submit())
+}
+
+/// Does something on another thread while this one listens.
+///
+/// # Errors
+/// What a signal's handler raised. The work is told to end, and has ended.
+pub(crate) fn aside<T: Send>(token: &CancellationToken, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    std::thread::scope(|scope| {
+        let here = std::thread::current();
+        let thread = scope.spawn(move || {
+            let result = work();
+            here.unpark();
+            result
+        });
+        while !thread.is_finished() {
+            std::thread::park_timeout(LISTEN);
+            if !thread.is_finished() {
+                listen(token)?;
+            }
+        }
+        thread.join().map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+    })
+}
+
+/// Waits for a call of the engine.
+fn wait(pending: Pending, token: &CancellationToken) -> PyResult<Vec<Result<Embedding, Error>>> {
+    let mut pending = pin!(pending);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut listened = Instant::now();
+    loop {
+        if let Poll::Ready(results) = pending.as_mut().poll(&mut context) {
+            return Ok(results);
+        }
+        std::thread::park_timeout(LISTEN);
+        if listened.elapsed() >= LISTEN {
+            listen(token)?;
+            listened = Instant::now();
+        }
+    }
+}
+
+/// Lets Python handle its signals, which it does on its main thread only.
+fn listen(token: &CancellationToken) -> PyResult<()> {
+    Python::attach(|py| py.check_signals()).inspect_err(|_| token.cancel())
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,26 @@
+//! The native part of the Python package `connote`: texts in, vectors in one block of memory out, the interpreter free
+//! meanwhile. Names, defaults and shapes that people see are Python's matter (`python/connote`); nothing here is public but to it.
+//!
+//! The way of the data: [`texts`] (lists, Arrow) → [`engine`] → [`job`] (windows, waiting, signals) → [`table`], [`output`] → [`vectors`]
+//! (numpy, Arrow).
+
+mod capsule;
+mod engine;
+mod failure;
+mod find;
+mod job;
+mod output;
+mod table;
+mod texts;
+mod vectors;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+fn _connote(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<job::Cancellation>()?;
+    module.add_class::<vectors::Vectors>()?;
+    module.add_function(wrap_pyfunction!(find::find_model, module)?)
+}

@@ -1,0 +1,124 @@
+//! What the values of vectors are written as: one block of memory for all of them.
+
+use arrow_buffer::Buffer;
+use half::f16;
+
+use crate::failure::Failure;
+
+/// What the values of a vector are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Float32,
+    Float16,
+    /// -127 to 127, the largest of a vector being 127: as vectors have length 1, their scale is one over the length of the integers.
+    Int8,
+    /// The same and 128.
+    Uint8,
+    /// The bytes of [`Ubinary`](Self::Ubinary) less 128.
+    Binary,
+    /// Bits that say which values are above 0, eight a byte, the first in the highest, as `numpy.packbits` has them.
+    Ubinary,
+}
+
+impl Output {
+    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+        Ok(match name {
+            "float32" => Output::Float32,
+            "float16" => Output::Float16,
+            "int8" => Output::Int8,
+            "uint8" => Output::Uint8,
+            "binary" => Output::Binary,
+            "ubinary" => Output::Ubinary,
+            other => {
+                return Err(Failure::invalid(format!(
+                    "no output is called `{other}`; there is float32, float16, int8, uint8, binary and ubinary"
+                )));
+            }
+        })
+    }
+
+    /// How many values a vector of so many dimensions becomes.
+    pub(crate) fn width(self, dimensions: usize) -> usize {
+        match self {
+            Output::Binary | Output::Ubinary => dimensions.div_ceil(8),
+            _ => dimensions,
+        }
+    }
+
+    /// Its type as numpy's array interface says it.
+    pub(crate) fn typestr(self) -> &'static str {
+        match self {
+            Output::Float32 => "<f4",
+            Output::Float16 => "<f2",
+            Output::Int8 | Output::Binary => "|i1",
+            Output::Uint8 | Output::Ubinary => "|u1",
+        }
+    }
+}
+
+/// Rows as they are made, one after the other.
+pub(crate) struct Rows {
+    output: Output,
+    values: Values,
+}
+
+enum Values {
+    Float32(Vec<f32>),
+    Float16(Vec<f16>),
+    Bytes(Vec<u8>),
+}
+
+impl Rows {
+    /// Room for so many values.
+    pub(crate) fn new(output: Output, values: usize) -> Self {
+        let values = match output {
+            Output::Float32 => Values::Float32(Vec::with_capacity(values)),
+            Output::Float16 => Values::Float16(Vec::with_capacity(values)),
+            _ => Values::Bytes(Vec::with_capacity(values)),
+        };
+        Self { output, values }
+    }
+
+    pub(crate) fn push(&mut self, vector: &[f32]) {
+        match &mut self.values {
+            Values::Float32(values) => values.extend_from_slice(vector),
+            Values::Float16(values) => values.extend(vector.iter().map(|&value| f16::from_f32(value))),
+            Values::Bytes(values) => match self.output {
+                Output::Int8 => values.extend(rounded(vector).map(|value| value as u8)),
+                Output::Uint8 => values.extend(rounded(vector).map(|value| (value + 128) as u8)),
+                Output::Binary => values.extend(packed(vector).map(|byte| byte.wrapping_sub(128))),
+                _ => values.extend(packed(vector)),
+            },
+        }
+    }
+
+    /// The row of a text that has no vector.
+    pub(crate) fn push_none(&mut self, width: usize) {
+        match &mut self.values {
+            Values::Float32(values) => values.resize(values.len() + width, 0.0),
+            Values::Float16(values) => values.resize(values.len() + width, f16::ZERO),
+            Values::Bytes(values) => values.resize(values.len() + width, 0),
+        }
+    }
+
+    /// The same memory, for whoever reads it.
+    pub(crate) fn into_buffer(self) -> Buffer {
+        match self.values {
+            Values::Float32(values) => Buffer::from_vec(values),
+            Values::Float16(values) => Buffer::from_vec(values),
+            Values::Bytes(values) => Buffer::from_vec(values),
+        }
+    }
+}
+
+fn rounded(vector: &[f32]) -> impl Iterator<Item = i16> {
+    let largest = vector.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    vector.iter().map(move |value| (value / largest * 127.0).round_ties_even() as i16)
+}
+
+fn packed(vector: &[f32]) -> impl Iterator<Item = u8> {
+    let byte = |eight: &[f32]| {
+        eight.iter().enumerate().map(|(place, &value)| u8::from(value > 0.0) << (7 - place)).sum()
+    };
+    vector.chunks(8).map(byte)
+}

@@ -1,0 +1,87 @@
+import connote
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+WORDS = ["a cat", None, "a dog", "a cat"]
+
+COLUMNS = {
+    "pyarrow string": pa.array(WORDS),
+    "pyarrow large_string": pa.array(WORDS, pa.large_string()),
+    "pyarrow string_view": pa.array(WORDS, pa.string_view()),
+    "pyarrow dictionary": pa.array(WORDS).dictionary_encode(),
+    "pyarrow chunks": pa.chunked_array([WORDS[:1], [], WORDS[1:]], pa.string()),
+    "pyarrow slice": pa.array(["before", *WORDS, "after"]).slice(1, 4),
+    "pyarrow table": pa.table({"text": WORDS}),
+    "pyarrow batch": pa.record_batch({"text": WORDS}),
+    "polars": pl.Series(WORDS),
+    "polars categorical": pl.Series(WORDS, dtype=pl.Categorical),
+    "polars frame": pl.DataFrame({"text": WORDS}),
+    "pandas": pd.Series(WORDS),
+    "pandas object": pd.Series(WORDS, dtype=object),
+    "pandas category": pd.Series(WORDS, dtype="category"),
+    "pandas arrow": pd.Series(WORDS, dtype=pd.ArrowDtype(pa.string())),
+    "list": WORDS,
+    "tuple": tuple(WORDS),
+    "generator": (word for word in WORDS),
+    "numpy": np.array(WORDS, dtype=object),
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS.keys())
+def test_columns_of_any_kind(minilm, column):
+    vectors = minilm.embed_arrow(column)
+    assert vectors.type == pa.list_(pa.float32(), 384)
+    assert vectors.is_valid().to_pylist() == [True, False, True, True]
+    expected = minilm.embed(["a cat", "a dog"])
+    assert np.array_equal(vectors[0].values.to_numpy(), expected[0])
+    assert np.array_equal(vectors[2].values.to_numpy(), expected[1])
+    assert vectors[3] == vectors[0]
+
+
+def test_the_memory_is_the_same(minilm):
+    vectors = minilm.embed_vectors(["a cat", "a dog"])
+    array = pa.array(vectors)
+    assert array.values.buffers()[1].address == vectors.__array_interface__["data"][0]
+    del vectors
+    assert np.array_equal(array.values.to_numpy().reshape(2, 384), minilm.embed(["a cat", "a dog"]))
+
+
+def test_polars_reads_vectors(minilm):
+    series = pl.Series(minilm.embed_vectors(WORDS, strict=False))
+    assert series.dtype == pl.Array(pl.Float32, 384)
+    assert series.null_count() == 1
+
+
+def test_outputs_have_arrow_types(minilm):
+    types = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8(), "uint8": pa.uint8()}
+    for output, kind in types.items():
+        vectors = minilm.embed_arrow(["a cat"], output=output)
+        assert vectors.type == pa.list_(kind, 384)
+        assert np.array_equal(vectors.values.to_numpy(), minilm.embed("a cat", output=output))
+    assert minilm.embed_arrow(["a cat"], output="ubinary").type == pa.list_(pa.uint8(), 48)
+
+
+def test_no_rows(minilm):
+    assert len(minilm.embed_arrow(pa.array([], pa.string()))) == 0
+    assert minilm.embed_arrow(pa.array([None, None], pa.null())).null_count == 2
+
+
+def test_failing_texts_raise_or_are_null(minilm, caplog):
+    texts = pa.array(["short", "word " * 300, None])
+    with pytest.raises(connote.TooLongError, match="input 1"):
+        minilm.embed_arrow(texts, truncate="error")
+    vectors = minilm.embed_arrow(texts, truncate="error", errors="null")
+    assert vectors.is_valid().to_pylist() == [True, False, False]
+    assert "input 1 has no vector (too_long)" in caplog.text
+
+
+def test_what_is_no_text_is_refused(minilm):
+    with pytest.raises(TypeError, match="Int64"):
+        minilm.embed_arrow(pa.array([1, 2]))
+    with pytest.raises(ValueError, match="2 columns"):
+        minilm.embed_arrow(pa.table({"a": ["x"], "b": ["y"]}))
+    with pytest.raises(TypeError, match="not as int"):
+        minilm.embed_arrow(7)

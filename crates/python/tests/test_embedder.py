@@ -1,0 +1,258 @@
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+
+import connote
+import numpy as np
+import pytest
+from conftest import golden
+
+TEXTS = ["a cat on the mat", "a feline on a rug", "stock markets fell sharply", "", "naïve café ☕"]
+
+
+@pytest.mark.parametrize(("fixture", "name"), [("minilm", "minilm"), ("dense", "embeddinggemma")])
+def test_vectors_and_ids_are_the_authors(request, fixture, name):
+    embedder = request.getfixturevalue(fixture)
+    rows = golden(name)
+    texts = [row["prompt"] + row["text"] for row in rows]
+    assert embedder.tokenize(texts) == [row["ids"] for row in rows]
+    assert embedder.count_tokens(texts) == [len(row["ids"]) for row in rows]
+    cosines = np.sum(embedder.embed(texts) * np.array([row["embedding"] for row in rows]), axis=1)
+    assert cosines.mean() >= 0.9997
+    assert cosines.min() >= 0.9985
+
+
+def test_vectors_are_float32_rows_of_unit_length_that_can_be_written(minilm):
+    vectors = minilm.embed(TEXTS)
+    assert vectors.shape == (5, 384)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    vectors[0] = 0
+    assert minilm.embed([]).shape == (0, 384)
+
+
+def test_numpy_reads_the_memory_where_it_lies(minilm):
+    vectors = minilm.embed_vectors(TEXTS)
+    address = vectors.__array_interface__["data"][0]
+    array = np.asarray(vectors)
+    assert array.__array_interface__["data"][0] == address
+    del vectors
+    assert np.array_equal(array, minilm.embed(TEXTS)), "the array keeps its memory alive"
+
+
+def test_a_text_alone_has_the_bits_it_has_among_others(minilm):
+    together = minilm.embed(TEXTS * 50)
+    for index, text in enumerate(TEXTS):
+        assert np.array_equal(minilm.embed(text), together[index])
+
+
+def test_windows_do_not_show(minilm):
+    texts = [f"text number {number}" for number in range(1000)]
+    seen = []
+    watched = minilm.embed(texts, progress=lambda done, total: seen.append((done, total)))
+    assert np.array_equal(watched, minilm.embed(texts))
+    assert [done for done, _ in seen] == [256, 512, 768, 1000]
+    assert {total for _, total in seen} == {1000}
+
+
+def test_a_bar_by_tqdm(minilm, capsys):
+    minilm.embed(TEXTS, progress=True)
+    assert "5/5" in capsys.readouterr().err
+
+
+def test_what_a_progress_function_raises_ends_the_call(minilm):
+    def fail(done, total):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        minilm.embed(TEXTS, progress=fail)
+
+
+def test_outputs(minilm):
+    vectors = minilm.embed(TEXTS)
+    assert np.array_equal(minilm.embed(TEXTS, output="float16"), vectors.astype(np.float16))
+    bits = np.packbits(vectors > 0, axis=1)
+    assert np.array_equal(minilm.embed(TEXTS, output="ubinary"), bits)
+    assert np.array_equal(minilm.embed(TEXTS, output="binary"), (bits.astype(np.int16) - 128).astype(np.int8))
+    int8 = minilm.embed(TEXTS, output="int8")
+    assert int8.dtype == np.int8
+    again = int8 / np.linalg.norm(int8.astype(np.float32), axis=1, keepdims=True)
+    assert np.sum(again * vectors, axis=1).min() > 0.999
+    assert np.array_equal(minilm.embed(TEXTS, output="uint8"), (int8.astype(np.int16) + 128).astype(np.uint8))
+    with pytest.raises(connote.InvalidRequestError, match="float32"):
+        minilm.embed(TEXTS, output="float64")
+
+
+def test_tasks_titles_prompts_and_dimensions(dense):
+    text = "In autumn, before the ground freezes."
+    as_document = dense.embed([text], task="document", title="Garlic")
+    assert np.array_equal(as_document, dense.embed([f"title: Garlic | text: {text}"]))
+    both = dense.embed([text, text], task="document", title=["Garlic", None])
+    assert np.array_equal(both[0], as_document[0])
+    assert np.array_equal(both[1], dense.embed(f"title: none | text: {text}"))
+    assert np.array_equal(dense.embed(text, prompt="query: "), dense.embed(f"query: {text}"))
+    cut = dense.embed(text, dimensions=256)
+    whole = dense.embed(text)[:256]
+    assert np.allclose(cut, whole / np.linalg.norm(whole), atol=1e-6)
+    assert dense.prompts["query"] == "task: search result | query: "
+    with pytest.raises(connote.InvalidRequestError, match="one for each"):
+        dense.embed([text], task="document", title=["a", "b"])
+
+
+def test_fingerprints_name_spaces(dense, minilm):
+    names = {dense.fingerprint(), dense.fingerprint(task="query"), dense.fingerprint(dimensions=256), minilm.fingerprint()}
+    assert len(names) == 4
+    assert all(len(name) == 16 for name in names)
+
+
+def test_similarity_of_texts_and_vectors(minilm):
+    of_texts = minilm.similarity("a cat on the mat", ["a feline on a rug", "stock markets fell sharply"])
+    assert of_texts.shape == (1, 2)
+    assert of_texts[0, 0] > 0.5 > of_texts[0, 1]
+    vectors = minilm.embed(TEXTS)
+    assert np.allclose(np.diag(minilm.similarity(vectors, vectors)), 1, atol=1e-6)
+    with pytest.raises(ValueError, match="384 and 3"):
+        minilm.similarity(vectors, [1.0, 2.0, 3.0])
+
+
+def test_cutting_is_logged_or_an_error(minilm, caplog):
+    long = "word " * 300
+    with caplog.at_level(logging.WARNING, "connote"):
+        vectors = minilm.embed_vectors(["short", long])
+    assert vectors.truncated == [False, True]
+    assert vectors.tokens == [3, 256]
+    assert "1 of 2 texts were longer than 256 tokens" in caplog.text
+    with pytest.raises(connote.TooLongError) as error:
+        minilm.embed(["short", long], truncate="error")
+    assert error.value.index == 1
+    assert error.value.kind == "too_long"
+    assert isinstance(error.value, ValueError)
+    assert not np.array_equal(minilm.embed(long + "end", truncate="start"), minilm.embed(long + "end"))
+
+
+def test_errors_have_classes_and_say_what_to_do(minilm, tmp_path):
+    with pytest.raises(connote.ModelNotFoundError, match="connote pull") as error:
+        connote.Embedder("no-such/model")
+    assert isinstance(error.value, FileNotFoundError)
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(20))
+    with pytest.raises(connote.ModelFileError):
+        connote.Embedder(broken)
+    with pytest.raises(connote.InvalidRequestError, match="384"):
+        minilm.embed("a", dimensions=100)
+    with pytest.raises(connote.InvalidRequestError, match="question-answering"):
+        minilm.embed("a", task="poetry")
+    with pytest.raises(connote.DeadlineExceededError):
+        minilm.embed(["a text"] * 1000, timeout=0.0)
+    with pytest.raises(TypeError, match="input 1"):
+        minilm.embed(["a", 1])
+    with pytest.raises(TypeError, match="single str"):
+        minilm.embed_vectors("a")
+    with pytest.raises(connote.InvalidRequestError, match="embed_arrow"):
+        minilm.embed(["a", None])
+    again = pickle.loads(pickle.dumps(connote.TooLongError("too long", 3)))
+    assert (again.index, str(again)) == (3, "input 3: too long")
+
+
+def test_each_text_has_its_own_result(minilm):
+    results = minilm.embed_each(["a", None, "word " * 300, "b"], truncate="error")
+    assert results[1] is None
+    assert isinstance(results[2], connote.TooLongError)
+    assert np.array_equal(results[0], minilm.embed("a"))
+    assert np.array_equal(results[3], minilm.embed("b"))
+
+
+def test_rows_of_tokens(minilm):
+    rows = minilm.embed_tokens(["a cat", "a feline on a rug"], normalize=False)
+    assert [len(one) for one in rows] == minilm.count_tokens(["a cat", "a feline on a rug"])
+    mean = rows[0].mean(axis=0)
+    assert np.sum(mean / np.linalg.norm(mean) * minilm.embed("a cat")) > 0.99999
+    assert minilm.embed_tokens([]) == []
+
+
+def test_without_a_companion_the_error_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "connote_minilm", None)
+    with pytest.raises(connote.ModelNotFoundError, match="pip install connote-minilm"):
+        connote.Embedder()
+
+
+def test_numpy_is_not_needed_to_import(tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ImportError('hidden')")
+    code = """
+import connote
+embedder = connote.Embedder()
+vectors = embedder.embed_vectors(["a cat"])
+assert len(vectors) == 1 and vectors.tokens == [4]
+try:
+    embedder.embed(["a cat"])
+except ImportError as error:
+    assert "pip install numpy" in str(error)
+else:
+    raise SystemExit("numpy was there")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_pickled_by_arguments(minilm):
+    pickled = pickle.dumps(minilm)
+    assert len(pickled) < 1000
+    again = pickle.loads(pickled)
+    assert np.array_equal(again.embed(TEXTS), minilm.embed(TEXTS))
+    assert pickle.loads(pickled) is again, "one a process"
+
+
+def test_threads_get_what_they_asked_for(minilm):
+    texts = [[f"thread {thread} text {number}" for number in range(40)] for thread in range(8)]
+    alone = [minilm.embed(own) for own in texts]
+    found = [None] * 8
+
+    def work(thread):
+        found[thread] = minilm.embed(texts[thread])
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(one, other) for one, other in zip(found, alone, strict=True))
+
+
+def test_the_interpreter_is_free_meanwhile(gemma):
+    """Another thread counts while this one waits for a call of some seconds."""
+    counted, stop = [0], threading.Event()
+
+    def count():
+        while not stop.is_set():
+            counted[0] += 1
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    before = counted[0]
+    gemma.embed([f"a text of some words, number {number}" for number in range(32)])
+    during = counted[0] - before
+    stop.set()
+    counter.join()
+    assert during > 10_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_is_told_and_does_not_hang(minilm):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            minilm.embed("a")
+            said = b"nothing"
+        except RuntimeError as error:
+            said = str(error).encode()
+        os.write(writing, said)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    assert "spawn" in said

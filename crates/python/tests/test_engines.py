@@ -1,0 +1,205 @@
+"""connote inside the engines themselves, each on this machine."""
+
+import os
+import pickle
+import signal
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from connote.integrations import ArrowEmbedder, daft_embed, dask_embed, engine_threads, lance_embed, ray_embed
+
+ROWS = 600
+
+
+def table(rows=ROWS):
+    """Texts with nulls among them, and one that is too long."""
+    texts = [None if number % 50 == 7 else f"text number {number} about garlic" for number in range(rows)]
+    texts[11] = "word " * 300
+    return pa.table({"id": pa.array(range(rows)), "text": pa.array(texts)})
+
+
+def vectors(column):
+    return [None if row is None else np.array(row, np.float32).tobytes() for row in column.to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """The bits of a single process, by id."""
+    return vectors(ArrowEmbedder()(table()).column("embedding"))
+
+
+def check(found, expected):
+    """A table in any order of rows."""
+    found = found.sort_by("id")
+    assert found.column("id").to_pylist() == list(range(len(expected))), "every row once"
+    assert vectors(found.column("embedding")) == expected
+
+
+def test_tables_and_batches(minilm, expected):
+    assert [index for index, row in enumerate(expected) if row is None] == list(range(7, ROWS, 50))
+    embedder = pickle.loads(pickle.dumps(ArrowEmbedder(threads=1)))
+    whole = embedder(table())
+    assert whole.schema.field("embedding").type == pa.list_(pa.float32(), 384)
+    assert vectors(whole.column("embedding")) == expected
+    batches = list(embedder.batches(table().to_batches(max_chunksize=100)))
+    assert isinstance(batches[0], pa.RecordBatch)
+    assert vectors(pa.Table.from_batches(batches).column("embedding")) == expected
+    assert embedder(whole).schema.names == ["id", "text", "embedding"], "a column that is there is replaced"
+    with pytest.raises(ValueError, match="no column `words`; there is id, text"):
+        ArrowEmbedder(column="words")(table())
+
+
+def test_a_poison_row_is_reported_and_not_fatal(caplog, expected):
+    found = ArrowEmbedder(error_column="error", truncate="error")(table())
+    errors = found.column("error").to_pylist()
+    assert errors[11].startswith("too_long: ")
+    assert [index for index, error in enumerate(errors) if error] == [11]
+    rows = vectors(found.column("embedding"))
+    assert rows[11] is None
+    assert rows[:11] == expected[:11]
+    assert rows[12:] == expected[12:]
+    ArrowEmbedder(truncate="error")(table())
+    assert "row 11 of a batch has no vector (too_long)" in caplog.text
+
+
+def test_titles_have_a_column(dense):
+    found = ArrowEmbedder(str(dense.path), task="document", title_column="title", dimensions=128)(
+        pa.table({"title": ["Garlic", None], "text": ["a", "b"]})
+    )
+    expected = dense.embed(["a", "b"], task="document", title=["Garlic", None], dimensions=128)
+    assert vectors(found.column("embedding")) == [row.tobytes() for row in expected]
+
+
+def test_no_engine_gives_no_threads():
+    assert engine_threads() == 0
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    """Two raylets, each of two logical CPUs."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 200 << 20})
+    cluster.add_node(num_cpus=2, object_store_memory=200 << 20)
+    ray.init(address=cluster.address, log_to_driver=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield ray
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def recorded():
+    """A class that engines pickle by value: this file is not on their path."""
+
+    class Recorded(ArrowEmbedder):
+        """Leaves its process id and threads in a folder, and takes its time, so that somebody can come and kill it."""
+
+        def __init__(self, folder, pause, **options):
+            super().__init__(**options)
+            self.folder, self.pause = folder, pause
+
+        def __call__(self, batch):
+            batch = super().__call__(batch)
+            with open(os.path.join(self.folder, str(os.getpid())), "w") as file:
+                file.write(str(self.embedder.threads))
+            time.sleep(self.pause)
+            return batch
+
+    return Recorded
+
+
+def test_ray_data(ray_cluster, tmp_path, expected):
+    source = tmp_path / "in"
+    source.mkdir()
+    for part in range(6):
+        pq.write_table(table().slice(part * 100, 100), source / f"{part}.parquet")
+    data = ray_embed(ray_cluster.data.read_parquet(str(source)), actors=2, batch_size=50)
+    check(pa.concat_tables([ray_cluster.get(one) for one in data.to_arrow_refs()]), expected)
+
+
+def test_ray_data_survives_a_killed_worker(ray_cluster, tmp_path, expected):
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    data = ray_cluster.data.from_arrow([table().slice(start, 50) for start in range(0, ROWS, 50)])
+    data = data.map_batches(
+        recorded(),
+        fn_constructor_args=(str(pids), 0.3),
+        batch_format="pyarrow",
+        batch_size=25,
+        concurrency=2,
+        num_cpus=1,
+        max_restarts=3,
+        max_task_retries=3,
+    )
+    found, killed = [], None
+    for batch in data.iter_batches(batch_format="pyarrow", batch_size=None):
+        found.append(batch)
+        if killed is None:
+            killed = int(next(iter(pids.iterdir())).name)
+            os.kill(killed, signal.SIGKILL)
+    assert killed is not None
+    assert len(list(pids.iterdir())) >= 3, "another process went on"
+    assert {file.read_text() for file in pids.iterdir()} == {"1"}, "a CPU an actor is a thread an actor"
+    check(pa.concat_tables(found), expected)
+
+
+def test_daft(tmp_path, expected):
+    import daft
+
+    pq.write_table(table(), tmp_path / "in.parquet")
+    found = daft_embed(daft.read_parquet(str(tmp_path / "in.parquet")), batch_size=64)
+    check(found.to_arrow(), expected)
+
+
+def test_dask(expected):
+    import dask.dataframe
+    import distributed
+
+    frame = dask.dataframe.from_pandas(table().to_pandas(), npartitions=5)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        found = dask_embed(frame).compute()
+        threads = [client.submit(engine_threads, pure=False) for _ in range(4)]
+        assert set(client.gather(threads)) == {1}
+    check(pa.Table.from_pandas(found, preserve_index=False), expected)
+
+
+def test_lance(tmp_path, expected):
+    import lance
+
+    dataset = lance.write_dataset(table(), str(tmp_path / "texts.lance"))
+    lance_embed(dataset, batch_size=100, checkpoint_file=tmp_path / "checkpoint")
+    check(lance.dataset(str(tmp_path / "texts.lance")).to_table(), expected)
+    # As a stream that is written as it comes.
+    embedder = ArrowEmbedder()
+    reader = pa.RecordBatchReader.from_batches(
+        embedder.schema(table().schema), embedder.batches(table().to_batches(max_chunksize=100))
+    )
+    check(lance.write_dataset(reader, str(tmp_path / "stream.lance")).to_table(), expected)
+
+
+def test_spark(tmp_path, expected):
+    sql = pytest.importorskip("pyspark.sql")
+    from connote.integrations import spark_embed
+
+    pq.write_table(table(), tmp_path / "in.parquet")
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    spark = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    try:
+        frame = spark.read.parquet(str(tmp_path / "in.parquet")).repartition(4)
+        found = spark_embed(frame, error_column="error", truncate="error")
+        found.write.parquet(str(tmp_path / "out"))
+    finally:
+        spark.stop()
+    result = pq.read_table(tmp_path / "out").sort_by("id")
+    assert [bool(error) for error in result.column("error").to_pylist()].count(True) == 1
+    rows = vectors(result.column("embedding"))
+    assert rows[:11] == expected[:11]
+    assert rows[11] is None
+    assert rows[12:] == expected[12:]

@@ -1,0 +1,39 @@
+"""The examples run, each as its first lines say, and give what one process gives."""
+
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+
+EXAMPLES = ROOT / "examples/python"
+TEXTS = [f"note {number} on garlic, trains and cats" for number in range(3000)]
+
+
+def run(name, *arguments):
+    command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["ray_parquet.py", "daft_parquet.py", "spark_parquet.py"])
+def test_parquet_in_parquet_out(name, minilm, tmp_path):
+    if name == "spark_parquet.py":
+        pytest.importorskip("pyspark")
+    (tmp_path / "in").mkdir()
+    for part in range(3):
+        rows = pa.table({"id": range(part * 1000, part * 1000 + 1000), "text": TEXTS[part * 1000 : part * 1000 + 1000]})
+        pq.write_table(rows, tmp_path / "in" / f"{part}.parquet")
+    run(name, tmp_path / "in", tmp_path / "out")
+    found = pq.read_table(tmp_path / "out").sort_by("id")
+    assert found.column("id").to_pylist() == list(range(3000))
+    flat = pa.chunked_array(found.column("embedding").chunks).combine_chunks().flatten()
+    assert flat.to_numpy().tobytes() == minilm.embed(TEXTS).tobytes()
+
+
+def test_search_in_a_folder():
+    found = run("search_folder.py", ROOT / "examples/search_notes/notes", "how do plants eat")
+    assert "plants.md" in found.splitlines()[0]

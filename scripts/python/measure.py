@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""The figures of docs/PYTHON.md, on a machine that does nothing else:  measure.py MODEL [PART]...
+
+Parts: overhead (beside it, the example `call_times` of the crate `connote`), threads, interrupt, memory, shared.
+"""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import connote
+
+warnings.simplefilter("ignore")
+TEXTS = [f"query number {number} about gardening and garlic planting" for number in range(96)]
+
+
+def timed(work):
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def best_and_median(times):
+    return f"best {min(times) * 1e3:.3f} ms, median {statistics.median(times) * 1e3:.3f} ms"
+
+
+def overhead(path):
+    embedder = connote.Embedder(path)
+    embedder.embed(TEXTS)
+    print("96 texts:", best_and_median([timed(lambda: embedder.embed(TEXTS)) for _ in range(12)]))
+    print("1 text:  ", best_and_median([timed(lambda: embedder.embed("garlic")) for _ in range(200)]))
+
+
+def threads(path):
+    embedder = connote.Embedder(path)
+    batch = TEXTS * 2
+    parts = [batch[part::8] for part in range(8)]
+    whole, eight = [], []
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            whole.append(timed(lambda: embedder.embed(batch)))
+            eight.append(timed(lambda: list(pool.map(embedder.embed, parts))))
+    print("one batch of 192:       ", best_and_median(whole))
+    print("8 threads of 24 at once:", best_and_median(eight))
+    print(f"throughput of 8 threads / one batch: {statistics.median(whole) / statistics.median(eight):.3f}")
+
+
+def interrupt(path):
+    embedder = connote.Embedder(path)
+    texts = [" ".join(f"word{number}x{n}" for n in range(60)) for number in range(2000)]
+    for what, work in (("a batch", lambda: embedder.embed(texts)), ("a text of many tokens", lambda: embedder.embed(" ".join(texts[:40])))):
+        late = []
+        for _ in range(10):
+            sent = [0.0]
+
+            def send(sent=sent):
+                time.sleep(0.3)
+                sent[0] = time.perf_counter()
+                os.kill(os.getpid(), signal.SIGINT)
+
+            thread = threading.Thread(target=send)
+            try:
+                thread.start()
+                while True:
+                    work()
+            except KeyboardInterrupt:
+                late.append(time.perf_counter() - sent[0])
+            thread.join()
+        print(f"KeyboardInterrupt in {what}: at most {max(late) * 1e3:.0f} ms after the signal, {best_and_median(late)}")
+
+
+CHILD = """
+import connote, sys, warnings
+warnings.simplefilter("ignore")
+embedder = connote.Embedder(sys.argv[1], threads=1, share_weights=sys.argv[2] == "shared")
+embedder.embed([f"a text about garlic number {number}" for number in range(64)])
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def proportional(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pss:")) / 1024
+
+
+def memory(path):
+    for how in ("own", "shared"):
+        processes, sums = [], [0.0]
+        for _ in range(4):
+            child = subprocess.Popen(
+                [sys.executable, "-c", CHILD, path, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            child.stdout.readline()
+            processes.append(child)
+            sums.append(sum(proportional(one.pid) for one in processes))
+        added = [f"{after - before:.0f}" for before, after in zip(sums, sums[1:])]
+        print(f"{how} weights, 4 processes: {sums[-1]:.0f} MB of PSS, each adding {', '.join(added)}")
+        for child in processes:
+            child.communicate("\n")
+
+
+def shared(path):
+    own = connote.Embedder(path)
+    connote.Embedder(path, share_weights=True)
+    begin = time.perf_counter()
+    mapped = connote.Embedder(path, share_weights=True)
+    print(f"opened from the shared file in {time.perf_counter() - begin:.2f} s")
+    times = {}
+    for _ in range(8):
+        for how, embedder in (("own", own), ("shared", mapped)):
+            times.setdefault((how, "96 texts"), []).append(timed(lambda: embedder.embed(TEXTS)))
+            for _ in range(5):
+                times.setdefault((how, "1 text"), []).append(timed(lambda: embedder.embed("garlic")))
+    for (how, what), values in times.items():
+        print(f"{how} weights, {what}: {best_and_median(values)}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    parts = {"overhead": overhead, "threads": threads, "interrupt": interrupt, "memory": memory, "shared": shared}
+    for name in sys.argv[2:] or parts:
+        parts[name](sys.argv[1])

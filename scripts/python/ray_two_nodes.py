@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Ray Data on two nodes of this machine beside one process:  ray_two_nodes.py MODEL ROWS [kill]
+
+Prints rows a second of one process with two threads and of two actors with a thread each, both without their start-up, and
+compares every bit. With `kill` an actor is killed in the middle of the job.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+WORDS = "garlic autumn train noon Basel cat winter soil frost city river market bread stone letter".split()
+
+
+def texts(begin, end):
+    rows = np.random.default_rng(begin)
+    return [f"row {row} " + " ".join(rows.choice(WORDS, 8)) for row in range(begin, end)]
+
+
+def recorded():
+    """A class that Ray pickles by value."""
+    from connote.integrations import ArrowEmbedder
+
+    class Recorded(ArrowEmbedder):
+        """Says when its process was ready, and when each batch was done."""
+
+        def __init__(self, folder, **options):
+            super().__init__(**options)
+            import warnings
+
+            warnings.simplefilter("ignore")
+            self.embedder.embed(["warm"] * 32)
+            self.times = Path(folder) / str(os.getpid())
+
+        def __call__(self, batch):
+            begin = time.time()
+            result = super().__call__(batch)
+            with self.times.open("a") as file:
+                file.write(f"{begin} {time.time()} {batch.num_rows}\n")
+            return result
+
+    return Recorded
+
+
+def main(model, rows, kill):
+    import connote
+    import ray
+    from ray.cluster_utils import Cluster
+
+    folder = Path(tempfile.mkdtemp())
+    (folder / "in").mkdir()
+    (folder / "times").mkdir()
+    step = max(1, rows // 20)
+    for begin in range(0, rows, step):
+        own = texts(begin, min(begin + step, rows))
+        pq.write_table(pa.table({"id": range(begin, begin + len(own)), "text": own}), folder / "in" / f"{begin:09}.parquet")
+
+    alone = connote.Embedder(model, threads=2)
+    alone.embed(["warm"] * 32)
+    table = pq.read_table(folder / "in").sort_by("id")
+    begin = time.time()
+    expected = alone.embed(table.column("text"))
+    one = rows / (time.time() - begin)
+    print(f"one process, 2 threads: {rows} rows in {rows / one:.1f} s, {one:.1f} a second", flush=True)
+    del alone
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    cluster.add_node(num_cpus=2)
+    ray.init(address=cluster.address, log_to_driver=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    data = ray.data.read_parquet(str(folder / "in")).map_batches(
+        recorded(),
+        fn_constructor_args=(str(folder / "times"),),
+        fn_constructor_kwargs={"path": model, "share_weights": True},
+        batch_format="pyarrow",
+        batch_size=min(1024, max(32, rows // 40)),
+        concurrency=2,
+        num_cpus=1,
+    )
+    killed = []
+
+    def killer():
+        while True:
+            time.sleep(0.5)
+            done = [(int(line.split()[2]), file) for file in (folder / "times").iterdir() for line in file.read_text().splitlines()]
+            if sum(count for count, _ in done) > rows / 2:
+                killed.append(int(done[-1][1].name))
+                os.kill(killed[0], signal.SIGKILL)
+                return
+
+    if kill:
+        threading.Thread(target=killer, daemon=True).start()
+    data.write_parquet(str(folder / "out"))
+    ray.shutdown()
+    cluster.shutdown()
+
+    spans = [line.split() for file in (folder / "times").iterdir() for line in file.read_text().splitlines()]
+    seconds = max(float(end) for _, end, _ in spans) - min(float(begin) for begin, _, _ in spans)
+    actors = len(list((folder / "times").iterdir()))
+    print(f"Ray, {actors} actors x 1 thread: {seconds:.1f} s, {rows / seconds:.1f} a second, {rows / seconds / one:.3f} of one process")
+    if kill:
+        print(f"process {killed[0]} was killed in the middle")
+    found = pq.read_table(folder / "out").sort_by("id")
+    assert found.column("id").to_pylist() == list(range(rows)), "rows are missing or there twice"
+    flat = found.column("embedding").combine_chunks().flatten().to_numpy()
+    assert flat.tobytes() == expected.tobytes(), "other bits"
+    print("every row once, and the same bits")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(sys.argv[1], int(sys.argv[2]), "kill" in sys.argv[3:])
