@@ -10,6 +10,7 @@ mod args;
 mod aside;
 mod bench;
 mod collect;
+mod convert;
 mod doctor;
 mod embed;
 mod eval;
@@ -59,6 +60,8 @@ fn main() -> ExitCode {
         Command::Models(args) => doctor::list(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Tune(args) => tune::run(&args),
+        Command::Convert(args) => convert::convert(&args),
+        Command::Quantize(args) => convert::quantize(&args),
         Command::Pull(args) => pull::run(&args, cli.offline),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),
