@@ -1,6 +1,6 @@
 //! BERT, DistilBERT, RoBERTa, CamemBERT and XLM-R: MiniLM, MPNet's kin, BGE, E5, GTE, Arctic, BGE-M3, rerankers.
 
-use super::{Change, Family, Keys, Made, Name, PLAIN, both, maybe, weight};
+use super::{Change, Family, Keys, Name, PLAIN, both, maybe, weight};
 use crate::config::Config;
 use crate::error::Error;
 
@@ -51,7 +51,9 @@ pub(super) const ROBERTA: Family = Family {
 /// Jina v3 calls itself so, too, and has adapters.
 pub(super) const XLM_ROBERTA: Family = Family {
     model_types: &["xlm-roberta"],
-    is_this: |config| config.get("lora_adaptations").is_none() && config.get("use_flash_attn").is_none(),
+    is_this: |config| {
+        config.get("lora_adaptations").is_none() && config.text("position_embedding_type") != Some("rotary")
+    },
     fairseq_ids: true,
     ..ROBERTA
 };
@@ -78,13 +80,6 @@ pub(super) const DISTILBERT: Family = Family {
         config.demand("activation", &["gelu"])?;
         config.demand("sinusoidal_pos_embds", &["false"])?;
         keys.put("attention.layer_norm_epsilon", 1e-12f32);
-        // It has no token types, and files of this family have: one that adds nothing.
-        let dim = config.required(&["dim"])? as usize;
-        keys.made.push(Made {
-            name: "token_types.weight",
-            dims: vec![dim as u64, 1],
-            values: vec![0.0; dim],
-        });
         common(config, keys, 0)
     },
     ..BERT

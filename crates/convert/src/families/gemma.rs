@@ -64,10 +64,19 @@ fn keys(config: &Config, keys: &mut Keys) -> Result<(), Error> {
         keys.put("rope.scaling.factor", factor as f32);
     }
     // Every sixth layer sees the whole text, unless the layers are listed and say otherwise.
+    let period = |layers: &[bool]| {
+        let whole = |period: usize| {
+            layers.iter().enumerate().all(|(layer, local)| *local == (layer % period != period - 1))
+        };
+        (1..=layers.len()).find(|period| whole(*period)).filter(|_| layers.contains(&false))
+    };
     if let Some(kinds) = config.get("layer_types").and_then(Value::as_array) {
         let local: Vec<bool> = kinds.iter().map(|kind| kind.as_str() == Some("sliding_attention")).collect();
-        if local.iter().enumerate().any(|(layer, local)| *local == (layer % 6 == 5)) {
-            keys.put("attention.sliding_window_pattern", local);
+        match period(&local) {
+            Some(6) => {}
+            Some(period) => keys.put("attention.sliding_window_pattern", period as u32),
+            None if local.iter().enumerate().all(|(layer, local)| *local == (layer % 6 != 5)) => {}
+            None => keys.put("attention.sliding_window_pattern", local),
         }
     }
     Ok(())

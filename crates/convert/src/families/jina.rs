@@ -46,7 +46,8 @@ pub(super) const JINA_BERT_V2: Family = Family {
 };
 
 pub(super) const JINA_BERT_V3: Family = Family {
-    model_types: &["xlm-roberta"],
+    // As the authors call it, and as transformers does.
+    model_types: &["xlm-roberta", "jina_embeddings_v3"],
     architecture: "jina-bert-v3",
     prefixes: &["roberta.", "model."],
     tensors: &[
@@ -65,10 +66,13 @@ pub(super) const JINA_BERT_V3: Family = Family {
         config.demand("hidden_act", &["gelu"])?;
         config.demand("position_embedding_type", &["rotary"])?;
         keys.sizes(config)?;
-        keys.put("context_length", config.required(&["max_position_embeddings"])?.saturating_sub(2));
+        // The authors' number counts two places before the first, as XLM-R has them.
+        let before = if config.text("model_type") == Some("xlm-roberta") { 2 } else { 0 };
+        keys.put("context_length", config.required(&["max_position_embeddings"])?.saturating_sub(before));
         keys.feed_forward(config)?;
         keys.put("attention.layer_norm_epsilon", config.required_float(&["layer_norm_eps"])?);
-        keys.put("rope.freq_base", config.required_float(&["rotary_emb_base"])?);
+        let base = config.rope_base("full_attention", &["rotary_emb_base"])?;
+        keys.put("rope.freq_base", base.unwrap_or(20_000.0));
         keys.put("attention.causal", false);
         Ok(())
     },

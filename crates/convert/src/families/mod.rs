@@ -11,6 +11,8 @@ mod neo_bert;
 mod nomic;
 mod t5;
 
+use std::collections::BTreeSet;
+
 pub(crate) use decoder::rerank_template;
 use gguf::OwnedValue;
 
@@ -230,12 +232,11 @@ pub(crate) fn of(config: &Config) -> Result<&'static Family, Error> {
     let model_type = config.text("model_type").unwrap_or_default();
     let mut named = FAMILIES.iter().filter(|family| family.model_types.contains(&model_type)).peekable();
     if named.peek().is_none() {
-        let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
-        let mut known_once = known.clone();
-        known_once.dedup();
+        let known: BTreeSet<&str> = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
+        let known: Vec<&str> = known.into_iter().collect();
         return Err(Error::unsupported(format!(
             "config.json: model_type {model_type:?} is not one that connote converts; it converts {}",
-            known_once.join(", ")
+            known.join(", ")
         )));
     }
     named.find(|family| (family.is_this)(config)).ok_or_else(|| {
@@ -428,7 +429,14 @@ impl Builder<'_> {
                 order = RowOrder::NeighbouringPairs { head_dim: rows / heads };
                 // A bias is one row to GGUF; its values are reordered as rows of one value.
                 if weight.shape.len() == 1 {
-                    return Err(wrong("a matrix; biases of queries and keys cannot be reordered"));
+                    let column = Tensor {
+                        name: String::new(),
+                        dims: vec![1, rows as u64],
+                        values: Values::Stored { bytes: weight.stored, rows: order, plus },
+                    };
+                    let mut values = vec![0.0; rows];
+                    column.read(0..rows, &mut values);
+                    return Ok(Tensor { name, dims, values: Values::Made(values) });
                 }
             }
             Change::Experts | Change::ExpertsTurned => {

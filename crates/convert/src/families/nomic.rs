@@ -34,6 +34,7 @@ pub(super) const NOMIC_BERT: Family = Family {
     ignored: &["pooler.", "cls."],
     keys: |config, keys| {
         config.demand("activation_function", &["swiglu"])?;
+        config.demand("hidden_act", &["silu"])?;
         config.demand("qkv_proj_bias", &["false"])?;
         config.demand("mlp_fc1_bias", &["false"])?;
         config.demand("mlp_fc2_bias", &["false"])?;
@@ -84,7 +85,7 @@ fn common(config: &Config, keys: &mut Keys) -> Result<(), Error> {
     config.demand("use_rms_norm", &["false"])?;
     keys.sizes(config)?;
     // What was trained, where the file promises more: 2048 of 8192 positions (v1.5), 512 of 2048 (v2).
-    let positions = config.required(&["n_positions"])?;
+    let positions = config.required(&["n_positions", "max_position_embeddings"])?;
     let trained = config.number(&["max_trained_positions"])?.unwrap_or(2048);
     keys.put(
         "context_length",
@@ -95,8 +96,12 @@ fn common(config: &Config, keys: &mut Keys) -> Result<(), Error> {
         },
     );
     keys.feed_forward(config)?;
-    keys.put("attention.layer_norm_epsilon", config.required_float(&["layer_norm_epsilon"])?);
-    keys.put("rope.freq_base", config.required_float(&["rotary_emb_base"])?);
+    keys.put(
+        "attention.layer_norm_epsilon",
+        config.required_float(&["layer_norm_epsilon", "layer_norm_eps"])?,
+    );
+    let base = config.rope_base("full_attention", &["rotary_emb_base"])?;
+    keys.put("rope.freq_base", base.unwrap_or(1000.0));
     keys.put("attention.causal", false);
     Ok(())
 }

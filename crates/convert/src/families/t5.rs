@@ -28,6 +28,7 @@ pub(super) const T5: Family = Family {
     tensors: TENSORS,
     ignored: &["decoder.", "lm_head."],
     keys: |config, keys| {
+        keys.put("attention.causal", false);
         config.demand("feed_forward_proj", &["relu", "gated-gelu"])?;
         keys.sizes(config)?;
         keys.put("context_length", config.number(&["n_positions"])?.unwrap_or(512));

@@ -43,8 +43,9 @@ pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result
         Some(pre) => pre.to_owned(),
         None => pre_tokenizer(json)?,
     };
-    let added = files.added();
-    Ok(vocabulary(pieces, merges, added, pre))
+    let cutters = json["pre_tokenizer"].to_string();
+    let space = cutters.contains("\"add_prefix_space\":true") && !cutters.contains("\"Metaspace\"");
+    Ok(vocabulary(pieces, merges, files.added(), pre, space))
 }
 
 /// RoBERTa's older files.
@@ -63,7 +64,7 @@ pub(super) fn read_text(files: &Files<'_>, pre: Option<&str>) -> Result<Vocabula
             added.push((id, piece.clone(), true));
         }
     }
-    Ok(vocabulary(pieces, merges, added, pre.unwrap_or("roberta-bpe").to_owned()))
+    Ok(vocabulary(pieces, merges, added, pre.unwrap_or("roberta-bpe").to_owned(), false))
 }
 
 /// SentencePiece's BPE without its file: the earlier a merge, the higher the score of what it makes.
@@ -87,7 +88,7 @@ pub(super) fn by_rank(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Err
         Token { text, score, kind }
     };
     let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
-    put_added(&mut tokens, files.added(), Some(-1000.0));
+    put_added(&mut tokens, files.added(), None);
     let prefix = json["normalizer"].to_string().contains("Prepend")
         || matches!(json["pre_tokenizer"]["prepend_scheme"].as_str(), Some("always" | "first"));
     let more = vec![("add_space_prefix", prefix.into())];
@@ -99,11 +100,12 @@ fn vocabulary(
     merges: Vec<String>,
     added: Vec<(usize, String, bool)>,
     pre: String,
+    space_prefix: bool,
 ) -> Vocabulary {
     let token = |text| Token { text, score: 0.0, kind: Kind::Normal };
     let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
     put_added(&mut tokens, added, None);
-    let more = vec![("merges", OwnedValue::from(merges))];
+    let more = vec![("merges", OwnedValue::from(merges)), ("add_space_prefix", space_prefix.into())];
     Vocabulary { model: "gpt2", pre, tokens, has_scores: false, more }
 }
 

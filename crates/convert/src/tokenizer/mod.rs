@@ -95,6 +95,10 @@ pub(crate) fn read(
     };
     let mut vocabulary = files.vocabulary(pre)?;
     let wanted = config.number(&["vocab_size"])?.map_or(0, |size| size as usize);
+    // Tokens of other kinds of input, added beyond the rows that a text model has.
+    if wanted > 0 && vocabulary.tokens.len() > wanted && files.added().iter().any(|(id, ..)| *id == wanted) {
+        vocabulary.tokens.truncate(wanted);
+    }
     // Matrices are made a round number of rows; nobody uses those at their end.
     for id in vocabulary.tokens.len()..wanted {
         vocabulary.tokens.push(Token { text: format!("[PAD{id}]"), score: -1000.0, kind: Kind::Unused });
