@@ -17,6 +17,17 @@ struct Around {
     doubled: bool,
 }
 
+/// What marks are called where nobody says it.
+const USUAL: [(&str, &str); 7] = [
+    ("unk", "[UNK]"),
+    ("sep", "[SEP]"),
+    ("pad", "[PAD]"),
+    ("mask", "[MASK]"),
+    ("unk", "<unk>"),
+    ("pad", "<pad>"),
+    ("mask", "<mask>"),
+];
+
 /// The keys of marks, under `tokenizer.ggml.`.
 pub(super) fn keys(
     files: &Files<'_>,
@@ -35,6 +46,16 @@ pub(super) fn keys(
                 .filter(|id| *id < ids.len())
         })
     };
+    // Where no file names a mark, the tokenizer itself says what it takes for what it does not know, and the usual names
+    // are what they say.
+    let usual = |name: &str| {
+        USUAL.iter().filter(|(mark, _)| *mark == name).find_map(|(_, text)| ids.get(*text)).copied()
+    };
+    let unknown = files.json.as_ref().and_then(|json| {
+        let model = &json["model"];
+        let by_text = model["unk_token"].as_str().and_then(|text| ids.get(text)).copied();
+        by_text.or_else(|| model["unk_id"].as_u64().map(|id| id as usize))
+    });
     let around = files.json.as_ref().and_then(|json| processor(&json["post_processor"], ids));
     let flag = |name: &str| files.config[name].as_bool();
     let around = around.unwrap_or_else(|| {
@@ -50,10 +71,10 @@ pub(super) fn keys(
     let marks = [
         ("bos_token_id", first),
         ("eos_token_id", last),
-        ("unknown_token_id", named("unk")),
-        ("seperator_token_id", named("sep")),
-        ("padding_token_id", named("pad")),
-        ("mask_token_id", named("mask")),
+        ("unknown_token_id", named("unk").or(unknown).or_else(|| usual("unk"))),
+        ("seperator_token_id", named("sep").or_else(|| usual("sep"))),
+        ("padding_token_id", named("pad").or_else(|| usual("pad"))),
+        ("mask_token_id", named("mask").or_else(|| usual("mask"))),
     ];
     for (key, id) in marks {
         if let Some(id) = id {
@@ -91,8 +112,10 @@ fn processor(processor: &Value, ids: &HashMap<String, usize>) -> Option<Around> 
             let pair = processor["pair"].as_array().map_or(&[][..], Vec::as_slice);
             let places: Vec<usize> =
                 (0..pair.len()).filter(|place| pair[*place].get("Sequence").is_some()).collect();
-            let between = places.get(1).map_or(0, |second| second - places[0] - 1);
-            Some(Around { before, after, doubled: between > 1 })
+            // `</s></s>` between them; Gemma's `<eos><bos>` is something else.
+            let between = places.get(1).map_or(&[][..], |second| &pair[places[0] + 1..*second]);
+            let doubled = between.len() == 2 && between.iter().all(|piece| id(piece) == after);
+            Some(Around { before, after, doubled })
         }
         "Sequence" => {
             let processors = processor["processors"].as_array()?;

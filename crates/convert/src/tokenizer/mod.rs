@@ -178,7 +178,8 @@ pub(crate) fn put_added(tokens: &mut Vec<Token>, added: Vec<(usize, String, bool
         }
         let token = &mut tokens[id];
         token.score = score.unwrap_or(token.score);
-        if token.kind != Kind::Unknown {
+        // Files made by way of SentencePiece, which give added tokens a score, call it control.
+        if token.kind != Kind::Unknown || score.is_some() {
             token.kind = if special { Kind::Control } else { Kind::UserDefined };
         }
         token.text = if token.kind == Kind::UserDefined { text.replace('\u{2581}', " ") } else { text };
