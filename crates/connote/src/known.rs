@@ -54,7 +54,7 @@ struct Row {
     #[serde(default)]
     matryoshka: Vec<usize>,
     #[serde(default)]
-    prompts: serde_json::Map<String, serde_json::Value>,
+    prompts: Vec<(String, String)>,
     custom_prompt: Option<String>,
 }
 
@@ -80,9 +80,9 @@ pub fn known_models() -> &'static [KnownModel] {
 impl From<Row> for KnownModel {
     /// The table is ours: what is wrong in it is found by the first test that looks at it.
     fn from(row: Row) -> Self {
-        let prompt = |(task, words): (String, serde_json::Value)| {
+        let prompt = |(task, words): (String, String)| {
             let task: Task = task.parse().expect("the table names tasks");
-            (task, PromptTemplate::parse(words.as_str().expect("a prompt is text")))
+            (task, PromptTemplate::parse(&words))
         };
         Self {
             name: row.name,
