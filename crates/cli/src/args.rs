@@ -9,6 +9,7 @@ use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task
 use crate::adapt::AdaptArgs;
 use crate::bench::BenchCommand;
 use crate::collect::IndexCommand;
+use crate::convert::{ConvertArgs, QuantizeArgs};
 use crate::doctor::{DoctorArgs, ModelsArgs};
 use crate::embed::EmbedArgs;
 use crate::eval::EvalCommand;
@@ -101,6 +102,10 @@ pub(crate) enum Command {
     Adapt(AdaptArgs),
     /// Fetch a model from the Hugging Face hub, or a mirror of it
     Pull(PullArgs),
+    /// Make a GGUF file of a folder from Hugging Face
+    Convert(ConvertArgs),
+    /// Make a GGUF file smaller
+    Quantize(QuantizeArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -115,14 +115,12 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
         }
     }
     warnings.extend(pooling.as_ref().err().map(ToString::to_string));
-    let prompts: Map<String, Value> = model.known().map_or_else(Map::new, |known| {
-        let tasks =
-            known.prompts.iter().map(|(task, template)| (task.to_string(), json!(template.to_string())));
-        let custom = known.custom_prompt.map(|custom| ("custom:TASK".to_owned(), json!(custom)));
-        tasks.chain(custom).collect()
-    });
+    let tasks =
+        model.prompts().iter().map(|(task, template)| (task.to_string(), json!(template.to_string())));
+    let custom = model.custom_prompt().map(|custom| ("custom:TASK".to_owned(), json!(custom)));
+    let prompts: Map<String, Value> = tasks.chain(custom).collect();
     about.insert("dimensions".to_owned(), json!(model.dimensions()));
-    about.insert("matryoshka".to_owned(), json!(model.known().map_or(&[][..], |known| known.matryoshka)));
+    about.insert("matryoshka".to_owned(), json!(model.known().map_or(&[][..], |known| &known.matryoshka)));
     about.insert("layers".to_owned(), json!(config.layers.len()));
     about.insert("width".to_owned(), json!(config.dim));
     about.insert("heads".to_owned(), json!(config.heads));
@@ -137,8 +135,8 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     about.insert("vocabulary".to_owned(), json!(tokenizer.vocab_size()));
     about.insert("adds_before".to_owned(), json!(special(tokenizer.prefix())));
     about.insert("adds_after".to_owned(), json!(special(tokenizer.suffix())));
-    about.insert("known_as".to_owned(), json!(model.known().map(|known| known.name)));
-    about.insert("known_from".to_owned(), json!(model.known().map(|known| known.source)));
+    about.insert("known_as".to_owned(), json!(model.known().map(|known| &known.name)));
+    about.insert("known_from".to_owned(), json!(model.known().map(|known| &known.source)));
     about.insert("prompts".to_owned(), Value::Object(prompts));
     about.insert("warnings".to_owned(), json!(warnings));
     Ok(about)

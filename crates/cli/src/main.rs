@@ -11,6 +11,7 @@ mod args;
 mod aside;
 mod bench;
 mod collect;
+mod convert;
 mod doctor;
 mod embed;
 mod eval;
@@ -61,6 +62,8 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::run(&command),
         Command::Tune(args) => tune::run(&args),
         Command::Adapt(args) => adapt::run(&args),
+        Command::Convert(args) => convert::convert(&args),
+        Command::Quantize(args) => convert::quantize(&args),
         Command::Pull(args) => pull::run(&args, cli.offline),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(directory.as_deref()),

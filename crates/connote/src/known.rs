@@ -1,109 +1,123 @@
 //! What GGUF files do not hold: the authors' prompts, Matryoshka sizes and token limits.
 //!
-//! A row is used for a file that has its name and its shape; any other file is an unknown model, which has
-//! its context length and no prompts.
+//! The table is `known_models.json`, read here and nowhere else. A row is used for a file that has its name and its
+//! shape; any other file is an unknown model, which has its context length and no prompts.
+
+use std::sync::LazyLock;
 
 use encoder::{Config, Pooling};
+use serde::Deserialize;
 
+use crate::prompts::PromptTemplate;
 use crate::task::Task;
 
 /// What the authors of one model say of it.
 #[derive(Debug)]
 pub struct KnownModel {
     /// The model's name.
-    pub name: &'static str,
+    pub name: String,
     /// Where this row was taken from.
-    pub source: &'static str,
-    architecture: &'static str,
+    pub source: String,
+    architecture: String,
     layers: usize,
     dim: usize,
+    /// Whether it scores pairs of texts instead of turning texts into vectors.
+    pub reranks: bool,
     /// The longest text its authors allow, in tokens, special tokens included.
     pub max_tokens: usize,
-    /// How its vectors are pooled, for files that do not say.
-    pub pooling: Pooling,
-    /// What the authors' tokenizer puts before and after a text.
-    pub special_tokens: (&'static str, &'static str),
+    /// How its vectors are pooled, for files that do not say; `None` for rerankers.
+    pub pooling: Option<Pooling>,
+    /// What the authors' tokenizer puts before and after a text, where that was looked up.
+    pub special_tokens: Option<(String, String)>,
     /// Sizes the vectors were trained to be cut to; empty if they were not.
-    pub matryoshka: &'static [usize],
+    pub matryoshka: Vec<usize>,
     /// Prompts by task. An empty prompt: the task is meant, and needs no words.
-    pub prompts: &'static [(Task, PromptTemplate)],
+    pub prompts: Vec<(Task, PromptTemplate)>,
     /// The prompt of a task in the user's words, `{task}` standing for them.
-    pub custom_prompt: Option<&'static str>,
+    pub custom_prompt: Option<String>,
 }
 
-/// What goes before a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PromptTemplate {
-    /// These words.
-    Plain(&'static str),
-    /// These words around the text's title, `none` if it has none.
-    Titled(&'static str, &'static str),
+/// A row as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    source: String,
+    architecture: String,
+    layers: usize,
+    dim: usize,
+    max_tokens: usize,
+    #[serde(default)]
+    kind: Kind,
+    pooling: Option<String>,
+    special_tokens: Option<(String, String)>,
+    #[serde(default)]
+    matryoshka: Vec<usize>,
+    #[serde(default)]
+    prompts: Vec<(String, String)>,
+    custom_prompt: Option<String>,
 }
 
-const fn query(words: &'static str) -> PromptTemplate {
-    PromptTemplate::Plain(words)
+#[derive(Deserialize, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Embedder,
+    Reranker,
 }
+
+static TABLE: LazyLock<Vec<KnownModel>> = LazyLock::new(|| {
+    let rows: Vec<Row> =
+        serde_json::from_str(include_str!("known_models.json")).expect("the table is well-formed");
+    rows.into_iter().map(KnownModel::from).collect()
+});
 
 /// The table.
-pub const KNOWN_MODELS: &[KnownModel] = &[
-    KnownModel {
-        name: "EmbeddingGemma 300M",
-        source: "https://huggingface.co/google/embeddinggemma-300m (model card, config_sentence_transformers.json)",
-        architecture: "gemma-embedding",
-        layers: 24,
-        dim: 768,
-        max_tokens: 2048,
-        pooling: Pooling::Mean,
-        special_tokens: ("<bos>", "<eos>"),
-        matryoshka: &[128, 256, 512, 768],
-        prompts: &[
-            (Task::Query, query("task: search result | query: ")),
-            (Task::Document, PromptTemplate::Titled("title: ", " | text: ")),
-            (Task::QuestionAnswering, query("task: question answering | query: ")),
-            (Task::FactChecking, query("task: fact checking | query: ")),
-            (Task::Classification, query("task: classification | query: ")),
-            (Task::Clustering, query("task: clustering | query: ")),
-            (Task::Similarity, query("task: sentence similarity | query: ")),
-            (Task::CodeRetrieval, query("task: code retrieval | query: ")),
-        ],
-        custom_prompt: Some("task: {task} | query: "),
-    },
-    KnownModel {
-        name: "all-MiniLM-L6-v2",
-        source: "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (model card, sentence_bert_config.json)",
-        architecture: "bert",
-        layers: 6,
-        dim: 384,
-        max_tokens: 256,
-        pooling: Pooling::Mean,
-        special_tokens: ("[CLS]", "[SEP]"),
-        matryoshka: &[],
-        // Its card: search, clustering and similarity, all without a prompt.
-        prompts: &[
-            (Task::Query, query("")),
-            (Task::Document, query("")),
-            (Task::Clustering, query("")),
-            (Task::Similarity, query("")),
-        ],
-        custom_prompt: None,
-    },
-];
+pub fn known_models() -> &'static [KnownModel] {
+    &TABLE
+}
+
+impl From<Row> for KnownModel {
+    /// The table is ours: what is wrong in it is found by the first test that looks at it.
+    fn from(row: Row) -> Self {
+        let prompt = |(task, words): (String, String)| {
+            let task: Task = task.parse().expect("the table names tasks");
+            (task, PromptTemplate::parse(&words))
+        };
+        Self {
+            name: row.name,
+            source: row.source,
+            architecture: row.architecture,
+            layers: row.layers,
+            dim: row.dim,
+            reranks: row.kind == Kind::Reranker,
+            max_tokens: row.max_tokens,
+            pooling: row.pooling.map(|name| name.parse().expect("the table names poolings")),
+            special_tokens: row.special_tokens,
+            matryoshka: row.matryoshka,
+            prompts: row.prompts.into_iter().map(prompt).collect(),
+            custom_prompt: row.custom_prompt,
+        }
+    }
+}
 
 impl KnownModel {
-    /// The row for a file of this `general.name` and network, if there is one.
+    /// The row for a file of this `general.name` and network, if there is one: that whose name is the longest part of
+    /// the file's, since some names hold others (`multilingual-e5-small`, `e5-small`).
     pub fn find(name: &str, config: &Config) -> Option<&'static KnownModel> {
         let wanted = letters(name);
-        KNOWN_MODELS.iter().find(|model| {
+        let fits = |model: &&KnownModel| {
             model.architecture == config.architecture
                 && model.layers == config.layers.len()
                 && model.dim == config.dim
-                && wanted.contains(&letters(model.name))
-        })
+                && wanted.contains(&letters(&model.name))
+        };
+        known_models().iter().filter(fits).max_by_key(|model| model.name.len())
     }
 
     /// The prompt of a task, if the authors give one.
-    pub fn prompt(&self, task: &Task) -> Option<PromptTemplate> {
-        self.prompts.iter().find(|(known, _)| known == task).map(|(_, template)| *template)
+    pub fn prompt(&self, task: &Task) -> Option<&PromptTemplate> {
+        self.prompts.iter().find(|(known, _)| known == task).map(|(_, template)| template)
     }
 }
 
@@ -112,11 +126,67 @@ fn letters(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-impl std::fmt::Display for PromptTemplate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            PromptTemplate::Plain(words) => f.write_str(words),
-            PromptTemplate::Titled(before, after) => write!(f, "{before}{{title}}{after}"),
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_whole_and_has_its_source() {
+        let table = known_models();
+        assert!(table.len() >= 30, "{} rows", table.len());
+        let names: HashSet<String> = table.iter().map(|model| letters(&model.name)).collect();
+        assert_eq!(names.len(), table.len(), "two rows of one name");
+        for model in table {
+            let name = &model.name;
+            assert!(model.source.starts_with("https://huggingface.co/"), "{name}: {}", model.source);
+            assert_eq!(model.reranks, model.pooling.is_none(), "{name}: embedders pool, rerankers do not");
+            assert!(!model.reranks || model.prompts.is_empty(), "{name}: a reranker has no prompts of tasks");
+            assert!(model.max_tokens >= 128 && model.dim.is_multiple_of(64), "{name}");
+            assert!(
+                model.matryoshka.is_sorted() && model.matryoshka.iter().all(|size| *size <= model.dim),
+                "{name}"
+            );
+            assert!(model.matryoshka.is_empty() || model.matryoshka.last() == Some(&model.dim), "{name}");
+            if let Some(custom) = &model.custom_prompt {
+                assert!(custom.contains("{task}"), "{name}: {custom}");
+                assert!(model.prompt(&Task::Query).is_some(), "{name}");
+            }
+            let mut tasks = HashSet::new();
+            assert!(model.prompts.iter().all(|(task, _)| tasks.insert(task)), "{name}: a task twice");
         }
+        assert!(table.iter().filter(|model| model.reranks).count() >= 8);
+    }
+
+    #[test]
+    fn files_are_known_by_name_and_shape() {
+        let gguf = |name: &str, layers: u32, dim: u32| {
+            let key = |key: &str| format!("bert.{key}");
+            let bytes = gguf::Writer::new()
+                .metadata("general.architecture", "bert")
+                .metadata("general.name", name)
+                .metadata(key("block_count"), layers)
+                .metadata(key("embedding_length"), dim)
+                .metadata(key("context_length"), 512u32)
+                .metadata(key("feed_forward_length"), 4 * dim)
+                .metadata(key("attention.head_count"), dim / 32)
+                .metadata(key("attention.layer_norm_epsilon"), 1e-12f32)
+                .to_bytes()
+                .expect("a file");
+            gguf::Gguf::from_bytes(bytes).expect("it opens")
+        };
+        let found = |name: &str, layers, dim| {
+            let config = encoder::describe(&gguf(name, layers, dim)).expect("a network");
+            KnownModel::find(name, &config).map(|known| known.name.as_str())
+        };
+        assert_eq!(found("Bge Small En v1.5", 12, 384), Some("bge-small-en-v1.5"));
+        assert_eq!(found("multilingual-e5-small", 12, 384), Some("multilingual-e5-small"));
+        assert_eq!(found("intfloat_e5_small_v2", 12, 384), Some("e5-small-v2"));
+        assert_eq!(found("snowflake-arctic-embed-m-v1.5", 12, 768), Some("snowflake-arctic-embed-m-v1.5"));
+        assert_eq!(found("snowflake-arctic-embed-m", 12, 768), Some("snowflake-arctic-embed-m"));
+        assert_eq!(found("bge-reranker-base", 12, 768), Some("bge-reranker-base"));
+        assert_eq!(found("bge-small-en-v1.5", 6, 384), None, "another shape is another model");
+        assert_eq!(found("my own model", 12, 384), None);
     }
 }

@@ -9,6 +9,8 @@ use tokenizer::Tokenizer;
 use crate::adapter;
 use crate::error::{Error, ErrorKind};
 use crate::known::KnownModel;
+use crate::prompts::{PromptTemplate, Stated};
+use crate::task::Task;
 use crate::weight_hash::Identity;
 
 /// An opened model: its description and tokenizer. Opening is quick; weights are packed when an
@@ -26,6 +28,10 @@ struct Inner {
     config: Config,
     tokenizer: Tokenizer,
     known: Option<&'static KnownModel>,
+    /// The file's, and those of the table that it says nothing of.
+    prompts: Vec<(Task, PromptTemplate)>,
+    /// The file's own limit, special tokens included.
+    stated_max_tokens: Option<usize>,
     dimensions: usize,
     has_dense_heads: bool,
 }
@@ -97,12 +103,25 @@ impl Model {
         let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
         let name = gguf.metadata().str("general.name")?.unwrap_or("unnamed").to_owned();
         let known = KnownModel::find(&name, &config);
+        let stated = Stated::read(gguf.metadata())?;
+        let (prompts, stated_max_tokens) = (stated.over(known), stated.max_tokens);
         let last_head =
             config.dense_heads.names.last().and_then(|head| gguf.tensor(&format!("{head}.weight")));
         let has_dense_heads = last_head.is_some();
         let dimensions =
             last_head.and_then(|head| head.dims().get(1).copied()).map_or(config.dim, |d| d as usize);
-        let inner = Inner { gguf, files, name, config, tokenizer, known, dimensions, has_dense_heads };
+        let inner = Inner {
+            gguf,
+            files,
+            name,
+            config,
+            tokenizer,
+            known,
+            prompts,
+            stated_max_tokens,
+            dimensions,
+            has_dense_heads,
+        };
         Ok(Self { inner: std::sync::Arc::new(inner) })
     }
 
@@ -151,6 +170,22 @@ impl Model {
         adapter::prompt(self.gguf())
     }
 
+    /// Prompts by task: what the file says, else what the model's authors say. An empty prompt: the task is meant, and
+    /// needs no words.
+    pub fn prompts(&self) -> &[(Task, PromptTemplate)] {
+        &self.inner.prompts
+    }
+
+    /// The prompt of a task, if there is one.
+    pub fn prompt(&self, task: &Task) -> Option<&PromptTemplate> {
+        self.prompts().iter().find(|(known, _)| known == task).map(|(_, template)| template)
+    }
+
+    /// The prompt of a task in the user's words, `{task}` standing for them.
+    pub fn custom_prompt(&self) -> Option<&str> {
+        self.known().and_then(|known| known.custom_prompt.as_deref())
+    }
+
     /// Values of a whole vector.
     pub fn dimensions(&self) -> usize {
         self.inner.dimensions
@@ -161,9 +196,10 @@ impl Model {
         self.inner.config.context_length
     }
 
-    /// Tokens a text may have: the authors' limit, else the context length. Special tokens count.
+    /// Tokens a text may have: the file's own limit, else the authors', else the context length. Special tokens count.
     pub fn max_tokens(&self) -> usize {
-        self.known().map_or(self.context_length(), |known| known.max_tokens.min(self.context_length()))
+        let limit = self.inner.stated_max_tokens.or(self.known().map(|known| known.max_tokens));
+        limit.map_or(self.context_length(), |limit| limit.min(self.context_length()))
     }
 
     /// How the model pools, as the file says, else as all models of its architecture do, else as its authors
@@ -173,7 +209,7 @@ impl Model {
     /// If nobody says, or the file says what connote cannot do: then it must be set.
     pub fn pooling(&self) -> Result<Pooling, Error> {
         let config = &self.inner.config;
-        let assumed = config.default_pooling.or(self.known().map(|known| known.pooling));
+        let assumed = config.default_pooling.or(self.known().and_then(|known| known.pooling));
         let what = match (&config.pooling, assumed) {
             (StatedPooling::As(pooling), _) => return Ok(*pooling),
             (StatedPooling::Unstated, Some(pooling)) => return Ok(pooling),
@@ -219,12 +255,11 @@ impl Model {
                 "the file does not say how to pool; `{pooling}` is taken, as the model's authors do (--pooling sets another)"
             ));
         }
-        if let Some(known) = self.known() {
+        if let Some((before, after)) = self.known().and_then(|known| known.special_tokens.as_ref()) {
             let pieces =
                 |ids: &[u32]| ids.iter().filter_map(|&id| self.tokenizer().piece(id)).collect::<String>();
             let adds = (pieces(self.tokenizer().prefix()), pieces(self.tokenizer().suffix()));
-            if (adds.0.as_str(), adds.1.as_str()) != known.special_tokens {
-                let (before, after) = known.special_tokens;
+            if (&adds.0, &adds.1) != (before, after) {
                 warnings.push(format!(
                     "the file's tokenizer puts `{}` before and `{}` after a text, and the model's authors `{before}` \
                      and `{after}`: vectors differ from theirs. Get a file that was converted rightly.",
@@ -242,7 +277,7 @@ impl Model {
     pub fn check_dimensions(&self, dimensions: Option<usize>) -> Result<usize, Error> {
         let whole = self.dimensions();
         let Some(wanted) = dimensions else { return Ok(whole) };
-        let trained = self.known().map_or(&[][..], |known| known.matryoshka);
+        let trained = self.known().map_or(&[][..], |known| &known.matryoshka);
         if wanted == whole || ((1..=whole).contains(&wanted) && !trained.is_empty()) {
             return Ok(wanted);
         }

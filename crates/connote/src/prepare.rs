@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, ErrorKind};
-use crate::known::PromptTemplate;
 use crate::model::Model;
+use crate::prompts::PromptTemplate;
 use crate::request::{Input, Options, Truncation};
 use crate::task::Task;
 
@@ -147,36 +147,34 @@ impl Model {
         };
         let title = input.title.as_deref();
         match self.template(&task)? {
-            Template::Known(PromptTemplate::Titled(before, after)) => {
-                Ok(format!("{before}{}{after}", title.unwrap_or("none")))
-            }
+            Template::Known(template @ PromptTemplate::Titled(..)) => Ok(template.words(title)),
             Template::Known(PromptTemplate::Plain(_)) | Template::Custom(_) if title.is_some() => {
                 Err(invalid(format!(
                     "a title is given, and the model's prompt for the task `{task}` has no place for one; leave the title out, or put it into the text"
                 )))
             }
-            Template::Known(PromptTemplate::Plain(words)) => Ok(words.to_owned()),
+            Template::Known(PromptTemplate::Plain(words)) => Ok(words),
             Template::Custom(words) => Ok(words),
         }
     }
 
     fn template(&self, task: &Task) -> Result<Template, Error> {
-        let Some(known) = self.known() else {
+        if self.prompts().is_empty() {
             let message = format!(
                 "the model `{}` has no prompts that connote knows of, so the task `{task}` cannot be applied; give the prompt itself instead",
                 self.name()
             );
             return Err(invalid(message));
-        };
-        let template = match (task, known.custom_prompt) {
+        }
+        let template = match (task, self.custom_prompt()) {
             (Task::Custom(words), Some(custom)) => Some(Template::Custom(custom.replace("{task}", words))),
-            _ => known.prompt(task).map(Template::Known),
+            _ => self.prompt(task).cloned().map(Template::Known),
         };
         template.ok_or_else(|| {
-            let tasks: Vec<String> = known.prompts.iter().map(|(task, _)| task.to_string()).collect();
+            let tasks: Vec<String> = self.prompts().iter().map(|(task, _)| task.to_string()).collect();
             invalid(format!(
                 "the model `{}` has no prompt for the task `{task}`; it has {}",
-                known.name,
+                self.known().map_or(self.name(), |known| &known.name),
                 tasks.join(", ")
             ))
         })

@@ -18,6 +18,25 @@ pub(crate) enum Access {
     Read,
 }
 
+impl Bytes {
+    /// The bytes of any regular file, mapped (feature `mmap`; read without it): what [`Gguf::open`](crate::Gguf::open) says
+    /// of files that change meanwhile holds here, too.
+    ///
+    /// # Errors
+    /// If the file is not a regular one or cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let failed = |error: io::Error| Error::io(Some(path), "cannot be read", error);
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(Error::new(ErrorKind::Io, "is not a regular file").in_file(Some(path)));
+        }
+        #[cfg(feature = "mmap")]
+        return File::open(path).and_then(|file| crate::map::map(&file)).map_err(failed);
+        #[cfg(not(feature = "mmap"))]
+        return fs::read(path).map(Self::from).map_err(failed);
+    }
+}
+
 /// The bytes of a file that begins as GGUF.
 pub(crate) fn bytes(path: &Path, access: Access) -> Result<Bytes, Error> {
     let failed = |error: io::Error| Error::io(Some(path), "cannot be read", error);

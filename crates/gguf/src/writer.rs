@@ -32,7 +32,19 @@ struct Source {
     name: String,
     ty: TensorType,
     dims: Vec<u64>,
-    data: Vec<u8>,
+    /// `None`: it comes when it is written.
+    data: Option<Vec<u8>>,
+}
+
+impl Source {
+    /// How many bytes its type and shape take, if they go together.
+    fn bytes(&self) -> Result<u64, Error> {
+        data_bytes(self.ty, &self.dims).map_err(|why| self.refuse(&why))
+    }
+
+    fn refuse(&self, why: &str) -> Error {
+        Error::new(ErrorKind::Tensor, format!("tensor {} {why}", Quoted(self.name.as_bytes())))
+    }
 }
 
 impl Writer {
@@ -57,17 +69,63 @@ impl Writer {
     /// Adds a tensor of a shape (the length of a row first, as in the file) and its data.
     #[must_use]
     pub fn tensor(mut self, name: impl Into<String>, ty: TensorType, dims: &[u64], data: Vec<u8>) -> Self {
-        self.tensors.push(Source { name: name.into(), ty, dims: dims.to_vec(), data });
+        self.tensors.push(Source { name: name.into(), ty, dims: dims.to_vec(), data: Some(data) });
+        self
+    }
+
+    /// Adds a tensor whose data [`write_streamed`](Self::write_streamed) will ask for: for models that are larger than
+    /// memory.
+    #[must_use]
+    pub fn announce(mut self, name: impl Into<String>, ty: TensorType, dims: &[u64]) -> Self {
+        self.tensors.push(Source { name: name.into(), ty, dims: dims.to_vec(), data: None });
         self
     }
 
     /// Writes the file.
     ///
     /// # Errors
-    /// If the reader would refuse the file, before anything is written; or if `out` fails.
+    /// If the reader would refuse the file or a tensor was only announced, before anything is written; or if `out`
+    /// fails.
     pub fn write_to(&self, out: &mut impl Write) -> Result<(), Error> {
         let failed = |error| Error::io(None, "the file cannot be written", error);
-        plan(&self.all_keys(), &self.tensors)?.write(&self.tensors, out).map_err(failed)
+        let plan = plan(&self.all_keys(), &self.tensors)?;
+        all_here(&self.tensors)?;
+        plan.write(&self.tensors, out).map_err(failed)
+    }
+
+    /// Writes the file, asking `give` for the data of each announced tensor (by its place among all tensors), in
+    /// order. It writes them piece by piece; what it returns as an error ends the writing.
+    ///
+    /// # Errors
+    /// If the reader would refuse the file, before anything is written; if `give` fails, or gives more bytes or fewer
+    /// than the tensor has; or if `out` fails.
+    pub fn write_streamed<E: From<Error>>(
+        &self,
+        out: &mut impl Write,
+        mut give: impl FnMut(usize, &mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error| Error::io(None, "the file cannot be written", error);
+        let plan = plan(&self.all_keys(), &self.tensors)?;
+        let mut out = Counted { out, written: 0 };
+        out.write_all(&plan.head).map_err(failed)?;
+        for (index, (tensor, offset)) in self.tensors.iter().zip(&plan.offsets).enumerate() {
+            out.pad_to(plan.data_start + offset).map_err(failed)?;
+            match &tensor.data {
+                Some(data) => out.write_all(data).map_err(failed)?,
+                None => {
+                    let before = out.written;
+                    give(index, &mut out)?;
+                    let (given, wanted) = (out.written - before, tensor.bytes()?);
+                    if given != wanted {
+                        return Err(tensor
+                            .refuse(&format!("takes {wanted} bytes, and {given} were given"))
+                            .into());
+                    }
+                }
+            }
+        }
+        out.pad_to(plan.data_end).map_err(failed)?;
+        Ok(())
     }
 
     fn all_keys(&self) -> Vec<(&str, &OwnedValue)> {
@@ -97,6 +155,7 @@ impl Writer {
         }
         // Tensors of one name in two parts would be found by neither part's own check.
         plan(&self.all_keys(), &self.tensors)?;
+        all_here(&self.tensors)?;
         let count = OwnedValue::from(parts);
         // The type that llama.cpp reads.
         let total = i32::try_from(self.tensors.len())
@@ -117,6 +176,13 @@ impl Writer {
             paths.push(path);
         }
         Ok(paths)
+    }
+}
+
+fn all_here(tensors: &[Source]) -> Result<(), Error> {
+    match tensors.iter().find(|tensor| tensor.data.is_none()) {
+        Some(tensor) => Err(tensor.refuse("was announced and has no data; `write_streamed` asks for it")),
+        None => Ok(()),
     }
 }
 
@@ -143,7 +209,7 @@ fn plan(keys: &[(&str, &OwnedValue)], tensors: &[Source]) -> Result<Plan, Error>
     let data_start = if tensors.is_empty() { head_end } else { padded(head_end, alignment)? };
     // llama.cpp wants the last tensor padded, too.
     let data_end = match (tensors.last(), offsets.last()) {
-        (Some(last), Some(offset)) => padded(data_start + offset + last.data.len() as u64, alignment)?,
+        (Some(last), Some(offset)) => padded(data_start + offset + last.bytes()?, alignment)?,
         _ => data_start,
     };
     // The reader itself says what is wrong, so that the two cannot differ.
@@ -159,7 +225,7 @@ impl Plan {
         out.write_all(&self.head)?;
         for (tensor, offset) in tensors.iter().zip(&self.offsets) {
             out.pad_to(self.data_start + offset)?;
-            out.write_all(&tensor.data)?;
+            out.write_all(tensor.data.as_deref().unwrap_or_default())?;
         }
         out.pad_to(self.data_end)
     }
@@ -192,14 +258,14 @@ fn head(
     let mut offset = 0u64;
     let mut offsets = Vec::with_capacity(tensors.len());
     for tensor in tensors {
-        check_data(tensor)?;
+        let bytes = check_data(tensor)?;
         append_name(&mut head, &tensor.name);
         head.extend((tensor.dims.len() as u32).to_le_bytes());
         tensor.dims.iter().for_each(|dim| head.extend(dim.to_le_bytes()));
         head.extend(tensor.ty.id().to_le_bytes());
         head.extend(offset.to_le_bytes());
         offsets.push(offset);
-        offset = padded(offset + tensor.data.len() as u64, alignment)?;
+        offset = padded(offset.saturating_add(bytes), alignment)?;
     }
     Ok((head, offsets))
 }
@@ -209,17 +275,15 @@ fn append_name(head: &mut Vec<u8>, name: &str) {
     head.extend(name.as_bytes());
 }
 
-fn check_data(tensor: &Source) -> Result<(), Error> {
-    let refuse = |why: String| {
-        Error::new(ErrorKind::Tensor, format!("tensor {} {why}", Quoted(tensor.name.as_bytes())))
-    };
-    let wanted = data_bytes(tensor.ty, &tensor.dims).map_err(refuse)?;
-    let given = tensor.data.len() as u64;
-    if given != wanted {
+/// Its bytes, once what was given is found to be as many.
+fn check_data(tensor: &Source) -> Result<u64, Error> {
+    let wanted = tensor.bytes()?;
+    if let Some(given) = tensor.data.as_ref().map(|data| data.len() as u64).filter(|given| *given != wanted) {
         let Source { ty, dims, .. } = tensor;
-        return Err(refuse(format!("has {given} bytes of data, but {ty} of shape {dims:?} takes {wanted}")));
+        let why = format!("has {given} bytes of data, but {ty} of shape {dims:?} takes {wanted}");
+        return Err(tensor.refuse(&why));
     }
-    Ok(())
+    Ok(wanted)
 }
 
 fn padded(bytes: u64, alignment: u64) -> Result<u64, Error> {
@@ -233,15 +297,21 @@ struct Counted<'a, W> {
     written: u64,
 }
 
-impl<W: Write> Counted<'_, W> {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.written += bytes.len() as u64;
-        self.out.write_all(bytes)
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.written += written as u64;
+        Ok(written)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Counted<'_, W> {
     fn pad_to(&mut self, end: u64) -> io::Result<()> {
         let padding = end - self.written;
-        self.written = end;
-        io::copy(&mut io::Read::take(io::repeat(0), padding), self.out).map(drop)
+        io::copy(&mut io::Read::take(io::repeat(0), padding), self).map(drop)
     }
 }

@@ -2,9 +2,10 @@
 
 mod raw;
 
+use std::io::Write;
 use std::sync::Arc;
 
-use connote_gguf::{Array, ErrorKind, Gguf, OwnedValue, TensorType, Value, ValueType, Writer};
+use connote_gguf::{Array, Error, ErrorKind, Gguf, OwnedValue, TensorType, Value, ValueType, Writer};
 use raw::Raw;
 
 fn small() -> Gguf {
@@ -255,4 +256,42 @@ fn a_writer_that_fails() {
         let error = raw::small().write_to(&mut Full(room)).expect_err("full");
         assert_eq!(error.kind(), ErrorKind::Io);
     }
+}
+
+/// What is streamed is what is held, and a source that gives too much or too little is found.
+#[test]
+fn announced_tensors_are_asked_for() {
+    let held = Writer::new()
+        .metadata("general.architecture", "bert")
+        .tensor("a", TensorType::F32, &[3], vec![1; 12])
+        .tensor("b", TensorType::Q8_0, &[32, 2], vec![2; 68])
+        .tensor("c", TensorType::F16, &[5], vec![3; 10]);
+    let streamed = Writer::new()
+        .metadata("general.architecture", "bert")
+        .announce("a", TensorType::F32, &[3])
+        .tensor("b", TensorType::Q8_0, &[32, 2], vec![2; 68])
+        .announce("c", TensorType::F16, &[5]);
+    let mut bytes = Vec::new();
+    let mut asked = Vec::new();
+    let give = |index: usize, out: &mut dyn Write| -> Result<(), Error> {
+        asked.push(index);
+        for _ in 0..[12, 0, 10][index] {
+            out.write_all(&[index as u8 + 1]).expect("memory takes all");
+        }
+        Ok(())
+    };
+    streamed.write_streamed(&mut bytes, give).unwrap();
+    assert_eq!(bytes, held.to_bytes().unwrap());
+    assert_eq!(asked, [0, 2]);
+
+    for wrong in [9, 11] {
+        let give = |index: usize, out: &mut dyn Write| -> Result<(), Error> {
+            out.write_all(&vec![0; if index == 0 { 12 } else { wrong }]).expect("memory takes all");
+            Ok(())
+        };
+        let error = streamed.write_streamed(&mut Vec::new(), give).unwrap_err();
+        assert_eq!(error.to_string(), format!("tensor \"c\" takes 10 bytes, and {wrong} were given"));
+    }
+    let error = streamed.to_bytes().unwrap_err();
+    assert_eq!(error.to_string(), "tensor \"a\" was announced and has no data; `write_streamed` asks for it");
 }

@@ -2,7 +2,8 @@
 //!
 //! The house has three kinds of rooms:
 //!
-//! - [`decode`]: one plain function per GGUF tensor type, blocks of bytes to `f32`. The oracle for packing.
+//! - [`decode`]: one plain function per GGUF tensor type, blocks of bytes to `f32`. The oracle for packing;
+//!   [`encode`] is its inverse, for making files.
 //! - bodies (activations, norms, softmax, RoPE, quantising activations): safe Rust written once over fixed
 //!   lanes, so that the compiler vectorises them for whatever level they are compiled at. Their results are
 //!   the same bits at every level.
@@ -22,6 +23,7 @@ mod amx;
 mod bf16;
 mod block_sums;
 pub mod decode;
+pub mod encode;
 mod gating;
 mod lanes;
 mod large_pages;

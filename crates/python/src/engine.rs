@@ -272,11 +272,10 @@ impl Engine {
         self.embedder.model().max_tokens()
     }
 
-    /// Tasks that the model's authors give a prompt for.
+    /// Tasks that have a prompt, by the file or by the model's authors.
     #[getter]
     fn tasks(&self) -> Vec<(String, String)> {
-        let known = self.embedder.model().known();
-        let each = known.iter().flat_map(|known| known.prompts);
+        let each = self.embedder.model().prompts().iter();
         each.map(|(task, prompt)| (task.to_string(), prompt.to_string())).collect()
     }
 

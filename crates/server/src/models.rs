@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use connote::{Embedder, Options, Pooling, PromptTemplate, Task};
+use connote::{Embedder, Options, Pooling, Task};
 
 use crate::Event;
 use crate::error::Error;
@@ -34,8 +34,7 @@ impl Served {
 
     /// Whether any of its tasks puts words before the texts.
     fn has_prompts(&self) -> bool {
-        let known = self.embedder.model().known();
-        known.is_some_and(|known| known.prompts.iter().any(|(_, words)| *words != PromptTemplate::Plain("")))
+        self.embedder.model().prompts().iter().any(|(_, template)| !template.is_wordless())
     }
 
     /// The same model with a vector a token.

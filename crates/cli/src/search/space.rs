@@ -123,7 +123,7 @@ pub(super) fn query_options(
 
 /// Whether the model has a prompt for queries.
 fn asks(embedder: &Embedder) -> bool {
-    embedder.model().known().is_some_and(|known| known.prompt(&Task::Query).is_some())
+    embedder.model().prompt(&Task::Query).is_some()
 }
 
 /// Refuses queries that are known to be of another model. A fingerprint that differs may only mean another prompt, so

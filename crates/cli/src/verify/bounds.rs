@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn known_models_have_the_bounds_of_the_design() {
         for (name, ..) in KNOWN_Q8_0 {
-            assert!(connote::KNOWN_MODELS.iter().any(|known| known.name == name), "{name}");
+            assert!(connote::known_models().iter().any(|known| known.name == name), "{name}");
         }
         let model = Model::open(testkit::models::builtin()).expect("it opens");
         let bounds = Bounds::of(&model, 384).expect("some");

@@ -68,13 +68,13 @@ impl Facts {
     pub(super) fn of(service: &Service) -> Self {
         let models = || service.models().all().iter().map(|served| served.embedder.model());
         let known = || models().filter_map(|model| model.known());
-        let template = |task: &Task| known().find_map(|known| known.prompt(task));
+        let template = |task: &Task| models().find_map(|model| model.prompt(task));
         let tasks = Task::NAMED.iter().filter_map(|task| {
             let template = template(task)?;
             Some(Known {
                 spellings: spellings(task),
                 titled: matches!(template, PromptTemplate::Titled(..)),
-                wordless: matches!(template, PromptTemplate::Plain("")),
+                wordless: template.is_wordless(),
             })
         });
         let largest = models().map(|model| model.dimensions()).max().unwrap_or(1);
@@ -90,7 +90,7 @@ impl Facts {
             whole: service.models().first().embedder.model().dimensions(),
             dimensions,
             tasks: tasks.collect(),
-            custom: known().any(|known| known.custom_prompt.is_some()),
+            custom: models().any(|model| model.custom_prompt().is_some()),
             keys: !settings.api_keys.is_empty(),
             ids_are_ours: settings.token_ids == TokenIds::Model,
             llama: settings.dialect == EmbeddingsDialect::Llama,

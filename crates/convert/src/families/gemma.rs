@@ -1,0 +1,83 @@
+//! EmbeddingGemma, which looks both ways, and Gemma 3, which does not.
+
+use serde_json::Value;
+
+use super::{Change, Family, Keys, Name, PLAIN, weight};
+use crate::config::Config;
+use crate::error::Error;
+
+const fn norm(theirs: &'static str, ours: &'static str) -> Name {
+    weight(theirs, ours).changed(Change::PlusOne)
+}
+
+const TENSORS: &[Name] = &[
+    weight("embed_tokens", "token_embd"),
+    norm("norm", "output_norm"),
+    norm("layers.{}.input_layernorm", "blk.{}.attn_norm"),
+    weight("layers.{}.self_attn.q_proj", "blk.{}.attn_q"),
+    weight("layers.{}.self_attn.k_proj", "blk.{}.attn_k"),
+    weight("layers.{}.self_attn.v_proj", "blk.{}.attn_v"),
+    weight("layers.{}.self_attn.o_proj", "blk.{}.attn_output"),
+    norm("layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
+    norm("layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
+    norm("layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"),
+    norm("layers.{}.pre_feedforward_layernorm", "blk.{}.ffn_norm"),
+    weight("layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"),
+    weight("layers.{}.mlp.up_proj", "blk.{}.ffn_up"),
+    weight("layers.{}.mlp.down_proj", "blk.{}.ffn_down"),
+    norm("layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm"),
+];
+
+pub(super) const GEMMA_EMBEDDING: Family = Family {
+    model_types: &["gemma3_text"],
+    is_this: |config| config.flag("use_bidirectional_attention") == Some(true),
+    architecture: "gemma-embedding",
+    prefixes: &["model."],
+    tensors: TENSORS,
+    ignored: &["lm_head."],
+    heads: true,
+    keys,
+    ..PLAIN
+};
+
+pub(super) const GEMMA3: Family = Family { is_this: |_| true, architecture: "gemma3", ..GEMMA_EMBEDDING };
+
+fn keys(config: &Config, keys: &mut Keys) -> Result<(), Error> {
+    config.demand("hidden_activation", &["gelu_pytorch_tanh"])?;
+    config.demand("attention_bias", &["false"])?;
+    keys.sizes(config)?;
+    keys.context(config)?;
+    keys.feed_forward(config)?;
+    let head_dim = config.number(&["head_dim"])?.unwrap_or(256);
+    keys.put("attention.key_length", head_dim);
+    keys.put("attention.value_length", head_dim);
+    keys.put("attention.layer_norm_rms_epsilon", config.required_float(&["rms_norm_eps"])?);
+    keys.put("attention.sliding_window", config.required(&["sliding_window"])?);
+    keys.put("rope.freq_base", config.rope_base("full_attention", &["rope_theta"])?.unwrap_or(1_000_000.0));
+    let local = config.rope_base("sliding_attention", &["rope_local_base_freq"])?;
+    keys.put("rope.freq_base_swa", local.unwrap_or(10_000.0));
+    let scaled = config
+        .rope("full_attention")
+        .filter(|rope| rope.get("rope_type").and_then(Value::as_str) == Some("linear"));
+    if let Some(factor) = scaled.and_then(|rope| rope.get("factor")).and_then(Value::as_f64) {
+        keys.put("rope.scaling.type", "linear");
+        keys.put("rope.scaling.factor", factor as f32);
+    }
+    // Every sixth layer sees the whole text, unless the layers are listed and say otherwise.
+    let period = |layers: &[bool]| {
+        let whole = |period: usize| {
+            layers.iter().enumerate().all(|(layer, local)| *local == (layer % period != period - 1))
+        };
+        (1..=layers.len()).find(|period| whole(*period)).filter(|_| layers.contains(&false))
+    };
+    if let Some(kinds) = config.get("layer_types").and_then(Value::as_array) {
+        let local: Vec<bool> = kinds.iter().map(|kind| kind.as_str() == Some("sliding_attention")).collect();
+        match period(&local) {
+            Some(6) => {}
+            Some(period) => keys.put("attention.sliding_window_pattern", period as u32),
+            None if local.iter().enumerate().all(|(layer, local)| *local == (layer % 6 != 5)) => {}
+            None => keys.put("attention.sliding_window_pattern", local),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! jina-embeddings v2 (with ALiBi) and v3 (XLM-R with RoPE and adapters).
+
+use super::{Family, PLAIN, both, maybe, weight, with_bias_or_without};
+
+pub(super) const JINA_BERT_V2: Family = Family {
+    // Its configuration calls itself bert; ALiBi tells it apart.
+    model_types: &["bert", "jina_bert"],
+    is_this: |config| config.text("position_embedding_type") == Some("alibi"),
+    architecture: "jina-bert-v2",
+    prefixes: &["bert.", "model."],
+    tensors: &[
+        weight("embeddings.word_embeddings", "token_embd"),
+        weight("embeddings.token_type_embeddings", "token_types"),
+        both("embeddings.LayerNorm", "token_embd_norm"),
+        both("encoder.layer.{}.attention.self.query", "blk.{}.attn_q"),
+        both("encoder.layer.{}.attention.self.key", "blk.{}.attn_k"),
+        both("encoder.layer.{}.attention.self.value", "blk.{}.attn_v"),
+        maybe("encoder.layer.{}.attention.self.layer_norm_q", "blk.{}.attn_q_norm"),
+        maybe("encoder.layer.{}.attention.self.layer_norm_k", "blk.{}.attn_k_norm"),
+        both("encoder.layer.{}.attention.output.dense", "blk.{}.attn_output"),
+        maybe("encoder.layer.{}.attention.output.LayerNorm", "blk.{}.attn_output_norm"),
+        maybe("encoder.layer.{}.layer_norm_1", "blk.{}.attn_output_norm"),
+        maybe("encoder.layer.{}.layer_norm_2", "blk.{}.attn_norm_2"),
+        maybe("encoder.layer.{}.mlp.gated_layers", "blk.{}.ffn_up"),
+        maybe("encoder.layer.{}.mlp.up_gated_layer", "blk.{}.ffn_up"),
+        maybe("encoder.layer.{}.intermediate.dense", "blk.{}.ffn_up"),
+        maybe("encoder.layer.{}.mlp.wo", "blk.{}.ffn_down"),
+        maybe("encoder.layer.{}.mlp.down_layer", "blk.{}.ffn_down"),
+        maybe("encoder.layer.{}.output.dense", "blk.{}.ffn_down"),
+        maybe("encoder.layer.{}.mlp.layernorm", "blk.{}.layer_output_norm"),
+        maybe("encoder.layer.{}.output.LayerNorm", "blk.{}.layer_output_norm"),
+        maybe("classifier", "cls"),
+    ],
+    ignored: &["pooler.", "cls.", "embeddings.position_ids"],
+    keys: |config, keys| {
+        config.demand("position_embedding_type", &["alibi"])?;
+        keys.sizes(config)?;
+        keys.context(config)?;
+        keys.feed_forward(config)?;
+        keys.put("attention.layer_norm_epsilon", config.required_float(&["layer_norm_eps"])?);
+        keys.put("attention.causal", false);
+        keys.classifier(config);
+        Ok(())
+    },
+    ..PLAIN
+};
+
+pub(super) const JINA_BERT_V3: Family = Family {
+    // As the authors call it, and as transformers does.
+    model_types: &["xlm-roberta", "jina_embeddings_v3"],
+    architecture: "jina-bert-v3",
+    prefixes: &["roberta.", "model."],
+    tensors: &[
+        weight("embeddings.word_embeddings", "token_embd"),
+        weight("embeddings.token_type_embeddings", "token_types"),
+        both("emb_ln", "token_embd_norm"),
+        with_bias_or_without("encoder.layers.{}.mixer.Wqkv", "blk.{}.attn_qkv"),
+        both("encoder.layers.{}.mixer.out_proj", "blk.{}.attn_output"),
+        both("encoder.layers.{}.norm1", "blk.{}.attn_output_norm"),
+        both("encoder.layers.{}.mlp.fc1", "blk.{}.ffn_up"),
+        both("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
+        both("encoder.layers.{}.norm2", "blk.{}.layer_output_norm"),
+    ],
+    ignored: &["pooler.", "lm_head.", "adapters."],
+    keys: |config, keys| {
+        config.demand("hidden_act", &["gelu"])?;
+        config.demand("position_embedding_type", &["rotary"])?;
+        keys.sizes(config)?;
+        // The authors' number counts two places before the first, as XLM-R has them.
+        let before = if config.text("model_type") == Some("xlm-roberta") { 2 } else { 0 };
+        keys.put("context_length", config.required(&["max_position_embeddings"])?.saturating_sub(before));
+        keys.feed_forward(config)?;
+        keys.put("attention.layer_norm_epsilon", config.required_float(&["layer_norm_eps"])?);
+        let base = config.rope_base("full_attention", &["rotary_emb_base"])?;
+        keys.put("rope.freq_base", base.unwrap_or(20_000.0));
+        keys.put("attention.causal", false);
+        Ok(())
+    },
+    fairseq_ids: true,
+    ..PLAIN
+};

@@ -1,0 +1,38 @@
+//! NeoBERT.
+
+use super::{Family, PLAIN, maybe, weight};
+
+pub(super) const NEO_BERT: Family = Family {
+    model_types: &["neobert"],
+    architecture: "neo-bert",
+    prefixes: &["model."],
+    tensors: &[
+        weight("encoder", "token_embd"),
+        weight("layer_norm", "enc.output_norm"),
+        weight("transformer_encoder.{}.attention_norm", "blk.{}.attn_norm"),
+        weight("transformer_encoder.{}.qkv", "blk.{}.attn_qkv"),
+        weight("transformer_encoder.{}.wo", "blk.{}.attn_output"),
+        weight("transformer_encoder.{}.ffn_norm", "blk.{}.ffn_norm"),
+        weight("transformer_encoder.{}.ffn.w12", "blk.{}.ffn_up"),
+        weight("transformer_encoder.{}.ffn.w3", "blk.{}.ffn_down"),
+        maybe("dense", "cls"),
+        maybe("classifier", "cls.output"),
+    ],
+    ignored: &["decoder.", "dense.", "freqs_cis"],
+    keys: |config, keys| {
+        config.demand("hidden_act", &["SwiGLU", "swiglu"])?;
+        config.demand("rope", &["true"])?;
+        config.demand("rms_norm", &["true"])?;
+        keys.sizes(config)?;
+        keys.context(config)?;
+        // A gated network of two thirds the width has as many weights.
+        keys.put("feed_forward_length", config.required(&["intermediate_size"])? * 2 / 3);
+        keys.put("attention.layer_norm_rms_epsilon", config.float(&["norm_eps"])?.unwrap_or(1e-6));
+        keys.put("rope.freq_base", 10_000f32);
+        keys.put("attention.causal", false);
+        keys.put("pooling_type", 2u32);
+        keys.classifier(config);
+        Ok(())
+    },
+    ..PLAIN
+};

@@ -1,0 +1,107 @@
+//! nomic-embed-text v1 and v1.5, and v2 with its experts; also what snowflake-arctic-embed-m-long is.
+
+use super::{Change, Family, Keys, Name, PLAIN, both, maybe, weight};
+use crate::config::Config;
+use crate::error::Error;
+
+const EMBEDDINGS: [Name; 3] = [
+    weight("embeddings.word_embeddings", "token_embd"),
+    maybe("embeddings.token_type_embeddings", "token_types"),
+    both("emb_ln", "token_embd_norm"),
+];
+const NORMS: [Name; 2] = [
+    both("encoder.layers.{}.norm1", "blk.{}.attn_output_norm"),
+    both("encoder.layers.{}.norm2", "blk.{}.layer_output_norm"),
+];
+
+pub(super) const NOMIC_BERT: Family = Family {
+    model_types: &["nomic_bert"],
+    is_this: |config| !has_experts(config),
+    architecture: "nomic-bert",
+    prefixes: &["model.", "bert."],
+    tensors: &[
+        EMBEDDINGS[0],
+        EMBEDDINGS[1],
+        EMBEDDINGS[2],
+        weight("encoder.layers.{}.attn.Wqkv", "blk.{}.attn_qkv"),
+        weight("encoder.layers.{}.attn.out_proj", "blk.{}.attn_output"),
+        NORMS[0],
+        weight("encoder.layers.{}.mlp.fc11", "blk.{}.ffn_up"),
+        weight("encoder.layers.{}.mlp.fc12", "blk.{}.ffn_gate"),
+        weight("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
+        NORMS[1],
+    ],
+    ignored: &["pooler.", "cls."],
+    keys: |config, keys| {
+        config.demand("activation_function", &["swiglu"])?;
+        config.demand("hidden_act", &["silu"])?;
+        config.demand("qkv_proj_bias", &["false"])?;
+        config.demand("mlp_fc1_bias", &["false"])?;
+        config.demand("mlp_fc2_bias", &["false"])?;
+        common(config, keys)
+    },
+    ..PLAIN
+};
+
+pub(super) const NOMIC_BERT_MOE: Family = Family {
+    is_this: has_experts,
+    architecture: "nomic-bert-moe",
+    tensors: &[
+        EMBEDDINGS[0],
+        EMBEDDINGS[1],
+        EMBEDDINGS[2],
+        both("encoder.layers.{}.attn.Wqkv", "blk.{}.attn_qkv"),
+        both("encoder.layers.{}.attn.out_proj", "blk.{}.attn_output"),
+        NORMS[0],
+        maybe("encoder.layers.{}.mlp.fc1", "blk.{}.ffn_up"),
+        maybe("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
+        maybe("encoder.layers.{}.mlp.router.layer", "blk.{}.ffn_gate_inp"),
+        maybe("encoder.layers.{}.mlp.experts.mlp.w1", "blk.{}.ffn_up_exps").changed(Change::Experts),
+        maybe("encoder.layers.{}.mlp.experts.mlp.w2", "blk.{}.ffn_down_exps").changed(Change::ExpertsTurned),
+        NORMS[1],
+    ],
+    ignored: &["pooler.", "cls.", "encoder.layers.{}.mlp.experts.bias"],
+    keys: |config, keys| {
+        config.demand("activation_function", &["gelu"])?;
+        let experts = config.required(&["num_experts", "num_local_experts"])?;
+        keys.experts = experts as usize;
+        keys.put("expert_count", experts);
+        keys.put("expert_used_count", config.required(&["moe_top_k"])?);
+        keys.put("moe_every_n_layers", config.required(&["moe_every_n_layers"])?);
+        common(config, keys)
+    },
+    ..NOMIC_BERT
+};
+
+fn has_experts(config: &Config) -> bool {
+    config.get("moe_every_n_layers").and_then(serde_json::Value::as_u64).is_some_and(|every| every > 0)
+}
+
+fn common(config: &Config, keys: &mut Keys) -> Result<(), Error> {
+    config.demand("causal", &["false"])?;
+    config.demand("prenorm", &["false"])?;
+    config.demand("rotary_emb_fraction", &["1.0", "1"])?;
+    config.demand("rotary_emb_interleaved", &["false"])?;
+    config.demand("use_rms_norm", &["false"])?;
+    keys.sizes(config)?;
+    // What was trained, where the file promises more: 2048 of 8192 positions (v1.5), 512 of 2048 (v2).
+    let positions = config.required(&["n_positions", "max_position_embeddings"])?;
+    let trained = config.number(&["max_trained_positions"])?.unwrap_or(2048);
+    keys.put(
+        "context_length",
+        match (positions, trained) {
+            (8192, 2048) => 2048,
+            (2048, 2048) if has_experts(config) => 512,
+            _ => positions,
+        },
+    );
+    keys.feed_forward(config)?;
+    keys.put(
+        "attention.layer_norm_epsilon",
+        config.required_float(&["layer_norm_epsilon", "layer_norm_eps"])?,
+    );
+    let base = config.rope_base("full_attention", &["rotary_emb_base"])?;
+    keys.put("rope.freq_base", base.unwrap_or(1000.0));
+    keys.put("attention.causal", false);
+    Ok(())
+}

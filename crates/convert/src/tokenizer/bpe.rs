@@ -1,0 +1,213 @@
+//! BPE out of `tokenizer.json`, or `vocab.json` and `merges.txt`.
+//!
+//! GGUF has a name for each way to cut a text before merging, where the authors have regular expressions: those of
+//! embedding models are recognised, and one that is not is an error that shows it.
+
+use std::fs;
+
+use gguf::OwnedValue;
+use serde_json::Value;
+
+use super::{Files, Kind, Token, Vocabulary, put_added};
+use crate::error::Error;
+use crate::json;
+
+/// Ways to cut, by the regular expression of their first `Split`.
+const PATTERNS: &[(&str, &str)] = &[
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "qwen2",
+    ),
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "qwen35",
+    ),
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "llama-bpe",
+    ),
+    (
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "gpt-4o",
+    ),
+    (
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "tekken",
+    ),
+];
+
+pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result<Vocabulary, Error> {
+    let pieces = by_id(&json["model"]["vocab"])?;
+    let merges = merges(&json["model"]["merges"])?;
+    let pre = match pre {
+        Some(pre) => pre.to_owned(),
+        None => pre_tokenizer(json)?,
+    };
+    let cutters = json["pre_tokenizer"].to_string();
+    let space = cutters.contains("\"add_prefix_space\":true") && !cutters.contains("\"Metaspace\"");
+    Ok(vocabulary(pieces, merges, files.added(), pre, space))
+}
+
+/// RoBERTa's older files.
+pub(super) fn read_text(files: &Files<'_>, pre: Option<&str>) -> Result<Vocabulary, Error> {
+    let pieces = by_id(&json::read(&files.folder.join("vocab.json"))?)?;
+    let path = files.folder.join("merges.txt");
+    let text =
+        fs::read_to_string(&path).map_err(|error| Error::file(&path, format!("cannot be read: {error}")))?;
+    let lines = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
+    let merges = lines.map(str::to_owned).collect();
+    let marks =
+        ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map(|name| files.mark(&format!("{name}_token")));
+    let mut added = files.added();
+    for (id, piece) in pieces.iter().enumerate() {
+        if marks.contains(&Some(piece.as_str())) && added.iter().all(|(known, ..)| *known != id) {
+            added.push((id, piece.clone(), true));
+        }
+    }
+    Ok(vocabulary(pieces, merges, added, pre.unwrap_or("roberta-bpe").to_owned(), false))
+}
+
+/// SentencePiece's BPE without its file: the earlier a merge, the higher the score of what it makes.
+pub(super) fn by_rank(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
+    let pieces = by_id(&json["model"]["vocab"])?;
+    let ranks: std::collections::HashMap<String, usize> = merges(&json["model"]["merges"])?
+        .into_iter()
+        .enumerate()
+        .rev()
+        .map(|(rank, merge)| (merge.replacen(' ', "", 1), rank))
+        .collect();
+    let unknown = json["model"]["unk_token"].as_str();
+    let token = |text: String| {
+        let is_byte = text.len() == 6 && text.starts_with("<0x") && text.ends_with('>');
+        let kind = match &text {
+            text if Some(text.as_str()) == unknown => Kind::Unknown,
+            _ if is_byte => Kind::Byte,
+            _ => Kind::Normal,
+        };
+        let score = ranks.get(&text).map_or(0.0, |rank| -(*rank as f32));
+        Token { text, score, kind }
+    };
+    let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
+    put_added(&mut tokens, files.added(), None);
+    let prefix = json["normalizer"].to_string().contains("Prepend")
+        || matches!(json["pre_tokenizer"]["prepend_scheme"].as_str(), Some("always" | "first"));
+    let more = vec![("add_space_prefix", prefix.into())];
+    Ok(Vocabulary { model: "llama", pre: "default".to_owned(), tokens, has_scores: true, more })
+}
+
+fn vocabulary(
+    pieces: Vec<String>,
+    merges: Vec<String>,
+    added: Vec<(usize, String, bool)>,
+    pre: String,
+    space_prefix: bool,
+) -> Vocabulary {
+    let token = |text| Token { text, score: 0.0, kind: Kind::Normal };
+    let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
+    put_added(&mut tokens, added, None);
+    let more = vec![("merges", OwnedValue::from(merges)), ("add_space_prefix", space_prefix.into())];
+    Vocabulary { model: "gpt2", pre, tokens, has_scores: false, more }
+}
+
+/// The pieces of a vocabulary in the order of their ids. A gap is a token that nobody uses.
+pub(super) fn by_id(vocab: &Value) -> Result<Vec<String>, Error> {
+    let vocab =
+        vocab.as_object().ok_or_else(|| Error::unsupported("tokenizer.json: the model has no vocab"))?;
+    let ids: Option<Vec<(usize, &String)>> =
+        vocab.iter().map(|(piece, id)| Some((id.as_u64()? as usize, piece))).collect();
+    let ids = ids.ok_or_else(|| Error::unsupported("tokenizer.json: an id is no number"))?;
+    let length = ids.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
+    if length > ids.len() + (1 << 20) {
+        return Err(Error::unsupported(format!(
+            "tokenizer.json: {} tokens with ids up to {length}",
+            ids.len()
+        )));
+    }
+    let mut pieces: Vec<String> = (0..length).map(|id| format!("[PAD{id}]")).collect();
+    for (id, piece) in ids {
+        pieces[id] = piece.clone();
+    }
+    Ok(pieces)
+}
+
+/// Pairs, as "a b" or as lists of two.
+fn merges(merges: &Value) -> Result<Vec<String>, Error> {
+    let pair = |merge: &Value| match merge {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(pair) => Some(format!("{} {}", pair.first()?.as_str()?, pair.get(1)?.as_str()?)),
+        _ => None,
+    };
+    let list = merges.as_array().and_then(|list| list.iter().map(pair).collect());
+    list.ok_or_else(|| Error::unsupported("tokenizer.json: the BPE model has no list of merges"))
+}
+
+/// GGUF's name of a way to cut.
+fn pre_tokenizer(json: &Value) -> Result<String, Error> {
+    let cutters = match json["pre_tokenizer"]["pretokenizers"].as_array() {
+        Some(parts) => parts.iter().collect(),
+        None => vec![&json["pre_tokenizer"]],
+    };
+    let is = |part: &Value, kind: &str| part["type"].as_str() == Some(kind);
+    let split = cutters.iter().find(|part| is(part, "Split"));
+    let pattern = split.and_then(|part| part["pattern"]["Regex"].as_str());
+    let known = pattern.and_then(|pattern| PATTERNS.iter().find(|(known, _)| *known == pattern));
+    if let Some((_, name)) = known {
+        // The same cuts, with whole words looked up before they are merged.
+        let whole_words = json["model"]["ignore_merges"].as_bool() == Some(true);
+        let name = if *name == "gpt-4o" && whole_words { "granite-embed-multi-97m" } else { name };
+        return Ok(name.to_owned());
+    }
+    let byte_level = cutters.iter().find(|part| is(part, "ByteLevel"));
+    let plain = byte_level.is_some_and(|part| part["use_regex"].as_bool() != Some(false)) && split.is_none();
+    let composed = json["normalizer"].to_string().contains("NFC");
+    let enclosed = json["post_processor"]["type"].as_str();
+    if plain && cutters.iter().any(|part| is(part, "Digits")) {
+        return Ok("smollm".to_owned());
+    }
+    match (plain, composed, enclosed) {
+        (true, true, _) => Ok("modern-bert".to_owned()),
+        (true, false, Some("RobertaProcessing" | "BertProcessing" | "TemplateProcessing")) => {
+            Ok("roberta-bpe".to_owned())
+        }
+        (true, false, _) => Ok("gpt-2".to_owned()),
+        (false, ..) => {
+            let shown = pattern.map_or_else(|| json["pre_tokenizer"].to_string(), str::to_owned);
+            Err(Error::unsupported(format!(
+                "tokenizer.json: texts are cut in a way that is not known ({shown}); if GGUF has a name for it, give --pre NAME"
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn named(pre_tokenizer: Value, normalizer: Value) -> String {
+        let json = json!({"pre_tokenizer": pre_tokenizer, "normalizer": normalizer, "model": {}});
+        self::pre_tokenizer(&json).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn ways_to_cut_have_names() {
+        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true});
+        assert_eq!(named(byte_level.clone(), Value::Null), "gpt-2");
+        assert_eq!(named(byte_level, json!({"type": "NFC"})), "modern-bert");
+        for (pattern, name) in PATTERNS {
+            let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"});
+            let rest = json!({"type": "ByteLevel", "use_regex": false});
+            let both = json!({"type": "Sequence", "pretokenizers": [split, rest]});
+            assert_eq!(named(both, Value::Null), *name);
+        }
+        let odd = json!({"type": "Split", "pattern": {"Regex": "x+"}});
+        assert!(named(odd, Value::Null).contains("(x+); if GGUF has a name for it, give --pre NAME"));
+    }
+
+    #[test]
+    fn merges_come_in_two_forms() {
+        assert_eq!(merges(&json!(["a b", ["c", "d"]])).expect("two merges"), ["a b", "c d"]);
+        assert!(merges(&json!([["a"]])).is_err());
+        assert!(merges(&Value::Null).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! The marks around a text: which they are, and whether the authors' tokenizer puts them there.
+
+use std::collections::HashMap;
+
+use gguf::OwnedValue;
+use serde_json::Value;
+
+use super::Files;
+use crate::config::Config;
+
+/// Marks that stand around one text, and between two.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Around {
+    before: Option<usize>,
+    after: Option<usize>,
+    /// Two marks between the texts of a pair, as RoBERTa has it.
+    doubled: bool,
+}
+
+/// What marks are called where nobody says it.
+const USUAL: [(&str, &str); 7] = [
+    ("unk", "[UNK]"),
+    ("sep", "[SEP]"),
+    ("pad", "[PAD]"),
+    ("mask", "[MASK]"),
+    ("unk", "<unk>"),
+    ("pad", "<pad>"),
+    ("mask", "<mask>"),
+];
+
+/// The keys of marks, under `tokenizer.ggml.`.
+pub(super) fn keys(
+    files: &Files<'_>,
+    config: &Config,
+    ids: &HashMap<String, usize>,
+) -> Vec<(&'static str, OwnedValue)> {
+    let mut keys: Vec<(&'static str, OwnedValue)> = Vec::new();
+    let named = |name: &str| {
+        let by_text = files.mark(&format!("{name}_token")).and_then(|text| ids.get(text)).copied();
+        by_text.or_else(|| {
+            config
+                .number(&[&format!("{name}_token_id")])
+                .ok()
+                .flatten()
+                .map(|id| id as usize)
+                .filter(|id| *id < ids.len())
+        })
+    };
+    // Where no file names a mark, the tokenizer itself says what it takes for what it does not know, and the usual names
+    // are what they say.
+    let usual = |name: &str| {
+        USUAL.iter().filter(|(mark, _)| *mark == name).find_map(|(_, text)| ids.get(*text)).copied()
+    };
+    let unknown = files.json.as_ref().and_then(|json| {
+        let model = &json["model"];
+        let by_text = model["unk_token"].as_str().and_then(|text| ids.get(text)).copied();
+        by_text.or_else(|| model["unk_id"].as_u64().map(|id| id as usize))
+    });
+    let around = files.json.as_ref().and_then(|json| processor(&json["post_processor"], ids));
+    let flag = |name: &str| files.config[name].as_bool();
+    let around = around.unwrap_or_else(|| {
+        // Tokenizers of BERT's kind and T5's need no telling; of others the configuration says it.
+        let is_bert = files.folder.join("vocab.txt").exists();
+        let begins = flag("add_bos_token").unwrap_or(is_bert);
+        let ends = flag("add_eos_token").unwrap_or(is_bert);
+        let (first, last) = if is_bert { (named("cls"), named("sep")) } else { (named("bos"), named("eos")) };
+        Around { before: first.filter(|_| begins), after: last.filter(|_| ends), doubled: false }
+    });
+    let first = around.before.or_else(|| named("bos")).or_else(|| named("cls"));
+    let last = around.after.or_else(|| named("eos")).or_else(|| named("sep"));
+    let marks = [
+        ("bos_token_id", first),
+        ("eos_token_id", last),
+        ("unknown_token_id", named("unk").or(unknown).or_else(|| usual("unk"))),
+        ("seperator_token_id", named("sep").or_else(|| usual("sep"))),
+        ("padding_token_id", named("pad").or_else(|| usual("pad"))),
+        ("mask_token_id", named("mask").or_else(|| usual("mask"))),
+    ];
+    for (key, id) in marks {
+        if let Some(id) = id {
+            keys.push((key, (id as u32).into()));
+        }
+    }
+    keys.push(("add_bos_token", around.before.is_some().into()));
+    keys.push(("add_eos_token", around.after.is_some().into()));
+    keys.push(("add_sep_token", around.doubled.into()));
+    keys
+}
+
+/// What a post-processor puts around a text; `None` if it says nothing of it.
+fn processor(processor: &Value, ids: &HashMap<String, usize>) -> Option<Around> {
+    let id_of = |mark: &Value| {
+        ids.get(mark.get(0)?.as_str()?).copied().or(mark.get(1)?.as_u64().map(|id| id as usize))
+    };
+    match processor["type"].as_str()? {
+        "BertProcessing" => {
+            Some(Around { before: id_of(&processor["cls"]), after: id_of(&processor["sep"]), doubled: false })
+        }
+        "RobertaProcessing" => {
+            Some(Around { before: id_of(&processor["cls"]), after: id_of(&processor["sep"]), doubled: true })
+        }
+        "TemplateProcessing" => {
+            let special = &processor["special_tokens"];
+            let id = |piece: &Value| {
+                let name = piece["SpecialToken"]["id"].as_str()?;
+                special[name]["ids"][0].as_u64().map(|id| id as usize).or_else(|| ids.get(name).copied())
+            };
+            let single = processor["single"].as_array()?;
+            let text = single.iter().position(|piece| piece.get("Sequence").is_some())?;
+            let before = single[..text].iter().find_map(id);
+            let after = single[text + 1..].iter().find_map(id);
+            let pair = processor["pair"].as_array().map_or(&[][..], Vec::as_slice);
+            let places: Vec<usize> =
+                (0..pair.len()).filter(|place| pair[*place].get("Sequence").is_some()).collect();
+            // `</s></s>` between them; Gemma's `<eos><bos>` is something else.
+            let between = places.get(1).map_or(&[][..], |second| &pair[places[0] + 1..*second]);
+            let doubled = between.len() == 2 && between.iter().all(|piece| id(piece) == after);
+            Some(Around { before, after, doubled })
+        }
+        "Sequence" => {
+            let processors = processor["processors"].as_array()?;
+            processors.iter().find_map(|part| self::processor(part, ids))
+        }
+        // What cuts offsets adds nothing; a tokenizer of which that is all adds nothing.
+        "ByteLevel" => Some(Around::default()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(value: Value) -> Option<Around> {
+        let ids = [("[CLS]", 101), ("[SEP]", 102), ("<s>", 0), ("</s>", 2)];
+        processor(&value, &ids.map(|(text, id)| (text.to_owned(), id)).into())
+    }
+
+    #[test]
+    fn processors_say_what_stands_around() {
+        let bert = json!({"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]});
+        assert_eq!(of(bert), Some(Around { before: Some(101), after: Some(102), doubled: false }));
+        let roberta = json!({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]});
+        assert_eq!(of(roberta), Some(Around { before: Some(0), after: Some(2), doubled: true }));
+        let (a, b) =
+            (json!({"Sequence": {"id": "A", "type_id": 0}}), json!({"Sequence": {"id": "B", "type_id": 0}}));
+        let end = json!({"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}});
+        let qwen = json!({"type": "Sequence", "processors": [{"type": "TemplateProcessing", "single": [a, end], "pair": [a, end, b, end],
+            "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [151643], "tokens": ["<|endoftext|>"]}}}]});
+        assert_eq!(of(qwen), Some(Around { before: None, after: Some(151_643), doubled: false }));
+        assert_eq!(of(json!({"type": "ByteLevel", "trim_offsets": true})), Some(Around::default()));
+        assert_eq!(of(Value::Null), None);
+    }
+}

@@ -1,0 +1,220 @@
+//! Tokenizer files of a folder become `tokenizer.*` keys.
+//!
+//! `tokenizer.json` is what the authors' code runs, so it is asked first; `vocab.txt` and SentencePiece's `.model` serve
+//! where it is missing, and SentencePiece's scores where it has none.
+
+mod bpe;
+mod marks;
+mod sentencepiece;
+mod unigram;
+mod wordpiece;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use gguf::OwnedValue;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::families::Family;
+use crate::json;
+
+/// The keys of a tokenizer.
+#[derive(Debug)]
+pub(crate) struct TokenizerKeys {
+    pub(crate) keys: Vec<(String, OwnedValue)>,
+    pub(crate) tokens: usize,
+    ids: HashMap<String, usize>,
+}
+
+impl TokenizerKeys {
+    /// The id of a token by its text.
+    pub(crate) fn id(&self, text: &str) -> Option<usize> {
+        self.ids.get(text).copied()
+    }
+}
+
+/// GGUF's kinds of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Normal = 1,
+    Unknown = 2,
+    Control = 3,
+    UserDefined = 4,
+    Unused = 5,
+    Byte = 6,
+}
+
+/// A token in the making.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) score: f32,
+    pub(crate) kind: Kind,
+}
+
+/// A vocabulary, by kind of tokenizer.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    /// `tokenizer.ggml.model`.
+    pub(crate) model: &'static str,
+    /// `tokenizer.ggml.pre`.
+    pub(crate) pre: String,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) has_scores: bool,
+    /// Keys that only this kind has.
+    pub(crate) more: Vec<(&'static str, OwnedValue)>,
+}
+
+/// What the files of a folder say.
+pub(crate) struct Files<'a> {
+    pub(crate) folder: &'a Path,
+    /// `tokenizer.json`.
+    pub(crate) json: Option<Value>,
+    /// `tokenizer_config.json`; null if it is not there.
+    pub(crate) config: Value,
+    /// `special_tokens_map.json`, likewise.
+    pub(crate) special: Value,
+    pub(crate) family: &'a Family,
+}
+
+pub(crate) fn read(
+    folder: &Path,
+    config: &Config,
+    family: &Family,
+    pre: Option<&str>,
+) -> Result<TokenizerKeys, Error> {
+    let there = |name: &str| json::read_if_there(&folder.join(name));
+    let files = Files {
+        folder,
+        json: there("tokenizer.json")?,
+        config: there("tokenizer_config.json")?.unwrap_or(Value::Null),
+        special: there("special_tokens_map.json")?.unwrap_or(Value::Null),
+        family,
+    };
+    let mut vocabulary = files.vocabulary(pre)?;
+    let wanted = config.number(&["vocab_size"])?.map_or(0, |size| size as usize);
+    // Tokens of other kinds of input, added beyond the rows that a text model has.
+    if wanted > 0 && vocabulary.tokens.len() > wanted && files.added().iter().any(|(id, ..)| *id == wanted) {
+        vocabulary.tokens.truncate(wanted);
+    }
+    // Matrices are made a round number of rows; nobody uses those at their end.
+    for id in vocabulary.tokens.len()..wanted {
+        vocabulary.tokens.push(Token { text: format!("[PAD{id}]"), score: -1000.0, kind: Kind::Unused });
+    }
+    Ok(keys(&files, config, vocabulary))
+}
+
+impl Files<'_> {
+    fn vocabulary(&self, pre: Option<&str>) -> Result<Vocabulary, Error> {
+        let kind = self.json.as_ref().and_then(|json| json["model"]["type"].as_str());
+        let by_model = ["tokenizer.model", "sentencepiece.bpe.model", "spiece.model"];
+        let model = by_model.iter().map(|name| self.folder.join(name)).find(|path| path.exists());
+        let json = self.json.as_ref();
+        match (kind, json, model) {
+            // Characters merged, and bytes where a character is not known: SentencePiece's own BPE, whose scores its file has.
+            (Some("BPE"), Some(json), model) if json["model"]["byte_fallback"].as_bool() == Some(true) => {
+                match model {
+                    Some(path) => sentencepiece::read(&path, self, false),
+                    None => bpe::by_rank(json, self),
+                }
+            }
+            (Some("BPE"), Some(json), _) => bpe::read(json, self, pre),
+            (Some("WordPiece"), Some(json), _) => wordpiece::read(json, self),
+            (Some("Unigram"), Some(json), _) => unigram::read(json, self),
+            (None, _, Some(path)) => sentencepiece::read(&path, self, self.family.fairseq_ids),
+            (None, ..) if self.folder.join("vocab.txt").exists() => wordpiece::read_text(self),
+            (None, ..) if self.folder.join("merges.txt").exists() => bpe::read_text(self, pre),
+            (Some(other), ..) => Err(Error::unsupported(format!(
+                "tokenizer.json: tokenizers of kind {other:?} are not converted; WordPiece, Unigram and BPE are"
+            ))),
+            (None, ..) => Err(Error::file(
+                self.folder,
+                "holds no tokenizer (tokenizer.json, vocab.txt, or a SentencePiece .model); download it, too",
+            )),
+        }
+    }
+
+    /// The added tokens: id, text, and whether they are control tokens.
+    pub(crate) fn added(&self) -> Vec<(usize, String, bool)> {
+        let of = |token: &Value, id: Option<usize>| {
+            let id = id.or_else(|| token["id"].as_u64().map(|id| id as usize))?;
+            let text = token["content"].as_str()?.to_owned();
+            let special = token["special"].as_bool() == Some(true) || looks_special(&text);
+            Some((id, text, special))
+        };
+        if let Some(added) = self.json.as_ref().and_then(|json| json["added_tokens"].as_array()) {
+            return added.iter().filter_map(|token| of(token, None)).collect();
+        }
+        let decoder = self.config["added_tokens_decoder"].as_object();
+        decoder.into_iter().flatten().filter_map(|(id, token)| of(token, Some(id.parse().ok()?))).collect()
+    }
+
+    /// The text of a named mark (`cls_token` and so on), wherever it is written.
+    pub(crate) fn mark(&self, name: &str) -> Option<&str> {
+        [&self.config, &self.special].into_iter().find_map(|file| {
+            let mark = &file[name];
+            mark.as_str().or_else(|| mark["content"].as_str())
+        })
+    }
+}
+
+/// Marks that some authors forgot to call special.
+fn looks_special(text: &str) -> bool {
+    text == "<mask>" || text.starts_with("<unused")
+}
+
+/// Puts added tokens over a vocabulary, which grows as far as their ids go.
+pub(crate) fn put_added(tokens: &mut Vec<Token>, added: Vec<(usize, String, bool)>, score: Option<f32>) {
+    for (id, text, special) in added {
+        // Ids far beyond the vocabulary would be a damaged file.
+        if id > tokens.len() + (1 << 20) {
+            continue;
+        }
+        while tokens.len() <= id {
+            let text = format!("[PAD{}]", tokens.len());
+            tokens.push(Token { text, score: -1000.0, kind: Kind::Unused });
+        }
+        let token = &mut tokens[id];
+        token.score = score.unwrap_or(token.score);
+        // Files made by way of SentencePiece, which give added tokens a score, call it control.
+        if token.kind != Kind::Unknown || score.is_some() {
+            token.kind = if special { Kind::Control } else { Kind::UserDefined };
+        }
+        token.text = if token.kind == Kind::UserDefined { text.replace('\u{2581}', " ") } else { text };
+    }
+}
+
+fn keys(files: &Files<'_>, config: &Config, vocabulary: Vocabulary) -> TokenizerKeys {
+    let Vocabulary { model, pre, tokens, has_scores, more } = vocabulary;
+    let mut keys: Vec<(String, OwnedValue)> = Vec::new();
+    let mut put = |key: &str, value: OwnedValue| keys.push((format!("tokenizer.ggml.{key}"), value));
+    put("model", model.into());
+    put("pre", pre.into());
+    put("tokens", tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().into());
+    if has_scores {
+        put("scores", tokens.iter().map(|token| token.score).collect::<Vec<_>>().into());
+    }
+    put("token_type", tokens.iter().map(|token| token.kind as i32).collect::<Vec<_>>().into());
+    if let Ok(Some(types)) = config.number(&["type_vocab_size"]) {
+        put("token_type_count", types.into());
+    } else if files
+        .family
+        .tensors
+        .iter()
+        .any(|name| name.ours == "token_types" || name.ours == "token_embd_norm")
+    {
+        put("token_type_count", 1u32.into());
+    }
+    // A token of the vocabulary by its text, before WordPiece's marks of word starts.
+    let ids: HashMap<String, usize> =
+        tokens.iter().enumerate().rev().map(|(id, token)| (token.text.clone(), id)).collect();
+    for (key, value) in marks::keys(files, config, &ids) {
+        put(key, value);
+    }
+    for (key, value) in more {
+        put(key, value);
+    }
+    TokenizerKeys { keys, tokens: tokens.len(), ids }
+}

@@ -1,0 +1,68 @@
+//! Unigram out of `tokenizer.json`: pieces with their scores, and SentencePiece's map of characters.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::{Files, Kind, Token, Vocabulary, put_added};
+use crate::error::Error;
+
+pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
+    let wrong = |what: &str| Error::file(&files.folder.join("tokenizer.json"), what);
+    let model = &json["model"];
+    let pieces = model["vocab"].as_array().ok_or_else(|| wrong("its Unigram model has no vocab"))?;
+    let unknown = model["unk_id"].as_u64().map(|id| id as usize);
+    let token = |(id, piece): (usize, &Value)| {
+        let (text, score) = (piece[0].as_str()?, piece[1].as_f64()?);
+        let kind = if Some(id) == unknown { Kind::Unknown } else { Kind::Normal };
+        Some(Token { text: text.to_owned(), score: score as f32, kind })
+    };
+    let tokens: Option<Vec<Token>> = pieces.iter().enumerate().map(token).collect();
+    let mut tokens = tokens.ok_or_else(|| wrong("its Unigram pieces are not pairs of a text and a score"))?;
+    put_added(&mut tokens, files.added(), None);
+
+    let normalizers = flattened(&json["normalizer"], "normalizers");
+    let cutters = flattened(&json["pre_tokenizer"], "pretokenizers");
+    let is = |part: &&Value, kind: &str| part["type"].as_str() == Some(kind);
+    for part in &normalizers {
+        match part["type"].as_str().unwrap_or_default() {
+            "Precompiled" | "Strip" => {}
+            // What makes many spaces one.
+            "Replace" if part["pattern"]["Regex"].as_str().is_some_and(|pattern| pattern.contains('{')) => {}
+            "Replace" if part["pattern"]["String"].as_str() == Some(" ") => {}
+            other => {
+                return Err(Error::unsupported(format!(
+                    "tokenizer.json: the normalizer {other} beside Unigram, which GGUF has no way to say"
+                )));
+            }
+        }
+    }
+    let mut more = Vec::new();
+    let charsmap = normalizers.iter().find(|part| is(part, "Precompiled"));
+    if let Some(text) = charsmap.and_then(|part| part["precompiled_charsmap"].as_str()) {
+        let bytes = STANDARD.decode(text).map_err(|_| wrong("its precompiled_charsmap is not base64"))?;
+        more.push(("precompiled_charsmap", bytes.into()));
+    }
+    let metaspace = cutters.iter().find(|part| is(part, "Metaspace"));
+    let prefix = metaspace.is_some_and(|part| {
+        part["prepend_scheme"]
+            .as_str()
+            .map_or(part["add_prefix_space"].as_bool() != Some(false), |scheme| scheme != "never")
+    });
+    let joined = cutters.iter().any(|part| is(part, "WhitespaceSplit"))
+        || normalizers.iter().any(|part| is(part, "Replace") && part["pattern"]["Regex"].is_string());
+    more.push(("add_space_prefix", prefix.into()));
+    more.push(("remove_extra_whitespaces", joined.into()));
+    Ok(Vocabulary { model: "t5", pre: "default".to_owned(), tokens, has_scores: true, more })
+}
+
+/// The parts of a sequence, or the one that stands alone.
+fn flattened<'a>(value: &'a Value, parts: &str) -> Vec<&'a Value> {
+    match value["type"].as_str() {
+        Some("Sequence") => {
+            value[parts].as_array().into_iter().flatten().flat_map(|part| flattened(part, parts)).collect()
+        }
+        Some(_) => vec![value],
+        None => Vec::new(),
+    }
+}
