@@ -21,7 +21,7 @@ use crate::say::say;
 #[command(
     after_help = "FOLDER is a model as Hugging Face has it: config.json, model.safetensors (one file, or many with their index), a tokenizer, and \
     what sentence-transformers adds (modules.json with pooling and dense heads, prompts). Nothing is run that the folder holds.\n\
-    Types, the most exact first: F32, BF16, F16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, Q3_K_L, Q3_K_M, Q3_K_S, \
+    Types, the most exact first: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, Q3_K_L, Q3_K_M, Q3_K_S, \
     Q2_K; docs/MODELS.md says what each costs. llama.cpp runs the files, too.\n\n\
     Examples:\n  connote convert all-MiniLM-L6-v2 all-MiniLM-L6-v2-Q8_0.gguf\n  \
     connote convert all-MiniLM-L6-v2 all-MiniLM-L6-v2-F32.gguf --type F32 --name all-MiniLM-L6-v2\n  \
@@ -49,7 +49,7 @@ pub(crate) struct ConvertArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Types, the most exact first: F32, BF16, F16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, Q3_K_L, Q3_K_M, \
+    after_help = "Types, the most exact first: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, Q3_K_L, Q3_K_M, \
     Q3_K_S, Q2_K. Norms, biases and positions stay F32; rows that are no whole blocks of a type get the nearest one that fits, which is \
     said. The tensors' types are those that llama-quantize would choose.\n\n\
     Examples:\n  connote quantize all-MiniLM-L6-v2-F32.gguf all-MiniLM-L6-v2-Q4_K_M.gguf Q4_K_M\n  \

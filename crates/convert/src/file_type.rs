@@ -37,8 +37,8 @@ macro_rules! file_types {
 
 file_types! {
     F32 = "F32", 0, F32;
-    BF16 = "BF16", 32, BF16;
     F16 = "F16", 1, F16;
+    BF16 = "BF16", 32, BF16;
     Q8_0 = "Q8_0", 7, Q8_0;
     Q6_K = "Q6_K", 18, Q6_K;
     Q5_K_M = "Q5_K_M", 17, Q5_K;

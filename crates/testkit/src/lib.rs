@@ -8,6 +8,7 @@
 pub mod architectures;
 pub mod edit;
 pub mod golden;
+pub mod hf_folder;
 pub mod http_bodies;
 pub mod models;
 pub mod naive;

@@ -3,6 +3,7 @@
 //! As in `symmetric.rs`: each sub-block by itself in real numbers, then whole numbers of two shared units, then all of
 //! them moved as long as the error that a reader will see grows smaller.
 
+use super::blocks::{lane_sum, nearest};
 use super::half::f32_to_f16;
 use crate::decode::f16_to_f32;
 
@@ -23,9 +24,10 @@ pub(super) struct Fit<const N: usize, const S: usize> {
 }
 
 impl<const N: usize> Grid<N> {
+    #[inline(always)]
     fn codes(&self, x: &[f32; N], step: f32, minimum: f32) -> [f32; N] {
         let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-        x.map(|x| ((x + minimum) * inverse).round_ties_even().clamp(0.0, self.levels))
+        x.map(|x| nearest((x + minimum) * inverse).clamp(0.0, self.levels))
     }
 
     /// Step and minimum (what is taken off, never negative) of one sub-block, by itself.
@@ -139,13 +141,10 @@ impl<const N: usize, const S: usize> Fit<N, S> {
 /// The line `x = step * q - minimum` with the least error, `minimum` at least 0; `None` if the codes are all one.
 fn least_squares<const N: usize>(x: &[f32; N], codes: &[f32; N]) -> Option<(f32, f32)> {
     let n = N as f32;
-    let (mut sum_x, mut sum_q, mut sum_qq, mut sum_xq) = (0.0, 0.0, 0.0, 0.0);
-    for (x, q) in x.iter().zip(codes) {
-        sum_x += x;
-        sum_q += q;
-        sum_qq += q * q;
-        sum_xq += x * q;
-    }
+    let sum_x = lane_sum::<N>(|i| x[i]);
+    let sum_q = lane_sum::<N>(|i| codes[i]);
+    let sum_qq = lane_sum::<N>(|i| codes[i] * codes[i]);
+    let sum_xq = lane_sum::<N>(|i| x[i] * codes[i]);
     let determinant = n * sum_qq - sum_q * sum_q;
     if determinant <= 0.0 {
         return None;
@@ -159,6 +158,10 @@ fn least_squares<const N: usize>(x: &[f32; N], codes: &[f32; N]) -> Option<(f32,
     (step > 0.0).then_some((step, minimum))
 }
 
+#[inline(always)]
 fn error<const N: usize>(x: &[f32; N], codes: &[f32; N], step: f32, minimum: f32) -> f32 {
-    x.iter().zip(codes).map(|(x, q)| x - (step * q - minimum)).map(|off| off * off).sum()
+    lane_sum::<N>(|i| {
+        let off = x[i] - (step * codes[i] - minimum);
+        off * off
+    })
 }

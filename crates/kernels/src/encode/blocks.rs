@@ -34,3 +34,23 @@ pub(super) fn put_f16(block: &mut [u8], at: usize, value: f32) -> f32 {
     block[at..at + 2].copy_from_slice(&half.to_le_bytes());
     f16_to_f32(half)
 }
+
+/// The nearest whole number, ties to even, of what lies within 2^22; beyond that something as large. By an addition, which
+/// vectorises where the processor's rounding is not to be had.
+#[inline(always)]
+pub(super) fn nearest(x: f32) -> f32 {
+    const SHIFT: f32 = 12_582_912.0;
+    (x + SHIFT) - SHIFT
+}
+
+/// The sum of `N` terms in eight lanes, so that it vectorises; `N` is a multiple of 8.
+#[inline(always)]
+pub(super) fn lane_sum<const N: usize>(term: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0f32; 8];
+    for first in (0..N).step_by(8) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(first + lane);
+        }
+    }
+    lanes.iter().sum()
+}

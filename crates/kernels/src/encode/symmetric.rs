@@ -3,6 +3,7 @@
 //! Each sub-block first gets the real scale with the least squared error; the block's `d` makes whole numbers of
 //! them; then numbers and `d` are moved as long as the error that a reader will see grows smaller.
 
+use super::blocks::{lane_sum, nearest};
 use super::half::f32_to_f16;
 use crate::decode::f16_to_f32;
 
@@ -22,9 +23,10 @@ pub(super) struct Fit {
 
 impl Grid {
     /// The nearest code of every value, given what one step is worth.
+    #[inline(always)]
     fn codes(&self, x: &[f32; 16], step: f32) -> [f32; 16] {
         let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-        x.map(|x| (x * inverse).round_ties_even().clamp(-self.levels, self.levels - 1.0))
+        x.map(|x| nearest(x * inverse).clamp(-self.levels, self.levels - 1.0))
     }
 
     /// The scale of one sub-block, by itself. The sign is free, and the negative side has one more code, so the outermost
@@ -99,10 +101,12 @@ impl Grid {
     }
 }
 
+#[inline(always)]
 fn sums(x: &[f32; 16], codes: &[f32; 16]) -> (f32, f32) {
-    x.iter().zip(codes).fold((0.0, 0.0), |(xq, qq), (x, q)| (xq + x * q, qq + q * q))
+    (lane_sum::<16>(|i| x[i] * codes[i]), lane_sum::<16>(|i| codes[i] * codes[i]))
 }
 
+#[inline(always)]
 fn error(x: &[f32; 16], codes: &[f32; 16], step: f32) -> f32 {
-    x.iter().zip(codes).map(|(x, q)| (x - step * q) * (x - step * q)).sum()
+    lane_sum::<16>(|i| (x[i] - step * codes[i]) * (x[i] - step * codes[i]))
 }
