@@ -17,7 +17,11 @@ fn main() -> Result<(), connote::Error> {
     times("1 text:  ", 200, || embedder.embed(["garlic"]).map(drop))
 }
 
-fn times(what: &str, rounds: usize, work: impl Fn() -> Result<(), connote::Error>) -> Result<(), connote::Error> {
+fn times(
+    what: &str,
+    rounds: usize,
+    work: impl Fn() -> Result<(), connote::Error>,
+) -> Result<(), connote::Error> {
     let mut times = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let begin = Instant::now();
