@@ -9,6 +9,10 @@ const LONGEST: usize = 150;
 /// Where else names may stand, and why. Nothing there branches by them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("connote/src/known.rs", "a row of the table of models says of which architecture its model is"),
+    (
+        "convert/src",
+        "a folder from Hugging Face becomes a file of some architecture and tokenizer: names, no arithmetic",
+    ),
     ("testkit/src", "writes tiny files and computes them naively, apart from the engine"),
     ("tokenizer/src", "kinds of tokenizers and of cutting texts have these names, too"),
 ];
