@@ -67,6 +67,11 @@ fn every_type_of_file_is_written_and_read() {
         }
         let relative = error / square;
         println!("{file_type}: {relative:.2e}");
+        if file_type == FileType::Q8_0 {
+            // The source's own type: copied.
+            assert_eq!(relative, 0.0);
+            continue;
+        }
         // The list goes from the most exact to the least, nearly.
         assert!(relative <= 0.02 && relative >= last * 0.3, "{file_type}: {relative} after {last}");
         last = relative;
