@@ -85,12 +85,17 @@ impl Shelf {
         self.next.load(Ordering::Relaxed) == self.map.len() - 8
     }
 
+    /// Nothing more can be taken: it holds something else than what it should.
+    pub(crate) fn refuse(&self) {
+        self.next.store(usize::MAX, Ordering::Relaxed);
+    }
+
     /// The next matrix's values, if they are of this layout and number.
     pub(crate) fn take(&self, layout: Layout, values: usize, scales: usize) -> Option<Store> {
         let mut at = self.next.load(Ordering::Relaxed);
         let mut number = || {
             let number = read(&self.map, at);
-            at += 8;
+            at = at.saturating_add(8);
             number
         };
         if number()? != code(layout) || number()? != values || number()? != scales {
