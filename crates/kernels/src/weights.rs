@@ -87,6 +87,9 @@ impl Weights {
         first.reset(layout, values, scales);
         place.fill(kernels, 0, inputs, first.slots());
         let same = store.values(0..values, 0..scales) == first.values(0..values, 0..scales);
+        if !same {
+            shelf.refuse();
+        }
         same.then(|| Self { order, inputs, outputs, store, bias: place.bias(panels) })
     }
 
