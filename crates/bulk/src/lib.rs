@@ -22,10 +22,10 @@ pub use index::{Precision, Space};
 pub use rows::{Answered, Chunk, Place, Row};
 pub use run::{
     Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FailedRows, Job, Merge, Observer,
-    PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, lowest_priority, run,
+    PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, finished_parts, lowest_priority, run,
 };
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
-pub use source::{FileIdentity, InputFormat, Progress, Source, SourceOptions, Template, TextFrom};
+pub use source::{FileIdentity, InputFormat, Progress, Quotes, Source, SourceOptions, Template, TextFrom};
 pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
 pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors, read_description};

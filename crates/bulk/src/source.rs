@@ -7,6 +7,7 @@ mod delimited;
 mod files;
 mod json;
 mod lines;
+mod quotes;
 mod roles;
 mod row_groups;
 mod tables;
@@ -25,6 +26,7 @@ use crate::{Error, ErrorKind};
 
 pub use files::FileIdentity;
 pub(crate) use files::FileState;
+pub use quotes::Quotes;
 pub use template::Template;
 
 use files::{Input, Place};

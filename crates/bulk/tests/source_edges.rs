@@ -400,6 +400,11 @@ fn a_quote_that_is_never_closed_is_told() {
     let chunk = source.next_chunk(10).expect("read").expect("rows");
     assert_eq!(chunk.rows.iter().map(|row| row.id.get()).collect::<Vec<_>>(), ["\"x\"", "1"]);
     assert_eq!(chunk.carried.column(1).null_count(), 1);
+    // Bytes that nobody reads cost nothing.
+    let path = written(folder.path(), "other.csv", b"x,text\n\xff,hello\n");
+    let mut named = options(&[&path]);
+    named.text = TextFrom::Column("text".to_owned());
+    assert_eq!(told(&rest(&mut opened(&named))), ["0 hello"]);
     let path = written(folder.path(), "header.csv", "\"text\na\nb\n");
     let Err(error) = connote_bulk::Source::open(&options(&[&path])) else { panic!("a quote is open") };
     assert!(error.to_string().contains("header.csv: line 1: a quote is opened and never closed"), "{error}");

@@ -23,7 +23,8 @@ The written file is a model as any other, as fast, for every command and for lla
 where they were F32 or BF16. The words that the adapter was trained with are put before every text that has neither a task nor \
 a prompt.
 
-Exit codes: 0 written, 1 the model or the adapter cannot be read, do not belong together, or nothing can be written.")]
+Exit codes: 0 written, 1 the model or the adapter cannot be read, do not belong together, or nothing can be written, 2 wrong use \
+(a file of that name is there).")]
 pub(crate) struct AdaptArgs {
     /// The adapter: a GGUF file
     #[arg(value_name = "ADAPTER")]
@@ -33,6 +34,9 @@ pub(crate) struct AdaptArgs {
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
     /// No summary on stderr
     #[arg(short, long)]
     quiet: bool,
@@ -41,6 +45,10 @@ pub(crate) struct AdaptArgs {
 pub(crate) fn run(args: &AdaptArgs) -> Result<Outcome, Failure> {
     if args.output.is_dir() {
         return Err(Failure::nothing(format!("{}: is a folder; name a file", args.output.display())));
+    }
+    if args.output.exists() && !args.force {
+        let output = args.output.display();
+        return Err(Failure::usage(format!("{output}: is there already; name another file, or --force")));
     }
     let base = model::open(&args.model)?;
     let bytes = base.adapted_file(&args.adapter)?;

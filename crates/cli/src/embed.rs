@@ -10,11 +10,13 @@ mod stream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bulk::{Beside, CpuShare, OutputFormat as BulkFormat, SinkOptions, Space};
+use bulk::{Beside, CpuShare, Destination, OutputFormat as BulkFormat, Precision, SinkOptions, Space};
 use connote::{Embedder, Options, Pooling};
 
 use crate::args::NetworkArgs;
+use crate::aside::follow_links;
 use crate::failure::{Failure, Outcome};
+use crate::identity::Identity;
 use crate::model;
 use crate::output::spare_the_texts;
 use crate::rows::Rows;
@@ -55,6 +57,13 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
     }
     let place = Place::of(args.result.output.as_deref());
     let format = format_of(&place, args.result.output_format)?;
+    let for_vectors =
+        [("--precision", args.result.precision != Precision::F32), ("--keep", !args.keep.is_empty())];
+    if let (None, Some((option, _))) = (format, for_vectors.into_iter().find(|(_, given)| *given)) {
+        return Err(Failure::usage(format!(
+            "{option} is for files of vectors; the form for people has no place for it (choose one with --output-format)"
+        )));
+    }
     let rows = Rows::open(&args.text, &args.keep)?;
     let in_parts = in_parts(args, &place, format, &rows)?;
     let start = Instant::now();
@@ -66,12 +75,48 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
     let title = args.preparation.title();
     model::check_title(embedder.model(), title, &options, rows.have_tasks())?;
     spare_the_texts(place.path(), &rows)?;
+    spare_what_is_beside(&place, &rows)?;
     let loading = start.elapsed();
     let task = Task { args, rows, embedder, options, title, share, loading };
     match (in_parts, format) {
         (true, Some(format)) => parts::run(task, &place, format),
         (_, format) => stream::run(task, &place, format),
     }
+}
+
+/// Refuses texts from where this run, or the one before it, keeps files of its own: they would be replaced or removed.
+fn spare_what_is_beside(place: &Place, rows: &Rows) -> Result<(), Failure> {
+    let refused = |file: &Path, why: &str| {
+        let file = file.display();
+        Err(Failure::usage(format!(
+            "{file}: the texts are read from this file, {why}; name another --output"
+        )))
+    };
+    let parts = match place {
+        Place::Stdout | Place::Device(_) => return Ok(()),
+        Place::Folder(path) => Destination::Folder(path.clone()).parts(),
+        Place::File(path) => {
+            let path = follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?;
+            let texts = rows.identities();
+            for beside in Beside::paths(&path) {
+                if Identity::of_path(&beside).is_some_and(|identity| texts.contains(&identity)) {
+                    return refused(&beside, "which lies beside the output and would be replaced or removed");
+                }
+            }
+            Destination::File(path).parts()
+        }
+    };
+    match rows.files().iter().find(|file| lies_in(file, &parts)) {
+        Some(file) => refused(file, "which lies among the parts of the output"),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file, links followed, lies in a folder.
+fn lies_in(file: &Path, folder: &Path) -> bool {
+    let file = file.canonicalize().ok();
+    let parent = file.as_deref().and_then(Path::parent);
+    parent.is_some_and(|parent| folder.canonicalize().is_ok_and(|folder| folder == parent))
 }
 
 impl Place {

@@ -1,10 +1,11 @@
 //! `connote merge`: parts that were embedded in several places, joined into one file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bulk::OutputFormat;
 use clap::Args;
 
-use crate::aside::Aside;
+use crate::aside::{Aside, follow_links};
 use crate::failure::{Failure, Outcome};
 use crate::say::say;
 
@@ -35,7 +36,16 @@ pub(crate) fn run(args: &MergeArgs) -> Result<Outcome, Failure> {
     if args.output.is_dir() {
         return Err(Failure::nothing(format!("{}: is a folder; name a file", args.output.display())));
     }
+    refuse_output(&args.output, &args.folders)?;
     let merge = bulk::Merge::open(&args.folders)?;
+    let ending = args.output.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if let Some(other) = OutputFormat::of_ending(ending).filter(|format| *format != merge.format()) {
+        let (output, parts) = (args.output.display(), merge.format().name());
+        return Err(Failure::usage(format!(
+            "{output}: would be taken for {}, and the parts are {parts}; end it in .{parts}",
+            other.name()
+        )));
+    }
     let (aside, file) = Aside::create(&args.output)?;
     let failed = |error: bulk::Error| Failure::nothing(format!("{}: {error}", args.output.display()));
     let file = merge.write(file).map_err(failed)?;
@@ -53,4 +63,30 @@ pub(crate) fn run(args: &MergeArgs) -> Result<Outcome, Failure> {
         }
     }
     Ok(Outcome::of_rows(merge.rows(), merge.failed()))
+}
+
+/// The whole is a file, and none of the parts.
+fn refuse_output(output: &Path, folders: &[PathBuf]) -> Result<(), Failure> {
+    let name = output.display();
+    let is_no_file = output.metadata().is_ok_and(|about| !about.is_file());
+    if output == Path::new("-") || is_no_file {
+        return Err(Failure::usage(format!("{name}: the whole is written to a file; name one")));
+    }
+    let target = follow_links(output).map_err(|error| Failure::writing(name.to_string(), &error))?;
+    let folder = match target.parent() {
+        None => return Ok(()),
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+    };
+    let same = |parts: &&PathBuf| match (parts.canonicalize(), folder.canonicalize()) {
+        (Ok(parts), Ok(folder)) => parts == folder,
+        _ => false,
+    };
+    match folders.iter().find(same) {
+        None => Ok(()),
+        Some(parts) => Err(Failure::usage(format!(
+            "{name}: lies in {}, among the parts that are joined, which stay as they are; name a file elsewhere",
+            parts.display()
+        ))),
+    }
 }

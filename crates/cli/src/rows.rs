@@ -1,6 +1,7 @@
 //! Texts from the command line, files or standard input.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::{Int64Array, RecordBatch};
@@ -87,12 +88,18 @@ impl Rows {
         }
     }
 
+    /// The files that they are read from, but for standard input.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        match self {
+            Self::Texts(_) => &[],
+            Self::Source(source) => source.files(),
+        }
+    }
+
     /// The files that they are read from.
     pub(crate) fn identities(&self) -> Vec<Identity> {
-        let files = match self {
-            Self::Texts(_) => return Vec::new(),
-            Self::Source(source) => source.files(),
-        };
+        let Self::Source(source) = self else { return Vec::new() };
+        let files = source.files();
         let identities = files.iter().filter_map(|path| Identity::of_path(path));
         // Standard input may be a file, too.
         identities.chain(if files.is_empty() { Identity::of_stdin() } else { None }).collect()

@@ -82,6 +82,11 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome, Failure> {
     let collection = Collection::open(&args.index)?;
     let precision = args.precision.or_else(|| collection.precisions().first().copied());
     let mut plan = collection.plan(precision.unwrap_or(Precision::F32), args.top)?;
+    if let (Some(1..), Some(precision)) = (args.rescore, precision.filter(|precision| precision.is_float())) {
+        return Err(Failure::usage(format!(
+            "--rescore is for scans of int8 or binary, and {precision} is exact; choose --precision, or leave it out"
+        )));
+    }
     plan.rescore = args.rescore.unwrap_or(plan.rescore);
     plan.filters.clone_from(&args.filters);
     let team = Team::new(args.network.threads);

@@ -148,6 +148,9 @@ fn pair<'a>(base: &'a Gguf, adapter: &Gguf, name: &str) -> Result<Pair<'a>, Erro
             return Err(refused(message));
         }
     };
+    if rank == 0 {
+        return Err(refused(format!("the adapter's `{name}.lora_a` has rank 0")));
+    }
     Ok(Pair { base: matrix, a: values(a)?, b: values(b)?, rank: rank as usize })
 }
 

@@ -44,8 +44,9 @@ impl Block<'_> {
         scratch.mixed.fill(0.0);
         for (index, network) in experts.iter().enumerate() {
             let share = |row: usize| scratch.shares[row * experts.len() + index];
+            // A share that is no number must reach the vector, where it is refused.
             scratch.picked.clear();
-            scratch.picked.extend((0..count).filter(|&row| share(row) > 0.0));
+            scratch.picked.extend((0..count).filter(|&row| share(row) != 0.0));
             if scratch.picked.is_empty() {
                 continue;
             }

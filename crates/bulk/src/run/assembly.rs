@@ -8,7 +8,7 @@ use super::beside::Beside;
 use super::manifest::PartRecord;
 use super::part;
 use crate::Error;
-use crate::sink::{self, SinkOptions};
+use crate::sink::{self, OutputFormat, SinkOptions};
 
 /// The whole file while it is being made, in the folder of the parts.
 pub(super) const WHOLE: &str = "whole.tmp";
@@ -66,6 +66,10 @@ impl Whole {
             errors: record.errors.as_ref().map(|_| folder.join(part::errors_name(record.number))),
             rows: record.rows,
         });
+    }
+
+    pub(super) fn format(&self) -> OutputFormat {
+        self.sink.format
     }
 
     pub(super) fn write(&self, into: File) -> Result<File, Error> {

@@ -24,6 +24,11 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// What may be written or removed beside `output`.
+    pub fn paths(output: &Path) -> [PathBuf; 3] {
+        [errors_path(output), row_numbers_path(output), description_path(output)]
+    }
+
     /// Writes what lies beside `output`, which has so many rows: `description`, of those that do not describe themselves, and
     /// the rows that failed, which are in `lists`, one list after another, in their order, each read from where it stands.
     /// What an earlier output of this name had there and this one does not goes.

@@ -208,12 +208,13 @@ fn is_ours(name: &str) -> bool {
     whole == MANIFEST || name == LOCK || name == super::assembly::WHOLE || part::is_of_a_part(whole)
 }
 
-/// Removes what runs made, but the lock.
+/// Removes what runs made, but the lock. The manifest last: while it is there, what is killed in between is known for a run's.
 fn clear(folder: &Path, names: &HashSet<String>) -> Result<(), Error> {
-    for name in names.iter().filter(|name| is_ours(name) && *name != LOCK) {
+    let ours = |name: &&String| is_ours(name) && *name != LOCK && *name != MANIFEST;
+    for name in names.iter().filter(ours) {
         durable::remove(&folder.join(name))?;
     }
-    Ok(())
+    durable::remove(&folder.join(MANIFEST))
 }
 
 /// A folder that has no manifest and is not empty belongs to somebody. What a run leaves that was killed before its first

@@ -9,6 +9,7 @@ use super::folder;
 use super::lock::FolderLock;
 use super::manifest::{MANIFEST, Manifest, PartRecord};
 use super::part;
+use crate::sink::OutputFormat;
 use crate::{Error, ErrorKind};
 
 /// Folders of parts that make one output: all parts are there, whole, and of one plan.
@@ -80,6 +81,11 @@ impl Merge {
             whole.add(path, record);
         }
         Ok(Self { whole, rows, failed, parts })
+    }
+
+    /// The format of the parts, and so of the whole.
+    pub fn format(&self) -> OutputFormat {
+        self.whole.format()
     }
 
     /// Rows of the whole.

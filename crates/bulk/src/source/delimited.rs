@@ -1,6 +1,5 @@
 //! CSV and TSV.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -11,6 +10,7 @@ use csv::ByteRecord;
 use serde_json::value::RawValue;
 
 use super::files::{Counted, Input};
+use super::quotes::Quotes;
 use super::roles::{self, Roles, TextRole, wrong};
 use super::{CHUNK_BYTES, Count, Reader, SourceOptions, place, unreadable};
 use crate::rows::{Chunk, Place, Row};
@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind};
 pub(super) struct DelimitedReader {
     input: Input,
     name: Arc<str>,
-    reader: csv::Reader<Quotes>,
+    reader: csv::Reader<Quotes<Counted>>,
     /// Whether the input has ended within quotes.
     in_quotes: Arc<AtomicBool>,
     /// Bytes that are whole lines, of those that were taken.
@@ -34,8 +34,7 @@ impl DelimitedReader {
     pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: u8) -> Result<Self, Error> {
         let from = input.open()?;
         let lines = from.count_of_lines();
-        let from = Quotes { from, delimiter, state: Quoting::Begin, is_open: Arc::default() };
-        let in_quotes = from.is_open.clone();
+        let (from, in_quotes) = Quotes::follow(from, delimiter);
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             // A record with too few or too many fields costs itself, not the rest.
@@ -84,13 +83,17 @@ impl DelimitedReader {
         self.field(column).map(str::to_owned)
     }
 
-    fn field(&self, column: usize) -> Result<&str, RowError> {
-        if self.in_quotes.load(Ordering::Relaxed) {
-            // All that stands behind the quote would be one field, of which nobody would know.
-            let message =
-                "a quote is opened here, or behind it, and never closed: no row from here on was read";
-            return Err(wrong(self.line(), message));
+    /// Whether the record ended. All that stands behind an open quote would be one field, of which nobody would know.
+    fn closed(&self) -> Result<(), RowError> {
+        if !self.in_quotes.load(Ordering::Relaxed) {
+            return Ok(());
         }
+        let message = "a quote is opened here, or behind it, and never closed: no row from here on was read";
+        Err(wrong(self.line(), message))
+    }
+
+    fn field(&self, column: usize) -> Result<&str, RowError> {
+        self.closed()?;
         let bytes = self.record.get(column).unwrap_or_default();
         std::str::from_utf8(bytes).map_err(|_| {
             let message = format!("field {} is not UTF-8; save the input as UTF-8", column + 1);
@@ -99,8 +102,7 @@ impl DelimitedReader {
     }
 
     fn row_input(&self) -> Result<connote::Input, RowError> {
-        // What ends within quotes has no fields.
-        self.field(0)?;
+        self.closed()?;
         if self.record.len() != self.columns {
             let message = format!(
                 "there are {} fields, and {} names in the first line",
@@ -186,48 +188,6 @@ impl Reader for DelimitedReader {
 
     fn read(&self) -> u64 {
         self.reader.position().byte()
-    }
-}
-
-/// Follows what is quoted, which the reader of records does not tell.
-struct Quotes {
-    from: Counted,
-    delimiter: u8,
-    state: Quoting,
-    is_open: Arc<AtomicBool>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Quoting {
-    /// Before the first byte of all, but for a byte order mark, which is one only here.
-    Begin,
-    /// Before the first byte of a field.
-    Outside,
-    /// In a field without quotes, or behind them.
-    Plain,
-    Quoted,
-    /// A quote within quotes: the first of two, or the end.
-    Closing,
-}
-
-impl Read for Quotes {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(into)?;
-        for &byte in &into[..count] {
-            self.state = match (self.state, byte) {
-                (Quoting::Begin, 0xef | 0xbb | 0xbf) => Quoting::Begin,
-                (Quoting::Quoted, b'"') => Quoting::Closing,
-                (Quoting::Quoted, _) | (Quoting::Begin | Quoting::Outside | Quoting::Closing, b'"') => {
-                    Quoting::Quoted
-                }
-                (_, b'\n' | b'\r') => Quoting::Outside,
-                (_, byte) if byte == self.delimiter => Quoting::Outside,
-                _ => Quoting::Plain,
-            };
-        }
-        // At the end, which the reader of records sees only with its last record.
-        self.is_open.store(count == 0 && self.state == Quoting::Quoted, Ordering::Relaxed);
-        Ok(count)
     }
 }
 

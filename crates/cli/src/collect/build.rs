@@ -51,6 +51,11 @@ fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(input.clone());
             continue;
         }
+        // A run that was stopped must not pass for a whole one.
+        if let Some(parts) = bulk::finished_parts(input)? {
+            files.extend(parts);
+            continue;
+        }
         let failed = |error| Failure::nothing(format!("{}: cannot be read: {error}", input.display()));
         let mut parts = Vec::new();
         for entry in fs::read_dir(input).map_err(failed)? {

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
+use bulk::Quotes;
 use clap::ValueEnum;
 use csv::{ReaderBuilder, StringRecord};
 
@@ -98,11 +100,13 @@ impl Pairs {
         is_csv: bool,
         columns: &Columns<'_>,
     ) -> Result<Self, Failure> {
+        let delimiter = if is_csv { b',' } else { b'\t' };
+        let (content, in_quotes) = Quotes::follow(content, delimiter);
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .quoting(is_csv)
-            .delimiter(if is_csv { b',' } else { b'\t' })
+            .delimiter(delimiter)
             .from_reader(content);
         let numbers = columns.numbers();
         let (mut pairs, mut unreadable, mut places) = (Vec::new(), Vec::new(), numbers);
@@ -118,6 +122,12 @@ impl Pairs {
                 }
             };
             let line = record.position().map_or(0, csv::Position::line);
+            if is_csv && in_quotes.load(Ordering::Relaxed) {
+                unreadable.push(format!(
+                    "{file}, line {line}: a quote is opened here, or behind it, and never closed: no row from here on was read"
+                ));
+                continue;
+            }
             // Under a header, numbers still say where.
             if index == 0 && numbers.is_some_and(|[score, ..]| number(&record, score).is_none()) {
                 continue;

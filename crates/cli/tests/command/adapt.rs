@@ -68,4 +68,10 @@ fn what_does_not_belong_together_is_said_and_nothing_is_written() {
     assert!(!folder.path().join("out.gguf").exists());
     assert!(adapt(BASE, ADAPTER, ".").contains("is a folder"));
     run(connote().args(["adapt", ADAPTER]), 2);
+    // Least of all the model itself is replaced unasked.
+    let before = fs::read(folder.path().join(BASE)).expect("the model");
+    let mut command = connote();
+    command.current_dir(folder.path()).args(["adapt", "-m", BASE, ADAPTER, "-o", BASE]);
+    assert!(run(&mut command, 2).1.contains("--force"));
+    assert_eq!(fs::read(folder.path().join(BASE)).expect("the model"), before);
 }

@@ -309,6 +309,58 @@ fn shares_of_tables_begin_where_they_should() {
     }
 }
 
+/// What a run keeps for itself, its parts and what lies beside its output, is no place to read texts from or to write the
+/// whole to: it would be gone.
+#[test]
+fn no_output_destroys_an_input() {
+    let here = Workplace::with(2500);
+    let row = b"{\"text\": \"a\"}\n";
+    fs::create_dir(here.path("o.jsonl.parts")).expect("made");
+    for (input, arguments) in [
+        ("o.jsonl.parts/part-000000.jsonl", &["--output", "o.jsonl", "--restart"][..]),
+        ("o.jsonl.errors.jsonl", &["--output", "o.jsonl"]),
+        ("o.npy.meta.json", &["--output", "o.npy", "--input-format", "jsonl"]),
+    ] {
+        fs::write(here.path(input), row).expect("written");
+        let (_, stderr) = run(here.embed(&["--input", input]).args(arguments), 2);
+        assert!(stderr.contains(input) && stderr.contains("name another --output"), "{stderr}");
+        assert_eq!(here.read(input), row);
+        fs::remove_file(here.path(input)).expect("removed");
+    }
+    let parts = ["--input", "texts.txt", "--output", "v/", "--part-rows", "1024"];
+    run(&mut here.embed(&parts), 0);
+    let (names, first) = (here.names("v"), here.read("v/part-000000.jsonl"));
+    let again = ["--input", "v/part-000000.jsonl", "--text-column", "id", "--output", "v/", "--restart"];
+    run(&mut here.embed(&again), 2);
+    let merge = |output: &str| {
+        let mut command = connote();
+        command.current_dir(here.path("")).args(["merge", "v/", "--output", output]);
+        run(&mut command, 2).1
+    };
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("v/part-000000.jsonl", here.path("link.jsonl")).expect("linked");
+    for output in ["v/part-000000.jsonl", "v/manifest.json", "v/new.jsonl", "link.jsonl"] {
+        if cfg!(unix) || output != "link.jsonl" {
+            assert!(merge(output).contains("among the parts"), "{output}");
+        }
+    }
+    assert!(merge("-").contains("name one") && merge("v.csv").contains("end it in .jsonl"));
+    assert_eq!((here.names("v"), here.read("v/part-000000.jsonl")), (names, first));
+
+    // A folder from which something is missing is no whole.
+    let build = |code: i32| {
+        let mut command = connote();
+        command.current_dir(here.path("")).args(["index", "build", "-i", "v/", "-o", "c/"]);
+        run(&mut command, code).1
+    };
+    let second = here.read("v/part-000001.jsonl");
+    fs::remove_file(here.path("v/part-000001.jsonl")).expect("removed");
+    assert!(build(2).contains("part 1 is damaged"));
+    fs::write(here.path("v/part-000001.jsonl"), second).expect("written");
+    fs::write(here.path("v/part-000009.jsonl"), "of no run").expect("written");
+    assert!(build(0).contains("2500 vectors"));
+}
+
 #[test]
 fn what_needs_parts_says_so() {
     let here = Workplace::with(3);
@@ -323,6 +375,7 @@ fn what_needs_parts_says_so() {
         (&["x", "--keep", "a"], 2, "--keep"),
         (&["x", "--output", "v.json"], 2, ".jsonl"),
         (&["x", "--precision", "int4"], 2, "int8"),
+        (&["x", "--precision", "int8", "--output-format", "text"], 2, "--precision is for files"),
         (&["x", "--cpu-percent", "0"], 2, "1..=100"),
         (&["x", "--progress", "loud"], 2, "json"),
         (&["--input", "texts.txt", "--output", "no/such/v.jsonl"], 1, "no/such/v.jsonl"),

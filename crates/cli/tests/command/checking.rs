@@ -315,6 +315,12 @@ fn eval_takes_headers_and_tells_what_it_cannot_read() {
     assert_eq!(plain["files"][0]["spearman"], named["files"][0]["spearman"]);
     assert_eq!(named["files"][0]["failed"], 1);
     assert!(stderr.contains("line 7: the score is no number: \"unknown\""), "{stderr}");
+    // What stands behind an open quote is not taken for a sentence.
+    fs::write(&csv, format!("b,a,gold\n{rows}\"x\",\"y\",3\n\"open,c,1\nd,e,2\n")).expect("written");
+    let (stdout, stderr) = run(connote().args(["eval", "sts", "--json"]).arg(&csv).args(columns), 3);
+    let open: Value = serde_json::from_slice(&stdout).expect("JSON");
+    assert_eq!((&open["files"][0]["pairs"], &open["files"][0]["failed"]), (&6.into(), &1.into()));
+    assert!(stderr.contains("line 8: a quote is opened"), "{stderr}");
 }
 
 #[test]

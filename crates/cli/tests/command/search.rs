@@ -208,6 +208,9 @@ fn wrong_use_is_one_line() {
     assert!(said.contains("nowhere") && said.lines().count() == 1, "{said}");
     let (_, said) = search(folder.path(), &["i", "text", "--top", "0"], 2);
     assert!(said.contains("at least 1"), "{said}");
+    build(folder.path(), &["vectors.parquet", "-o", "exact"], 0);
+    let (_, said) = search(folder.path(), &["exact", "text", "--rescore", "5"], 2);
+    assert!(said.contains("f32 is exact") && said.lines().count() == 1, "{said}");
     build(folder.path(), &["vectors.parquet", "-o", "i", "--precision", "int8"], 0);
     let (_, said) = search(folder.path(), &["i", "text", "--rescore", "50"], 2);
     assert!(said.contains("--rescore 0"), "{said}");

@@ -405,7 +405,8 @@ impl Builder<'_> {
         let wrong =
             |wanted: &str| Error::mismatch(format!("tensor {theirs} is {:?}, not {wanted}", weight.shape));
         let mut dims: Vec<u64> = weight.shape.iter().rev().map(|dim| *dim as u64).collect();
-        let (rows, width) = (weight.shape[0], weight.shape.get(1).copied().unwrap_or(1));
+        let &rows = weight.shape.first().ok_or_else(|| wrong("a vector or a matrix"))?;
+        let width = weight.shape.get(1).copied().unwrap_or(1);
         let mut order = RowOrder::Same;
         let mut plus = 0.0;
         match rule.change {

@@ -119,7 +119,13 @@ fn processor(processor: &Value, ids: &HashMap<String, usize>) -> Option<Around> 
         }
         "Sequence" => {
             let processors = processor["processors"].as_array()?;
-            processors.iter().find_map(|part| self::processor(part, ids))
+            // The one that cuts says nothing of marks, where another does.
+            let cuts = |part: &&Value| part["type"] == "ByteLevel";
+            let says = |part: &Value| self::processor(part, ids);
+            match processors.iter().all(|part| cuts(&part)) {
+                true => processors.first().and_then(says),
+                false => processors.iter().filter(|part| !cuts(part)).find_map(says),
+            }
         }
         // What cuts offsets adds nothing; a tokenizer of which that is all adds nothing.
         "ByteLevel" => Some(Around::default()),
@@ -148,7 +154,13 @@ mod tests {
         let end = json!({"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}});
         let qwen = json!({"type": "Sequence", "processors": [{"type": "TemplateProcessing", "single": [a, end], "pair": [a, end, b, end],
             "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [151643], "tokens": ["<|endoftext|>"]}}}]});
-        assert_eq!(of(qwen), Some(Around { before: None, after: Some(151_643), doubled: false }));
+        assert_eq!(of(qwen.clone()), Some(Around { before: None, after: Some(151_643), doubled: false }));
+        // Llama 3 and Qwen 3 have both: the one that cuts says nothing of marks.
+        let cuts = json!({"type": "ByteLevel", "trim_offsets": true});
+        let both = json!({"type": "Sequence", "processors": [cuts, qwen]});
+        assert_eq!(of(both), Some(Around { before: None, after: Some(151_643), doubled: false }));
+        let alone = json!({"type": "Sequence", "processors": [cuts]});
+        assert_eq!(of(alone), Some(Around::default()));
         assert_eq!(of(json!({"type": "ByteLevel", "trim_offsets": true})), Some(Around::default()));
         assert_eq!(of(Value::Null), None);
     }

@@ -82,7 +82,9 @@ impl Grid {
         let mut fit = Fit { d, scales: [0.0; 16], codes: [[0.0; 16]; 16] };
         let mut sum = 0.0;
         for (s, x) in x.iter().enumerate() {
+            // A small `d` that f16 rounded down asks for more than there is.
             let near = if d == 0.0 { 0.0 } else { (wanted[s] / d).round_ties_even() };
+            let near = near.clamp(-self.scales, self.scales - 1.0);
             let mut best = f32::INFINITY;
             for scale in [near, near - 1.0, near + 1.0] {
                 if d == 0.0 || !(-self.scales..=self.scales - 1.0).contains(&scale) {
