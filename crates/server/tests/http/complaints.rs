@@ -84,6 +84,7 @@ fn the_tests_that_the_document_names_are_there() {
                 "server" => "crates/server/src",
                 "pool" => "crates/connote/src/pool",
                 "connote" => "crates/connote/tests",
+                "command" => "crates/cli/tests/command",
                 "clients" => "scripts/clients",
                 _ => panic!("docs/SERVER.md names no room `{room}`"),
             };
