@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use gguf::{Gguf, Tensor, TensorType, Writer};
-use half::f16;
-use kernels::decode::decoder;
+use kernels::decode;
+use kernels::encode::encoder;
 
 use crate::error::{Error, ErrorKind};
 
@@ -19,6 +19,9 @@ const TASK_NAME: &str = "adapter.lora.task_name";
 
 /// Of these rows are looked up, so its `lora_a` has a row for each of the base's: `row . b`.
 const LOOKED_UP: &str = "token_embd.weight";
+
+/// The largest number of f16.
+const F16_MAX: f32 = 65_504.0;
 
 /// Whether a file is an adapter.
 pub(crate) fn is_one(file: &Gguf) -> Result<bool, Error> {
@@ -49,14 +52,21 @@ pub(crate) fn merged(base: &Gguf, adapter: &Gguf) -> Result<Vec<u8>, Error> {
     file = file.metadata(TASK_NAME, adapter.metadata().str(TASK_NAME)?.unwrap_or_default());
     file = file.metadata(PROMPT_PREFIX, adapter.metadata().str(PROMPT_PREFIX)?.unwrap_or_default());
     for tensor in base.tensors() {
-        let pair = pairs.iter().find(|pair| pair.base.name() == tensor.name());
-        let (ty, bytes) = match pair {
-            Some(pair) => pair.sum(alpha)?,
-            None => (tensor.ty(), tensor.bytes().to_vec()),
+        file = match pairs.iter().find(|pair| pair.base.name() == tensor.name()) {
+            Some(pair) => {
+                let (ty, bytes) = pair.sum(alpha)?;
+                file.tensor(tensor.name(), ty, tensor.dims(), bytes)
+            }
+            None => file.announce(tensor.name(), tensor.ty(), tensor.dims()),
         };
-        file = file.tensor(tensor.name(), ty, tensor.dims(), bytes);
     }
-    Ok(file.to_bytes()?)
+    // What stays as it is is copied once.
+    let unchanged: Vec<Tensor<'_>> = base.tensors().collect();
+    let mut bytes = Vec::new();
+    file.write_streamed(&mut bytes, |index, out| {
+        out.write_all(unchanged[index].bytes()).map_err(|error| refused(error.to_string()))
+    })?;
+    Ok(bytes)
 }
 
 /// Whether the file is an adapter, and of this model's architecture; gives its alpha.
@@ -173,13 +183,12 @@ impl Pair<'_> {
             }
         }
         let needs_f32 = matches!(self.base.ty(), TensorType::F32 | TensorType::BF16)
-            || values.iter().any(|value| value.abs() > f32::from(f16::MAX));
-        Ok(if needs_f32 {
-            (TensorType::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        } else {
-            let halves = values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes());
-            (TensorType::F16, halves.collect())
-        })
+            || values.iter().any(|value| value.abs() > F16_MAX);
+        let ty = if needs_f32 { TensorType::F32 } else { TensorType::F16 };
+        let encode = encoder(ty).ok_or_else(|| refused(format!("connote does not write {ty}")))?;
+        let mut bytes = vec![0; values.len() * ty.block_bytes()];
+        encode(&values, &mut bytes);
+        Ok((ty, bytes))
     }
 }
 
@@ -189,18 +198,9 @@ fn transposed(values: &[f32], width: usize) -> Vec<f32> {
 }
 
 fn values(tensor: Tensor<'_>) -> Result<Vec<f32>, Error> {
-    let decode = decoder(tensor.ty()).ok_or_else(|| {
+    decode::values(tensor.ty(), tensor.bytes()).ok_or_else(|| {
         refused(format!("`{}` is of type {}, which connote cannot compute with", tensor.name(), tensor.ty()))
-    })?;
-    let width = tensor.dims().first().map_or(0, |&width| width as usize);
-    let mut values = vec![0.0; tensor.elements() as usize];
-    if !values.is_empty() {
-        let row_bytes = tensor.bytes().len() / (values.len() / width);
-        for (row, bytes) in values.chunks_exact_mut(width).zip(tensor.bytes().chunks_exact(row_bytes)) {
-            decode(bytes, row);
-        }
-    }
-    Ok(values)
+    })
 }
 
 fn refused(message: String) -> Error {

@@ -46,8 +46,7 @@ impl Identity {
 pub(crate) fn packed(weights: &Digest, level: kernels::Level) -> Digest {
     let mut hash = Sha256::new();
     for part in [weights.as_slice(), level.name().as_bytes(), env!("CARGO_PKG_VERSION").as_bytes()] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
+        field(&mut hash, part);
     }
     hash.finalize().into()
 }

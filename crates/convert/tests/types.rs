@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use connote_convert::{FileType, Model};
 use gguf::{Gguf, TensorType};
-use kernels::decode::decoder;
+use kernels::decode;
 use testkit::models;
 
 #[test]
@@ -54,11 +54,8 @@ fn every_type_of_file_is_written_and_read() {
         assert_eq!(gguf.metadata().u32("general.file_type").expect("a key"), Some(file_type.id()));
         let (mut error, mut square) = (0f64, 0f64);
         for tensor in original.tensors() {
-            let values = |tensor: gguf::Tensor<'_>| {
-                let mut values = vec![0.0; tensor.elements() as usize];
-                decoder(tensor.ty()).expect("read")(tensor.bytes(), &mut values);
-                values
-            };
+            let values =
+                |tensor: gguf::Tensor<'_>| decode::values(tensor.ty(), tensor.bytes()).expect("read");
             let written = gguf.tensor(tensor.name()).expect("as many tensors");
             for (x, y) in values(tensor).into_iter().zip(values(written)) {
                 error += (f64::from(x) - f64::from(y)).powi(2);

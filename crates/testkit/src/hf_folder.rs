@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use gguf::{Gguf, Metadata};
-use kernels::decode::decoder;
+use kernels::decode;
 use safetensors::{Dtype, serialize_to_file, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
@@ -225,9 +225,7 @@ fn renamed(
 }
 
 fn values(tensor: gguf::Tensor<'_>) -> Vec<f32> {
-    let mut values = vec![0.0; tensor.elements() as usize];
-    decoder(tensor.ty()).expect("a type that is read")(tensor.bytes(), &mut values);
-    values
+    decode::values(tensor.ty(), tensor.bytes()).expect("a type that is read")
 }
 
 fn tokens(metadata: &Metadata) -> Vec<String> {

@@ -26,43 +26,56 @@ use gguf::TensorType;
 /// `bytes.len() / block_bytes * block_elements == out.len()`.
 pub type Decode = fn(bytes: &[u8], out: &mut [f32]);
 
-/// Types with a decoder.
-pub const DECODABLE: &[TensorType] = &[
-    TensorType::F32,
-    TensorType::F16,
-    TensorType::BF16,
-    TensorType::Q4_0,
-    TensorType::Q4_1,
-    TensorType::Q5_0,
-    TensorType::Q5_1,
-    TensorType::Q8_0,
-    TensorType::Q2_K,
-    TensorType::Q3_K,
-    TensorType::Q4_K,
-    TensorType::Q5_K,
-    TensorType::Q6_K,
-    TensorType::IQ4_NL,
-    TensorType::IQ4_XS,
+/// All of them.
+const DECODERS: [(TensorType, Decode); 15] = [
+    (TensorType::F32, plain::f32),
+    (TensorType::F16, plain::f16),
+    (TensorType::BF16, plain::bf16),
+    (TensorType::Q4_0, legacy::q4_0),
+    (TensorType::Q4_1, legacy::q4_1),
+    (TensorType::Q5_0, legacy::q5_0),
+    (TensorType::Q5_1, legacy::q5_1),
+    (TensorType::Q8_0, legacy::q8_0),
+    (TensorType::Q2_K, k_quants::q2_k),
+    (TensorType::Q3_K, k_quants::q3_k),
+    (TensorType::Q4_K, k_quants::q4_k),
+    (TensorType::Q5_K, k_quants::q5_k),
+    (TensorType::Q6_K, k_quants::q6_k),
+    (TensorType::IQ4_NL, iq4::iq4_nl),
+    (TensorType::IQ4_XS, iq4::iq4_xs),
 ];
+
+/// Types with a decoder.
+pub const DECODABLE: &[TensorType] = &types(&DECODERS);
 
 /// The plain decode function of a tensor type, or `None` if connote cannot compute with it.
 pub fn decoder(ty: TensorType) -> Option<Decode> {
-    Some(match ty {
-        TensorType::F32 => plain::f32,
-        TensorType::F16 => plain::f16,
-        TensorType::BF16 => plain::bf16,
-        TensorType::Q4_0 => legacy::q4_0,
-        TensorType::Q4_1 => legacy::q4_1,
-        TensorType::Q5_0 => legacy::q5_0,
-        TensorType::Q5_1 => legacy::q5_1,
-        TensorType::Q8_0 => legacy::q8_0,
-        TensorType::Q2_K => k_quants::q2_k,
-        TensorType::Q3_K => k_quants::q3_k,
-        TensorType::Q4_K => k_quants::q4_k,
-        TensorType::Q5_K => k_quants::q5_k,
-        TensorType::Q6_K => k_quants::q6_k,
-        TensorType::IQ4_NL => iq4::iq4_nl,
-        TensorType::IQ4_XS => iq4::iq4_xs,
-        _ => return None,
-    })
+    of_type(&DECODERS, ty)
+}
+
+/// All values of a tensor's bytes; `None` if connote cannot compute with the type.
+///
+/// # Panics
+/// If the bytes are no whole blocks.
+pub fn values(ty: TensorType, bytes: &[u8]) -> Option<Vec<f32>> {
+    let decode = decoder(ty)?;
+    let mut values = vec![0.0; bytes.len() / ty.block_bytes() * ty.block_elements()];
+    decode(bytes, &mut values);
+    Some(values)
+}
+
+/// The types of a table's functions.
+pub(crate) const fn types<F: Copy, const N: usize>(table: &[(TensorType, F); N]) -> [TensorType; N] {
+    let mut types = [table[0].0; N];
+    let mut row = 1;
+    while row < N {
+        types[row] = table[row].0;
+        row += 1;
+    }
+    types
+}
+
+/// The function that a table has for a type.
+pub(crate) fn of_type<F: Copy>(table: &[(TensorType, F)], ty: TensorType) -> Option<F> {
+    table.iter().find(|(known, _)| *known == ty).map(|(_, function)| *function)
 }

@@ -18,6 +18,8 @@ pub use half::f32_to_f16;
 
 use gguf::TensorType;
 
+use crate::decode::{of_type, types};
+
 /// Encodes whole blocks: `values` in the file's order, `out` little-endian as in the file.
 ///
 /// # Panics
@@ -25,41 +27,29 @@ use gguf::TensorType;
 /// `values.len() / block_elements * block_bytes == out.len()`.
 pub type Encode = fn(values: &[f32], out: &mut [u8]);
 
-/// Types with an encoder.
-pub const ENCODABLE: &[TensorType] = &[
-    TensorType::F32,
-    TensorType::F16,
-    TensorType::BF16,
-    TensorType::Q4_0,
-    TensorType::Q4_1,
-    TensorType::Q5_0,
-    TensorType::Q5_1,
-    TensorType::Q8_0,
-    TensorType::Q2_K,
-    TensorType::Q3_K,
-    TensorType::Q4_K,
-    TensorType::Q5_K,
-    TensorType::Q6_K,
+/// All of them.
+const ENCODERS: [(TensorType, Encode); 13] = [
+    (TensorType::F32, plain::f32),
+    (TensorType::F16, plain::f16),
+    (TensorType::BF16, plain::bf16),
+    (TensorType::Q4_0, legacy::q4_0),
+    (TensorType::Q4_1, legacy::q4_1),
+    (TensorType::Q5_0, legacy::q5_0),
+    (TensorType::Q5_1, legacy::q5_1),
+    (TensorType::Q8_0, legacy::q8_0),
+    (TensorType::Q2_K, k_quants::q2_k),
+    (TensorType::Q3_K, k_quants::q3_k),
+    (TensorType::Q4_K, k_quants::q4_k),
+    (TensorType::Q5_K, k_quants::q5_k),
+    (TensorType::Q6_K, k_quants::q6_k),
 ];
+
+/// Types with an encoder.
+pub const ENCODABLE: &[TensorType] = &types(&ENCODERS);
 
 /// The encode function of a tensor type, or `None` if connote does not write it.
 pub fn encoder(ty: TensorType) -> Option<Encode> {
-    Some(match ty {
-        TensorType::F32 => plain::f32,
-        TensorType::F16 => plain::f16,
-        TensorType::BF16 => plain::bf16,
-        TensorType::Q4_0 => legacy::q4_0,
-        TensorType::Q4_1 => legacy::q4_1,
-        TensorType::Q5_0 => legacy::q5_0,
-        TensorType::Q5_1 => legacy::q5_1,
-        TensorType::Q8_0 => legacy::q8_0,
-        TensorType::Q2_K => k_quants::q2_k,
-        TensorType::Q3_K => k_quants::q3_k,
-        TensorType::Q4_K => k_quants::q4_k,
-        TensorType::Q5_K => k_quants::q5_k,
-        TensorType::Q6_K => k_quants::q6_k,
-        _ => return None,
-    })
+    of_type(&ENCODERS, ty)
 }
 
 /// Whether a finite value of this magnitude would become infinite in `ty`: beyond what f16 holds, as a value or as the
