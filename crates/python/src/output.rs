@@ -1,6 +1,7 @@
 //! What the values of vectors are written as: one block of memory for all of them.
 
 use arrow_buffer::Buffer;
+use connote::{packed_signs, rounded_to_int8};
 use half::f16;
 
 use crate::failure::Failure;
@@ -10,13 +11,13 @@ use crate::failure::Failure;
 pub(crate) enum Output {
     Float32,
     Float16,
-    /// -127 to 127, the largest of a vector being 127: as vectors have length 1, their scale is one over the length of the integers.
+    /// Of [`rounded_to_int8`].
     Int8,
     /// The same and 128.
     Uint8,
     /// The bytes of [`Ubinary`](Self::Ubinary) less 128.
     Binary,
-    /// Bits that say which values are above 0, eight a byte, the first in the highest, as `numpy.packbits` has them.
+    /// Of [`packed_signs`].
     Ubinary,
 }
 
@@ -84,10 +85,12 @@ impl Rows {
             Values::Float32(values) => values.extend_from_slice(vector),
             Values::Float16(values) => values.extend(vector.iter().map(|&value| f16::from_f32(value))),
             Values::Bytes(values) => match self.output {
-                Output::Int8 => values.extend(rounded(vector).map(|value| value as u8)),
-                Output::Uint8 => values.extend(rounded(vector).map(|value| (value + 128) as u8)),
-                Output::Binary => values.extend(packed(vector).map(|byte| byte.wrapping_sub(128))),
-                _ => values.extend(packed(vector)),
+                Output::Int8 => values.extend(rounded_to_int8(vector).map(|value| value as u8)),
+                Output::Uint8 => {
+                    values.extend(rounded_to_int8(vector).map(|value| (i16::from(value) + 128) as u8))
+                }
+                Output::Binary => values.extend(packed_signs(vector).map(|byte| byte.wrapping_sub(128))),
+                _ => values.extend(packed_signs(vector)),
             },
         }
     }
@@ -109,16 +112,4 @@ impl Rows {
             Values::Bytes(values) => Buffer::from_vec(values),
         }
     }
-}
-
-fn rounded(vector: &[f32]) -> impl Iterator<Item = i16> {
-    let largest = vector.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
-    vector.iter().map(move |value| (value / largest * 127.0).round_ties_even() as i16)
-}
-
-fn packed(vector: &[f32]) -> impl Iterator<Item = u8> {
-    let byte = |eight: &[f32]| {
-        eight.iter().enumerate().map(|(place, &value)| u8::from(value > 0.0) << (7 - place)).sum()
-    };
-    vector.chunks(8).map(byte)
 }

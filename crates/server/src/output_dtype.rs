@@ -1,5 +1,6 @@
 //! Vectors in fewer bits, as Voyage's and Mistral's clients ask for them.
 
+use connote::{packed_signs, rounded_to_int8};
 use serde::Deserialize;
 
 /// What the values of a vector are written as.
@@ -8,26 +9,27 @@ use serde::Deserialize;
 pub(crate) enum OutputDtype {
     #[default]
     Float,
-    /// -127 to 127, the largest of a vector being 127. One scale for all vectors would be too coarse for most or too small for
-    /// some; a vector of length 1 needs none beside it: its scale is 1 / the length of its integers.
+    /// Of [`rounded_to_int8`].
     Int8,
     /// The same and 128.
     Uint8,
     /// The bytes of [`Ubinary`](Self::Ubinary) less 128.
     Binary,
-    /// Bits that say which values are above 0, eight a byte, the first in the highest, as `numpy.packbits` has them.
+    /// Of [`packed_signs`].
     Ubinary,
 }
 
 impl OutputDtype {
     /// A vector's integers; `None` where it is floats.
     pub(crate) fn integers(self, vector: &[f32]) -> Option<Vec<i16>> {
+        let rounded = |offset| rounded_to_int8(vector).map(|value| i16::from(value) + offset).collect();
+        let packed = |offset| packed_signs(vector).map(|byte| i16::from(byte) + offset).collect();
         match self {
             OutputDtype::Float => None,
-            OutputDtype::Int8 => Some(rounded(vector, 0)),
-            OutputDtype::Uint8 => Some(rounded(vector, 128)),
-            OutputDtype::Binary => Some(packed(vector, -128)),
-            OutputDtype::Ubinary => Some(packed(vector, 0)),
+            OutputDtype::Int8 => Some(rounded(0)),
+            OutputDtype::Uint8 => Some(rounded(128)),
+            OutputDtype::Binary => Some(packed(-128)),
+            OutputDtype::Ubinary => Some(packed(0)),
         }
     }
 }
@@ -35,19 +37,6 @@ impl OutputDtype {
 /// The bytes of integers that have one each.
 pub(crate) fn bytes(integers: &[i16]) -> Vec<u8> {
     integers.iter().map(|&integer| integer as u8).collect()
-}
-
-fn rounded(vector: &[f32], offset: i16) -> Vec<i16> {
-    let largest = vector.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
-    vector.iter().map(|value| (value / largest * 127.0).round_ties_even() as i16 + offset).collect()
-}
-
-fn packed(vector: &[f32], offset: i16) -> Vec<i16> {
-    let byte = |eight: &[f32]| {
-        let bits = eight.iter().enumerate().map(|(place, &value)| i16::from(value > 0.0) << (7 - place));
-        bits.sum::<i16>() + offset
-    };
-    vector.chunks(8).map(byte).collect()
 }
 
 #[cfg(test)]
