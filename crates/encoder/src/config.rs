@@ -185,6 +185,13 @@ pub struct LayerNames {
     pub attention_output: &'static str,
 }
 
+impl LayerNames {
+    /// A tensor of a layer, without `.weight` and `.bias`.
+    pub(crate) fn tensor(&self, layer: usize, name: &str) -> String {
+        format!("{}.{layer}.{name}", self.prefix)
+    }
+}
+
 impl Default for LayerNames {
     fn default() -> Self {
         Self { prefix: "blk", attention_output: "attn_output" }

@@ -60,10 +60,8 @@ impl Encoder {
         match take() {
             Some(Ok((encoder, true))) => return Ok(encoder),
             Some(Err(error)) => return Err(error),
-            // Not packed as it is now: out of the way of the new one.
-            Some(Ok((_, false))) => drop(std::fs::remove_file(path)),
-            None if path.exists() => drop(std::fs::remove_file(path)),
-            None => {}
+            // None, or not packed as it is now: out of the way of the new one.
+            Some(Ok((_, false))) | None => drop(std::fs::remove_file(path)),
         }
         let own = Self::load(gguf, kernels, team)?;
         match Shelf::write(path, key, own.weights.matrices()).ok().and_then(|()| take()) {

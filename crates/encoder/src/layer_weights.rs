@@ -3,7 +3,7 @@
 use kernels::{Layout, Order};
 
 use crate::compute::Compute;
-use crate::config::{BlockNorms, Config, Experts, FusedQkv, HeadNorms, Positions};
+use crate::config::{Config, Experts, FusedQkv, HeadNorms, Positions};
 use crate::error::Error;
 use crate::norm_weights::{BranchNorms, NormWeights};
 use crate::rope::Rope;
@@ -54,7 +54,7 @@ impl FeedForwardWeights {
     }
 
     fn load(tensors: &Tensors<'_>, config: &Config, layer: usize, on: Compute<'_>) -> Result<Self, Error> {
-        let stem = |name: &str| format!("{}.{layer}.{name}", config.names.prefix);
+        let stem = |name: &str| config.names.tensor(layer, name);
         let (dim, inner) = (config.dim, config.feed_forward.dim);
         if let Some(Experts { count, .. }) =
             config.feed_forward.experts.filter(|_| config.layers[layer].experts)
@@ -121,21 +121,21 @@ impl LayerWeights {
         bias: Option<usize>,
         on: Compute<'_>,
     ) -> Result<Self, Error> {
-        let stem = |name: &str| format!("{}.{layer}.{name}", config.names.prefix);
+        let stem = |name: &str| config.names.tensor(layer, name);
         let queries = config.heads * config.head_dim;
         let keys = config.kv_heads * config.head_dim;
-        let head_norm = |name: &str, all: usize| match config.head_norms {
-            HeadNorms::None => Ok(None),
-            HeadNorms::EachHead => {
-                NormWeights::load(tensors, config.norm, &stem(name), config.head_dim).map(Some)
-            }
-            HeadNorms::AllHeads => NormWeights::load(tensors, config.norm, &stem(name), all).map(Some),
+        let head_norm = |name: &str, all: usize| {
+            let width = match config.head_norms {
+                HeadNorms::None => return Ok(None),
+                HeadNorms::EachHead => config.head_dim,
+                HeadNorms::AllHeads => all,
+            };
+            NormWeights::load(tensors, config.norm, &stem(name), width).map(Some)
         };
-        let bare = config.layers[layer].bare_attention;
-        let attention_norms = match bare {
-            false => config.norms.attention.clone(),
-            true => BlockNorms { before: None, ..config.norms.attention.clone() },
-        };
+        let mut attention_norms = config.norms.attention.clone();
+        if config.layers[layer].bare_attention {
+            attention_norms.before = None;
+        }
         let output = Outputs::all(stem(config.names.attention_output), config.dim);
         Ok(Self {
             attention_norms: BranchNorms::load(tensors, config, layer, &attention_norms)?,
@@ -152,29 +152,27 @@ impl LayerWeights {
 
 /// Q, K and V of a layer, from one tensor or three.
 fn qkv_parts(tensors: &Tensors<'_>, config: &Config, layer: usize) -> [Outputs; 3] {
-    let stem = |name: &str| format!("{}.{layer}.{name}", config.names.prefix);
+    let stem = |name: &str| config.names.tensor(layer, name);
     let head_dim = config.head_dim;
     let (queries, keys) = (config.heads * head_dim, config.kv_heads * head_dim);
-    let parts = [("attn_q", 0, queries), ("attn_k", queries, keys), ("attn_v", queries + keys, keys)];
+    // Where each begins: among blocks, and within a head's run.
+    let parts = [
+        ("attn_q", 0, 0, queries),
+        ("attn_k", queries, head_dim, keys),
+        ("attn_v", queries + keys, 2 * head_dim, keys),
+    ];
     let fused = stem("attn_qkv");
     let is_fused = tensors.optional(&format!("{fused}.weight")).is_some();
-    let mut index = 0;
-    let [q, k, v] = parts.map(|(name, first, count)| {
-        let part = match (is_fused, config.fused_qkv) {
-            (false, _) => Outputs::all(stem(name), count),
-            (true, FusedQkv::Blocks) => {
-                Outputs::some(fused.clone(), first..first + count, queries + 2 * keys)
-                    .with_own_bias(stem(name))
-            }
-            (true, FusedQkv::ByHead) => {
-                let first = index * head_dim;
-                Outputs::some(fused.clone(), first..first + count, queries + 2 * keys)
-                    .in_runs(head_dim, 3 * head_dim)
-                    .with_own_bias(stem(name))
-            }
+    let [q, k, v] = parts.map(|(name, in_blocks, in_head, count)| {
+        if !is_fused {
+            return Outputs::all(stem(name), count);
+        }
+        let some = |first: usize| Outputs::some(fused.clone(), first..first + count, queries + 2 * keys);
+        let part = match config.fused_qkv {
+            FusedQkv::Blocks => some(in_blocks),
+            FusedQkv::ByHead => some(in_head).in_runs(head_dim, 3 * head_dim),
         };
-        index += 1;
-        part
+        part.with_own_bias(stem(name))
     });
     match &config.positions {
         Positions::Rope(ropes) => {

@@ -19,6 +19,7 @@ impl BranchNorms {
     pub(crate) fn come_between(&self) -> bool {
         self.after.is_some() || self.after_sum.is_some()
     }
+
     /// Those of a layer.
     pub(crate) fn load(
         tensors: &Tensors<'_>,
@@ -28,8 +29,7 @@ impl BranchNorms {
     ) -> Result<Self, Error> {
         let load = |name: Option<&str>| {
             name.map(|name| {
-                let stem = format!("{}.{layer}.{name}", config.names.prefix);
-                NormWeights::load(tensors, config.norm, &stem, config.dim)
+                NormWeights::load(tensors, config.norm, &config.names.tensor(layer, name), config.dim)
             })
             .transpose()
         };

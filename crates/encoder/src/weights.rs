@@ -109,7 +109,7 @@ fn load_bias(
         Positions::Learned | Positions::Rope(_) => return Ok(None),
         Positions::Alibi { max_bias } => DistanceBias::alibi(config.heads, max_bias),
         Positions::RelativeBuckets { buckets, max_distance, name } => {
-            let name = format!("{}.{layer}.{name}.weight", config.names.prefix);
+            let name = format!("{}.weight", config.names.tensor(layer, name));
             if layer > 0 && tensors.optional(&name).is_none() {
                 return Ok(Some(0));
             }
