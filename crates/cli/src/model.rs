@@ -1,5 +1,6 @@
 //! Which model file a command means.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,10 @@ pub(crate) fn pack(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> R
 
 /// The model that the command line names, else $CONNOTE_MODEL. Empty, that is as good as not set.
 pub(crate) fn named(args: &ModelArgs) -> Option<PathBuf> {
-    args.model.clone().or_else(|| set("CONNOTE_MODEL"))
+    args.model.clone().or_else(|| {
+        let set = variable("CONNOTE_MODEL").filter(|value| !value.is_empty());
+        set.map(PathBuf::from)
+    })
 }
 
 /// Refuses a `--title` that no row can use, before anything is written. Rows of JSONL may still have a task
@@ -79,42 +83,22 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf, Failure> {
             name.display()
         )));
     }
-    let bare = name.components().count() == 1;
-    let folder = models_folder().filter(|_| bare);
-    if let Some(folder) = &folder {
-        let exact = folder.join(name);
-        let with_ending = folder.join(format!("{}.gguf", name.display()));
-        if let Some(found) = [exact, with_ending].into_iter().find(|path| path.is_file()) {
-            return Ok(found);
-        }
+    if let Some(found) = hub::find_model(name, &variable).map_err(Failure::usage)? {
+        return Ok(found);
     }
-    let also = folder.as_ref().map(|folder| format!(", nor in {}", folder.display())).unwrap_or_default();
-    let on_hub = name.to_str().and_then(|name| name.parse::<ModelName>().ok());
-    let Some(on_hub) = on_hub else {
-        return Err(Failure::nothing(format!("{}: there is no such file{also}", name.display())));
-    };
-    let cache = cache();
-    if let Some(cache) = &cache
-        && let Some(found) = cache.find(&on_hub).map_err(Failure::usage)?
-    {
-        return Ok(found.paths[0].clone());
+    let folder = models_folder().filter(|_| name.components().count() == 1);
+    let also = folder.map(|folder| format!(", nor in {}", folder.display())).unwrap_or_default();
+    let missing = format!("{}: there is no such file{also}", name.display());
+    if name.to_str().is_none_or(|name| name.parse::<ModelName>().is_err()) {
+        return Err(Failure::nothing(missing));
     }
-    // Where somebody put it by hand, as `connote pull` advises where it cannot fetch it.
-    let by_hand = on_hub.short.zip(folder).map(|(short, folder)| folder.join(short.file));
-    if let Some(path) = by_hand.filter(|path| path.is_file()) {
-        return Ok(path);
-    }
-    let cache = cache.map(|cache| format!(", nor in {}", cache.folder().display())).unwrap_or_default();
-    Err(Failure::nothing(format!(
-        "{}: there is no such file{also}{cache}; `connote pull {}` fetches it",
-        name.display(),
-        name.display()
-    )))
+    let cache = cache().map(|cache| format!(", nor in {}", cache.folder().display())).unwrap_or_default();
+    Err(Failure::nothing(format!("{missing}{cache}; `connote pull {}` fetches it", name.display())))
 }
 
 /// The cache of the Hugging Face libraries.
 pub(crate) fn cache() -> Option<Cache> {
-    hub::cache_folder(&|name| std::env::var_os(name)).map(Cache::new)
+    hub::cache_folder(&variable).map(Cache::new)
 }
 
 /// The models in the folder of models, in the order of their names; of a split one the first part, which opens the others.
@@ -150,11 +134,11 @@ pub(crate) fn no_models_folder() -> Option<String> {
 }
 
 pub(crate) fn models_folder() -> Option<PathBuf> {
-    set("EMBED_MODELS_DIR").or_else(|| Some(set("HOME")?.join(".cache/embed-models")))
+    hub::models_folder(&variable)
 }
 
-fn set(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 #[cfg(feature = "builtin")]

@@ -14,6 +14,7 @@ mod choice;
 mod client;
 mod error;
 mod event;
+mod here;
 mod name;
 mod pull;
 mod settings;
@@ -24,7 +25,10 @@ mod tls;
 pub use cache::{Cache, Cached};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
+pub use here::find_model;
 pub use name::{MAIN, ModelName, Pick};
 pub use pull::{Pulled, PulledFile, address, pull};
-pub use settings::{Certificates, HUB, Proxies, Settings, Token, Variables, cache_folder, is_offline};
+pub use settings::{
+    Certificates, HUB, Proxies, Settings, Token, Variables, cache_folder, is_offline, models_folder,
+};
 pub use short_names::{SHORT_NAMES, ShortName, short_name};

@@ -168,6 +168,13 @@ pub fn cache_folder(get: Variables<'_>) -> Option<PathBuf> {
     named.or_else(|| Some(hf_home(get)?.join("hub")))
 }
 
+/// The folder where models are looked for by the names of their files: EMBED_MODELS_DIR, else `embed-models` in the user's
+/// cache folder. `None` where not even a home is known.
+pub fn models_folder(get: Variables<'_>) -> Option<PathBuf> {
+    let named = get("EMBED_MODELS_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(home(get)?.join(".cache/embed-models")))
+}
+
 fn hf_home(get: Variables<'_>) -> Option<PathBuf> {
     let caches = || path(get, "XDG_CACHE_HOME").or_else(|| Some(home(get)?.join(".cache")));
     path(get, "HF_HOME").or_else(|| Some(caches()?.join("huggingface")))
