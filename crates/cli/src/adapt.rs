@@ -7,7 +7,7 @@ use clap::Args;
 use connote::Model;
 
 use crate::args::ModelArgs;
-use crate::aside::Aside;
+use crate::aside::{Aside, spare_what_is_there};
 use crate::failure::{Failure, Outcome};
 use crate::model;
 use crate::say::say;
@@ -46,10 +46,7 @@ pub(crate) fn run(args: &AdaptArgs) -> Result<Outcome, Failure> {
     if args.output.is_dir() {
         return Err(Failure::nothing(format!("{}: is a folder; name a file", args.output.display())));
     }
-    if args.output.exists() && !args.force {
-        let output = args.output.display();
-        return Err(Failure::usage(format!("{output}: is there already; name another file, or --force")));
-    }
+    spare_what_is_there(&args.output, args.force)?;
     let base = model::open(&args.model)?;
     let bytes = base.adapted_file(&args.adapter)?;
     let failed = |error| Failure::writing(args.output.display(), &error);

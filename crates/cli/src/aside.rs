@@ -71,6 +71,19 @@ impl Drop for Aside {
     }
 }
 
+/// Nothing that is there is lost by a slip of the hand.
+pub(crate) fn spare_what_is_there(path: &Path, force: bool) -> Result<(), Failure> {
+    if path.exists() && !force {
+        return Err(Failure::usage(format!("{}: is there already; --force replaces it", path.display())));
+    }
+    Ok(())
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The file that a path means in the end. It need not exist, even where a link names it.
 pub(crate) fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();

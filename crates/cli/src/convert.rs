@@ -10,11 +10,12 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::args::OutputFormat;
-use crate::aside::Aside;
+use crate::aside::{Aside, spare_what_is_there};
 use crate::failure::{Failure, Outcome};
+use crate::identity::Identity;
 use crate::model;
 use crate::output::Output;
-use crate::progress::{INTERVAL, ProgressForm};
+use crate::progress::{INTERVAL, Pace, ProgressForm};
 use crate::say::say;
 
 #[derive(Debug, Args)]
@@ -87,7 +88,7 @@ struct HowArgs {
 }
 
 pub(crate) fn convert(args: &ConvertArgs) -> Result<Outcome, Failure> {
-    check_target(&args.out, &args.how)?;
+    spare_what_is_there(&args.out, args.how.force)?;
     let mut folder = Folder::open(&args.folder)?;
     if let Some(name) = &args.name {
         folder = folder.name(name);
@@ -100,23 +101,14 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<Outcome, Failure> {
 
 pub(crate) fn quantize(args: &QuantizeArgs) -> Result<Outcome, Failure> {
     let input = model::find(&args.input)?;
-    check_target(&args.out, &args.how)?;
-    let same = |path: &Path| path.canonicalize().ok();
-    if same(&input).is_some_and(|input| same(&args.out) == Some(input)) {
+    spare_what_is_there(&args.out, args.how.force)?;
+    if Identity::of_path(&input).is_some_and(|input| Identity::of_path(&args.out) == Some(input)) {
         return Err(Failure::usage(format!(
             "{}: is the file to be read; name another to write",
             args.out.display()
         )));
     }
     write(&Model::from_gguf(&input)?, args.file_type, &args.out, &args.how)
-}
-
-/// Nothing that is there is lost by a slip of the hand.
-fn check_target(out: &Path, how: &HowArgs) -> Result<(), Failure> {
-    if out.exists() && !how.force {
-        return Err(Failure::usage(format!("{}: is there already; --force replaces it", out.display())));
-    }
-    Ok(())
 }
 
 fn write(model: &Model, file_type: FileType, out: &Path, how: &HowArgs) -> Result<Outcome, Failure> {
@@ -193,12 +185,12 @@ fn fallbacks(types: &[Typed<'_>]) -> Vec<String> {
 struct Bar {
     form: ProgressForm,
     bar: Option<ProgressBar>,
-    told: Instant,
+    pace: Pace,
 }
 
 impl Bar {
     fn new(form: ProgressForm) -> Self {
-        Self { form: form.chosen(), bar: None, told: Instant::now() }
+        Self { form: form.chosen(), bar: None, pace: Pace::new() }
     }
 
     fn tell(&mut self, progress: Progress<'_>) {
@@ -214,13 +206,11 @@ impl Bar {
                 bar.set_position(done);
             }
             ProgressForm::None => {}
-            _ if self.told.elapsed() < INTERVAL && done < values => {}
+            _ if done < values && !self.pace.due(INTERVAL) => {}
             ProgressForm::Json => {
-                self.told = Instant::now();
                 say(format_args!("{}", json!({"event": "written", "values": done, "of": values})));
             }
             _ if done < values => {
-                self.told = Instant::now();
                 say(format_args!("connote: {} of 100 done, at {tensor}", done * 100 / values.max(1)));
             }
             _ => {}

@@ -16,7 +16,7 @@ use connote::{Embedder, Options, Pooling};
 use crate::args::NetworkArgs;
 use crate::aside::follow_links;
 use crate::failure::{Failure, Outcome};
-use crate::identity::Identity;
+use crate::identity::{Identity, lies_in};
 use crate::model;
 use crate::output::spare_the_texts;
 use crate::rows::Rows;
@@ -110,13 +110,6 @@ fn spare_what_is_beside(place: &Place, rows: &Rows) -> Result<(), Failure> {
         Some(file) => refused(file, "which lies among the parts of the output"),
         None => Ok(()),
     }
-}
-
-/// Whether a file, links followed, lies in a folder.
-fn lies_in(file: &Path, folder: &Path) -> bool {
-    let file = file.canonicalize().ok();
-    let parent = file.as_deref().and_then(Path::parent);
-    parent.is_some_and(|parent| folder.canonicalize().is_ok_and(|folder| folder == parent))
 }
 
 impl Place {

@@ -1,8 +1,18 @@
-//! Whether input and output are one file: writing it would destroy the texts.
+//! Whether input and output are one file, or lie in one another's way: writing would destroy what is read.
+
+use std::path::Path;
+
+use crate::aside::{folder_of, follow_links};
 
 /// A file on disk, by what it is rather than by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] std::path::PathBuf);
+
+/// Whether a file, which need not exist, lies in a folder; links are followed.
+pub(crate) fn lies_in(file: &Path, folder: &Path) -> bool {
+    let parent = follow_links(file).and_then(|file| folder_of(&file).canonicalize());
+    parent.is_ok_and(|parent| folder.canonicalize().is_ok_and(|folder| folder == parent))
+}
 
 #[cfg(unix)]
 mod of {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use bulk::OutputFormat;
 use clap::Args;
 
-use crate::aside::{Aside, follow_links};
+use crate::aside::Aside;
 use crate::failure::{Failure, Outcome};
+use crate::identity::lies_in;
 use crate::say::say;
 
 #[derive(Debug, Args)]
@@ -72,17 +73,7 @@ fn refuse_output(output: &Path, folders: &[PathBuf]) -> Result<(), Failure> {
     if output == Path::new("-") || is_no_file {
         return Err(Failure::usage(format!("{name}: the whole is written to a file; name one")));
     }
-    let target = follow_links(output).map_err(|error| Failure::writing(name.to_string(), &error))?;
-    let folder = match target.parent() {
-        None => return Ok(()),
-        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
-        Some(folder) => folder,
-    };
-    let same = |parts: &&PathBuf| match (parts.canonicalize(), folder.canonicalize()) {
-        (Ok(parts), Ok(folder)) => parts == folder,
-        _ => false,
-    };
-    match folders.iter().find(same) {
+    match folders.iter().find(|parts| lies_in(output, parts)) {
         None => Ok(()),
         Some(parts) => Err(Failure::usage(format!(
             "{name}: lies in {}, among the parts that are joined, which stay as they are; name a file elsewhere",

@@ -44,6 +44,24 @@ impl ProgressForm {
     }
 }
 
+/// When something was told last.
+pub(crate) struct Pace(Instant);
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Whether it is time again; if so, it counts as told.
+    pub(crate) fn due(&mut self, interval: Duration) -> bool {
+        let due = self.0.elapsed() >= interval;
+        if due {
+            self.0 = Instant::now();
+        }
+        due
+    }
+}
+
 /// An object of `--progress json`.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -70,7 +88,7 @@ pub(crate) struct Progress {
     loading: Duration,
     /// When the first rows were there to work on.
     started: Option<Instant>,
-    reported: Instant,
+    pace: Pace,
     bar: Option<ProgressBar>,
     /// Rows that were there before.
     found: u64,
@@ -97,7 +115,7 @@ impl Progress {
             form,
             loading,
             started: None,
-            reported: Instant::now(),
+            pace: Pace::new(),
             bar: None,
             found: 0,
             rows: 0,
@@ -146,10 +164,9 @@ impl Progress {
         self.worked += passed;
         self.position = position;
         match self.form {
-            ProgressForm::Json if self.reported.elapsed() >= JSON_INTERVAL => self.tell(false, None),
+            ProgressForm::Json if self.pace.due(JSON_INTERVAL) => self.tell(false, None),
             ProgressForm::Bar if self.elapsed() >= PATIENCE => self.draw(),
-            ProgressForm::Lines if self.elapsed() >= PATIENCE && self.reported.elapsed() >= INTERVAL => {
-                self.reported = Instant::now();
+            ProgressForm::Lines if self.elapsed() >= PATIENCE && self.pace.due(INTERVAL) => {
                 say(format_args!("{} rows, {}", self.found + self.rows, self.speed()));
             }
             _ => {}
@@ -185,7 +202,6 @@ impl Progress {
     }
 
     fn tell(&mut self, done: bool, fingerprint: Option<&str>) {
-        self.reported = Instant::now();
         let told = Told {
             rows: self.found + self.rows,
             failed: self.failed,

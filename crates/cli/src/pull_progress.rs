@@ -1,12 +1,10 @@
 //! What `connote pull` tells on stderr while a model comes.
 
-use std::time::{Duration, Instant};
-
 use hub::Event;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::progress::{INTERVAL, JSON_INTERVAL, ProgressForm};
+use crate::progress::{INTERVAL, JSON_INTERVAL, Pace, ProgressForm};
 use crate::say::say;
 
 /// Tells it in one of the forms.
@@ -15,12 +13,12 @@ pub(crate) struct PullProgress {
     bar: Option<ProgressBar>,
     /// Of the file that comes.
     bytes: u64,
-    told: Instant,
+    pace: Pace,
 }
 
 impl PullProgress {
     pub(crate) fn new(form: ProgressForm) -> Self {
-        Self { form: form.chosen(), bar: None, bytes: 0, told: Instant::now() }
+        Self { form: form.chosen(), bar: None, bytes: 0, pace: Pace::new() }
     }
 
     pub(crate) fn tell(&mut self, event: Event<'_>) {
@@ -63,7 +61,7 @@ impl PullProgress {
             Event::Came { file, bytes } => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(bytes);
-                } else if self.due(INTERVAL) {
+                } else if self.pace.due(INTERVAL) {
                     self.line(&format!("{file}: {} of {}", HumanBytes(bytes), HumanBytes(self.bytes)));
                 }
             }
@@ -101,7 +99,7 @@ impl PullProgress {
                 self.bytes = bytes;
                 json!({"event": "begun", "file": file, "bytes": bytes, "had": had})
             }
-            Event::Came { bytes, .. } if bytes < self.bytes && !self.due(JSON_INTERVAL) => return,
+            Event::Came { bytes, .. } if bytes < self.bytes && !self.pace.due(JSON_INTERVAL) => return,
             Event::Came { file, bytes } => {
                 json!({"event": "came", "file": file, "bytes": bytes, "of": self.bytes})
             }
@@ -115,13 +113,5 @@ impl PullProgress {
             _ => return,
         };
         say(format_args!("{object}"));
-    }
-
-    fn due(&mut self, interval: Duration) -> bool {
-        let due = self.told.elapsed() >= interval;
-        if due {
-            self.told = Instant::now();
-        }
-        due
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Seek};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bulk::{Beside, FailedRows, OutputFormat, Results, Row};
 
 use super::{Place, Task};
-use crate::aside::follow_links;
+use crate::aside::{folder_of, follow_links};
 use crate::failure::Failure;
 
 /// Collects what lies beside an output.
@@ -46,7 +46,7 @@ impl Listing {
                 Some(list) => list,
                 // Where there must be room for it in the end.
                 None => {
-                    let file = tempfile::tempfile_in(folder(&self.output)).map_err(of_list)?;
+                    let file = tempfile::tempfile_in(folder_of(&self.output)).map_err(of_list)?;
                     self.failed.insert(FailedRows::new(file))
                 }
             };
@@ -64,10 +64,6 @@ impl Listing {
         let list = list.transpose().map_err(of_list)?.map(Ok);
         Ok(Beside::write(&self.output, self.format, self.description.as_deref(), self.rows, list)?)
     }
-}
-
-fn folder(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn of_list(error: io::Error) -> Failure {
