@@ -42,10 +42,7 @@ impl Config {
     }
 
     pub(crate) fn required(&self, names: &[&str]) -> Result<u32, Error> {
-        let number = self.number(names)?;
-        number.ok_or_else(|| {
-            Error::file(&self.path, format!("has no `{}`, which the model needs", names.join("` or `")))
-        })
+        self.number(names)?.ok_or_else(|| self.missing(names))
     }
 
     pub(crate) fn float(&self, names: &[&str]) -> Result<Option<f32>, Error> {
@@ -59,10 +56,7 @@ impl Config {
     }
 
     pub(crate) fn required_float(&self, names: &[&str]) -> Result<f32, Error> {
-        let float = self.float(names)?;
-        float.ok_or_else(|| {
-            Error::file(&self.path, format!("has no `{}`, which the model needs", names.join("` or `")))
-        })
+        self.float(names)?.ok_or_else(|| self.missing(names))
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
@@ -101,6 +95,10 @@ impl Config {
             Some(base) => Ok(Some(base as f32)),
             None => self.float(older),
         }
+    }
+
+    fn missing(&self, names: &[&str]) -> Error {
+        Error::file(&self.path, format!("has no `{}`, which the model needs", names.join("` or `")))
     }
 
     fn wrong(&self, name: &str, wanted: &str, found: &Value) -> Error {

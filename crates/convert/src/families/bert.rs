@@ -33,7 +33,7 @@ pub(super) const BERT: Family = Family {
     is_this: |config| config.text("position_embedding_type") != Some("alibi"),
     architecture: "bert",
     prefixes: &["bert.", "model."],
-    tensors: TENSORS,
+    tensors: &[TENSORS],
     ignored: IGNORED,
     keys: |config, keys| bert_keys(config, keys, 0),
     ..PLAIN
@@ -62,7 +62,7 @@ pub(super) const DISTILBERT: Family = Family {
     model_types: &["distilbert"],
     is_this: |_| true,
     prefixes: &["distilbert.", "model."],
-    tensors: &[
+    tensors: &[&[
         weight("embeddings.word_embeddings", "token_embd"),
         weight("embeddings.position_embeddings", "position_embd"),
         both("embeddings.LayerNorm", "token_embd_norm"),
@@ -74,7 +74,7 @@ pub(super) const DISTILBERT: Family = Family {
         both("transformer.layer.{}.ffn.lin1", "blk.{}.ffn_up"),
         both("transformer.layer.{}.ffn.lin2", "blk.{}.ffn_down"),
         both("transformer.layer.{}.output_layer_norm", "blk.{}.layer_output_norm"),
-    ],
+    ]],
     ignored: &["vocab_", "embeddings.position_ids"],
     keys: |config, keys| {
         config.demand("activation", &["gelu"])?;

@@ -13,12 +13,14 @@ use crate::model::{RowOrder, Tensor, Values};
 use crate::tokenizer::TokenizerKeys;
 use crate::weights::Weights;
 
-const QUERY: Name = with_bias_or_without("layers.{}.self_attn.q_proj", "blk.{}.attn_q");
-const KEY: Name = with_bias_or_without("layers.{}.self_attn.k_proj", "blk.{}.attn_k");
-const REST: [Name; 9] = [
+const BEFORE: &[Name] = &[
     weight("embed_tokens", "token_embd"),
     weight("norm", "output_norm"),
     weight("layers.{}.input_layernorm", "blk.{}.attn_norm"),
+];
+const QUERY: Name = with_bias_or_without("layers.{}.self_attn.q_proj", "blk.{}.attn_q");
+const KEY: Name = with_bias_or_without("layers.{}.self_attn.k_proj", "blk.{}.attn_k");
+const REST: &[Name] = &[
     with_bias_or_without("layers.{}.self_attn.v_proj", "blk.{}.attn_v"),
     with_bias_or_without("layers.{}.self_attn.o_proj", "blk.{}.attn_output"),
     weight("layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
@@ -28,36 +30,13 @@ const REST: [Name; 9] = [
 ];
 
 /// Halves of heads rotate together.
-const HALVES: &[Name] =
-    &[REST[0], REST[1], REST[2], QUERY, KEY, REST[3], REST[4], REST[5], REST[6], REST[7], REST[8]];
+const HALVES: &[&[Name]] = &[BEFORE, &[QUERY, KEY], REST];
 /// Neighbours rotate together, so rows are put so.
-const NEIGHBOURS: &[Name] = &[
-    REST[0],
-    REST[1],
-    REST[2],
-    QUERY.changed(Change::QueryPairs),
-    KEY.changed(Change::KeyPairs),
-    REST[3],
-    REST[4],
-    REST[5],
-    REST[6],
-    REST[7],
-    REST[8],
-];
-const QWEN3_TENSORS: &[Name] = &[
-    REST[0],
-    REST[1],
-    REST[2],
-    QUERY,
-    KEY,
+const NEIGHBOURS: &[&[Name]] =
+    &[BEFORE, &[QUERY.changed(Change::QueryPairs), KEY.changed(Change::KeyPairs)], REST];
+const HEAD_NORMS: &[Name] = &[
     maybe("layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
     maybe("layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
-    REST[3],
-    REST[4],
-    REST[5],
-    REST[6],
-    REST[7],
-    REST[8],
 ];
 
 pub(super) const QWEN2: Family = Family {
@@ -75,8 +54,12 @@ pub(super) const QWEN2: Family = Family {
     ..PLAIN
 };
 
-pub(super) const QWEN3: Family =
-    Family { model_types: &["qwen3"], architecture: "qwen3", tensors: QWEN3_TENSORS, ..QWEN2 };
+pub(super) const QWEN3: Family = Family {
+    model_types: &["qwen3"],
+    architecture: "qwen3",
+    tensors: &[BEFORE, &[QUERY, KEY], HEAD_NORMS, REST],
+    ..QWEN2
+};
 
 pub(super) const EUROBERT: Family = Family {
     model_types: &["eurobert"],

@@ -33,7 +33,7 @@ pub(super) const GEMMA_EMBEDDING: Family = Family {
     is_this: |config| config.flag("use_bidirectional_attention") == Some(true),
     architecture: "gemma-embedding",
     prefixes: &["model."],
-    tensors: TENSORS,
+    tensors: &[TENSORS],
     ignored: &["lm_head."],
     heads: true,
     keys,

@@ -8,7 +8,7 @@ pub(super) const JINA_BERT_V2: Family = Family {
     is_this: |config| config.text("position_embedding_type") == Some("alibi"),
     architecture: "jina-bert-v2",
     prefixes: &["bert.", "model."],
-    tensors: &[
+    tensors: &[&[
         weight("embeddings.word_embeddings", "token_embd"),
         weight("embeddings.token_type_embeddings", "token_types"),
         both("embeddings.LayerNorm", "token_embd_norm"),
@@ -30,7 +30,7 @@ pub(super) const JINA_BERT_V2: Family = Family {
         maybe("encoder.layer.{}.mlp.layernorm", "blk.{}.layer_output_norm"),
         maybe("encoder.layer.{}.output.LayerNorm", "blk.{}.layer_output_norm"),
         maybe("classifier", "cls"),
-    ],
+    ]],
     ignored: &["pooler.", "cls.", "embeddings.position_ids"],
     keys: |config, keys| {
         config.demand("position_embedding_type", &["alibi"])?;
@@ -50,7 +50,7 @@ pub(super) const JINA_BERT_V3: Family = Family {
     model_types: &["xlm-roberta", "jina_embeddings_v3"],
     architecture: "jina-bert-v3",
     prefixes: &["roberta.", "model."],
-    tensors: &[
+    tensors: &[&[
         weight("embeddings.word_embeddings", "token_embd"),
         weight("embeddings.token_type_embeddings", "token_types"),
         both("emb_ln", "token_embd_norm"),
@@ -60,7 +60,7 @@ pub(super) const JINA_BERT_V3: Family = Family {
         both("encoder.layers.{}.mlp.fc1", "blk.{}.ffn_up"),
         both("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
         both("encoder.layers.{}.norm2", "blk.{}.layer_output_norm"),
-    ],
+    ]],
     ignored: &["pooler.", "lm_head.", "adapters."],
     keys: |config, keys| {
         config.demand("hidden_act", &["gelu"])?;

@@ -54,7 +54,8 @@ pub(crate) struct Family {
     pub(crate) architecture: &'static str,
     /// What may stand before the names of tensors, depending on the class that was saved.
     pub(crate) prefixes: &'static [&'static str],
-    pub(crate) tensors: &'static [Name],
+    /// In the order of the file; in lists, which families share.
+    pub(crate) tensors: &'static [&'static [Name]],
     /// Beginnings of names of tensors that embeddings do not need.
     pub(crate) ignored: &'static [&'static str],
     /// Whether its files have a place for dense heads after pooling.
@@ -64,6 +65,12 @@ pub(crate) struct Family {
     pub(crate) keys: fn(&Config, &mut Keys) -> Result<(), Error>,
     /// Rows of `vocab.txt` and pieces stay at their ids, but for the older files of XLM-R.
     pub(crate) fairseq_ids: bool,
+}
+
+impl Family {
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &'static Name> {
+        self.tensors.iter().copied().flatten()
+    }
 }
 
 /// What most families have.
@@ -149,7 +156,7 @@ pub(crate) type KeyList = Vec<(String, OwnedValue)>;
 /// Keys under the name of the architecture, and facts that some changes need.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    pub(crate) list: Vec<(String, OwnedValue)>,
+    pub(crate) list: KeyList,
     pub(crate) layers: usize,
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
@@ -248,7 +255,7 @@ pub(crate) fn of(config: &Config) -> Result<&'static Family, Error> {
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) architecture: &'static str,
-    pub(crate) keys: Vec<(String, OwnedValue)>,
+    pub(crate) keys: KeyList,
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) heads: bool,
     /// It answers with words, in a form of its own.
@@ -271,7 +278,7 @@ pub(crate) fn build(
     // Heads of rerankers count where their last product is there; a pooler or a masked-word head alone is none.
     let classifies =
         ["classifier.weight", "classifier.out_proj.weight"].iter().any(|name| weights.get(name).is_some());
-    let rules = family.tensors.iter().filter(|rule| classifies || !rule.ours.starts_with("cls"));
+    let rules = family.tensors().filter(|rule| classifies || !rule.ours.starts_with("cls"));
     let (of_layers, global): (Vec<&Name>, Vec<&Name>) = rules.partition(|rule| rule.theirs.contains("{}"));
     let mut builder = Builder { family, config, keys: &keys, tensors: Vec::new(), missing: Vec::new() };
     let reranker = decoder::rerank_head(family, config, name, tokenizer, &weights)?;

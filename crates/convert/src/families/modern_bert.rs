@@ -10,7 +10,7 @@ pub(super) const MODERN_BERT: Family = Family {
     model_types: &["modernbert"],
     architecture: "modern-bert",
     prefixes: &["model."],
-    tensors: &[
+    tensors: &[&[
         weight("embeddings.tok_embeddings", "token_embd"),
         weight("embeddings.norm", "token_embd_norm"),
         weight("final_norm", "output_norm"),
@@ -24,7 +24,7 @@ pub(super) const MODERN_BERT: Family = Family {
         maybe("head.dense", "cls"),
         maybe("head.norm", "cls.norm"),
         maybe("classifier", "cls.output"),
-    ],
+    ]],
     ignored: &["decoder.", "head."],
     keys,
     ..PLAIN

@@ -6,7 +6,7 @@ pub(super) const NEO_BERT: Family = Family {
     model_types: &["neobert"],
     architecture: "neo-bert",
     prefixes: &["model."],
-    tensors: &[
+    tensors: &[&[
         weight("encoder", "token_embd"),
         weight("layer_norm", "enc.output_norm"),
         weight("transformer_encoder.{}.attention_norm", "blk.{}.attn_norm"),
@@ -17,7 +17,7 @@ pub(super) const NEO_BERT: Family = Family {
         weight("transformer_encoder.{}.ffn.w3", "blk.{}.ffn_down"),
         maybe("dense", "cls"),
         maybe("classifier", "cls.output"),
-    ],
+    ]],
     ignored: &["decoder.", "dense.", "freqs_cis"],
     keys: |config, keys| {
         config.demand("hidden_act", &["SwiGLU", "swiglu"])?;

@@ -19,7 +19,7 @@ pub(super) const NOMIC_BERT: Family = Family {
     is_this: |config| !has_experts(config),
     architecture: "nomic-bert",
     prefixes: &["model.", "bert."],
-    tensors: &[
+    tensors: &[&[
         EMBEDDINGS[0],
         EMBEDDINGS[1],
         EMBEDDINGS[2],
@@ -30,7 +30,7 @@ pub(super) const NOMIC_BERT: Family = Family {
         weight("encoder.layers.{}.mlp.fc12", "blk.{}.ffn_gate"),
         weight("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
         NORMS[1],
-    ],
+    ]],
     ignored: &["pooler.", "cls."],
     keys: |config, keys| {
         config.demand("activation_function", &["swiglu"])?;
@@ -46,7 +46,7 @@ pub(super) const NOMIC_BERT: Family = Family {
 pub(super) const NOMIC_BERT_MOE: Family = Family {
     is_this: has_experts,
     architecture: "nomic-bert-moe",
-    tensors: &[
+    tensors: &[&[
         EMBEDDINGS[0],
         EMBEDDINGS[1],
         EMBEDDINGS[2],
@@ -59,7 +59,7 @@ pub(super) const NOMIC_BERT_MOE: Family = Family {
         maybe("encoder.layers.{}.mlp.experts.mlp.w1", "blk.{}.ffn_up_exps").changed(Change::Experts),
         maybe("encoder.layers.{}.mlp.experts.mlp.w2", "blk.{}.ffn_down_exps").changed(Change::ExpertsTurned),
         NORMS[1],
-    ],
+    ]],
     ignored: &["pooler.", "cls.", "encoder.layers.{}.mlp.experts.bias"],
     keys: |config, keys| {
         config.demand("activation_function", &["gelu"])?;

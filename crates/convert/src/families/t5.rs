@@ -25,7 +25,7 @@ pub(super) const T5: Family = Family {
     model_types: &["t5", "mt5", "umt5"],
     architecture: "t5encoder",
     prefixes: &[],
-    tensors: TENSORS,
+    tensors: &[TENSORS],
     ignored: &["decoder.", "lm_head."],
     keys: |config, keys| {
         keys.put("attention.causal", false);

@@ -54,6 +54,13 @@ pub(crate) struct Token {
     pub(crate) kind: Kind,
 }
 
+impl Token {
+    /// Of a row that no text reaches.
+    fn of_padding(id: usize) -> Self {
+        Self { text: format!("[PAD{id}]"), score: -1000.0, kind: Kind::Unused }
+    }
+}
+
 /// A vocabulary, by kind of tokenizer.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
@@ -101,7 +108,7 @@ pub(crate) fn read(
     }
     // Matrices are made a round number of rows; nobody uses those at their end.
     for id in vocabulary.tokens.len()..wanted {
-        vocabulary.tokens.push(Token { text: format!("[PAD{id}]"), score: -1000.0, kind: Kind::Unused });
+        vocabulary.tokens.push(Token::of_padding(id));
     }
     Ok(keys(&files, config, vocabulary))
 }
@@ -173,8 +180,7 @@ pub(crate) fn put_added(tokens: &mut Vec<Token>, added: Vec<(usize, String, bool
             continue;
         }
         while tokens.len() <= id {
-            let text = format!("[PAD{}]", tokens.len());
-            tokens.push(Token { text, score: -1000.0, kind: Kind::Unused });
+            tokens.push(Token::of_padding(tokens.len()));
         }
         let token = &mut tokens[id];
         token.score = score.unwrap_or(token.score);
@@ -199,12 +205,7 @@ fn keys(files: &Files<'_>, config: &Config, vocabulary: Vocabulary) -> Tokenizer
     put("token_type", tokens.iter().map(|token| token.kind as i32).collect::<Vec<_>>().into());
     if let Ok(Some(types)) = config.number(&["type_vocab_size"]) {
         put("token_type_count", types.into());
-    } else if files
-        .family
-        .tensors
-        .iter()
-        .any(|name| name.ours == "token_types" || name.ours == "token_embd_norm")
-    {
+    } else if files.family.tensors().any(|name| ["token_types", "token_embd_norm"].contains(&name.ours)) {
         put("token_type_count", 1u32.into());
     }
     // A token of the vocabulary by its text, before WordPiece's marks of word starts.
