@@ -97,14 +97,13 @@ enum Titles {
 
 #[pymethods]
 impl Engine {
-    /// Opens a file, or bytes, and packs its weights.
+    /// Opens a file, and packs its weights.
     #[new]
-    #[pyo3(signature = (path, data, *, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir, share_weights))]
+    #[pyo3(signature = (path, *, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir, share_weights))]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         py: Python<'_>,
-        path: Option<PathBuf>,
-        data: Option<Vec<u8>>,
+        path: PathBuf,
         threads: usize,
         parallelism: &str,
         policy: &str,
@@ -132,14 +131,7 @@ impl Engine {
         if let Some(folder) = cache_dir {
             builder = builder.cache_dir(folder);
         }
-        let open = || {
-            let model = match (path, data) {
-                (Some(path), _) => Model::open(path)?,
-                (None, data) => Model::from_bytes(data.unwrap_or_default())?,
-            };
-            builder.load(model)
-        };
-        let embedder = py.detach(open).map_err(Failure::from)?;
+        let embedder = py.detach(|| builder.load(Model::open(path)?)).map_err(Failure::from)?;
         Ok(Self { embedder })
     }
 
@@ -258,12 +250,6 @@ impl Engine {
     #[getter]
     fn dimensions(&self) -> usize {
         self.embedder.dimensions()
-    }
-
-    /// Sizes that vectors were trained to be cut to; none if they were not.
-    #[getter]
-    fn matryoshka(&self) -> Vec<usize> {
-        self.embedder.model().known().map_or_else(Vec::new, |known| known.matryoshka.to_vec())
     }
 
     /// Tokens a text may have.

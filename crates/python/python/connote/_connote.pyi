@@ -33,8 +33,7 @@ class Vectors:
 class Engine:
     def __new__(
         cls,
-        path: str | PathLike[str] | None,
-        data: bytes | None,
+        path: str | PathLike[str],
         *,
         threads: int,
         parallelism: str,
@@ -66,8 +65,6 @@ class Engine:
     def name(self) -> str: ...
     @property
     def dimensions(self) -> int: ...
-    @property
-    def matryoshka(self) -> list[int]: ...
     @property
     def max_tokens(self) -> int: ...
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import logging
 import os
 import warnings
@@ -84,37 +85,29 @@ class Embedder(Encoding):
         # A path that was given as such means the same file from any folder; a name means the file of each machine.
         if path_or_name is not None and os.path.exists(path_or_name):
             path_or_name = os.path.abspath(path_or_name)
-        self._arguments: tuple[Any, ...] = (
-            None if path_or_name is None else os.fspath(path_or_name),
-            threads,
-            parallelism,
-            policy,
-            preset,
-            pooling,
-            cpu_level,
-            None if cache_dir is None else os.fspath(cache_dir),
-            share_weights,
-        )
+        arguments: dict[str, Any] = {
+            "threads": threads,
+            "parallelism": parallelism,
+            "policy": policy,
+            "preset": preset,
+            "pooling": pooling,
+            "cpu_level": cpu_level,
+            "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
+            "share_weights": share_weights,
+        }
+        named = None if path_or_name is None else os.fspath(path_or_name)
+        self._arguments: dict[str, Any] = {"path_or_name": named, **arguments}
         self.path = path
-        self._engine = _connote.Engine(
-            path,
-            None,
-            threads=threads,
-            parallelism=parallelism,
-            policy=policy,
-            preset=preset,
-            pooling=pooling,
-            cpu_level=cpu_level,
-            cache_dir=cache_dir,
-            share_weights=share_weights,
-        )
+        self._engine = _connote.Engine(path, **arguments)
         for warning in self._engine.warnings:
             warnings.warn(warning, stacklevel=2)
 
     @classmethod
     def shared(cls, *arguments: Any, **options: Any) -> Embedder:
-        """The embedder of these arguments that this process has, else a new one."""
-        key = (cls, os.getpid(), arguments, tuple(sorted(options.items())))
+        """The embedder of these arguments, however they are given, that this process has, else a new one."""
+        bound = inspect.signature(cls).bind(*arguments, **options)
+        bound.apply_defaults()
+        key = (cls, os.getpid(), bound.args, tuple(sorted(bound.kwargs.items())))
         found = Embedder._shared.get(key)
         if found is None:
             found = cls(*arguments, **options)
@@ -397,19 +390,8 @@ def _waiters(pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=64, thread_name_prefix="connote-async")
 
 
-def _reopen(cls: type[Embedder], arguments: tuple[Any, ...]) -> Embedder:
-    path, threads, parallelism, policy, preset, pooling, cpu_level, cache_dir, share_weights = arguments
-    return cls.shared(
-        path,
-        threads,
-        parallelism,
-        policy=policy,
-        preset=preset,
-        pooling=pooling,
-        cpu_level=cpu_level,
-        cache_dir=cache_dir,
-        share_weights=share_weights,
-    )
+def _reopen(cls: type[Embedder], arguments: dict[str, Any]) -> Embedder:
+    return cls.shared(**arguments)
 
 
 def _how(

@@ -62,8 +62,7 @@ class Encoding:
         """
         import numpy as np
 
-        if device is not None and not str(device).startswith("cpu"):
-            warnings.warn(f"device={device!r}: connote computes on the CPU", stacklevel=2)
+        warn_of_device(device)
         single = isinstance(sentences, str)
         texts = [sentences] if single else sentences
         named = {"prompt": prompt} if prompt is not None else {"task": prompt_name}
@@ -124,6 +123,12 @@ class Encoding:
     def get_max_seq_length(self) -> int:
         """Tokens a text may have, special tokens included."""
         return self._engine.max_tokens
+
+
+def warn_of_device(device: Any) -> None:
+    """Says, where the caller's caller stands, that no other device is used."""
+    if device is not None and not str(device).startswith("cpu"):
+        warnings.warn(f"device={device!r}: connote computes on the CPU", stacklevel=3)
 
 
 def quantize(vectors: Any, precision: Precision) -> Any:

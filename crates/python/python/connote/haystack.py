@@ -15,23 +15,11 @@ from connote.prompting import DocumentsAndQueries
 __all__ = ["ConnoteDocumentEmbedder", "ConnoteTextEmbedder"]
 
 
-@component
-class ConnoteTextEmbedder:
-    """Embeds a query, for Haystack.
-
-    Args:
-        model: As :class:`connote.Embedder`.
-        use_prompts: Give queries the prompt of the model's authors, where they have one.
-        dimensions: Cut vectors to this many values, for Matryoshka models.
-        threads: As :class:`connote.Embedder`.
-    """
+class _Opening:
+    """What both components are made with, and the model that they open when it is needed."""
 
     def __init__(
-        self,
-        model: str | os.PathLike[str] | None = None,
-        use_prompts: bool = True,
-        dimensions: int | None = None,
-        threads: int = 0,
+        self, model: str | os.PathLike[str] | None, use_prompts: bool, dimensions: int | None, threads: int
     ) -> None:
         self.model = None if model is None else os.fspath(model)
         self.use_prompts = use_prompts
@@ -50,14 +38,34 @@ class ConnoteTextEmbedder:
         assert self._embedder is not None
         return self._embedder
 
+    def _settings(self) -> dict[str, Any]:
+        names = ("model", "use_prompts", "dimensions", "threads")
+        return {name: getattr(self, name) for name in names}
+
+
+@component
+class ConnoteTextEmbedder(_Opening):
+    """Embeds a query, for Haystack.
+
+    Args:
+        model: As :class:`connote.Embedder`.
+        use_prompts: Give queries the prompt of the model's authors, where they have one.
+        dimensions: Cut vectors to this many values, for Matryoshka models.
+        threads: As :class:`connote.Embedder`.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        use_prompts: bool = True,
+        dimensions: int | None = None,
+        threads: int = 0,
+    ) -> None:
+        # Not `super()`: `component` makes another class of this one.
+        _Opening.__init__(self, model, use_prompts, dimensions, threads)
+
     def to_dict(self) -> dict[str, Any]:
-        return default_to_dict(  # type: ignore[no-any-return]
-            self,
-            model=self.model,
-            use_prompts=self.use_prompts,
-            dimensions=self.dimensions,
-            threads=self.threads,
-        )
+        return default_to_dict(self, **self._settings())  # type: ignore[no-any-return]
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ConnoteTextEmbedder:
@@ -77,7 +85,7 @@ class ConnoteTextEmbedder:
 
 
 @component
-class ConnoteDocumentEmbedder:
+class ConnoteDocumentEmbedder(_Opening):
     """Embeds documents, for Haystack.
 
     Args:
@@ -100,33 +108,15 @@ class ConnoteDocumentEmbedder:
         embedding_separator: str = "\n",
         progress_bar: bool = False,
     ) -> None:
-        self.model = None if model is None else os.fspath(model)
-        self.use_prompts = use_prompts
-        self.dimensions = dimensions
-        self.threads = threads
+        _Opening.__init__(self, model, use_prompts, dimensions, threads)
         self.meta_fields_to_embed = list(meta_fields_to_embed or [])
         self.embedding_separator = embedding_separator
         self.progress_bar = progress_bar
-        self._embedder: Embedder | None = None
-
-    def warm_up(self) -> None:
-        """Opens the model."""
-        if self._embedder is None:
-            self._embedder = Embedder.shared(self.model, self.threads)
-            self._how = DocumentsAndQueries(self._embedder, self.use_prompts, self.dimensions)
-
-    def _ready(self) -> Embedder:
-        self.warm_up()
-        assert self._embedder is not None
-        return self._embedder
 
     def to_dict(self) -> dict[str, Any]:
         return default_to_dict(  # type: ignore[no-any-return]
             self,
-            model=self.model,
-            use_prompts=self.use_prompts,
-            dimensions=self.dimensions,
-            threads=self.threads,
+            **self._settings(),
             meta_fields_to_embed=self.meta_fields_to_embed,
             embedding_separator=self.embedding_separator,
             progress_bar=self.progress_bar,

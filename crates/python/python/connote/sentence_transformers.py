@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 from connote.embedder import Embedder
+from connote.encode import warn_of_device
 
 __all__ = ["SentenceTransformer"]
 
@@ -32,8 +32,7 @@ class SentenceTransformer(Embedder):
         default_prompt_name: str | None = None,
         **options: Any,
     ) -> None:
-        if device is not None and not str(device).startswith("cpu"):
-            warnings.warn(f"device={device!r}: connote computes on the CPU", stacklevel=2)
+        warn_of_device(device)
         super().__init__(model_name_or_path, **options)
         self.truncate_dim = truncate_dim
         self.default_prompt_name = default_prompt_name
@@ -41,7 +40,7 @@ class SentenceTransformer(Embedder):
         self._options = options
 
     def __reduce__(self) -> tuple[Any, ...]:
-        own = (self._arguments[0], None, self.truncate_dim, self._own_prompts, self.default_prompt_name)
+        own = (self._arguments["path_or_name"], None, self.truncate_dim, self._own_prompts, self.default_prompt_name)
         return _again, (type(self), own, self._options)
 
     def encode(self, sentences: Any, prompt_name: str | None = None, *arguments: Any, **options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -58,7 +59,7 @@ class ArrowEmbedder:
         self.error_column = error_column
         self.threads = threads
         self.fixed_size = fixed_size
-        opening = ("parallelism", "policy", "preset", "pooling", "cpu_level", "cache_dir", "share_weights")
+        opening = inspect.signature(Embedder).parameters
         self._opening = {name: options.pop(name) for name in opening if name in options}
         # Engines start several processes on a machine.
         self._opening.setdefault("share_weights", True)
