@@ -52,6 +52,12 @@ def test_tokenizing_ends():
     assert late("embedder.tokenize([' '.join(texts)] * 1000)", "embeddinggemma-300m-Q8_0.gguf") < 5
 
 
+def test_tokenizing_one_very_long_text_ends():
+    # Alone it takes minutes.
+    work = "embedder.embed(' '.join(texts) * 60)"
+    assert late(work, "embeddinggemma-300m-Q8_0.gguf") < 5
+
+
 def test_a_handler_of_ones_own_is_heard(tmp_path):
     code = """
 import os, signal, sys, threading, time, warnings
