@@ -11,6 +11,7 @@ import connote
 import numpy as np
 import pytest
 from conftest import golden
+from connote import _connote
 
 TEXTS = ["a cat on the mat", "a feline on a rug", "stock markets fell sharply", "", "naïve café ☕"]
 
@@ -174,12 +175,14 @@ def test_os_errors_have_the_systems_number(minilm, tmp_path):
     with pytest.raises(connote.ModelFileError) as error:
         connote.Embedder(broken)
     assert error.value.errno is None, "the file is wrong, not the system"
-    # Root reads files of any mode, so a folder, which no mode makes a file.
-    (tmp_path / "folder.gguf").mkdir()
+    # Root reads files of any mode, so a link to itself stands for what cannot be opened.
     loop = tmp_path / "loop.gguf"
     loop.symlink_to(loop)
-    with pytest.raises(FileNotFoundError):
-        connote.Embedder(loop)
+    arguments = {**minilm._arguments}
+    del arguments["path_or_name"]
+    with pytest.raises(connote.ModelFileError, match=r"loop\.gguf") as error:
+        _connote.Engine(loop, **arguments)
+    assert error.value.errno == errno.ELOOP
 
 
 def test_texts_without_a_vector_have_no_invented_one(minilm, caplog):

@@ -198,12 +198,12 @@ def test_a_model_is_opened_once_whatever_the_functions_and_threads(monkeypatch):
     function = pickle.dumps(ArrowEmbedder(threads=1, pooling="cls"))
 
     def task(_):
-        return pickle.loads(function)(table(4)).num_rows
+        return pickle.loads(function)(table(12)).num_rows
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(task, range(12))) == [4] * 12
+        assert list(pool.map(task, range(12))) == [12] * 12
     gc.collect()
-    assert task(0) == 4
+    assert task(0) == 12
     assert len(opened) == 1
 
 

@@ -74,8 +74,8 @@ class SentenceTransformer(Embedder):
         """As :meth:`connote.Embedder.encode`."""
         if arguments:
             given = inspect.signature(Encoding.encode).bind(self, sentences, prompt_name, *arguments, **options).arguments
-            options = {**given, **given.pop("how", {})}
-            del options["self"], options["sentences"], options["prompt_name"]
+            more = given.pop("how", {})
+            options = {name: value for name, value in given.items() if name not in ("self", "sentences", "prompt_name")} | more
         prompt_name = prompt_name or options.pop("task", None) or self.default_prompt_name
         if options.get("prompt") is None and prompt_name in self._own_prompts:
             options["prompt"], prompt_name = self._own_prompts[prompt_name], None
