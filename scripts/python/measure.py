@@ -38,23 +38,34 @@ def overhead(path):
 
 
 def threads(path):
-    embedder = connote.Embedder(path)
-    batch = TEXTS * 2
+    for preset in ("balanced", "throughput"):
+        threads_with(connote.Embedder(path, preset=preset), preset)
+
+
+def threads_with(embedder, preset):
+    batch = [f"{text} of the year {year}" for year in (2025, 2026) for text in TEXTS]  # equal texts are computed once
     parts = [batch[part::8] for part in range(8)]
     whole, eight = [], []
     with ThreadPoolExecutor(8) as pool:
         for _ in range(8):
             whole.append(timed(lambda: embedder.embed(batch)))
             eight.append(timed(lambda: list(pool.map(embedder.embed, parts))))
-    print("one batch of 192:       ", best_and_median(whole))
-    print("8 threads of 24 at once:", best_and_median(eight))
-    print(f"throughput of 8 threads / one batch: {statistics.median(whole) / statistics.median(eight):.3f}")
+    print(f"{preset}, one batch of 192:       ", best_and_median(whole))
+    print(f"{preset}, 8 threads of 24 at once:", best_and_median(eight))
+    ratios = min(whole) / min(eight), statistics.median(whole) / statistics.median(eight)
+    print(f"{preset}, throughput of 8 threads / one batch: best {ratios[0]:.3f}, median {ratios[1]:.3f}")
 
 
 def interrupt(path):
     embedder = connote.Embedder(path)
     texts = [" ".join(f"word{number}x{n}" for n in range(60)) for number in range(2000)]
-    for what, work in (("a batch", lambda: embedder.embed(texts)), ("a text of many tokens", lambda: embedder.embed(" ".join(texts[:40])))):
+    very_long = " ".join(texts) * 20  # abandoned while it becomes tokens
+    calls = (
+        ("a batch", lambda: embedder.embed(texts)),
+        ("a text of many tokens", lambda: embedder.embed(" ".join(texts[:40]))),
+        (f"a text of {len(very_long) >> 20} MB", lambda: embedder.embed(very_long)),
+    )
+    for what, work in calls:
         late = []
         for _ in range(10):
             sent = [0.0]

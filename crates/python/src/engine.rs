@@ -1,7 +1,7 @@
 //! A model with its weights packed, as Python holds it.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use connote::{Embedder, Input, Model, Options, Policy, Pooling, Priority, Tuning};
@@ -19,7 +19,7 @@ use crate::vectors::Vectors;
 /// A model with its weights packed.
 #[pyclass(frozen, module = "connote._connote")]
 pub(crate) struct Engine {
-    embedder: Embedder,
+    embedder: Arc<Embedder>,
 }
 
 /// How texts become vectors, as Python's keyword arguments say it.
@@ -131,8 +131,10 @@ impl Engine {
         if let Some(folder) = cache_dir {
             builder = builder.cache_dir(folder);
         }
+        // The library's errors are words; who catches an OSError looks for its number.
+        std::fs::File::open(&path).map_err(|error| Failure::unreadable(&path, &error))?;
         let embedder = py.detach(|| builder.load(Model::open(path)?)).map_err(Failure::from)?;
-        Ok(Self { embedder })
+        Ok(Self { embedder: Arc::new(embedder) })
     }
 
     /// Vectors of texts in one block of memory. Texts that are `None` or fail have none: `failures` says which and why,
@@ -163,8 +165,10 @@ impl Engine {
                 .at(index)
                 .raise(py));
         }
+        let (token, parent) = cancel.map(Cancellation::tokens).unwrap_or_default();
         let manner = Manner {
-            token: cancel.map(|cancel| cancel.token.clone()).unwrap_or_default(),
+            token,
+            parent,
             priority: priority
                 .map(str::parse::<Priority>)
                 .transpose()
@@ -183,7 +187,7 @@ impl Engine {
         let embedder = match (per_token, self.embedder.pooling()) {
             (true, Pooling::None) | (false, _) => &self.embedder,
             (true, _) => {
-                own = self.embedder.with_pooling(Pooling::None);
+                own = Arc::new(self.embedder.with_pooling(Pooling::None));
                 &own
             }
         };
@@ -291,12 +295,12 @@ impl Engine {
 }
 
 impl Engine {
-    fn prepared<T: Send>(
+    fn prepared<T: Send + 'static>(
         &self,
         py: Python<'_>,
         texts: &Bound<'_, PyAny>,
         how: &Bound<'_, PyDict>,
-        of: impl Fn(Vec<u32>) -> T + Send + Sync,
+        of: impl Fn(Vec<u32>) -> T + Send + 'static,
     ) -> PyResult<Vec<T>> {
         same_process()?;
         let how: How = how.extract()?;
@@ -305,9 +309,10 @@ impl Engine {
         if let Some(index) = there.and_then(|there| there.iter().position(|there| !there)) {
             return Err(Failure::invalid("is None").at(index).raise(py));
         }
-        let model = self.embedder.model();
-        let token = connote::CancellationToken::new();
-        let work = || {
+        let manner = Manner::default();
+        let (embedder, token) = (self.embedder.clone(), manner.token.clone());
+        let work = move || {
+            let model = embedder.model();
             let mut all = Vec::with_capacity(inputs.len());
             for (index, input) in inputs.iter().enumerate() {
                 if token.is_cancelled() {
@@ -318,7 +323,7 @@ impl Engine {
             }
             Ok::<_, Failure>(all)
         };
-        Ok(py.detach(|| job::aside(&token, work))??)
+        Ok(py.detach(|| job::aside(&manner, work))??)
     }
 }
 

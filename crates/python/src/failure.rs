@@ -1,5 +1,7 @@
 //! Errors as Python's exceptions.
 
+use std::path::Path;
+
 use connote::{Error, ErrorKind};
 use pyo3::prelude::*;
 
@@ -9,12 +11,24 @@ pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
     pub(crate) index: Option<usize>,
+    /// The system's number of the error, where it comes from there.
+    pub(crate) errno: Option<i32>,
 }
 
 impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), index: None, errno: None }
+    }
+
+    /// A file that the system does not let us read.
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        let message = format!("{}: cannot be read: {error}", path.display());
+        Self { errno: error.raw_os_error(), ..Self::new(ErrorKind::ModelFile, message) }
+    }
+
     /// A setting that makes no sense.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::InvalidRequest, message: message.into(), index: None }
+        Self::new(ErrorKind::InvalidRequest, message)
     }
 
     /// Of the text at this place of the whole request, of which the engine may have seen a piece.
@@ -27,7 +41,7 @@ impl Failure {
     pub(crate) fn raise(self, py: Python<'_>) -> PyErr {
         let make = || {
             let from = py.import("connote.errors")?.getattr("from_kind")?;
-            from.call1((self.kind.name(), &self.message, self.index))
+            from.call1((self.kind.name(), &self.message, self.index, self.errno))
         };
         match make() {
             Ok(exception) => PyErr::from_value(exception),
@@ -38,7 +52,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { kind: error.kind(), message: error.message().to_owned(), index: error.index() }
+        Self { kind: error.kind(), message: error.message().to_owned(), index: error.index(), errno: None }
     }
 }
 

@@ -7,8 +7,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use connote::{CancellationToken, Embedder, Embedding, Error, Input, Options, Pending, Priority, Request};
+use connote::{
+    CancellationToken, Embedder, Embedding, Error, ErrorKind, Input, Options, Pending, Priority, Request,
+};
 use pyo3::prelude::*;
+
+use crate::failure::Failure;
 
 /// How often a call that waits asks whether Ctrl-C was pressed.
 const LISTEN: Duration = Duration::from_millis(20);
@@ -24,14 +28,25 @@ const BYTES_AT_ONCE: usize = 256 << 10;
 #[pyclass(frozen, module = "connote._connote")]
 #[derive(Default)]
 pub(crate) struct Cancellation {
-    pub(crate) token: CancellationToken,
+    token: CancellationToken,
+    /// Ends them, too.
+    parent: Option<CancellationToken>,
+}
+
+impl Cancellation {
+    /// The token of a call that carries it, and one whose cancelling ends the call as well.
+    pub(crate) fn tokens(&self) -> (CancellationToken, Option<CancellationToken>) {
+        (self.token.clone(), self.parent.clone())
+    }
 }
 
 #[pymethods]
 impl Cancellation {
+    /// With a parent, what ends the parent's calls ends its own, and not the other way round.
     #[new]
-    fn new() -> Self {
-        Self::default()
+    #[pyo3(signature = (parent = None))]
+    fn new(parent: Option<&Cancellation>) -> Self {
+        Self { token: CancellationToken::new(), parent: parent.map(|parent| parent.token.clone()) }
     }
 
     /// Ends the calls that carry it, now and later.
@@ -41,8 +56,11 @@ impl Cancellation {
 }
 
 /// How a call is computed: everything but texts and options.
+#[derive(Default)]
 pub(crate) struct Manner<'a> {
     pub(crate) token: CancellationToken,
+    /// Ends the call within [`LISTEN`], too.
+    pub(crate) parent: Option<CancellationToken>,
     pub(crate) priority: Option<Priority>,
     pub(crate) deadline: Option<Instant>,
     /// Called with texts done and texts in all.
@@ -59,7 +77,7 @@ struct Window {
 /// # Errors
 /// If the options make no sense for the model; if a signal's handler raised, with what it raised; or what `take` says.
 pub(crate) fn run(
-    embedder: &Embedder,
+    embedder: &Arc<Embedder>,
     inputs: Vec<Input>,
     options: &Options,
     manner: &Manner<'_>,
@@ -79,7 +97,7 @@ pub(crate) fn run(
             running.push_back(begin(embedder, next, options, manner)?);
         }
         let Some(pending) = running.pop_front() else { return Ok(()) };
-        for result in wait(pending, &manner.token)? {
+        for result in wait(pending, manner)? {
             take(result)?;
             done += 1;
         }
@@ -102,7 +120,7 @@ fn next(inputs: &mut impl Iterator<Item = Input>, window: &Window) -> Vec<Input>
 
 /// Tokenizes a window and hands it to the pool.
 fn begin(
-    embedder: &Embedder,
+    embedder: &Arc<Embedder>,
     inputs: Vec<Input>,
     options: &Options,
     manner: &Manner<'_>,
@@ -117,36 +135,42 @@ fn begin(
     }
     let prepared = match bytes {
         ..BYTES_AT_ONCE => embedder.prepare(request),
-        _ => aside(&manner.token, || embedder.prepare(request))?,
+        _ => {
+            let embedder = embedder.clone();
+            aside(manner, move || embedder.prepare(request))?
+        }
     };
-    let prepared = prepared.map_err(crate::failure::Failure::from)?;
+    let prepared = prepared.map_err(Failure::from)?;
     Ok(prepared.submit())
 }
 
-/// Does something on another thread while this one listens.
+/// Does something on another thread while this one listens. Where the call ends before, the thread is left to itself: it ends
+/// behind the text at hand, and that one may be long.
 ///
 /// # Errors
-/// What a signal's handler raised. The work is told to end, and has ended.
-pub(crate) fn aside<T: Send>(token: &CancellationToken, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    std::thread::scope(|scope| {
-        let here = std::thread::current();
-        let thread = scope.spawn(move || {
-            let result = work();
-            here.unpark();
-            result
-        });
-        while !thread.is_finished() {
-            std::thread::park_timeout(LISTEN);
-            if !thread.is_finished() {
-                listen(token)?;
-            }
+/// What a signal's handler raised, or that the call was cancelled or is late.
+pub(crate) fn aside<T: Send + 'static>(
+    manner: &Manner<'_>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> PyResult<T> {
+    let here = std::thread::current();
+    let thread = std::thread::spawn(move || {
+        let result = work();
+        here.unpark();
+        result
+    });
+    while !thread.is_finished() {
+        std::thread::park_timeout(LISTEN);
+        if !thread.is_finished() {
+            manner.listen()?;
+            manner.ended()?;
         }
-        thread.join().map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
-    })
+    }
+    thread.join().map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
 }
 
 /// Waits for a call of the engine.
-fn wait(pending: Pending, token: &CancellationToken) -> PyResult<Vec<Result<Embedding, Error>>> {
+fn wait(pending: Pending, manner: &Manner<'_>) -> PyResult<Vec<Result<Embedding, Error>>> {
     let mut pending = pin!(pending);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -157,15 +181,37 @@ fn wait(pending: Pending, token: &CancellationToken) -> PyResult<Vec<Result<Embe
         }
         std::thread::park_timeout(LISTEN);
         if listened.elapsed() >= LISTEN {
-            listen(token)?;
+            manner.listen()?;
             listened = Instant::now();
         }
     }
 }
 
-/// Lets Python handle its signals, which it does on its main thread only.
-fn listen(token: &CancellationToken) -> PyResult<()> {
-    Python::attach(|py| py.check_signals()).inspect_err(|_| token.cancel())
+impl Manner<'_> {
+    /// Hears whether the call is to end: by the parent's token, or by what handlers of signals raise, which Python lets run
+    /// on its main thread only.
+    fn listen(&self) -> PyResult<()> {
+        if self.parent.as_ref().is_some_and(CancellationToken::is_cancelled) {
+            self.token.cancel();
+        }
+        Python::attach(|py| py.check_signals()).inspect_err(|_| self.token.cancel())
+    }
+
+    /// # Errors
+    /// If the call was cancelled or is late.
+    fn ended(&self) -> Result<(), Failure> {
+        if self.token.is_cancelled() {
+            return Err(Failure::new(ErrorKind::Cancelled, "the call was cancelled"));
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.token.cancel();
+            return Err(Failure::new(
+                ErrorKind::DeadlineExceeded,
+                "the call's time was over before its texts were tokens",
+            ));
+        }
+        Ok(())
+    }
 }
 
 struct Unpark(Thread);

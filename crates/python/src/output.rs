@@ -46,6 +46,11 @@ impl Output {
         }
     }
 
+    /// Whether a value of it can say that there is none.
+    pub(crate) fn has_nan(self) -> bool {
+        matches!(self, Output::Float32 | Output::Float16)
+    }
+
     /// Its type as numpy's array interface says it.
     pub(crate) fn typestr(self) -> &'static str {
         match self {
@@ -95,11 +100,11 @@ impl Rows {
         }
     }
 
-    /// The row of a text that has no vector.
+    /// The row of a text that has no vector: not a number, where the output has such a value.
     pub(crate) fn push_none(&mut self, width: usize) {
         match &mut self.values {
-            Values::Float32(values) => values.resize(values.len() + width, 0.0),
-            Values::Float16(values) => values.resize(values.len() + width, f16::ZERO),
+            Values::Float32(values) => values.resize(values.len() + width, f32::NAN),
+            Values::Float16(values) => values.resize(values.len() + width, f16::NAN),
             Values::Bytes(values) => values.resize(values.len() + width, 0),
         }
     }

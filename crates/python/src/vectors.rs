@@ -36,9 +36,21 @@ impl Vectors {
         self.rows
     }
 
-    /// The memory as numpy reads it: `numpy.asarray(vectors)` copies nothing and keeps it alive.
+    /// The memory as numpy reads it: `numpy.asarray(vectors)` copies nothing and keeps it alive. The row of a text that has no
+    /// vector is NaN; outputs without a NaN refuse.
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        if self.nulls.is_some() && !self.output.has_nan() {
+            return Err(PyValueError::new_err(
+                "some texts have no vector, and numbers of this output cannot say so; `embed_arrow` gives a null row for them, \
+                 `embed_each` the reason",
+            ));
+        }
+        self.memory(py)
+    }
+
+    /// The same whatever rows have no vector: for who leaves these out.
+    fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let interface = PyDict::new(py);
         interface.set_item("version", 3)?;
         interface.set_item("typestr", self.output.typestr())?;

@@ -50,6 +50,30 @@ async def test_cancelling_a_task_ends_its_work(gemma):
     assert len(done) == seen
 
 
+async def test_cancelling_a_task_ends_its_work_with_a_cancellation_of_ones_own_and_no_other(gemma):
+    texts = [f"text {number} " * 40 for number in range(2000)]
+    for cancel in (None, connote.Cancellation()):
+        done = []
+        work = asyncio.create_task(gemma.aembed(texts, cancel=cancel, progress=lambda now, total: done.append(now)))
+        await asyncio.sleep(0.5)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        await gemma.aembed("after", cancel=cancel)  # the same cancellation: other calls go on
+        seen = len(done)
+        await asyncio.sleep(0.7)
+        assert len(done) == seen
+
+
+async def test_a_cancellation_of_ones_own_ends_the_call(gemma):
+    cancel = connote.Cancellation()
+    work = asyncio.create_task(gemma.aembed([f"text {number} " * 40 for number in range(2000)], cancel=cancel))
+    await asyncio.sleep(0.5)
+    cancel.cancel()
+    with pytest.raises(connote.CancelledError):
+        await work
+
+
 def test_a_cancellation_of_ones_own(minilm):
     cancel = connote.Cancellation()
     cancel.cancel()

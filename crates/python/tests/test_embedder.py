@@ -1,14 +1,17 @@
+import errno
 import logging
 import os
 import pickle
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import connote
 import numpy as np
 import pytest
 from conftest import golden
+from connote import _connote
 
 TEXTS = ["a cat on the mat", "a feline on a rug", "stock markets fell sharply", "", "naïve café ☕"]
 
@@ -157,6 +160,52 @@ def test_errors_have_classes_and_say_what_to_do(minilm, tmp_path):
     assert (again.index, str(again)) == (3, "input 3: too long")
 
 
+def test_os_errors_have_the_systems_number(minilm, tmp_path):
+    with pytest.raises(OSError, match="no such file") as error:
+        connote.Embedder("no-such/model")
+    assert error.value.errno == errno.ENOENT
+    assert isinstance(error.value.strerror, str)
+    again = pickle.loads(pickle.dumps(error.value))
+    assert (again.errno, str(again)) == (errno.ENOENT, str(error.value))
+    with pytest.raises(TimeoutError) as error:
+        minilm.embed(["a text"] * 1000, timeout=0.0)
+    assert error.value.errno == errno.ETIMEDOUT
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(20))
+    with pytest.raises(connote.ModelFileError) as error:
+        connote.Embedder(broken)
+    assert error.value.errno is None, "the file is wrong, not the system"
+    # Root reads files of any mode, so a link to itself stands for what cannot be opened.
+    loop = tmp_path / "loop.gguf"
+    loop.symlink_to(loop)
+    arguments = {**minilm._arguments}
+    del arguments["path_or_name"]
+    with pytest.raises(connote.ModelFileError, match=r"loop\.gguf") as error:
+        _connote.Engine(loop, **arguments)
+    assert error.value.errno == errno.ELOOP
+
+
+def test_texts_without_a_vector_have_no_invented_one(minilm, caplog):
+    texts = ["a", None, "word " * 300, "b"]
+    for output, dtype in (("float32", np.float32), ("float16", np.float16)):
+        rows = minilm.embed(texts, truncate="error", strict=False, output=output)
+        assert rows.dtype == dtype
+        assert np.isnan(rows).all(axis=1).tolist() == [False, True, True, False]
+    assert "input 2 has no vector (too_long)" in caplog.text
+    vectors = minilm.embed_vectors(texts, truncate="error", strict=False)
+    assert np.isnan(np.asarray(vectors)[1:3]).all()
+    assert [(index, kind) for index, kind, _ in vectors.failures] == [(2, "too_long")]
+    with pytest.raises(connote.InvalidRequestError, match="int8.*embed_arrow"):
+        minilm.embed(texts, strict=False, output="int8")
+    bytes_ = minilm.embed_vectors(texts, truncate="error", strict=False, output="int8")
+    with pytest.raises(ValueError, match="embed_each"):
+        np.asarray(bytes_)
+    each = minilm.embed_each(texts, truncate="error", output="int8")
+    assert each[1] is None
+    assert isinstance(each[2], connote.TooLongError)
+    assert np.array_equal(each[3], minilm.embed("b", output="int8"))
+
+
 def test_each_text_has_its_own_result(minilm):
     results = minilm.embed_each(["a", None, "word " * 300, "b"], truncate="error")
     assert results[1] is None
@@ -203,6 +252,34 @@ def test_pickled_by_arguments(minilm):
     again = pickle.loads(pickled)
     assert np.array_equal(again.embed(TEXTS), minilm.embed(TEXTS))
     assert pickle.loads(pickled) is again, "one a process"
+
+
+def test_a_name_beside_a_folder_of_that_name(tmp_path, monkeypatch):
+    """It is the name that is pickled, not the folder."""
+    (tmp_path / "all-minilm").mkdir()
+    monkeypatch.chdir(tmp_path)
+    pickled = pickle.dumps(connote.Embedder("all-minilm"))
+    assert str(tmp_path).encode() not in pickled
+    assert pickle.loads(pickled).dimensions == 384
+
+
+def test_threads_that_ask_at_once_get_one_embedder(monkeypatch):
+    """As LangChain's, LlamaIndex's and the engines' objects ask."""
+    opened, barrier = [], threading.Barrier(4)
+
+    class Counted(connote.Embedder):
+        def __init__(self, *arguments, **options):
+            opened.append(self)
+            super().__init__(*arguments, **options)
+
+    def ask(_):
+        barrier.wait()
+        return Counted.shared(threads=1)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert len(opened) == 1
+    assert all(one is found[0] for one in found)
 
 
 def test_threads_get_what_they_asked_for(minilm):

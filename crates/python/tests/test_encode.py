@@ -81,6 +81,36 @@ def test_another_device_is_warned_of(st):
         st.encode("a cat", device="cuda")
 
 
+def test_keywords_that_nobody_knows_are_refused(st):
+    with pytest.raises(TypeError, match="normalise_embeddings"):
+        st.encode("a cat", normalise_embeddings=True)
+    with pytest.raises(TypeError, match="batchsize"):
+        st.encode("a cat", output_value="token_embeddings", batchsize=2)
+    with pytest.raises(TypeError, match="dtype"):
+        SentenceTransformer(None, dtype="float16")
+    with pytest.raises(ValueError, match="one of them"):
+        st.encode("a cat", prompt_name="query", task="document")
+
+
+def test_keywords_of_sentence_transformers_are_taken(st, dense):
+    own = SentenceTransformer(None, trust_remote_code=True, local_files_only=True, token="x")
+    with pytest.warns(UserWarning, match="backend='onnx'"):
+        SentenceTransformer(None, backend="onnx")
+    assert np.array_equal(own.encode("a cat", chunk_size=5), st.encode("a cat"))
+    with pytest.warns(UserWarning, match="pool"):
+        st.encode("a cat", pool={"processes": []})
+    assert np.array_equal(dense.encode("garlic", task="query"), dense.embed("garlic", task="query"))
+    assert len(st.encode("word " * 50, output_value="token_embeddings", max_tokens=8)) == 8
+
+
+def test_arguments_without_names(st):
+    """Each in its place, as sentence-transformers has them."""
+    rows = st.encode(["a cat"], None, None, 32, False, "sentence_embedding", "float32", False, False, "cpu", True, 100)
+    assert isinstance(rows, list), "convert_to_numpy is the eighth"
+    assert np.linalg.norm(rows[0]) == pytest.approx(1)
+    assert rows[0].shape == (100,)
+
+
 def test_tensors_need_torch(st):
     try:
         import torch

@@ -1,10 +1,13 @@
 """connote inside the engines themselves, each on this machine."""
 
+import gc
 import os
 import pickle
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import connote.embedder
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -152,7 +155,64 @@ def test_daft(tmp_path, expected):
 
     pq.write_table(table(), tmp_path / "in.parquet")
     found = daft_embed(daft.read_parquet(str(tmp_path / "in.parquet")), batch_size=64)
+    assert found.schema()["embedding"].dtype == daft.DataType.embedding(daft.DataType.float32(), 384)
     check(found.to_arrow(), expected)
+
+
+def test_daft_says_which_rows_failed(expected):
+    import daft
+
+    frame = daft_embed(daft.from_arrow(table()), batch_size=64, error_column="error", truncate="error")
+    assert frame.schema()["embedding"].dtype == daft.DataType.embedding(daft.DataType.float32(), 384)
+    found = frame.to_arrow().sort_by("id")
+    assert found.schema.names == ["id", "text", "embedding", "error"]
+    errors = found.column("error").to_pylist()
+    assert errors[11].startswith("too_long: ")
+    assert [index for index, error in enumerate(errors) if error] == [11]
+    rows = vectors(found.column("embedding"))
+    assert rows[11] is None
+    assert rows[:11] + rows[12:] == expected[:11] + expected[12:]
+
+
+def test_daft_reads_titles(dense):
+    import daft
+
+    texts = {"title": ["Garlic", None], "text": ["a", "b"]}
+    found = daft_embed(
+        daft.from_pydict(texts), str(dense.path), title_column="title", task="document", dimensions=128
+    )
+    expected = dense.embed(["a", "b"], task="document", title=["Garlic", None], dimensions=128)
+    assert vectors(found.to_arrow().column("embedding")) == [row.tobytes() for row in expected]
+
+
+def test_a_model_is_opened_once_whatever_the_functions_and_threads(monkeypatch):
+    """An engine may come with a new function for each task, on whatever thread, and forget the last one."""
+    opened = []
+    native = connote.embedder._connote.Engine
+
+    def count(*arguments, **options):
+        opened.append(arguments)
+        return native(*arguments, **options)
+
+    monkeypatch.setattr("connote.embedder._connote.Engine", count)
+    function = pickle.dumps(ArrowEmbedder(threads=1, pooling="cls"))
+
+    def task(_):
+        return pickle.loads(function)(table(12)).num_rows
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(task, range(12))) == [12] * 12
+    gc.collect()
+    assert task(0) == 12
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize("output", ["float16", "uint8", "ubinary"])
+def test_what_spark_has_no_type_for_is_refused(output):
+    from connote.integrations import spark_embed
+
+    with pytest.raises(ValueError, match=f"{output}.*float32, int8 and binary"):
+        spark_embed(None, output=output)
 
 
 def test_dask(expected):
@@ -184,6 +244,7 @@ def test_lance(tmp_path, expected):
     check(lance.write_dataset(reader, str(tmp_path / "stream.lance")).to_table(), expected)
 
 
+@pytest.mark.spark
 def test_spark(tmp_path, expected):
     sql = pytest.importorskip("pyspark.sql")
     from connote.integrations import spark_embed

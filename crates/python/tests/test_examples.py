@@ -19,10 +19,10 @@ def run(name, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["ray_parquet.py", "daft_parquet.py", "spark_parquet.py"])
+@pytest.mark.parametrize(
+    "name", ["ray_parquet.py", "daft_parquet.py", pytest.param("spark_parquet.py", marks=pytest.mark.spark)]
+)
 def test_parquet_in_parquet_out(name, minilm, tmp_path):
-    if name == "spark_parquet.py":
-        pytest.importorskip("pyspark")
     (tmp_path / "in").mkdir()
     for part in range(3):
         rows = pa.table({"id": range(part * 1000, part * 1000 + 1000), "text": TEXTS[part * 1000 : part * 1000 + 1000]})

@@ -8,16 +8,15 @@ import inspect
 import logging
 import os
 import warnings
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from connote import _connote
+from connote import _connote, opened
 from connote._connote import Cancellation, Vectors
 from connote.encode import Encoding
-from connote.errors import ConnoteError, from_kind
+from connote.errors import ConnoteError, InvalidRequestError, from_kind
 from connote.models import find_model
 from connote.options import How
 from connote.similarity import cosine_similarity
@@ -66,8 +65,6 @@ class Embedder(Encoding):
     An embedder is pickled by these arguments, never by its weights: where it is read back it opens its own, once a process.
     """
 
-    _shared: weakref.WeakValueDictionary[tuple[Any, ...], Embedder] = weakref.WeakValueDictionary()
-
     def __init__(
         self,
         path_or_name: str | os.PathLike[str] | None = None,
@@ -83,7 +80,7 @@ class Embedder(Encoding):
     ) -> None:
         path = find_model(path_or_name)
         # A path that was given as such means the same file from any folder; a name means the file of each machine.
-        if path_or_name is not None and os.path.exists(path_or_name):
+        if path_or_name is not None and os.path.isfile(path_or_name):
             path_or_name = os.path.abspath(path_or_name)
         arguments: dict[str, Any] = {
             "threads": threads,
@@ -104,15 +101,12 @@ class Embedder(Encoding):
 
     @classmethod
     def shared(cls, *arguments: Any, **options: Any) -> Embedder:
-        """The embedder of these arguments, however they are given, that this process has, else a new one."""
+        """The embedder of these arguments, however they are given, that this process has, else a new one. Threads that ask at
+        once get the same."""
         bound = inspect.signature(cls).bind(*arguments, **options)
         bound.apply_defaults()
-        key = (cls, os.getpid(), bound.args, tuple(sorted(bound.kwargs.items())))
-        found = Embedder._shared.get(key)
-        if found is None:
-            found = cls(*arguments, **options)
-            Embedder._shared[key] = found
-        return found
+        key = (cls, bound.args, tuple(sorted(bound.kwargs.items())))
+        return opened.get(key, lambda: cls(*arguments, **options))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (type(self), self._arguments)
@@ -185,14 +179,22 @@ class Embedder(Encoding):
             priority: ``"interactive"`` or ``"batch"``, where calls meet. Default: by size.
             timeout: Seconds after which the call is of no use.
             cancel: A :class:`Cancellation`.
+            strict: ``False``: a text that is ``None`` or fails has a row of NaN, and why it failed is logged. Not with integers,
+                which have no NaN.
 
         Raises:
             ConnoteError: For the first text that fails, with its index; see :meth:`embed_each`.
             KeyboardInterrupt: Within 100 ms of Ctrl-C, and the work ends.
         """
+        if how.get("strict") is False and output not in ("float32", "float16"):
+            raise InvalidRequestError(
+                f"strict=False with output {output!r}: integers cannot say that a text has no vector; `embed_arrow` gives a null "
+                "row, `embed_each` the reason"
+            )
         vectors = self.embed_vectors(
             _several(texts), task, title, prompt, dimensions, normalize, truncate, output, **how
         )
+        _log_failures(vectors)
         rows: npt.NDArray[Any] = _numpy().asarray(vectors)
         return rows[0] if isinstance(texts, str) else rows
 
@@ -218,7 +220,8 @@ class Embedder(Encoding):
         text and whether it was ``truncated``, and gives its memory to numpy (``numpy.asarray``) and to Arrow
         (``pyarrow.array``, ``polars.Series``) without a copy.
 
-        Not ``strict``, texts that are ``None`` or fail have no vector: a null in Arrow, and ``failures`` says why.
+        Not ``strict``, texts that are ``None`` or fail have no vector, and ``failures`` says why: a null in Arrow, in numpy a row
+        of NaN, or an error where the output is of integers.
         """
         with _watching(progress) as watch:
             vectors = self._engine.embed(
@@ -241,7 +244,7 @@ class Embedder(Encoding):
     def embed_each(self, texts: Texts, **how: Any) -> list[npt.NDArray[Any] | ConnoteError | None]:
         """For each text its vector, the error that it met, or ``None`` for ``None``. Keywords as :meth:`embed`."""
         vectors = self.embed_vectors(_several(texts), strict=False, **how)
-        rows: list[npt.NDArray[Any] | ConnoteError | None] = list(_numpy().asarray(vectors))
+        rows: list[npt.NDArray[Any] | ConnoteError | None] = list(_numpy().asarray(_Memory(vectors)))
         for index, tokens in enumerate(vectors.tokens):
             if tokens == 0:
                 rows[index] = None
@@ -263,7 +266,7 @@ class Embedder(Encoding):
         for index, kind, message in vectors.failures:
             if errors == "raise":
                 raise from_kind(kind, message, index)
-            _log.warning("input %d has no vector (%s): %s", index, kind, message)
+        _log_failures(vectors)
         import pyarrow
 
         result: pa.FixedSizeListArray = pyarrow.array(vectors)
@@ -281,19 +284,27 @@ class Embedder(Encoding):
         output: Output = "float32",
         *,
         max_tokens: int | None = None,
+        progress: Progress = None,
+        priority: Literal["interactive", "batch"] | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> list[npt.NDArray[Any]]:
-        """For each text the vectors of its tokens, as an array of shape (tokens, dimensions): what late interaction reads."""
-        vectors = self._engine.embed(
-            _several(texts),
-            _how(task, title, prompt, dimensions, normalize, truncate, max_tokens),
-            output=output,
-            strict=True,
-            per_token=True,
-            cancel=None,
-            progress=None,
-            priority=None,
-            timeout=None,
-        )
+        """For each text the vectors of its tokens, as an array of shape (tokens, dimensions): what late interaction reads.
+
+        Arguments as :meth:`embed`.
+        """
+        with _watching(progress) as watch:
+            vectors = self._engine.embed(
+                _several(texts),
+                _how(task, title, prompt, dimensions, normalize, truncate, max_tokens),
+                output=output,
+                strict=True,
+                per_token=True,
+                cancel=cancel,
+                progress=watch,
+                priority=priority,
+                timeout=timeout,
+            )
         np = _numpy()
         ends = np.cumsum(vectors.counts or [], dtype=np.int64)
         return list(np.split(np.asarray(vectors), ends[:-1])) if len(ends) else []
@@ -375,7 +386,8 @@ class Embedder(Encoding):
         return await self._aside(self.encode, sentences, *arguments, **how)
 
     async def _aside(self, work: Callable[..., _T], *arguments: Any, **how: Any) -> _T:
-        cancel = how.setdefault("cancel", Cancellation())
+        # Ending this task must not end other calls that carry the caller's own.
+        cancel = how["cancel"] = Cancellation(how.get("cancel"))
         call = functools.partial(work, *arguments, **how)
         try:
             return await asyncio.get_running_loop().run_in_executor(_waiters(os.getpid()), call)
@@ -416,6 +428,22 @@ def _how(
 
 def _several(texts: Texts) -> Texts:
     return [texts] if isinstance(texts, str) else texts
+
+
+class _Memory:
+    """The memory of vectors for numpy, where whoever reads it knows which rows have none."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self._vectors.memory()
+
+
+def _log_failures(vectors: Vectors) -> None:
+    for index, kind, message in vectors.failures:
+        _log.warning("input %d has no vector (%s): %s", index, kind, message)
 
 
 def _numpy() -> Any:

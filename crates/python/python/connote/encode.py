@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoding", "Precision"]
 
+#: Keywords of :meth:`Embedder.embed` that sentence-transformers does not have.
+_PASSED_ON = frozenset({"cancel", "max_tokens", "priority", "timeout", "title", "truncate"})
+
 #: What values are written as, by sentence-transformers' names.
 Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
@@ -39,6 +42,9 @@ class Encoding:
         device: Any = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
+        pool: Any = None,
+        chunk_size: int | None = None,
+        task: str | None = None,
         **how: Any,
     ) -> Any:
         """As ``SentenceTransformer.encode``.
@@ -59,16 +65,30 @@ class Encoding:
                 sentence-transformers, so that their whole vectors always have it.
             truncate_dim: Cut vectors to this many values; as in sentence-transformers they are only normalised again with
                 ``normalize_embeddings``.
+            pool: Of processes, which the engine has no need of: another than ``None`` warns.
+            chunk_size: Taken, and of no effect, as ``batch_size``.
+            task: As ``prompt_name``.
+            how: ``max_tokens``, ``truncate``, ``title``, ``priority``, ``timeout`` and ``cancel``, as :meth:`Embedder.embed`.
+
+        Raises:
+            TypeError: For a keyword that is none of these.
         """
         import numpy as np
 
         warn_of_device(device)
+        if pool is not None:
+            warnings.warn("pool: the engine's own threads compute, and no other process", stacklevel=2)
+        unknown = sorted(how.keys() - _PASSED_ON)
+        if unknown:
+            raise TypeError(f"encode() has no keyword {', '.join(unknown)}; see connote.Embedder.encode")
+        if prompt_name is not None and task is not None and prompt_name != task:
+            raise InvalidRequestError(f"prompt_name {prompt_name!r} and task {task!r} name the same thing: give one of them")
         single = isinstance(sentences, str)
         texts = [sentences] if single else sentences
-        named = {"prompt": prompt} if prompt is not None else {"task": prompt_name}
+        named = {"prompt": prompt} if prompt is not None else {"task": prompt_name or task}
         normalize = normalize_embeddings or self._engine.known
         if output_value == "token_embeddings":
-            tokens = self.embed_tokens(texts, normalize=False, **named)
+            tokens = self.embed_tokens(texts, normalize=False, progress=show_progress_bar, **named, **how)
             tokens = [_tensor(rows) for rows in tokens] if convert_to_tensor else tokens
             return tokens[0] if single else tokens
         if output_value != "sentence_embedding":

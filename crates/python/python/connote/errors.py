@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 __all__ = [
     "BadVectorError",
     "CancelledError",
@@ -27,23 +30,34 @@ class ConnoteError(Exception):
 
     kind: str = "error"
 
-    def __init__(self, message: str, index: int | None = None) -> None:
-        super().__init__(message, index)
+    def __init__(self, message: str, index: int | None = None, number: int | None = None) -> None:
+        if not isinstance(self, OSError):
+            super().__init__(message, index)
+        elif number is None:
+            super().__init__(message)
+        else:
+            super().__init__(number, message)  # what OSError reads as `errno` and `strerror`
         self.message = message
         self.index = index
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.index, getattr(self, "errno", None))
 
     def __str__(self) -> str:
         return self.message if self.index is None else f"input {self.index}: {self.message}"
 
 
 class ModelFileError(ConnoteError, OSError):
-    """The model file could not be opened or is not a valid GGUF file."""
+    """The model file could not be opened (``errno`` says why) or is not a valid GGUF file."""
 
     kind = "model_file"
 
 
 class ModelNotFoundError(ModelFileError, FileNotFoundError):
-    """No file on this machine has that name."""
+    """No file on this machine has that name. ``errno`` is ``ENOENT``."""
+
+    def __init__(self, message: str, index: int | None = None, number: int | None = errno.ENOENT) -> None:
+        super().__init__(message, index, number)
 
 
 class UnsupportedModelError(ConnoteError):
@@ -89,9 +103,12 @@ class CancelledError(ConnoteError):
 
 
 class DeadlineExceededError(ConnoteError, TimeoutError):
-    """The call's time was over before all texts were computed."""
+    """The call's time was over before all texts were computed. ``errno`` is ``ETIMEDOUT``."""
 
     kind = "deadline_exceeded"
+
+    def __init__(self, message: str, index: int | None = None, number: int | None = errno.ETIMEDOUT) -> None:
+        super().__init__(message, index, number)
 
 
 class InternalError(ConnoteError, RuntimeError):
@@ -117,6 +134,7 @@ _KINDS: dict[str, type[ConnoteError]] = {
 }
 
 
-def from_kind(kind: str, message: str, index: int | None = None) -> ConnoteError:
-    """The exception of a kind, by the name that the library gives it."""
-    return _KINDS.get(kind, ConnoteError)(message, index)
+def from_kind(kind: str, message: str, index: int | None = None, number: int | None = None) -> ConnoteError:
+    """The exception of a kind, by the name that the library gives it; ``number`` is the system's, where it has one."""
+    cls = ModelNotFoundError if number == errno.ENOENT else _KINDS.get(kind, ConnoteError)
+    return cls(message, index) if number is None else cls(message, index, number)

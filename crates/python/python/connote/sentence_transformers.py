@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import warnings
 from typing import Any
 
 from connote.embedder import Embedder
-from connote.encode import warn_of_device
+from connote.encode import Encoding, warn_of_device
 
 __all__ = ["SentenceTransformer"]
+
+
+#: Arguments of sentence-transformers that a file on this machine has no use for.
+_NEEDLESS = {"local_files_only", "token", "trust_remote_code", "use_auth_token"}
+#: Arguments of sentence-transformers that would change something there, and do nothing here.
+_WITHOUT_EFFECT = {
+    "backend",
+    "cache_folder",
+    "config_kwargs",
+    "model_card_data",
+    "model_kwargs",
+    "processor_kwargs",
+    "revision",
+    "similarity_fn_name",
+    "tokenizer_kwargs",
+}
 
 
 class SentenceTransformer(Embedder):
@@ -20,7 +38,12 @@ class SentenceTransformer(Embedder):
         truncate_dim: What :meth:`encode` cuts vectors to where it is not told otherwise.
         prompts: Prompts of your own, by name; go before the model's.
         default_prompt_name: The prompt where :meth:`encode` is told none.
-        options: As :class:`connote.Embedder`.
+        options: As :class:`connote.Embedder`. Those of sentence-transformers that say how to fetch and trust a model
+            (``local_files_only``, ``token``, ``trust_remote_code``) are taken and have no effect, since nothing is fetched and no
+            code of a model runs; ``backend``, ``model_kwargs`` and others that would change vectors or files warn.
+
+    Raises:
+        TypeError: For a keyword that is none of these.
     """
 
     def __init__(
@@ -33,6 +56,10 @@ class SentenceTransformer(Embedder):
         **options: Any,
     ) -> None:
         warn_of_device(device)
+        for name in sorted(_NEEDLESS | _WITHOUT_EFFECT):
+            value = options.pop(name, None)
+            if name in _WITHOUT_EFFECT and value is not None:
+                warnings.warn(f"{name}={value!r} has no effect: connote reads a GGUF file that is here", stacklevel=2)
         super().__init__(model_name_or_path, **options)
         self.truncate_dim = truncate_dim
         self.default_prompt_name = default_prompt_name
@@ -46,10 +73,10 @@ class SentenceTransformer(Embedder):
     def encode(self, sentences: Any, prompt_name: str | None = None, *arguments: Any, **options: Any) -> Any:
         """As :meth:`connote.Embedder.encode`."""
         if arguments:
-            options["prompt"], *rest = arguments
-            names = ("batch_size", "show_progress_bar", "output_value", "precision", "convert_to_numpy")
-            options.update(zip(names, rest, strict=False))
-        prompt_name = prompt_name or self.default_prompt_name
+            given = inspect.signature(Encoding.encode).bind(self, sentences, prompt_name, *arguments, **options).arguments
+            more = given.pop("how", {})
+            options = {name: value for name, value in given.items() if name not in ("self", "sentences", "prompt_name")} | more
+        prompt_name = prompt_name or options.pop("task", None) or self.default_prompt_name
         if options.get("prompt") is None and prompt_name in self._own_prompts:
             options["prompt"], prompt_name = self._own_prompts[prompt_name], None
         options.setdefault("truncate_dim", self.truncate_dim)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from connote import opened
 from connote.embedder import Embedder
 from connote.integrations.threads import engine_threads, spark_task
 
@@ -35,9 +36,11 @@ class ArrowEmbedder:
         options: Anything else that :class:`connote.Embedder` or :meth:`connote.Embedder.embed` takes: ``task``, ``dimensions``,
             ``output``, ``pooling``, ...
 
-    The model is opened with the first table, once a process, whatever the number of these objects; what is pickled is these
-    arguments. Processes of a machine share the packed weights (``share_weights=False``: each its own, in large pages). A null text gives a null row, and so does a text that fails: it is reported, and the other rows have their
-    vectors. The output depends on the texts alone, so that a job that is tried again gives the same bits.
+    The model is opened with the first table, once a process, whatever the number of these objects, and stays open for the next
+    task's (a process keeps the two that were used last); what is pickled is these arguments. Processes of a machine share the
+    packed weights (``share_weights=False``: each its own, in large pages). A null text gives a null row, and so does a text that
+    fails: it is reported, and the other rows have their vectors. The output depends on the texts alone, so that a job that is
+    tried again gives the same bits.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class ArrowEmbedder:
         if self._embedder is None:
             threads = self.threads or engine_threads()
             self._embedder = Embedder.shared(self.path, threads, **self._opening)
+        opened.keep(self._embedder)
         return self._embedder
 
     def __call__(self, batch: Batch) -> Batch:

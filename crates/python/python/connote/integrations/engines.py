@@ -64,14 +64,14 @@ def spark_embed(
 
     ``options`` are those of :class:`ArrowEmbedder`.
     """
+    embedder = ArrowEmbedder(path, column, out, fixed_size=False, **options)
+    if embedder.output not in ("float32", "int8", "binary"):
+        raise ValueError(
+            f"output {embedder.output!r}: Spark has neither 16-bit floats nor unsigned bytes; there is float32, int8 and binary"
+        )
     from pyspark.sql import types
 
-    embedder = ArrowEmbedder(path, column, out, fixed_size=False, **options)
-    values: types.DataType = types.ByteType()
-    if embedder.output in ("float32", "float16"):
-        values = types.FloatType()
-    elif embedder.output in ("uint8", "ubinary"):
-        raise ValueError(f"Spark has no unsigned bytes, so no output {embedder.output!r}; there is int8 and binary")
+    values = types.FloatType() if embedder.output == "float32" else types.ByteType()
     added = [types.StructField(out, types.ArrayType(values))]
     if embedder.error_column is not None:
         added.append(types.StructField(embedder.error_column, types.StringType()))
@@ -105,18 +105,34 @@ def daft_embed(
     import pyarrow as pa
 
     embedder = ArrowEmbedder(path, column, out, **options)
-    field = embedder.schema(pa.schema([(column, pa.string())])).field(out)
+    read = list(dict.fromkeys([column, *([embedder.title_column] if embedder.title_column else [])]))
+    field = embedder.schema(pa.schema([(name, pa.string()) for name in read])).field(out)
     values = daft.DataType.from_arrow_type(field.type.value_type)
+    vectors = daft.DataType.embedding(values, field.type.list_size)
+    error = embedder.error_column
 
+    # A function gives one column: with errors it is one of pairs, which are taken apart.
     class Embed:
-        def __call__(self, texts: daft.Series) -> Any:
-            return embedder(pa.table({column: texts.to_arrow()})).column(out).combine_chunks()
+        def __call__(self, *columns: daft.Series) -> Any:
+            table = embedder(pa.table(dict(zip(read, (one.to_arrow() for one in columns), strict=True))))
+            found = table.column(out).combine_chunks()
+            if error is None:
+                return found
+            return pa.StructArray.from_arrays([found, table.column(error).combine_chunks()], ["vector", "error"])
 
+    given = vectors
+    if error is not None:
+        plain = daft.DataType.fixed_size_list(values, field.type.list_size)
+        given = daft.DataType.struct({"vector": plain, "error": daft.DataType.string()})
     Embed.__call__ = daft.method.batch(  # type: ignore[method-assign]
-        Embed.__call__, return_dtype=daft.DataType.embedding(values, field.type.list_size), batch_size=batch_size
+        Embed.__call__, return_dtype=given, batch_size=batch_size
     )
     embed = daft.cls(Embed, **{"max_concurrency": 1, **(class_options or {})})()
-    return frame.with_column(out, embed(frame[column]))
+    frame = frame.with_column(out, embed(*(frame[name] for name in read)))
+    if error is None:
+        return frame
+    pair = frame[out]
+    return frame.with_columns({error: pair.get("error"), out: pair.get("vector").cast(vectors)})
 
 
 def dask_embed(
