@@ -49,7 +49,7 @@ impl Page {
     }
 
     /// That page of what is kept: the newest first, unless it says otherwise. `after` need not be there any more.
-    pub(super) fn of<'a, T, S: Serialize>(
+    pub(super) fn of<'a, T, S: Serialize + 'a>(
         &self,
         all: &'a BTreeMap<String, T>,
         shown: impl Fn(&'a T) -> Option<&'a S>,
