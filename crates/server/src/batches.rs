@@ -25,6 +25,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::{Error, Service, ask};
 use store::Store;
 
+#[cfg(test)]
 pub(crate) use jobs::Asked;
 pub(crate) use page::{MOST_BATCHES, MOST_FILES};
 pub(crate) use record::{EXPIRY, Status};
