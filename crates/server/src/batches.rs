@@ -78,7 +78,8 @@ pub(crate) fn routes(service: &Service) -> Router<Service> {
 
 /// What to say of a path that would be one of [`routes`], if a folder had been named.
 pub(crate) fn off(service: &Service, path: &str) -> Option<&'static str> {
-    let is_one = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_one =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let off = service.batches().is_none() && ["/v1/files", "/v1/batches"].into_iter().any(is_one);
     off.then_some(
         "files and batches are off; start the server with `connote serve --batch-folder DIR`, which keeps them in DIR",

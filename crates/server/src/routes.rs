@@ -22,8 +22,8 @@ use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
 use crate::{
-    ask, auth, batches, body, dialect, encoding, llama, metrics, ndjson, observe, ollama, openai, openapi, page,
-    ready, tei,
+    ask, auth, batches, body, dialect, encoding, llama, metrics, ndjson, observe, ollama, openai, openapi,
+    page, ready, tei,
 };
 
 /// What there is, for those who asked for something else.
@@ -110,7 +110,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         "server-timing",
         "retry-after",
     ];
-    let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST, Method::DELETE]);
+    let layer =
+        CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST, Method::DELETE]);
     // Not `*`, which is all headers but Authorization.
     Some(
         layer.allow_headers(AllowHeaders::mirror_request()).expose_headers(told.map(HeaderName::from_static)),

@@ -72,12 +72,19 @@ pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answe
     let own = batch.strip_prefix("batch_").unwrap_or(&batch);
     let (id, request_id) = (format!("batch_req_{own}_{number}"), format!("req_{own}_{number}"));
     let whole = |custom_id: &Value, response: &str, error: &Value, tokens| {
-        let text = format!("{{\"id\":\"{id}\",\"custom_id\":{custom_id},\"response\":{response},\"error\":{error}}}\n");
+        let text = format!(
+            "{{\"id\":\"{id}\",\"custom_id\":{custom_id},\"response\":{response},\"error\":{error}}}\n"
+        );
         Answered { text: text.into_bytes(), tokens, number, end }
     };
     let bad = |custom_id: &Value, code: &'static str, message: String| {
         service.metrics().line_failed(code);
-        whole(custom_id, "null", &json!({ "code": code, "message": format!("line {number}: {message}") }), None)
+        whole(
+            custom_id,
+            "null",
+            &json!({ "code": code, "message": format!("line {number}: {message}") }),
+            None,
+        )
     };
     let Some(text) = text else {
         let message = format!(
@@ -89,7 +96,11 @@ pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answe
     let request: Request = match serde_json::from_slice(&text) {
         Ok(request) => request,
         Err(error) => {
-            return bad(&Value::Null, "invalid_json_line", format!("it is no JSON object of a request: {error}"));
+            return bad(
+                &Value::Null,
+                "invalid_json_line",
+                format!("it is no JSON object of a request: {error}"),
+            );
         }
     };
     drop(text);
@@ -107,7 +118,11 @@ pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answe
         return bad(id_said, "invalid_request", wrong);
     }
     let Some(asked) = request.body else {
-        return bad(id_said, "invalid_request", "`body` is missing: the body of a POST /v1/embeddings".to_owned());
+        return bad(
+            id_said,
+            "invalid_request",
+            "`body` is missing: the body of a POST /v1/embeddings".to_owned(),
+        );
     };
     let said = match embed(&service, asked.get()).await {
         Ok(vectors) => {
@@ -120,7 +135,9 @@ pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answe
         format!("{{\"status_code\":{},\"request_id\":\"{request_id}\",\"body\":{body}}}", status.as_u16())
     };
     match said {
-        Ok((vectors, tokens)) => whole(id_said, &response(StatusCode::OK, &vectors), &Value::Null, Some(tokens)),
+        Ok((vectors, tokens)) => {
+            whole(id_said, &response(StatusCode::OK, &vectors), &Value::Null, Some(tokens))
+        }
         Err(fault) => {
             service.metrics().line_failed(fault.kind.name());
             let (status, body) = Dialect::OpenAi.refusal(&fault);

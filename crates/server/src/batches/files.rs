@@ -24,7 +24,10 @@ use crate::routes::as_json;
 const PIECE: usize = 64 << 10;
 
 /// `GET /v1/files`.
-pub(super) async fn list(State(service): State<Service>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
+pub(super) async fn list(
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
     let page = Page::read(query.as_deref(), MOST_FILES, MOST_FILES)?;
     let answer = of_store(&service, move |store| {
         let kept = store.kept();
@@ -46,8 +49,7 @@ pub(super) async fn retrieve(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Fault> {
     let id = named(id)?;
-    let answer =
-        of_store(&service, move |store| json::write(&store.file(&id).ok_or_else(|| no_file(&id))?));
+    let answer = of_store(&service, move |store| json::write(&store.file(&id).ok_or_else(|| no_file(&id))?));
     answer.await.map(as_json)
 }
 
@@ -67,7 +69,8 @@ pub(super) async fn delete(
     let answer = of_store(&service, move |store| {
         store.file(&id).ok_or_else(|| no_file(&id))?;
         if let Some(batch) = store.reader_of(&id) {
-            let message = format!("the batch `{batch}` still reads the file `{id}`; cancel it, or wait for its end");
+            let message =
+                format!("the batch `{batch}` still reads the file `{id}`; cancel it, or wait for its end");
             return Err(Fault::invalid(message).param("id"));
         }
         store.delete(&id).map_err(|error| trouble(&error))?;
@@ -98,8 +101,10 @@ pub(super) async fn content(
         });
         read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     });
-    let headers =
-        [(header::CONTENT_TYPE, "application/octet-stream".to_owned()), (header::CONTENT_LENGTH, bytes.to_string())];
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+    ];
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 

@@ -97,7 +97,10 @@ pub(super) fn check(path: &Path, limit: usize, goes_on: impl Fn() -> bool) -> io
         }
     }
     if total == 0 {
-        return Ok(Checked::Bad(vec![Problem::new("empty_file", "the file has no line; write one request a line")]));
+        return Ok(Checked::Bad(vec![Problem::new(
+            "empty_file",
+            "the file has no line; write one request a line",
+        )]));
     }
     let mut problems = Vec::new();
     let parts = total.div_ceil(IDS_AT_ONCE);
@@ -108,7 +111,9 @@ pub(super) fn check(path: &Path, limit: usize, goes_on: impl Fn() -> bool) -> io
             if line.number.is_multiple_of(PAUSE) && !goes_on() {
                 return Ok(Checked::Stopped);
             }
-            let Some(Ok(Named { custom_id })) = line.text.as_deref().map(serde_json::from_slice) else { continue };
+            let Some(Ok(Named { custom_id })) = line.text.as_deref().map(serde_json::from_slice) else {
+                continue;
+            };
             let mark = mark(&custom_id);
             if mark as u64 % parts == part && !seen.insert(mark) && problems.len() < NAMED {
                 let name: String = custom_id.chars().take(80).collect();

@@ -50,11 +50,14 @@ impl Asked {
             return Err(Fault::invalid(message).param("endpoint"));
         }
         if self.completion_window != WINDOW {
-            return Err(Fault::invalid(format!("`completion_window` is `{WINDOW}`")).param("completion_window"));
+            return Err(
+                Fault::invalid(format!("`completion_window` is `{WINDOW}`")).param("completion_window")
+            );
         }
         if let Some(notes) = &self.metadata {
             let long = |text: &str, limit: usize| text.chars().count() > limit;
-            if notes.len() > METADATA || notes.iter().any(|(key, value)| long(key, KEY) || long(value, VALUE)) {
+            if notes.len() > METADATA || notes.iter().any(|(key, value)| long(key, KEY) || long(value, VALUE))
+            {
                 let message = format!(
                     "`metadata` has {METADATA} pairs at most, with keys of {KEY} characters and values of {VALUE}"
                 );
@@ -83,7 +86,8 @@ pub(super) async fn create(State(service): State<Service>, request: Request) -> 
         let input = asked.input_file_id;
         let file = store.file(&input).ok_or_else(|| no_file(&input).param("input_file_id"))?;
         if file.purpose != Purpose::Batch {
-            let message = format!("`input_file_id`: the file `{input}` has results; name one of the purpose `batch`");
+            let message =
+                format!("`input_file_id`: the file `{input}` has results; name one of the purpose `batch`");
             return Err(Fault::invalid(message).param("input_file_id"));
         }
         let record = Record {
@@ -126,9 +130,13 @@ fn new(id: String, input_file_id: String, metadata: Option<BTreeMap<String, Stri
 }
 
 /// `GET /v1/batches`.
-pub(super) async fn list(State(service): State<Service>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
+pub(super) async fn list(
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
     let page = Page::read(query.as_deref(), A_PAGE, MOST_BATCHES)?;
-    let answer = of_store(&service, move |store| page.of(&store.kept().batches, |record| Some(&record.batch)));
+    let answer =
+        of_store(&service, move |store| page.of(&store.kept().batches, |record| Some(&record.batch)));
     answer.await.map(as_json)
 }
 

@@ -31,7 +31,8 @@ impl Page {
                 "after" => page.after = Some(value.into_owned()),
                 "limit" => {
                     let number = value.parse().ok().filter(|number| (1..=most).contains(number));
-                    let wrong = || Fault::invalid(format!("`limit` is not a number from 1 to {most}")).param("limit");
+                    let wrong =
+                        || Fault::invalid(format!("`limit` is not a number from 1 to {most}")).param("limit");
                     page.limit = number.ok_or_else(wrong)?;
                 }
                 "order" => {

@@ -29,7 +29,13 @@ pub(super) struct FileRecord {
 }
 
 impl FileRecord {
-    pub(super) fn new(id: String, bytes: u64, filename: String, purpose: Purpose, expires_after: Option<u64>) -> Self {
+    pub(super) fn new(
+        id: String,
+        bytes: u64,
+        filename: String,
+        purpose: Purpose,
+        expires_after: Option<u64>,
+    ) -> Self {
         let created_at = now();
         Self {
             id,

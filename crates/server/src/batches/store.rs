@@ -42,7 +42,9 @@ pub(super) fn trouble(error: &io::Error) -> Fault {
 }
 
 pub(super) fn written(error: &io::Error) -> String {
-    format!("the server's batch folder cannot be read or written: {error}; its operator may have to make room")
+    format!(
+        "the server's batch folder cannot be read or written: {error}; its operator may have to make room"
+    )
 }
 
 impl Store {
@@ -163,8 +165,13 @@ impl Store {
 
     /// Deletes files whose time is over, but those that a batch still reads.
     pub(super) fn expire(&self) {
-        let gone: Vec<String> =
-            self.kept().files.values().filter(|file| file.has_expired()).map(|file| file.id.clone()).collect();
+        let gone: Vec<String> = self
+            .kept()
+            .files
+            .values()
+            .filter(|file| file.has_expired())
+            .map(|file| file.id.clone())
+            .collect();
         for id in gone {
             if self.reader_of(&id).is_none() && self.delete(&id).is_err() {
                 tracing::warn!(target: "connote::batch", file = id, "a file whose time is over cannot be deleted");
@@ -233,7 +240,9 @@ fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(record)?)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    if cfg!(unix) && let Some(folder) = path.parent() {
+    if cfg!(unix)
+        && let Some(folder) = path.parent()
+    {
         File::open(folder)?.sync_all()?;
     }
     Ok(())
@@ -246,7 +255,8 @@ fn load<T: DeserializeOwned>(folder: &Path) -> Result<Vec<T>, String> {
         let path = entry.map_err(|error| error.to_string())?.path();
         if path.extension().is_some_and(|kind| kind == "json") {
             let read = fs::read(&path).map_err(|error| error.to_string());
-            let record = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+            let record =
+                read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
             records.push(record.map_err(|error| format!("{}: {error}; move it away", path.display()))?);
         }
     }

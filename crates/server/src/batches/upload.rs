@@ -61,12 +61,18 @@ pub(super) async fn upload(State(service): State<Service>, request: Request) -> 
         ));
     }
     let form = Multipart::from_request(request, &()).await;
-    let form = form.map_err(|error| Fault::invalid(format!("the form cannot be read: {}", error.body_text())))?;
+    let form =
+        form.map_err(|error| Fault::invalid(format!("the form cannot be read: {}", error.body_text())))?;
     let form = read(&service, form).await?;
     let (received, expires_after) = form.checked()?;
     let answer = of_store(&service, move |store| {
-        let file =
-            FileRecord::new(received.id.clone(), received.bytes, received.name.clone(), Purpose::Batch, expires_after);
+        let file = FileRecord::new(
+            received.id.clone(),
+            received.bytes,
+            received.name.clone(),
+            Purpose::Batch,
+            expires_after,
+        );
         json::write(&store.keep_file(file).map_err(|error| trouble(&error))?)
     });
     answer.await.map(as_json)
@@ -75,21 +81,26 @@ pub(super) async fn upload(State(service): State<Service>, request: Request) -> 
 impl Form {
     /// The file, and the seconds after which it goes, if the client asked for that.
     fn checked(self) -> Result<(Received, Option<u64>), Fault> {
-        let missing = |field: &'static str| Fault::invalid(format!("the form has no field `{field}`")).param(field);
+        let missing =
+            |field: &'static str| Fault::invalid(format!("the form has no field `{field}`")).param(field);
         let received = self.file.ok_or_else(|| missing("file"))?;
         let purpose = self.purpose.ok_or_else(|| missing("purpose"))?;
         if purpose != "batch" {
-            return Err(Fault::invalid("`purpose` is `batch`: this server keeps files for nothing else").param("purpose"));
+            return Err(Fault::invalid("`purpose` is `batch`: this server keeps files for nothing else")
+                .param("purpose"));
         }
         let expires_after = match (self.anchor.as_deref(), self.seconds) {
             (None, None) => None,
-            (Some("created_at"), Some(seconds)) => Some(seconds.parse().ok().filter(|seconds| EXPIRY.contains(seconds)).ok_or_else(|| {
-                let (least, most) = (EXPIRY.start(), EXPIRY.end());
-                Fault::invalid(format!("`expires_after[seconds]` is not a number from {least} to {most}"))
-                    .param("expires_after[seconds]")
-            })?),
+            (Some("created_at"), Some(seconds)) => {
+                Some(seconds.parse().ok().filter(|seconds| EXPIRY.contains(seconds)).ok_or_else(|| {
+                    let (least, most) = (EXPIRY.start(), EXPIRY.end());
+                    Fault::invalid(format!("`expires_after[seconds]` is not a number from {least} to {most}"))
+                        .param("expires_after[seconds]")
+                })?)
+            }
             _ => {
-                let message = "`expires_after[anchor]` is `created_at`, and `expires_after[seconds]` is with it";
+                let message =
+                    "`expires_after[anchor]` is `created_at`, and `expires_after[seconds]` is with it";
                 return Err(Fault::invalid(message).param("expires_after[anchor]"));
             }
         };
@@ -114,7 +125,9 @@ async fn read(service: &Service, mut multipart: Multipart) -> Result<Form, Fault
         };
         match done {
             // Nothing more will come, or too much has.
-            Err(fault) if fault.kind == FaultKind::Stalled || fault.kind == FaultKind::BodyTooLarge => return Err(fault),
+            Err(fault) if fault.kind == FaultKind::Stalled || fault.kind == FaultKind::BodyTooLarge => {
+                return Err(fault);
+            }
             Err(fault) => refusal = refusal.or(Some(fault)),
             Ok(()) => {}
         }
@@ -147,7 +160,10 @@ async fn skip(service: &Service, mut field: Field<'_>, mut length: usize) -> Res
     while let Some(data) = soon(service, field.chunk()).await? {
         length += data.len();
         if length > DROPPED {
-            return Err(Fault::new(FaultKind::BodyTooLarge, "a field of the form that is not used is too large"));
+            return Err(Fault::new(
+                FaultKind::BodyTooLarge,
+                "a field of the form that is not used is too large",
+            ));
         }
     }
     Ok(())

@@ -80,8 +80,7 @@ async fn one(store: &Arc<Store>, service: &Service, id: &str) {
     tracing::warn!(target: "connote::batch", batch = id, "the batch failed: {why}");
     // What is there is of use; where the disk does not let it be, it is not.
     let record = store.batch(id);
-    let [output, errors] =
-        record.map_or([None, None], |record| results(store, &record).unwrap_or_default());
+    let [output, errors] = record.map_or([None, None], |record| results(store, &record).unwrap_or_default());
     store.change_anyway(id, |record| {
         let batch = &mut record.batch;
         batch.status = Status::Failed;
@@ -247,7 +246,8 @@ impl Results {
     }
 
     fn is_much(&self) -> bool {
-        self.new_output.len() + self.new_errors.len() >= COMMIT_BYTES || self.committed.elapsed() >= COMMIT_TIME
+        self.new_output.len() + self.new_errors.len() >= COMMIT_BYTES
+            || self.committed.elapsed() >= COMMIT_TIME
     }
 
     /// Puts them on the disk, and then says so in the batch.
@@ -291,14 +291,17 @@ fn results(store: &Store, record: &Record) -> io::Result<[Option<String>; 2]> {
     let keep = |id: &str, bytes: u64, kind: &str| {
         if bytes == 0 {
             let gone = fs::remove_file(store.part(id));
-            return gone.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }).map(|()| None);
+            return gone
+                .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+                .map(|()| None);
         }
         let name = format!("{}_{kind}.jsonl", record.batch.id);
         // In parts after a failed write there may be more than was committed.
         if store.part(id).exists() {
             part(&store.part(id), bytes)?.sync_all()?;
         }
-        let file = FileRecord::new(id.to_owned(), bytes, name, Purpose::BatchOutput, record.output_expires_after);
+        let file =
+            FileRecord::new(id.to_owned(), bytes, name, Purpose::BatchOutput, record.output_expires_after);
         store.keep_file(file).map(|file| Some(file.id))
     };
     Ok([

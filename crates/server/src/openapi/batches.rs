@@ -13,7 +13,10 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("BatchRequest", request()),
         ("BatchFile", file()),
         ("BatchFiles", list("BatchFile")),
-        ("BatchFileDeleted", object(json!({ "id": text(), "object": one("file"), "deleted": { "type": "boolean" } }))),
+        (
+            "BatchFileDeleted",
+            object(json!({ "id": text(), "object": one("file"), "deleted": { "type": "boolean" } })),
+        ),
         ("Batch", batch()),
         ("Batches", list("Batch")),
     ];
@@ -41,16 +44,13 @@ pub(super) fn paths(doors: &Doors<'_>) -> Value {
     };
     let limit = |most: usize| json!({ "type": "integer", "minimum": 1, "maximum": most });
     let order = || query("order", json!({ "type": "string", "enum": ["asc", "desc"] }));
-    let files = vec![
-        query("after", text()),
-        query("limit", limit(MOST_FILES)),
-        order(),
-        query("purpose", text()),
-    ];
+    let files =
+        vec![query("after", text()), query("limit", limit(MOST_FILES)), order(), query("purpose", text())];
     let batches = vec![query("after", text()), query("limit", limit(MOST_BATCHES)), order()];
     let mut content = look("What is in a file", "BatchFile");
     content["responses"]["200"]["content"] = json!({ "application/octet-stream": {} });
-    let mut create = doors.short(&[OpenAi], "A new batch", schema("BatchRequest"), schema("Batch"), json!({}));
+    let mut create =
+        doors.short(&[OpenAi], "A new batch", schema("BatchRequest"), schema("Batch"), json!({}));
     create["responses"]["404"] = refusal(&[OpenAi], "There is no such file.");
     json!({
         "/v1/files": { "post": upload(doors), "get": paged(look("The files, the newest first", "BatchFiles"), files) },
@@ -82,7 +82,8 @@ fn upload(doors: &Doors<'_>) -> Value {
             "expires_after[seconds]": ["expires_after[anchor]"],
         },
     });
-    operation["requestBody"] = json!({ "required": true, "content": { "multipart/form-data": { "schema": form } } });
+    operation["requestBody"] =
+        json!({ "required": true, "content": { "multipart/form-data": { "schema": form } } });
     for (status, why) in [
         ("400", "The form cannot be read, or a field is missing or wrong."),
         ("408", "The body stood still."),
@@ -145,7 +146,9 @@ fn batch() -> Value {
         })),
         "metadata": { "type": ["object", "null"], "additionalProperties": text() },
     });
-    for at in ["in_progress", "expires", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"] {
+    for at in
+        ["in_progress", "expires", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"]
+    {
         batch[format!("{at}_at")] = moment();
     }
     object(batch)
@@ -161,7 +164,8 @@ fn list(of: &str) -> Value {
 
 /// An object that has all of these fields and no others.
 fn object(properties: Value) -> Value {
-    let required: Vec<String> = properties.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect();
+    let required: Vec<String> =
+        properties.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect();
     joined(
         json!({ "type": "object", "required": required, "additionalProperties": false }),
         json!({ "properties": properties }),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use connote_server::{Error, Service, Settings};
 use serde_json::{Value, json};
-use testkit::folder::Folder;
+use tempfile::TempDir;
 
 use crate::client::{Answer, Client};
 use crate::{EMBEDDER, Running, client, service};
@@ -102,12 +102,21 @@ fn line(id: &str, input: &Value) -> String {
 
 /// Many lines, which take a while.
 fn many(count: usize) -> String {
-    (0..count).map(|at| line(&format!("row-{at}"), &json!(format!("line {at} {}", "of many words ".repeat(at % 40))))).collect()
+    (0..count)
+        .map(|at| {
+            line(&format!("row-{at}"), &json!(format!("line {at} {}", "of many words ".repeat(at % 40))))
+        })
+        .collect()
 }
 
 #[test]
 fn without_a_folder_it_is_said_what_to_start() {
-    for (method, path) in [("POST", "/v1/files"), ("GET", "/v1/files/file-1"), ("POST", "/v1/batches"), ("GET", "/v1/batches/b/cancel")] {
+    for (method, path) in [
+        ("POST", "/v1/files"),
+        ("GET", "/v1/files/file-1"),
+        ("POST", "/v1/batches"),
+        ("GET", "/v1/batches/b/cancel"),
+    ] {
         let answer = client().send(method, path, "");
         let message = answer.json()["error"]["message"].to_string();
         assert!(answer.status == 404 && message.contains("--batch-folder DIR"), "{path}: {message}");
@@ -116,7 +125,7 @@ fn without_a_folder_it_is_said_what_to_start() {
 
 #[test]
 fn a_batch_has_the_answers_that_its_requests_have() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let server = start(&settings(folder.path()));
     let mut client = Client::connect(server.address);
     let long = "cat ".repeat(300);
@@ -140,20 +149,37 @@ fn a_batch_has_the_answers_that_its_requests_have() {
     assert_eq!(done["request_counts"], json!({ "total": 8, "completed": 3, "failed": 5 }));
     let output = rows(&content(&mut client, &done["output_file_id"]));
     let mut tokens = 0;
-    for (row, (name, input)) in
-        output.iter().zip([("one", json!("a cat on the mat")), ("two", json!(["hello", "the mat"])), ("last", json!(""))])
-    {
+    for (row, (name, input)) in output.iter().zip([
+        ("one", json!("a cat on the mat")),
+        ("two", json!(["hello", "the mat"])),
+        ("last", json!("")),
+    ]) {
         let asked = client.embed(&json!({ "model": "m", "input": input })).json();
         assert_eq!(row["custom_id"], name);
-        assert_eq!((&row["response"]["body"], &row["response"]["status_code"], &row["error"]), (&asked, &json!(200), &Value::Null));
-        assert!(row["response"]["request_id"].is_string() && row["id"].as_str().is_some_and(|id| id.starts_with("batch_req_")));
+        assert_eq!(
+            (&row["response"]["body"], &row["response"]["status_code"], &row["error"]),
+            (&asked, &json!(200), &Value::Null)
+        );
+        assert!(
+            row["response"]["request_id"].is_string()
+                && row["id"].as_str().is_some_and(|id| id.starts_with("batch_req_"))
+        );
         tokens += asked["usage"]["total_tokens"].as_u64().expect("tokens");
     }
     assert_eq!((output.len(), &done["usage"]["total_tokens"]), (3, &json!(tokens)));
     let errors = rows(&content(&mut client, &done["error_file_id"]));
     let told: Vec<(Value, Value)> = errors
         .iter()
-        .map(|row| (row["custom_id"].clone(), if row["error"].is_null() { row["response"]["body"]["error"]["code"].clone() } else { row["error"]["code"].clone() }))
+        .map(|row| {
+            (
+                row["custom_id"].clone(),
+                if row["error"].is_null() {
+                    row["response"]["body"]["error"]["code"].clone()
+                } else {
+                    row["error"]["code"].clone()
+                },
+            )
+        })
         .collect();
     let wanted = json!([
         [null, "invalid_json_line"],
@@ -171,18 +197,26 @@ fn a_batch_has_the_answers_that_its_requests_have() {
 
 #[test]
 fn a_file_without_lines_or_with_equal_ids_fails_before_any_work() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let server = start(&settings(folder.path()));
     let mut client = Client::connect(server.address);
     for (input, code, at) in [
         ("\n\n".to_owned(), "empty_file", Value::Null),
-        ([line("a", &json!("x")), line("b", &json!("x")), line("a", &json!("y"))].concat(), "duplicate_custom_id", json!(3)),
+        (
+            [line("a", &json!("x")), line("b", &json!("x")), line("a", &json!("y"))].concat(),
+            "duplicate_custom_id",
+            json!(3),
+        ),
     ] {
         let file = upload(&mut client, &input);
         let batch = id(&create(&mut client, &file).json());
         let done = wait(&mut client, &batch, is_over);
         assert_eq!(done["status"], "failed");
-        assert_eq!((&done["errors"]["data"][0]["code"], &done["errors"]["data"][0]["line"]), (&json!(code), &at), "{done}");
+        assert_eq!(
+            (&done["errors"]["data"][0]["code"], &done["errors"]["data"][0]["line"]),
+            (&json!(code), &at),
+            "{done}"
+        );
         assert!(done["output_file_id"].is_null() && done["request_counts"]["completed"] == 0);
     }
 }
@@ -190,7 +224,7 @@ fn a_file_without_lines_or_with_equal_ids_fails_before_any_work() {
 /// What a kill leaves: the files at some moment, and bytes that were written after the last commit.
 #[test]
 fn work_goes_on_after_a_restart_and_its_result_is_the_same_to_the_byte() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let settings = settings(folder.path());
     let input = many(3_000) + "no JSON\n" + &line("end", &json!("end"));
     let server = start(&settings);
@@ -212,7 +246,9 @@ fn work_goes_on_after_a_restart_and_its_result_is_the_same_to_the_byte() {
         let server = start(&settings);
         let mut client = Client::connect(server.address);
         let before = look(&mut client, &batch)["request_counts"]["completed"].as_u64();
-        let now = wait(&mut client, &batch, |now| is_over(now) || now["request_counts"]["completed"].as_u64() > before);
+        let now = wait(&mut client, &batch, |now| {
+            is_over(now) || now["request_counts"]["completed"].as_u64() > before
+        });
         if is_over(&now) {
             break (server, now);
         }
@@ -227,7 +263,8 @@ fn work_goes_on_after_a_restart_and_its_result_is_the_same_to_the_byte() {
     let whole = id(&create(&mut client, &file).json());
     let undisturbed = wait(&mut client, &whole, is_over);
     for kind in ["output_file_id", "error_file_id"] {
-        let wanted = content(&mut client, &undisturbed[kind]).replace(&whole["batch_".len()..], &batch["batch_".len()..]);
+        let wanted = content(&mut client, &undisturbed[kind])
+            .replace(&whole["batch_".len()..], &batch["batch_".len()..]);
         assert!(content(&mut client, &done[kind]) == wanted, "{kind}");
     }
     assert_eq!(done["usage"], undisturbed["usage"]);
@@ -235,7 +272,7 @@ fn work_goes_on_after_a_restart_and_its_result_is_the_same_to_the_byte() {
 
 #[test]
 fn a_cancelled_batch_keeps_what_is_done_and_its_file_is_free() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let server = start(&settings(folder.path()));
     let mut client = Client::connect(server.address);
     let file = upload(&mut client, &many(20_000));
@@ -253,13 +290,16 @@ fn a_cancelled_batch_keeps_what_is_done_and_its_file_is_free() {
     assert!(done["status"] == "cancelled" && completed < 20_000, "{done}");
     assert_eq!(rows(&content(&mut client, &done["output_file_id"])).len() as u64, completed);
     assert_eq!(client.send("POST", &format!("/v1/batches/{batch}/cancel"), "").status, 400);
-    assert_eq!(client.send("DELETE", &at, "").json(), json!({ "id": file, "object": "file", "deleted": true }));
+    assert_eq!(
+        client.send("DELETE", &at, "").json(),
+        json!({ "id": file, "object": "file", "deleted": true })
+    );
     assert_eq!(client.send("GET", &at, "").status, 404);
 }
 
 #[test]
 fn lists_have_pages() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let server = start(&settings(folder.path()));
     let mut client = Client::connect(server.address);
     let file = upload(&mut client, &line("a", &json!("a")));
@@ -278,8 +318,17 @@ fn lists_have_pages() {
         }
     }
     assert!(seen.iter().eq(batches.iter().rev()), "{seen:?}");
-    let count = |client: &mut Client, query: &str| client.send("GET", &format!("/v1/files{query}"), "").json()["data"].as_array().expect("a list").len();
-    assert_eq!((count(&mut client, ""), count(&mut client, "?purpose=batch"), count(&mut client, "?limit=3&order=asc")), (6, 1, 3));
+    let count = |client: &mut Client, query: &str| {
+        client.send("GET", &format!("/v1/files{query}"), "").json()["data"].as_array().expect("a list").len()
+    };
+    assert_eq!(
+        (
+            count(&mut client, ""),
+            count(&mut client, "?purpose=batch"),
+            count(&mut client, "?limit=3&order=asc")
+        ),
+        (6, 1, 3)
+    );
     for wrong in ["limit=0", "limit=101", "limit=a", "order=up"] {
         assert_eq!(client.send("GET", &format!("/v1/batches?{wrong}"), "").status, 400, "{wrong}");
     }
@@ -287,7 +336,7 @@ fn lists_have_pages() {
 
 #[test]
 fn what_is_wrong_with_a_form_or_a_batch_is_said() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let server = start(&Settings { batch_file_limit: 1 << 20, ..settings(folder.path()) });
     let mut client = Client::connect(server.address);
     let large = "x".repeat((1 << 20) + 1);
@@ -297,7 +346,16 @@ fn what_is_wrong_with_a_form_or_a_batch_is_said() {
         (vec![("file", "a"), ("purpose", "fine-tune")], 400, "`purpose` is `batch`"),
         (vec![("file", "a"), ("file", "b"), ("purpose", "batch")], 400, "twice"),
         (vec![("file", "a"), ("purpose", "batch"), ("expires_after[seconds]", "3600")], 400, "anchor"),
-        (vec![("file", "a"), ("purpose", "batch"), ("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "5")], 400, "3600"),
+        (
+            vec![
+                ("file", "a"),
+                ("purpose", "batch"),
+                ("expires_after[anchor]", "created_at"),
+                ("expires_after[seconds]", "5"),
+            ],
+            400,
+            "3600",
+        ),
         (vec![("purpose", "batch"), ("file", large.as_str())], 413, "--max-batch-file-mb"),
     ] {
         let answer = send_form(&mut Client::connect(server.address), &parts);
@@ -305,7 +363,10 @@ fn what_is_wrong_with_a_form_or_a_batch_is_said() {
         assert!(answer.status == status && message.contains(named), "{}: {message}", answer.status);
     }
     assert_eq!(client.send("POST", "/v1/files", "{}").status, 400, "no form");
-    assert!(fs::read_dir(folder.path().join("parts")).expect("it is there").next().is_none(), "nothing is left of them");
+    assert!(
+        fs::read_dir(folder.path().join("parts")).expect("it is there").next().is_none(),
+        "nothing is left of them"
+    );
     let file = upload(&mut client, &line("a", &json!("a")));
     let right = json!({ "input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h" });
     for (field, value, status) in [
@@ -319,29 +380,43 @@ fn what_is_wrong_with_a_form_or_a_batch_is_said() {
         let mut body = right.clone();
         body[field] = value;
         let answer = client.send("POST", "/v1/batches", body.to_string());
-        assert!(answer.status == status && answer.json()["error"]["message"].to_string().contains(field.trim_start_matches("input_")) , "{}", answer.json());
+        assert!(
+            answer.status == status
+                && answer.json()["error"]["message"].to_string().contains(field.trim_start_matches("input_")),
+            "{}",
+            answer.json()
+        );
     }
     // A time that is over, as it would be an hour later.
-    let parts = [("file", "a"), ("purpose", "batch"), ("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "3600")];
+    let parts = [
+        ("file", "a"),
+        ("purpose", "batch"),
+        ("expires_after[anchor]", "created_at"),
+        ("expires_after[seconds]", "3600"),
+    ];
     let kept = send_form(&mut client, &parts).json();
     assert_eq!(kept["expires_at"].as_u64(), kept["created_at"].as_u64().map(|at| at + 3_600));
 }
 
 #[test]
 fn a_time_that_is_over_ends_a_file_and_a_line_too_long_fails_alone() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let settings = Settings { body_limit: 200, ..settings(folder.path()) };
     let server = start(&settings);
     let mut client = Client::connect(server.address);
     let gone = upload(&mut client, "a");
-    let file = upload(&mut client, &[line("a", &json!("a")), line("b", &json!("b ".repeat(200))), line("c", &json!("c"))].concat());
+    let file = upload(
+        &mut client,
+        &[line("a", &json!("a")), line("b", &json!("b ".repeat(200))), line("c", &json!("c"))].concat(),
+    );
     let batch = id(&create(&mut client, &file).json());
     let done = wait(&mut client, &batch, is_over);
     assert_eq!(done["request_counts"], json!({ "total": 3, "completed": 2, "failed": 1 }), "{done}");
     assert!(content(&mut client, &done["error_file_id"]).contains("--max-body-mb"));
     stop(server);
     let record: PathBuf = folder.path().join("files").join(format!("{gone}.json"));
-    let old = fs::read_to_string(&record).expect("its record").replace("\"expires_at\":null", "\"expires_at\":1");
+    let old =
+        fs::read_to_string(&record).expect("its record").replace("\"expires_at\":null", "\"expires_at\":1");
     fs::write(&record, old).expect("written");
     let server = start(&settings);
     let mut client = Client::connect(server.address);
@@ -352,7 +427,7 @@ fn a_time_that_is_over_ends_a_file_and_a_line_too_long_fails_alone() {
 /// A folder in the place of one that went, as a full or broken disk is: the file of the results cannot be made.
 #[test]
 fn a_folder_that_cannot_be_written_is_in_the_batch_and_the_server_goes_on() {
-    let folder = Folder::new();
+    let folder = TempDir::new().expect("a folder");
     let server = start(&settings(folder.path()));
     let mut client = Client::connect(server.address);
     let file = upload(&mut client, &line("a", &json!("a")));
@@ -361,7 +436,11 @@ fn a_folder_that_cannot_be_written_is_in_the_batch_and_the_server_goes_on() {
     fs::write(&parts, "").expect("written");
     let batch = id(&create(&mut client, &file).json());
     let done = wait(&mut client, &batch, is_over);
-    assert_eq!((&done["status"], &done["errors"]["data"][0]["code"]), (&json!("failed"), &json!("storage_error")), "{done}");
+    assert_eq!(
+        (&done["status"], &done["errors"]["data"][0]["code"]),
+        (&json!("failed"), &json!("storage_error")),
+        "{done}"
+    );
     let answer = send_form(&mut client, &[("purpose", "batch"), ("file", "a")]);
     assert!(answer.status == 500 && answer.json().to_string().contains("batch folder"));
     fs::remove_file(&parts).expect("removed");
@@ -372,14 +451,24 @@ fn a_folder_that_cannot_be_written_is_in_the_batch_and_the_server_goes_on() {
 
 #[test]
 fn a_folder_has_one_server_and_keys_guard_it() {
-    let folder = Folder::new();
-    let settings = Settings { api_keys: vec!["secret".to_owned()], cors_origins: vec!["https://a.example".to_owned()], ..settings(folder.path()) };
+    let folder = TempDir::new().expect("a folder");
+    let settings = Settings {
+        api_keys: vec!["secret".to_owned()],
+        cors_origins: vec!["https://a.example".to_owned()],
+        ..settings(folder.path())
+    };
     let server = start(&settings);
     let name = EMBEDDER.model().name().to_owned();
     let second = Service::new(vec![(name, Arc::clone(&EMBEDDER))], settings.clone());
     assert!(second.is_err_and(|error| error.to_string().contains("another server")));
     let mut client = Client::connect(server.address);
-    for (method, path) in [("GET", "/v1/files"), ("POST", "/v1/files"), ("GET", "/v1/batches"), ("DELETE", "/v1/files/a"), ("GET", "/v1/files/a/content")] {
+    for (method, path) in [
+        ("GET", "/v1/files"),
+        ("POST", "/v1/files"),
+        ("GET", "/v1/batches"),
+        ("DELETE", "/v1/files/a"),
+        ("GET", "/v1/files/a/content"),
+    ] {
         assert_eq!(client.send(method, path, "").status, 401, "{method} {path}");
     }
     let asks = "Origin: https://a.example\r\nAccess-Control-Request-Method: DELETE\r\n";
@@ -397,7 +486,12 @@ fn nothing_unloads_a_model() {
     let owners = Arc::strong_count(&embedder);
     let loaded = |client: &mut Client| {
         let answer = client.send("GET", "/api/ps", "").json();
-        answer["models"].as_array().expect("a list").iter().map(|model| model["name"].to_string()).collect::<Vec<_>>()
+        answer["models"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|model| model["name"].to_string())
+            .collect::<Vec<_>>()
     };
     let before = (loaded(&mut client), client.embed(&json!({ "input": "a" })).vectors());
     assert_eq!(before.0.len(), 1);
@@ -409,6 +503,10 @@ fn nothing_unloads_a_model() {
         assert_eq!(client.send("POST", "/api/embed", body.to_string()).status, 200, "{keep_alive}");
         sleep(Duration::from_millis(20));
         assert_eq!(Arc::strong_count(&embedder), owners, "{keep_alive}: the server holds its model");
-        assert_eq!((loaded(&mut client), client.embed(&json!({ "input": "a" })).vectors()), before, "{keep_alive}");
+        assert_eq!(
+            (loaded(&mut client), client.embed(&json!({ "input": "a" })).vectors()),
+            before,
+            "{keep_alive}"
+        );
     }
 }
