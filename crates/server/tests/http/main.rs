@@ -1,5 +1,6 @@
 //! The server as its clients see it: over TCP, with the committed model.
 
+mod batches;
 mod client;
 mod complaints;
 mod embeddings;
