@@ -449,6 +449,10 @@ pub(crate) struct ServeArgs {
     /// The largest file of a batch, in MiB; a larger one is refused (413)
     #[arg(long, value_name = "N", default_value_t = 200, requires = "batch_folder", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub(crate) max_batch_file_mb: u32,
+    /// What the files of that folder may have together, in MiB, those of results with them; an upload beyond it is refused (413), a
+    /// batch whose results go beyond it fails, and keeps those it has
+    #[arg(long, value_name = "N", default_value_t = 20_480, requires = "batch_folder", value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    pub(crate) max_batch_folder_mb: u32,
     /// Say on stderr what machine was seen, and how calls of a few sizes are computed and why
     #[arg(long)]
     pub(crate) explain: bool,

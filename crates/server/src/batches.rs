@@ -1,10 +1,11 @@
 //! OpenAI's Batch API: <https://platform.openai.com/docs/api-reference/batch>.
 //!
-//! The way of a batch: `upload` streams a file of requests to the operator's folder, `jobs` makes a batch of it, `work` reads
+//! The way of a batch: `upload` streams a file of requests (`coming`) to the operator's folder, `jobs` makes a batch of it, `work` reads
 //! its lines (`input`), asks each as `POST /v1/embeddings` would (`answer`), and commits what is done; `files` hands the
 //! results out. `store` is the folder, `record` what is in it.
 
 mod answer;
+mod coming;
 mod files;
 mod input;
 mod jobs;
@@ -40,9 +41,9 @@ pub(crate) const WINDOW: &str = "24h";
 pub(crate) struct Batches(Arc<Store>);
 
 impl Batches {
-    /// Takes a folder, which no other server has then.
-    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
-        let store = Store::open(folder).map_err(|why| Error::BatchFolder(folder.to_owned(), why))?;
+    /// Takes a folder, which no other server has then, for so many bytes of files.
+    pub(crate) fn open(folder: &Path, limit: u64) -> Result<Self, Error> {
+        let store = Store::open(folder, limit).map_err(|why| Error::BatchFolder(folder.to_owned(), why))?;
         Ok(Self(Arc::new(store)))
     }
 

@@ -198,7 +198,8 @@ impl Service {
         models.all().iter().for_each(|served| served.embedder.reserve());
         let readiness = Readiness::check(&models);
         let keys = Keys::new(&settings.api_keys);
-        let batches = settings.batch_folder.as_deref().map(Batches::open).transpose()?;
+        let batches = settings.batch_folder.as_deref();
+        let batches = batches.map(|folder| Batches::open(folder, settings.batch_folder_limit)).transpose()?;
         let service = Self(Arc::new(Inner {
             models,
             settings,

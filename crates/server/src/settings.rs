@@ -38,6 +38,8 @@ pub struct Settings {
     pub batch_folder: Option<PathBuf>,
     /// Bytes that one of those files may have.
     pub batch_file_limit: u64,
+    /// Bytes that they may have together, those of results with them.
+    pub batch_folder_limit: u64,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             token_ids: TokenIds::default(),
             batch_folder: None,
             batch_file_limit: 200 << 20,
+            batch_folder_limit: 20 << 30,
         }
     }
 }

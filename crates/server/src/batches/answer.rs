@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode};
 use connote::Priority;
 use futures_util::FutureExt;
@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A line of one of the two files of results.
 pub(super) struct Answered {
-    pub(super) text: Vec<u8>,
+    /// In pieces: the vectors may be long.
+    pub(super) text: [Bytes; 3],
     /// Tokens, of one that has its vectors; the others are lines of the file of errors.
     pub(super) tokens: Option<u64>,
     /// Where the line of the input was.
@@ -71,20 +72,25 @@ pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answe
     let Line { number, text, end } = line;
     let own = batch.strip_prefix("batch_").unwrap_or(&batch);
     let (id, request_id) = (format!("batch_req_{own}_{number}"), format!("req_{own}_{number}"));
-    let whole = |custom_id: &Value, response: &str, error: &Value, tokens| {
-        let text = format!(
-            "{{\"id\":\"{id}\",\"custom_id\":{custom_id},\"response\":{response},\"error\":{error}}}\n"
-        );
-        Answered { text: text.into_bytes(), tokens, number, end }
-    };
+    let head = |custom_id: &Value| format!("{{\"id\":\"{id}\",\"custom_id\":{custom_id},\"response\":");
     let bad = |custom_id: &Value, code: &'static str, message: String| {
         service.metrics().line_failed(code);
-        whole(
-            custom_id,
-            "null",
-            &json!({ "code": code, "message": format!("line {number}: {message}") }),
-            None,
-        )
+        let error = json!({ "code": code, "message": format!("line {number}: {message}") });
+        let line = format!("{}null,\"error\":{error}}}\n", head(custom_id));
+        Answered { text: [line.into(), Bytes::new(), Bytes::new()], tokens: None, number, end }
+    };
+    let responded = |custom_id: &Value, status: StatusCode, headers: Value, body: Bytes, tokens| {
+        let line = format!(
+            "{}{{\"status_code\":{},\"request_id\":\"{request_id}\",\"headers\":{headers},\"body\":",
+            head(custom_id),
+            status.as_u16()
+        );
+        Answered {
+            text: [line.into(), body, Bytes::from_static(b"},\"error\":null}\n")],
+            tokens,
+            number,
+            end,
+        }
     };
     let Some(text) = text else {
         let message = format!(
@@ -124,30 +130,28 @@ pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answe
             "`body` is missing: the body of a POST /v1/embeddings".to_owned(),
         );
     };
-    let said = match embed(&service, asked.get()).await {
-        Ok(vectors) => {
-            let told: Option<Told> = serde_json::from_str(&vectors).ok();
-            Ok((vectors, told.map_or(0, |told| told.usage.total_tokens)))
-        }
-        Err(fault) => Err(fault),
-    };
-    let response = |status: StatusCode, body: &str| {
-        format!("{{\"status_code\":{},\"request_id\":\"{request_id}\",\"body\":{body}}}", status.as_u16())
-    };
-    match said {
-        Ok((vectors, tokens)) => {
-            whole(id_said, &response(StatusCode::OK, &vectors), &Value::Null, Some(tokens))
+    match embed(&service, asked.get()).await {
+        Ok((headers, vectors)) => {
+            let told: Option<Told> = serde_json::from_slice(&vectors).ok();
+            let tokens = told.map_or(0, |told| told.usage.total_tokens);
+            responded(id_said, StatusCode::OK, told_beside(&headers), vectors, Some(tokens))
         }
         Err(fault) => {
             service.metrics().line_failed(fault.kind.name());
             let (status, body) = Dialect::OpenAi.refusal(&fault);
-            whole(id_said, &response(status, &body.to_string()), &Value::Null, None)
+            responded(id_said, status, json!({}), body.to_string().into(), None)
         }
     }
 }
 
-/// The body of the answer to a request, which waits where others are told to come back.
-async fn embed(service: &Service, asked: &str) -> Result<String, Fault> {
+/// What the headers of an answer say of its vectors: their space, their model, how many texts were cut.
+fn told_beside(headers: &HeaderMap) -> Value {
+    let own = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-"));
+    own.filter_map(|(name, value)| Some((name.to_string(), Value::from(value.to_str().ok()?)))).collect()
+}
+
+/// The headers and the body of the answer to a request, which waits where others are told to come back.
+async fn embed(service: &Service, asked: &str) -> Result<(HeaderMap, Bytes), Fault> {
     loop {
         let attempt = AssertUnwindSafe(attempt(service, asked)).catch_unwind().await;
         let done = attempt.unwrap_or_else(|_| {
@@ -163,14 +167,16 @@ async fn embed(service: &Service, asked: &str) -> Result<String, Fault> {
     }
 }
 
-async fn attempt(service: &Service, asked: &str) -> Result<String, Fault> {
+async fn attempt(service: &Service, asked: &str) -> Result<(HeaderMap, Bytes), Fault> {
     let mut share = service.held().share();
     if !share.grow(asked.len(), 0) {
         return Err(body::crowded(service));
     }
     let body = Body { bytes: asked.as_bytes().to_vec(), share };
     let response = ask::embed(service.clone(), EMBEDDINGS, HeaderMap::new(), body).await?;
-    let bytes = to_bytes(response.into_body(), usize::MAX).await;
+    let (parts, body) = response.into_parts();
+    // As it is, with its share of what is held, which ends when it is written.
+    let bytes = to_bytes(body, usize::MAX).await;
     let bytes = bytes.map_err(|error| Fault::internal(format!("an answer broke off: {error}")))?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| Fault::internal("an answer is no UTF-8"))
+    Ok((parts.headers, bytes))
 }

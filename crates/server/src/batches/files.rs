@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::page::{MOST_FILES, Page};
 use super::record::Purpose;
-use super::store::trouble;
+use super::store::{Deletion, trouble};
 use super::{no_file, of_store};
 use crate::Service;
 use crate::fault::Fault;
@@ -68,13 +68,16 @@ pub(super) async fn delete(
     let id = named(id)?;
     let answer = of_store(&service, move |store| {
         store.file(&id).ok_or_else(|| no_file(&id))?;
-        if let Some(batch) = store.reader_of(&id) {
-            let message =
-                format!("the batch `{batch}` still reads the file `{id}`; cancel it, or wait for its end");
-            return Err(Fault::invalid(message).param("id"));
+        match store.delete(&id).map_err(|error| trouble(&error))? {
+            Deletion::Done => json::write(&Deleted { id: &id, object: "file", deleted: true }),
+            Deletion::NoFile => Err(no_file(&id)),
+            Deletion::ReadBy(batch) => {
+                let message = format!(
+                    "the batch `{batch}` still reads the file `{id}`; cancel it, or wait for its end"
+                );
+                Err(Fault::invalid(message).param("id"))
+            }
         }
-        store.delete(&id).map_err(|error| trouble(&error))?;
-        json::write(&Deleted { id: &id, object: "file", deleted: true })
     });
     answer.await.map(as_json)
 }

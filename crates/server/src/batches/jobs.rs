@@ -96,9 +96,10 @@ pub(super) async fn create(State(service): State<Service>, request: Request) -> 
             error_id: store.new_id("file-"),
             output_expires_after,
             progress: Progress::default(),
+            models: None,
         };
-        let added = store.add_batch(record).map_err(|error| trouble(&error))?;
-        json::write(&added.ok_or_else(|| no_file(&input).param("input_file_id"))?.batch)
+        store.has_place()?;
+        json::write(&store.add_batch(record)?.ok_or_else(|| no_file(&input).param("input_file_id"))?.batch)
     });
     answer.await.map(as_json)
 }

@@ -191,6 +191,8 @@ pub(super) struct Record {
     pub(super) error_id: String,
     pub(super) output_expires_after: Option<u64>,
     pub(super) progress: Progress,
+    /// Names and fingerprints of the models that were served when its work began: a file of results is of no others.
+    pub(super) models: Option<Vec<(String, String)>>,
 }
 
 /// What is on the disk for good. What was written beyond it is written again.

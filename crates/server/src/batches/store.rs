@@ -7,21 +7,32 @@ use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use super::record::{FileRecord, Purpose, Record};
-use crate::fault::Fault;
+use crate::body::mib;
+use crate::fault::{Fault, FaultKind};
+
+/// Files and batches that are known at once, each some hundred bytes of memory. Past the latter the oldest that is over is forgotten.
+const MOST_FILES_KEPT: usize = 100_000;
+const MOST_BATCHES_KEPT: usize = 10_000;
+
+/// When to ask again for one more batch.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// A folder that is this server's alone.
 pub(super) struct Store {
     folder: PathBuf,
     _lock: File,
+    /// Bytes that its files may have together, and that they have, those under way with them.
+    limit: u64,
+    used: AtomicU64,
     kept: Mutex<Kept>,
     /// Told when there is something new for who works on batches.
     pub(super) told: Notify,
@@ -36,6 +47,33 @@ pub(super) struct Kept {
     last: u64,
 }
 
+impl Kept {
+    /// The batches that are not over, the oldest first.
+    fn unfinished(&self) -> impl Iterator<Item = &Record> {
+        self.batches.values().filter(|record| !record.batch.status.is_over())
+    }
+}
+
+/// The files have as many bytes together as they may, which are these.
+#[derive(Debug)]
+pub(super) struct Full(u64);
+
+impl Full {
+    pub(super) fn message(&self) -> String {
+        format!(
+            "the batch folder is full: its files may have {} together, the limit that --max-batch-folder-mb sets; delete \
+             files that are not needed (DELETE /v1/files/ID)",
+            mib(usize::try_from(self.0).unwrap_or(usize::MAX))
+        )
+    }
+}
+
+impl From<Full> for Fault {
+    fn from(full: Full) -> Self {
+        Fault::new(FaultKind::BodyTooLarge, full.message())
+    }
+}
+
 /// The disk does not do what it should.
 pub(super) fn trouble(error: &io::Error) -> Fault {
     Fault::internal(written(error))
@@ -47,11 +85,20 @@ pub(super) fn written(error: &io::Error) -> String {
     )
 }
 
+/// What became of a file that was to be deleted.
+pub(super) enum Deletion {
+    Done,
+    NoFile,
+    /// This batch still has to read it.
+    ReadBy(String),
+}
+
 impl Store {
-    pub(super) fn open(folder: &Path) -> Result<Self, String> {
+    /// Takes a folder whose files may have `limit` bytes together.
+    pub(super) fn open(folder: &Path, limit: u64) -> Result<Self, String> {
         let said = |error: io::Error| error.to_string();
         for part in ["files", "batches", "parts"] {
-            fs::create_dir_all(folder.join(part)).map_err(said)?;
+            make(&folder.join(part)).map_err(said)?;
         }
         let lock = File::create(folder.join("lock")).map_err(said)?;
         lock.try_lock().map_err(|error| match error {
@@ -65,9 +112,13 @@ impl Store {
             batches: batches.into_iter().map(|record| (record.batch.id.clone(), record)).collect(),
             last: 0,
         };
+        let under_way = kept.unfinished().map(|record| record.progress.output + record.progress.errors);
+        let used = kept.files.values().map(|file| file.bytes).chain(under_way).fold(0, u64::saturating_add);
         let store = Self {
             folder: folder.to_owned(),
             _lock: lock,
+            limit,
+            used: AtomicU64::new(used),
             kept: Mutex::new(kept),
             told: Notify::new(),
             closed: AtomicBool::new(false),
@@ -79,9 +130,10 @@ impl Store {
     /// Removes what a kill left half made.
     fn sweep(&self) -> io::Result<()> {
         let kept = self.kept();
-        let unfinished = || kept.batches.values().filter(|record| !record.batch.status.is_over());
-        let results: Vec<&str> =
-            unfinished().flat_map(|record| [record.output_id.as_str(), record.error_id.as_str()]).collect();
+        let results: Vec<&str> = kept
+            .unfinished()
+            .flat_map(|record| [record.output_id.as_str(), record.error_id.as_str()])
+            .collect();
         for (part, files_have_records) in [("parts", false), ("files", true), ("batches", true)] {
             for entry in fs::read_dir(self.folder.join(part))? {
                 let path = entry?.path();
@@ -95,6 +147,17 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Takes room for so many bytes, which `give_back` ends.
+    pub(super) fn take(&self, bytes: u64) -> Result<(), Full> {
+        let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        let taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        taken.map(|_| ()).map_err(|_| Full(self.limit))
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -149,18 +212,32 @@ impl Store {
         self.kept().files.get(id).filter(|file| !file.has_expired()).cloned()
     }
 
-    /// The batch that still has to read a file.
-    pub(super) fn reader_of(&self, id: &str) -> Option<String> {
-        let kept = self.kept();
-        let reads = |record: &&Record| record.batch.input_file_id == id && !record.batch.status.is_over();
-        kept.batches.values().find(reads).map(|record| record.batch.id.clone())
+    /// Whether there may be one more.
+    pub(super) fn has_place(&self) -> Result<(), Fault> {
+        if self.kept().files.len() < MOST_FILES_KEPT {
+            return Ok(());
+        }
+        let message = format!(
+            "the server keeps {MOST_FILES_KEPT} files and no more; delete some (DELETE /v1/files/ID)"
+        );
+        Err(Fault::new(FaultKind::BodyTooLarge, message))
     }
 
-    pub(super) fn delete(&self, id: &str) -> io::Result<()> {
+    pub(super) fn delete(&self, id: &str) -> io::Result<Deletion> {
+        // Under one lock: no batch begins to read it in between.
+        let mut kept = self.kept();
+        let Some(bytes) = kept.files.get(id).map(|file| file.bytes) else { return Ok(Deletion::NoFile) };
+        let mut readers = kept.unfinished().filter(|record| record.batch.input_file_id == id);
+        if let Some(reader) = readers.next() {
+            return Ok(Deletion::ReadBy(reader.batch.id.clone()));
+        }
+        drop(readers);
         // The record first: a content without one is swept up.
-        fs::remove_file(self.file_record(id))?;
-        self.kept().files.remove(id);
-        fs::remove_file(self.content(id))
+        remove(&self.file_record(id))?;
+        kept.files.remove(id);
+        remove(&self.content(id))?;
+        self.give_back(bytes);
+        Ok(Deletion::Done)
     }
 
     /// Deletes files whose time is over, but those that a batch still reads.
@@ -173,8 +250,8 @@ impl Store {
             .map(|file| file.id.clone())
             .collect();
         for id in gone {
-            if self.reader_of(&id).is_none() && self.delete(&id).is_err() {
-                tracing::warn!(target: "connote::batch", file = id, "a file whose time is over cannot be deleted");
+            if let Err(error) = self.delete(&id) {
+                tracing::warn!(target: "connote::batch", file = id, "a file whose time is over cannot be deleted: {error}");
             }
         }
     }
@@ -183,19 +260,32 @@ impl Store {
         self.folder.join("files").join(format!("{id}.json"))
     }
 
+    fn batch_record(&self, id: &str) -> PathBuf {
+        self.folder.join("batches").join(format!("{id}.json"))
+    }
+
     fn save_batch(&self, record: &Record) -> io::Result<()> {
-        save(&self.folder.join("batches").join(format!("{}.json", record.batch.id)), record)
+        save(&self.batch_record(&record.batch.id), record)
     }
 
     /// A new batch, if its input is there until it is read.
-    pub(super) fn add_batch(&self, record: Record) -> Result<Option<Record>, io::Error> {
+    pub(super) fn add_batch(&self, record: Record) -> Result<Option<Record>, Fault> {
         // Under one lock: the input cannot go in between.
         let mut kept = self.kept();
         let input = kept.files.get(&record.batch.input_file_id);
         if input.is_none_or(|file| file.has_expired() || file.purpose != Purpose::Batch) {
             return Ok(None);
         }
-        self.save_batch(&record)?;
+        if kept.batches.len() >= MOST_BATCHES_KEPT {
+            let over = kept.batches.values().find(|record| record.batch.status.is_over());
+            let Some(oldest) = over.map(|record| record.batch.id.clone()) else {
+                let why = format!("{MOST_BATCHES_KEPT} batches wait already");
+                return Err(Fault::overloaded(&why, WAIT));
+            };
+            remove(&self.batch_record(&oldest)).map_err(|error| trouble(&error))?;
+            kept.batches.remove(&oldest);
+        }
+        self.save_batch(&record).map_err(|error| trouble(&error))?;
         kept.batches.insert(record.batch.id.clone(), record.clone());
         drop(kept);
         self.told.notify_one();
@@ -208,7 +298,7 @@ impl Store {
 
     /// The oldest batch that is not over.
     pub(super) fn next_batch(&self) -> Option<Record> {
-        self.kept().batches.values().find(|record| !record.batch.status.is_over()).cloned()
+        self.kept().unfinished().next().cloned()
     }
 
     /// Changes a batch, on the disk and then here. `None` if there is none.
@@ -233,6 +323,28 @@ impl Store {
     }
 }
 
+/// A folder that nobody else may read: what is in it are the texts of clients.
+fn make(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Removes a file, which may be gone.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    fs::remove_file(file).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// Puts the names of a folder's files on the disk for good.
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
 /// A record on the disk for good, or the one before it.
 fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
     let new = path.with_extension("new");
@@ -240,12 +352,7 @@ fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(record)?)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    if cfg!(unix)
-        && let Some(folder) = path.parent()
-    {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    path.parent().map_or(Ok(()), sync)
 }
 
 /// All records of a folder.

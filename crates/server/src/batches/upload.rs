@@ -6,10 +6,11 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 
+use super::coming::{Coming, Part};
 use super::record::{EXPIRY, FileRecord, Purpose};
 use super::store::{Store, trouble};
 use super::{of_store, store};
@@ -37,18 +38,29 @@ struct Form {
     seconds: Option<String>,
 }
 
-/// A file on the disk that is nobody's yet: without an owner it goes.
+/// A file on the disk that is nobody's yet: without an owner it goes, and the room that it took.
 struct Received {
+    store: Arc<Store>,
     id: String,
     path: PathBuf,
     name: String,
     bytes: u64,
+    is_kept: bool,
+}
+
+impl Received {
+    /// It has an owner.
+    fn keep(&mut self) {
+        self.is_kept = true;
+    }
 }
 
 impl Drop for Received {
     fn drop(&mut self) {
-        // Gone already, where it became a file.
-        let _ = fs::remove_file(&self.path);
+        if !self.is_kept {
+            let _ = fs::remove_file(&self.path);
+            self.store.give_back(self.bytes);
+        }
     }
 }
 
@@ -60,12 +72,18 @@ pub(super) async fn upload(State(service): State<Service>, request: Request) -> 
             "a file is sent as multipart/form-data, with the fields `file` and `purpose` (curl -F file=@requests.jsonl -F purpose=batch)",
         ));
     }
-    let form = Multipart::from_request(request, &()).await;
-    let form =
-        form.map_err(|error| Fault::invalid(format!("the form cannot be read: {}", error.body_text())))?;
-    let form = read(&service, form).await?;
-    let (received, expires_after) = form.checked()?;
+    if is_strange(request.headers(), &service.settings().cors_origins) {
+        body::discard(&service, request).await;
+        return Err(Fault::invalid(
+            "pages of other origins may not send files here; `connote serve --cors ORIGIN` allows them",
+        ));
+    }
+    // The file, and what of it or beside it is dropped.
+    let most = service.settings().batch_file_limit.saturating_add(4 * DROPPED as u64);
+    let form = read(&service, Coming::new(&service, request, most).await?).await?;
+    let (mut received, expires_after) = form.checked()?;
     let answer = of_store(&service, move |store| {
+        store.has_place()?;
         let file = FileRecord::new(
             received.id.clone(),
             received.bytes,
@@ -73,9 +91,18 @@ pub(super) async fn upload(State(service): State<Service>, request: Request) -> 
             Purpose::Batch,
             expires_after,
         );
-        json::write(&store.keep_file(file).map_err(|error| trouble(&error))?)
+        let file = store.keep_file(file).map_err(|error| trouble(&error))?;
+        received.keep();
+        json::write(&file)
     });
     answer.await.map(as_json)
+}
+
+/// Whether a browser sends it for a page that may not ask: a form it sends anywhere, without asking first.
+fn is_strange(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_other = matches!(said("sec-fetch-site"), Some("cross-site" | "same-site"));
+    is_other && !allowed.iter().any(|one| one == "*" || said("origin") == Some(one))
 }
 
 impl Form {
@@ -109,19 +136,18 @@ impl Form {
 }
 
 /// The whole form. Also what is refused is read, so that a client that sends first and listens then hears why.
-async fn read(service: &Service, mut multipart: Multipart) -> Result<Form, Fault> {
+async fn read(service: &Service, mut coming: Coming<'_>) -> Result<Form, Fault> {
     let mut form = Form::default();
     let mut refusal = None;
-    while let Some(field) = soon(service, multipart.next_field()).await? {
-        let name = field.name().unwrap_or_default().to_owned();
-        let done = match name.as_str() {
+    while let Some(part) = coming.field().await? {
+        let done = match part.name().as_str() {
             "file" if form.file.is_some() => Err(twice("file")),
-            "file" => receive(service, field).await.map(|received| form.file = Some(received)),
-            "purpose" => text(service, field, &mut form.purpose).await,
-            "expires_after[anchor]" => text(service, field, &mut form.anchor).await,
-            "expires_after[seconds]" => text(service, field, &mut form.seconds).await,
+            "file" => receive(service, part).await.map(|received| form.file = Some(received)),
+            "purpose" => text(part, &mut form.purpose).await,
+            "expires_after[anchor]" => text(part, &mut form.anchor).await,
+            "expires_after[seconds]" => text(part, &mut form.seconds).await,
             // Fields that are not known are not looked at.
-            _ => skip(service, field, 0).await,
+            _ => skip(part, 0).await,
         };
         match done {
             // Nothing more will come, or too much has.
@@ -140,13 +166,13 @@ fn twice(field: &str) -> Fault {
 }
 
 /// A field of a few words.
-async fn text(service: &Service, mut field: Field<'_>, into: &mut Option<String>) -> Result<(), Fault> {
-    let name = field.name().unwrap_or_default().to_owned();
+async fn text(mut part: Part<'_>, into: &mut Option<String>) -> Result<(), Fault> {
+    let name = part.name();
     let mut bytes = Vec::new();
-    while let Some(data) = soon(service, field.chunk()).await? {
+    while let Some(data) = part.chunk().await? {
         bytes.extend_from_slice(&data);
         if bytes.len() > MAX_FIELD {
-            skip(service, field, bytes.len()).await?;
+            skip(part, bytes.len()).await?;
             return Err(Fault::invalid(format!("the field `{name}` is too long")).param(name));
         }
     }
@@ -156,8 +182,8 @@ async fn text(service: &Service, mut field: Field<'_>, into: &mut Option<String>
 }
 
 /// Drops the rest of a field, up to what anybody may send for nothing.
-async fn skip(service: &Service, mut field: Field<'_>, mut length: usize) -> Result<(), Fault> {
-    while let Some(data) = soon(service, field.chunk()).await? {
+async fn skip(mut part: Part<'_>, mut length: usize) -> Result<(), Fault> {
+    while let Some(data) = part.chunk().await? {
         length += data.len();
         if length > DROPPED {
             return Err(Fault::new(
@@ -170,21 +196,29 @@ async fn skip(service: &Service, mut field: Field<'_>, mut length: usize) -> Res
 }
 
 /// A file, to the disk.
-async fn receive(service: &Service, mut field: Field<'_>) -> Result<Received, Fault> {
+async fn receive(service: &Service, mut part: Part<'_>) -> Result<Received, Fault> {
     let limit = service.settings().batch_file_limit;
     let store = store(service)?;
     let id = store.new_id("file-");
-    let name: String = field.file_name().unwrap_or("requests.jsonl").chars().take(MAX_NAME).collect();
-    let received = Received { path: store.part(&id), id, name, bytes: 0 };
-    let mut writing = Writing { received, file: None, buffer: Vec::new(), store };
-    while let Some(data) = soon(service, field.chunk()).await? {
-        writing.received.bytes += data.len() as u64;
+    // Shown to clients, and never the name of a file here.
+    let name: String = part.field.file_name().unwrap_or("requests.jsonl").chars().take(MAX_NAME).collect();
+    let received = Received { path: store.part(&id), store, id, name, bytes: 0, is_kept: false };
+    let mut writing = Writing { received, file: None, buffer: Vec::new() };
+    while let Some(data) = part.chunk().await? {
+        let size = data.len() as u64;
+        if let Err(full) = writing.received.store.take(size) {
+            drop(writing);
+            skip(part, 0).await?;
+            return Err(Fault::from(full).param("file"));
+        }
+        writing.received.bytes += size;
         if writing.received.bytes > limit {
+            drop(writing);
             let message = format!(
                 "the file is larger than {}, the limit that --max-batch-file-mb sets; make several files of it",
                 mib(usize::try_from(limit).unwrap_or(usize::MAX))
             );
-            skip(service, field, 0).await?;
+            skip(part, 0).await?;
             return Err(Fault::new(FaultKind::BodyTooLarge, message).param("file"));
         }
         writing.buffer.extend_from_slice(&data);
@@ -192,7 +226,7 @@ async fn receive(service: &Service, mut field: Field<'_>) -> Result<Received, Fa
             writing = match writing.flush(false).await {
                 Ok(writing) => writing,
                 Err(error) => {
-                    skip(service, field, 0).await?;
+                    skip(part, 0).await?;
                     return Err(trouble(&error));
                 }
             };
@@ -207,7 +241,6 @@ struct Writing {
     received: Received,
     file: Option<File>,
     buffer: Vec<u8>,
-    store: Arc<Store>,
 }
 
 impl Writing {
@@ -216,7 +249,7 @@ impl Writing {
         let written = tokio::task::spawn_blocking(move || {
             let file = match &mut self.file {
                 Some(file) => file,
-                none => none.insert(File::create(self.store.part(&self.received.id))?),
+                none => none.insert(File::create(&self.received.path)?),
             };
             let mut buffer = mem::take(&mut self.buffer);
             file.write_all(&buffer)?;
@@ -229,14 +262,4 @@ impl Writing {
         });
         written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
-}
-
-/// What comes next of a form, unless nothing comes.
-async fn soon<T>(
-    service: &Service,
-    next: impl Future<Output = Result<T, MultipartError>>,
-) -> Result<T, Fault> {
-    let patience = service.settings().client_timeout;
-    let next = tokio::time::timeout(patience, next).await.map_err(|_| body::still(patience))?;
-    next.map_err(|error| Fault::invalid(format!("the form cannot be read: {}", error.body_text())))
 }

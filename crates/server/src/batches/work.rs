@@ -1,7 +1,7 @@
 //! The work on batches: one after the other, in a thread of its own, so that no socket waits for its disk.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use super::answer::{Answered, answer};
 use super::input::{Checked, Lines, check};
 use super::record::{Counts, Errors, FileRecord, Problem, Progress, Purpose, Record, Status, now};
-use super::store::{Store, written};
+use super::store::{Full, Store, remove, sync, written};
 use crate::{Inner, Service, ask};
 
 /// Lines and their bytes under way at once; one may always be.
@@ -22,11 +22,15 @@ const LINES: usize = 64;
 const BYTES: usize = 256 << 10;
 
 /// How much work a kill may cost: what is past either is put on the disk for good.
-const COMMIT_BYTES: usize = 1 << 20;
+const COMMIT_BYTES: u64 = 1 << 20;
 const COMMIT_TIME: Duration = Duration::from_secs(1);
 
 /// How often files are looked at whose time may be over.
 const EXPIRY: Duration = Duration::from_secs(60);
+
+/// Vectors of two spaces in one file would be taken for one.
+const OTHER_MODELS: &str = "the server was started again with other models than those that the batch was begun with; what was \
+    done is in its files, make a batch of the rest";
 
 /// Why a batch does not go on.
 enum Stop {
@@ -39,6 +43,12 @@ enum Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Stop::Failed(vec![Problem::new("storage_error", written(&error))])
+    }
+}
+
+impl From<Full> for Stop {
+    fn from(full: Full) -> Self {
+        Stop::Failed(vec![Problem::new("storage_full", full.message())])
     }
 }
 
@@ -95,10 +105,13 @@ async fn one(store: &Arc<Store>, service: &Service, id: &str) {
 async fn through(store: &Arc<Store>, service: &Service, id: &str) -> Result<(), Stop> {
     let gone = || Stop::Failed(vec![Problem::new("internal", "the batch is not kept any more")]);
     let mut record = store.batch(id).ok_or_else(gone)?;
+    let models = service.models().all().iter();
+    let models: Vec<_> = models.map(|served| (served.name.clone(), served.fingerprint.clone())).collect();
     if record.batch.status == Status::Validating {
         let total = validate(store, service, &record)?;
         let begun = store.change(id, |record| {
             record.batch.request_counts.total = total;
+            record.models = Some(models.clone());
             // It may have been cancelled meanwhile.
             if record.batch.status == Status::Validating {
                 record.batch.status = Status::InProgress;
@@ -108,6 +121,9 @@ async fn through(store: &Arc<Store>, service: &Service, id: &str) -> Result<(), 
         record = begun?.ok_or_else(gone)?;
     }
     if record.batch.status == Status::InProgress {
+        if record.models.as_ref() != Some(&models) {
+            return Err(Stop::Failed(vec![Problem::new("models_changed", OTHER_MODELS)]));
+        }
         compute(store, service, &record).await?;
         let computed = store.change(id, |record| {
             if record.batch.status == Status::InProgress {
@@ -176,7 +192,7 @@ async fn compute(store: &Arc<Store>, service: &Service, record: &Record) -> Resu
             biased;
             () = store.told.notified() => {
                 if store.is_closed() {
-                    results.commit(store, id)?;
+                    results.commit()?;
                     return Err(Stop::Service);
                 }
                 if is_cancelled(store, id) {
@@ -184,30 +200,33 @@ async fn compute(store: &Arc<Store>, service: &Service, record: &Record) -> Resu
                 }
             }
             _ = stopping.wait_for(|stopping| *stopping) => {
-                results.commit(store, id)?;
+                results.commit()?;
                 return Err(Stop::Service);
             }
             answered = under_way.next() => {
                 let Some((answered, size)) = answered else { break };
                 bytes -= size;
-                results.add(answered);
+                results.add(answered)?;
                 if results.is_much() {
-                    results.commit(store, id)?;
+                    results.commit()?;
                 }
             }
         }
     }
-    results.commit(store, id)?;
+    results.commit()?;
     Ok(())
 }
 
 /// The two files of results, as far as they are.
 struct Results {
-    output: File,
-    errors: File,
-    /// What they get at the next commit.
-    new_output: Vec<u8>,
-    new_errors: Vec<u8>,
+    store: Arc<Store>,
+    /// Of the batch.
+    id: String,
+    output: BufWriter<File>,
+    errors: BufWriter<File>,
+    /// Of the bytes that are no part of `progress` yet.
+    new_output: u64,
+    new_errors: u64,
     progress: Progress,
     counts: Counts,
     tokens: u64,
@@ -216,13 +235,15 @@ struct Results {
 
 impl Results {
     /// As they were at the last commit; what a kill left beyond it goes.
-    fn open(store: &Store, record: &Record) -> io::Result<Self> {
+    fn open(store: &Arc<Store>, record: &Record) -> io::Result<Self> {
         let progress = record.progress;
         Ok(Self {
-            output: part(&store.part(&record.output_id), progress.output)?,
-            errors: part(&store.part(&record.error_id), progress.errors)?,
-            new_output: Vec::new(),
-            new_errors: Vec::new(),
+            store: store.clone(),
+            id: record.batch.id.clone(),
+            output: BufWriter::new(part(&store.part(&record.output_id), progress.output)?),
+            errors: BufWriter::new(part(&store.part(&record.error_id), progress.errors)?),
+            new_output: 0,
+            new_errors: 0,
             progress,
             counts: record.batch.request_counts,
             tokens: record.batch.usage.total_tokens,
@@ -230,48 +251,65 @@ impl Results {
         })
     }
 
-    fn add(&mut self, answered: Answered) {
+    /// Writes a line. Until the next commit it is as if it was not there.
+    fn add(&mut self, answered: Answered) -> Result<(), Stop> {
+        let bytes = answered.text.iter().map(|piece| piece.len() as u64).sum();
+        if let Err(full) = self.store.take(bytes) {
+            self.commit()?;
+            return Err(full.into());
+        }
+        let (file, new) = match answered.tokens {
+            Some(_) => (&mut self.output, &mut self.new_output),
+            None => (&mut self.errors, &mut self.new_errors),
+        };
+        *new += bytes;
+        for piece in &answered.text {
+            file.write_all(piece)?;
+        }
         match answered.tokens {
             Some(tokens) => {
-                self.new_output.extend_from_slice(&answered.text);
                 self.tokens += tokens;
                 self.counts.completed += 1;
             }
-            None => {
-                self.new_errors.extend_from_slice(&answered.text);
-                self.counts.failed += 1;
-            }
+            None => self.counts.failed += 1,
         }
         (self.progress.input, self.progress.lines) = (answered.end, answered.number);
+        Ok(())
     }
 
     fn is_much(&self) -> bool {
-        self.new_output.len() + self.new_errors.len() >= COMMIT_BYTES
-            || self.committed.elapsed() >= COMMIT_TIME
+        self.new_output + self.new_errors >= COMMIT_BYTES || self.committed.elapsed() >= COMMIT_TIME
     }
 
     /// Puts them on the disk, and then says so in the batch.
-    fn commit(&mut self, store: &Store, id: &str) -> io::Result<()> {
+    fn commit(&mut self) -> io::Result<()> {
         for (file, new, length) in [
-            (&mut self.output, &mut self.new_output, &mut self.progress.output),
-            (&mut self.errors, &mut self.new_errors, &mut self.progress.errors),
+            (&mut self.output, self.new_output, &mut self.progress.output),
+            (&mut self.errors, self.new_errors, &mut self.progress.errors),
         ] {
-            if !new.is_empty() {
-                file.write_all(new)?;
-                file.sync_data()?;
-                *length += new.len() as u64;
-                new.clear();
+            if new > 0 {
+                file.flush()?;
+                file.get_ref().sync_data()?;
+                *length += new;
             }
         }
         let (progress, counts, tokens) = (self.progress, self.counts, self.tokens);
-        store.change(id, |record| {
+        self.store.change(&self.id, |record| {
             record.progress = progress;
             record.batch.request_counts = counts;
             record.batch.usage.input_tokens = tokens;
             record.batch.usage.total_tokens = tokens;
         })?;
+        (self.new_output, self.new_errors) = (0, 0);
         self.committed = Instant::now();
         Ok(())
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        // What was not committed is cut off by who has the files next.
+        self.store.give_back(self.new_output + self.new_errors);
     }
 }
 
@@ -283,6 +321,7 @@ fn part(path: &Path, length: u64) -> io::Result<File> {
     }
     file.set_len(length)?;
     file.seek(SeekFrom::Start(length))?;
+    path.parent().map_or(Ok(()), sync)?;
     Ok(file)
 }
 
@@ -290,10 +329,7 @@ fn part(path: &Path, length: u64) -> io::Result<File> {
 fn results(store: &Store, record: &Record) -> io::Result<[Option<String>; 2]> {
     let keep = |id: &str, bytes: u64, kind: &str| {
         if bytes == 0 {
-            let gone = fs::remove_file(store.part(id));
-            return gone
-                .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-                .map(|()| None);
+            return remove(&store.part(id)).map(|()| None);
         }
         let name = format!("{}_{kind}.jsonl", record.batch.id);
         // In parts after a failed write there may be more than was committed.

@@ -1,8 +1,9 @@
 //! OpenAI's files and batches, without their package, which `scripts/clients/test_openai_batch.py` has.
 
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client};
-use crate::{EMBEDDER, Running, client, service};
+use crate::{EMBEDDER, Running, client};
 
 const BOUNDARY: &str = "----a-boundary";
 
@@ -222,62 +223,6 @@ fn a_file_without_lines_or_with_equal_ids_fails_before_any_work() {
     }
 }
 
-/// What a kill leaves: the files at some moment, and bytes that were written after the last commit.
-#[test]
-fn work_goes_on_after_a_restart_and_its_result_is_the_same_to_the_byte() {
-    let folder = TempDir::new().expect("a folder");
-    let settings = settings(folder.path());
-    let input = many(1_500) + "no JSON\n" + &line("end", &json!("end"));
-    let server = start(&settings);
-    let mut client = Client::connect(server.address);
-    let file = upload(&mut client, &input);
-    let batch = id(&create(&mut client, &file).json());
-    let begun = wait(&mut client, &batch, |now| now["status"] == "in_progress" || is_over(now));
-    assert_eq!(begun["status"], "in_progress");
-    stop(server, folder.path());
-    // Begins anew from its first commit; what was torn is no part of the result.
-    let mut restarts = 0;
-    let done = loop {
-        for part in fs::read_dir(folder.path().join("parts")).into_iter().flatten().flatten() {
-            if let Ok(mut bytes) = fs::read(part.path()) {
-                bytes.extend_from_slice(b"{\"id\":\"torn");
-                fs::write(part.path(), bytes).expect("written");
-            }
-        }
-        let server = start(&settings);
-        let mut client = Client::connect(server.address);
-        let before = look(&mut client, &batch)["request_counts"]["completed"].as_u64();
-        if restarts == 3 {
-            let done = wait(&mut client, &batch, is_over);
-            break (server, done);
-        }
-        let now = wait(&mut client, &batch, |now| {
-            is_over(now) || now["request_counts"]["completed"].as_u64() > before
-        });
-        if is_over(&now) {
-            break (server, now);
-        }
-        restarts += 1;
-        stop(server, folder.path());
-    };
-    let (server, done) = done;
-    assert!(restarts > 0, "it was stopped in the middle");
-    assert_eq!(done["request_counts"], json!({ "total": 1_502, "completed": 1_501, "failed": 1 }));
-    let mut client = Client::connect(server.address);
-    // The same work undisturbed, whose lines differ in nothing but the name of the batch.
-    let whole = id(&create(&mut client, &file).json());
-    let undisturbed = wait(&mut client, &whole, is_over);
-    for end in [&done, &undisturbed] {
-        assert_eq!(end["status"], "completed", "{end}");
-    }
-    for kind in ["output_file_id", "error_file_id"] {
-        let wanted = content(&mut client, &undisturbed[kind])
-            .replace(&whole["batch_".len()..], &batch["batch_".len()..]);
-        assert!(content(&mut client, &done[kind]) == wanted, "{kind}");
-    }
-    assert_eq!(done["usage"], undisturbed["usage"]);
-}
-
 #[test]
 fn a_cancelled_batch_keeps_what_is_done_and_its_file_is_free() {
     let folder = TempDir::new().expect("a folder");
@@ -401,117 +346,4 @@ fn what_is_wrong_with_a_form_or_a_batch_is_said() {
     ];
     let kept = send_form(&mut client, &parts).json();
     assert_eq!(kept["expires_at"].as_u64(), kept["created_at"].as_u64().map(|at| at + 3_600));
-}
-
-#[test]
-fn a_time_that_is_over_ends_a_file_and_a_line_too_long_fails_alone() {
-    let folder = TempDir::new().expect("a folder");
-    let settings = Settings { body_limit: 200, ..settings(folder.path()) };
-    let server = start(&settings);
-    let mut client = Client::connect(server.address);
-    let gone = upload(&mut client, "a");
-    let file = upload(
-        &mut client,
-        &[line("a", &json!("a")), line("b", &json!("b ".repeat(200))), line("c", &json!("c"))].concat(),
-    );
-    let batch = id(&create(&mut client, &file).json());
-    let done = wait(&mut client, &batch, is_over);
-    assert_eq!(done["request_counts"], json!({ "total": 3, "completed": 2, "failed": 1 }), "{done}");
-    assert!(content(&mut client, &done["error_file_id"]).contains("--max-body-mb"));
-    stop(server, folder.path());
-    let record: PathBuf = folder.path().join("files").join(format!("{gone}.json"));
-    let old =
-        fs::read_to_string(&record).expect("its record").replace("\"expires_at\":null", "\"expires_at\":1");
-    fs::write(&record, old).expect("written");
-    let server = start(&settings);
-    let mut client = Client::connect(server.address);
-    assert_eq!(client.send("GET", &format!("/v1/files/{gone}"), "").status, 404);
-    assert_eq!(client.send("GET", &format!("/v1/files/{file}"), "").status, 200);
-}
-
-/// A folder in the place of one that went, as a full or broken disk is: the file of the results cannot be made.
-#[test]
-fn a_folder_that_cannot_be_written_is_in_the_batch_and_the_server_goes_on() {
-    let folder = TempDir::new().expect("a folder");
-    let server = start(&settings(folder.path()));
-    let mut client = Client::connect(server.address);
-    let file = upload(&mut client, &line("a", &json!("a")));
-    let parts = folder.path().join("parts");
-    fs::remove_dir(&parts).expect("it is empty");
-    fs::write(&parts, "").expect("written");
-    let batch = id(&create(&mut client, &file).json());
-    let done = wait(&mut client, &batch, is_over);
-    assert_eq!(
-        (&done["status"], &done["errors"]["data"][0]["code"]),
-        (&json!("failed"), &json!("storage_error")),
-        "{done}"
-    );
-    let answer = send_form(&mut client, &[("purpose", "batch"), ("file", "a")]);
-    assert!(answer.status == 500 && answer.json().to_string().contains("batch folder"));
-    fs::remove_file(&parts).expect("removed");
-    fs::create_dir(&parts).expect("made");
-    let batch = id(&create(&mut client, &file).json());
-    assert_eq!(wait(&mut client, &batch, is_over)["status"], "completed");
-}
-
-#[test]
-fn a_folder_has_one_server_and_keys_guard_it() {
-    let folder = TempDir::new().expect("a folder");
-    let settings = Settings {
-        api_keys: vec!["secret".to_owned()],
-        cors_origins: vec!["https://a.example".to_owned()],
-        ..settings(folder.path())
-    };
-    let server = start(&settings);
-    let name = EMBEDDER.model().name().to_owned();
-    let second = Service::new(vec![(name, Arc::clone(&EMBEDDER))], settings.clone());
-    assert!(second.is_err_and(|error| error.to_string().contains("another server")));
-    let mut client = Client::connect(server.address);
-    for (method, path) in [
-        ("GET", "/v1/files"),
-        ("POST", "/v1/files"),
-        ("GET", "/v1/batches"),
-        ("DELETE", "/v1/files/a"),
-        ("GET", "/v1/files/a/content"),
-    ] {
-        assert_eq!(client.send(method, path, "").status, 401, "{method} {path}");
-    }
-    let asks = "Origin: https://a.example\r\nAccess-Control-Request-Method: DELETE\r\n";
-    let answer = client.send_with("OPTIONS", "/v1/files/a", asks, "");
-    assert!(answer.header("access-control-allow-methods").is_some_and(|all| all.contains("DELETE")));
-}
-
-/// No timer, no request and no `keep_alive` unloads a model: the engine that answers after them is the one before, with one owner
-/// less than none.
-#[test]
-fn nothing_unloads_a_model() {
-    let embedder = Arc::new(connote::Embedder::open(testkit::models::builtin()).expect("it opens"));
-    let server = Running::start_service(service(embedder.clone(), Settings::default()));
-    let mut client = Client::connect(server.address);
-    let owners = Arc::strong_count(&embedder);
-    let loaded = |client: &mut Client| {
-        let answer = client.send("GET", "/api/ps", "").json();
-        answer["models"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|model| model["name"].to_string())
-            .collect::<Vec<_>>()
-    };
-    let before = (loaded(&mut client), client.embed(&json!({ "input": "a" })).vectors());
-    assert_eq!(before.0.len(), 1);
-    for keep_alive in [json!(0), json!("0s"), json!(-1), json!("1ms")] {
-        let body = json!({ "model": "m", "input": "a", "keep_alive": keep_alive });
-        assert_eq!(client.send("POST", "/api/embed", body.to_string()).status, 200, "{keep_alive}");
-        // Ollama unloads on this.
-        let body = json!({ "model": "m", "input": [], "keep_alive": keep_alive });
-        assert_eq!(client.send("POST", "/api/embed", body.to_string()).status, 200, "{keep_alive}");
-        sleep(Duration::from_millis(20));
-        assert_eq!(Arc::strong_count(&embedder), owners, "{keep_alive}: the server holds its model");
-        assert_eq!(
-            (loaded(&mut client), client.embed(&json!({ "input": "a" })).vectors()),
-            before,
-            "{keep_alive}"
-        );
-    }
 }
