@@ -13,6 +13,7 @@ mod operation;
 mod protocols;
 mod refusals;
 mod shutdown;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
