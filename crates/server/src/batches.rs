@@ -12,6 +12,7 @@ mod jobs;
 mod page;
 mod record;
 mod store;
+mod strangers;
 mod upload;
 mod work;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::fault::{Fault, FaultKind};
@@ -75,6 +77,7 @@ pub(crate) fn routes(service: &Service) -> Router<Service> {
         .route("/v1/batches", post(jobs::create).get(jobs::list))
         .route("/v1/batches/{id}", get(jobs::retrieve))
         .route("/v1/batches/{id}/cancel", post(jobs::cancel))
+        .route_layer(from_fn_with_state(service.clone(), strangers::refuse))
 }
 
 /// What to say of a path that would be one of [`routes`], if a folder had been named.

@@ -25,9 +25,7 @@ fn the_unit_and_the_image_start_a_server_that_ends_in_order() {
     let started = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("a command");
     let command = image.lines().find_map(|line| line.strip_prefix("CMD ")).expect("a command");
     let command: Vec<String> = serde_json::from_str(command).expect("a list of words");
-    for arguments in
-        [arguments(started.split_whitespace()), arguments(command.iter().map(String::as_str))]
-    {
+    for arguments in [arguments(started.split_whitespace()), arguments(command.iter().map(String::as_str))] {
         let serving = Serving::start(&arguments);
         serving.signal("TERM");
         let (code, said, _) = serving.end();
@@ -51,7 +49,8 @@ fn every_flag_and_variable_that_packaging_names_is_there() {
     }
     assert!(named > 6, "{named}");
     // The doctor names the variables that are set and that connote reads.
-    let set = files.lines().filter_map(|line| line.strip_prefix("Environment=").or(line.strip_prefix("ENV ")));
+    let set =
+        files.lines().filter_map(|line| line.strip_prefix("Environment=").or(line.strip_prefix("ENV ")));
     for (variable, _) in set.flat_map(str::split_whitespace).filter_map(|one| one.split_once('=')) {
         let place = "/nowhere/of/packaging";
         let report = connote().arg("doctor").env(variable, place).output().expect("it runs");

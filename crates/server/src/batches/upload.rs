@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::coming::{Coming, Part};
@@ -72,12 +71,6 @@ pub(super) async fn upload(State(service): State<Service>, request: Request) -> 
             "a file is sent as multipart/form-data, with the fields `file` and `purpose` (curl -F file=@requests.jsonl -F purpose=batch)",
         ));
     }
-    if is_strange(request.headers(), &service.settings().cors_origins) {
-        body::discard(&service, request).await;
-        return Err(Fault::invalid(
-            "pages of other origins may not send files here; `connote serve --cors ORIGIN` allows them",
-        ));
-    }
     // The file, and what of it or beside it is dropped.
     let most = service.settings().batch_file_limit.saturating_add(4 * DROPPED as u64);
     let form = read(&service, Coming::new(&service, request, most).await?).await?;
@@ -96,13 +89,6 @@ pub(super) async fn upload(State(service): State<Service>, request: Request) -> 
         json::write(&file)
     });
     answer.await.map(as_json)
-}
-
-/// Whether a browser sends it for a page that may not ask: a form it sends anywhere, without asking first.
-fn is_strange(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_other = matches!(said("sec-fetch-site"), Some("cross-site" | "same-site"));
-    is_other && !allowed.iter().any(|one| one == "*" || said("origin") == Some(one))
 }
 
 impl Form {

@@ -37,11 +37,15 @@ fn json_is_read_whatever_type_it_is_said_to_have() {
 #[test]
 fn a_query_changes_nothing_and_an_address_is_taken_as_it_is() {
     let mut client = client();
-    for path in ["/v1/embeddings?", "/v1/embeddings?api-version=2024-02-01", "/v1/embeddings?input=x&model=%zz"] {
+    for path in
+        ["/v1/embeddings?", "/v1/embeddings?api-version=2024-02-01", "/v1/embeddings?input=x&model=%zz"]
+    {
         is_the_cat(&client.send("POST", path, BODY));
     }
     // A client with an address of its own: what it asks for is in the refusal.
-    for path in ["/v1/embeddings/", "//v1/embeddings", "/v1/v1/embeddings", "/V1/embeddings", "/v1/embeddings%20"] {
+    for path in
+        ["/v1/embeddings/", "//v1/embeddings", "/v1/v1/embeddings", "/V1/embeddings", "/v1/embeddings%20"]
+    {
         let answer = client.send("POST", path, BODY);
         let message = answer.json()["error"]["message"].to_string();
         assert!(answer.status == 404 && message.contains("there is no route"), "{path}: {message}");
@@ -88,7 +92,10 @@ fn a_client_of_http_1_0_is_answered_and_its_connection_ends() {
     let mut client = Client::connect(shared());
     for _ in 0..2 {
         let keep = "Connection: keep-alive\r\n";
-        client.write(format!("POST /v1/embeddings HTTP/1.0\r\n{keep}Content-Length: {}\r\n\r\n{BODY}", BODY.len()));
+        client.write(format!(
+            "POST /v1/embeddings HTTP/1.0\r\n{keep}Content-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        ));
         is_the_cat(&client.read());
     }
 }
@@ -101,7 +108,10 @@ fn requests_that_come_at_once_are_answered_in_their_order() {
         .iter()
         .map(|text| {
             let body = json!({ "input": text }).to_string();
-            format!("POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            format!(
+                "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
         })
         .collect();
     client.write(all);
@@ -169,6 +179,7 @@ fn texts_in_every_script_have_the_librarys_bits() {
         json!({ "input": texts }).to_string(),
         format!("{{\"input\": [{}]}}", texts.map(escaped).join(",")),
         format!("\u{20}\n{{\"input\":\t{}}}\r\n", json!(texts)),
+        format!("\u{feff}{{\"input\": {}}}", json!(texts)),
     ];
     let wanted = texts.map(|text| EMBEDDER.embed_one(text).expect("a vector").vector);
     for body in bodies {
@@ -210,7 +221,9 @@ fn usage_of_cut_texts_is_what_was_computed() {
 #[test]
 fn dimensions_that_the_model_has_not_are_refused_on_every_route() {
     let mut client = client();
-    for (path, field, status) in [("/v1/embeddings", "input", 400), ("/embed", "inputs", 422), ("/api/embed", "input", 400)] {
+    for (path, field, status) in
+        [("/v1/embeddings", "input", 400), ("/embed", "inputs", 422), ("/api/embed", "input", 400)]
+    {
         for dimensions in [385, 100_000_000] {
             let body = json!({ "model": "m", field: "x", "dimensions": dimensions });
             let answer = client.send("POST", path, body.to_string());

@@ -282,7 +282,7 @@ fn names_of_files_are_shown_and_never_used() {
 
 /// A browser sends forms to any address without asking it first.
 #[test]
-fn pages_of_strangers_cannot_fill_the_folder() {
+fn pages_of_strangers_neither_fill_the_folder_nor_read_it() {
     let folder = TempDir::new().expect("a folder");
     let cors_origins = vec!["https://a.example".to_owned()];
     let server = start(&Settings { cors_origins, ..settings(folder.path()) });
@@ -297,6 +297,14 @@ fn pages_of_strangers_cannot_fill_the_folder() {
         let body = form(&[("purpose", "batch"), ("file", "a")]);
         let answer = Client::connect(server.address).send_with("POST", "/v1/files", &from, body);
         assert_eq!(answer.status, status, "{site} {origin}");
+    }
+    // The same page under a name of its own, which it has led here.
+    for (host, status) in
+        [("evil.example:8080", 400), ("a.example", 200), ("localhost:8080", 200), ("connote", 200)]
+    {
+        let mut client = Client::connect(server.address);
+        client.write(format!("GET /v1/files HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(client.read().status, status, "{host}");
     }
 }
 
