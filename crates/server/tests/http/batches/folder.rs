@@ -1,11 +1,11 @@
 //! The folder of batches: restarts, limits, disks that do not do what they should, and whose it is.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use connote_server::{Service, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
