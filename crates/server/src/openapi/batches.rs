@@ -71,6 +71,8 @@ fn upload(doors: &Doors<'_>) -> Value {
     let form = json!({
         "type": "object",
         "required": ["file", "purpose"],
+        // A part's name stands in a head, as that of a header does.
+        "propertyNames": { "pattern": "^[^\\x00-\\x1f\\x7f]*$" },
         "properties": {
             "file": { "type": "string", "format": "binary", "description": "A request a line: `custom_id`, `method`, `url`, `body`." },
             "purpose": one("batch"),
