@@ -399,7 +399,13 @@ class Check:
         demand(status == 400, f"{words + 1} words were answered with {status}")
         self.browser.type("#texts", "\n".join(texts))
         said = self.error(lambda: self.browser.click("#compare"))
-        demand(json.loads(data)["error"]["message"] in said.split("\n"), f"the page says {said!r}, the server {data!r}")
+        # The server's words, but for how texts are counted and what cannot be set here.
+        wanted, sent = json.loads(data)["error"]["message"].removeprefix("input 1: "), said.split("\n")
+        demand(
+            any(line.startswith("Text 2: ") and line.removeprefix("Text 2: ") in wanted for line in sent),
+            f"the page says {said!r}, the server {data!r}",
+        )
+        demand("truncate" not in said, f"the page names what it has not: {said!r}")
         demand(not self.browser.visible("#similarity"), "the table of other texts is still there")
         self.picture("too-long")
 

@@ -391,6 +391,7 @@ pub(crate) struct SimilarArgs {
     server when the requests at hand are answered; a second one ends it at once. Lines of JSON \
     (Content-Type: application/x-ndjson) are streams of any length. GET /openapi.json describes all routes.\n\nExamples:\n  connote serve --model embeddinggemma-300m-Q8_0.gguf --port 8080\n  \
     connote serve --model notes=embeddinggemma-300m-Q8_0.gguf --model small=all-MiniLM-L6-v2-Q8_0.gguf\n  \
+    connote serve --batch-folder batches --port 8080\n  \
     curl http://127.0.0.1:8080/v1/embeddings -d '{\"input\": [\"a cat on the mat\", \"a feline on a rug\"]}'"
 )]
 pub(crate) struct ServeArgs {
@@ -441,6 +442,17 @@ pub(crate) struct ServeArgs {
     /// What token ids on OpenAI's routes are: refused, or of the model's own vocabulary
     #[arg(long, value_name = "MEANING", default_value = "reject")]
     pub(crate) token_ids: TokenIdsChoice,
+    /// Take files and batches as OpenAI's clients send them (/v1/files, /v1/batches), and keep them in this folder, which is made
+    /// where there is none; what is unfinished goes on when a server has the folder again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) batch_folder: Option<PathBuf>,
+    /// The largest file of a batch, in MiB; a larger one is refused (413)
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "batch_folder", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub(crate) max_batch_file_mb: u32,
+    /// What the files of that folder may have together, in MiB, those of results with them; an upload beyond it is refused (413), a
+    /// batch whose results go beyond it fails, and keeps those it has
+    #[arg(long, value_name = "N", default_value_t = 20_480, requires = "batch_folder", value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    pub(crate) max_batch_folder_mb: u32,
     /// Say on stderr what machine was seen, and how calls of a few sizes are computed and why
     #[arg(long)]
     pub(crate) explain: bool,

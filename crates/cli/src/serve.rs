@@ -109,6 +109,9 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
             TokenIdsChoice::Reject => TokenIds::Reject,
             TokenIdsChoice::Model => TokenIds::Model,
         },
+        batch_folder: args.batch_folder.clone(),
+        batch_file_limit: u64::from(args.max_batch_file_mb) << 20,
+        batch_folder_limit: u64::from(args.max_batch_folder_mb) << 20,
     })
 }
 

@@ -83,6 +83,12 @@ async function ask(path, { body, signal } = {}) {
   return { json, time, headers: response.headers };
 }
 
+/** The server's words as they are true here: this page counts texts from 1, and cuts none. */
+const onThisPage = (words) =>
+  words
+    .replace(/^input (\d+): /, (_, index) => `Text ${Number(index) + 1}: `)
+    .replace(/, or let it be cut with "truncate": true$/, "");
+
 /** Why the server refused, in its own words: the errors of OpenAI's shape, and those of TEI's. */
 function reason(response, json) {
   const said = json?.error?.message ?? json?.error ?? json?.message;
@@ -188,7 +194,7 @@ async function compare() {
   const failures = errors.filter(Boolean);
   tell(
     failures.length ? "" : `Compared ${count(texts.length, "text")}.`,
-    failures.map((error) => error.message),
+    failures.map((error) => onThisPage(error.message)),
   );
   if (failures.some((error) => error.status === 401)) {
     askForKey();

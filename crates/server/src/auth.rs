@@ -21,6 +21,11 @@ impl Keys {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
     }
 
+    /// Whether any is needed.
+    pub(crate) fn are_set(&self) -> bool {
+        !self.now().is_empty()
+    }
+
     fn now(&self) -> Arc<[String]> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

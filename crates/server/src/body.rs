@@ -15,7 +15,7 @@ use crate::held::Share;
 
 /// Unwanted bytes that are read and dropped, so that a client that sends first and listens then hears why it was
 /// refused, instead of a connection that breaks.
-const DROPPED: usize = 64 << 20;
+pub(crate) const DROPPED: usize = 64 << 20;
 
 /// How often longer than its text or ids an answer may be that lists tokens, with what is held while it is made.
 const TOKENS_PER_BYTE: usize = 128;
@@ -157,14 +157,16 @@ pub(crate) fn late(what: &str, limit: Duration) -> Fault {
 
 /// What comes next, unless nothing comes.
 async fn soon(body: &mut body::Body, patience: Duration) -> Result<Option<Bytes>, Fault> {
-    let still = |_| {
-        let message = format!(
-            "nothing of the request's body came for {} s, which is what --client-timeout allows",
-            patience.as_secs_f64()
-        );
-        Fault::new(FaultKind::Stalled, message)
-    };
-    tokio::time::timeout(patience, next(body)).await.map_err(still)?
+    tokio::time::timeout(patience, next(body)).await.map_err(|_| still(patience))?
+}
+
+/// Nothing came.
+pub(crate) fn still(patience: Duration) -> Fault {
+    let message = format!(
+        "nothing of the request's body came for {} s, which is what --client-timeout allows",
+        patience.as_secs_f64()
+    );
+    Fault::new(FaultKind::Stalled, message)
 }
 
 pub(crate) async fn next(body: &mut body::Body) -> Result<Option<Bytes>, Fault> {

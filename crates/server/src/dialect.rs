@@ -29,7 +29,7 @@ impl Dialect {
     }
 
     /// The status and body of a refusal.
-    fn refusal(self, fault: &Fault) -> (StatusCode, Value) {
+    pub(crate) fn refusal(self, fault: &Fault) -> (StatusCode, Value) {
         let status = fault.kind.status();
         match self {
             Dialect::OpenAi => {

@@ -17,6 +17,8 @@ pub enum Error {
     SameName(String),
     /// A text that is to be an origin of pages is none, for this reason.
     Origin(String, &'static str),
+    /// The folder of batches cannot be had, for this reason.
+    BatchFolder(std::path::PathBuf, String),
     /// It cannot listen there.
     Listen {
         /// The host that was asked for.
@@ -50,6 +52,11 @@ impl fmt::Display for Error {
             Error::Origin(origin, why) => write!(
                 f,
                 "`{origin}` is not an origin of pages, which is as in https://example.org or http://localhost:3000: {why}"
+            ),
+            Error::BatchFolder(folder, why) => write!(
+                f,
+                "{}: batches cannot be kept there: {why}; name a folder of this server's own that it may write (--batch-folder)",
+                folder.display()
             ),
             Error::Listen { host, port, error } => {
                 let advice = match error.kind() {

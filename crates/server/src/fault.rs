@@ -41,6 +41,8 @@ pub(crate) enum FaultKind {
     TooLong,
     UnknownModel,
     UnknownRoute,
+    /// There is no file or batch of this id.
+    NotFound,
     WrongMethod,
     Unauthorized,
     BodyTooLarge,
@@ -58,7 +60,7 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::Empty,
@@ -66,6 +68,7 @@ impl FaultKind {
         Self::TooLong,
         Self::UnknownModel,
         Self::UnknownRoute,
+        Self::NotFound,
         Self::WrongMethod,
         Self::Unauthorized,
         Self::BodyTooLarge,
@@ -84,7 +87,7 @@ impl FaultKind {
             | FaultKind::Empty
             | FaultKind::NoTokens
             | FaultKind::TooLong => StatusCode::BAD_REQUEST,
-            FaultKind::UnknownModel | FaultKind::UnknownRoute => StatusCode::NOT_FOUND,
+            FaultKind::UnknownModel | FaultKind::UnknownRoute | FaultKind::NotFound => StatusCode::NOT_FOUND,
             FaultKind::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             FaultKind::Unauthorized => StatusCode::UNAUTHORIZED,
             FaultKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -106,6 +109,7 @@ impl FaultKind {
             FaultKind::TooLong => "context_length_exceeded",
             FaultKind::UnknownModel => "model_not_found",
             FaultKind::UnknownRoute => "unknown_url",
+            FaultKind::NotFound => "not_found",
             FaultKind::WrongMethod => "method_not_allowed",
             FaultKind::Unauthorized => "invalid_api_key",
             FaultKind::BodyTooLarge => "request_too_large",

@@ -17,6 +17,8 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         let message = format!("the body of the request is not UTF-8, from byte {} on", error.valid_up_to());
         Fault::new(FaultKind::InvalidJson, message)
     })?;
+    // Programs of Windows begin files with it, and RFC 8259 lets readers pass over it.
+    let body = body.strip_prefix('\u{feff}').unwrap_or(body);
     if let Some(first) = body.bytes().find(|byte| !byte.is_ascii_whitespace())
         && first != b'{'
     {

@@ -11,6 +11,7 @@
 mod admission;
 mod ask;
 mod auth;
+mod batches;
 mod body;
 mod connections;
 mod dialect;
@@ -69,6 +70,7 @@ pub use settings::{EmbeddingsDialect, Settings, TokenIds};
 
 use admission::{Admission, Progress};
 use auth::Keys;
+use batches::Batches;
 use held::Held;
 use metrics::Metrics;
 use models::Models;
@@ -165,6 +167,7 @@ struct Inner {
     metrics: Metrics,
     readiness: Readiness,
     keys: Keys,
+    batches: Option<Batches>,
     #[cfg(feature = "otel")]
     traces: Option<otel::Traces>,
     /// Whether it stops.
@@ -177,8 +180,8 @@ impl Service {
     /// With the feature `otel` it sends traces if the standard variables `OTEL_*` name a collector.
     ///
     /// # Errors
-    /// If there is none, two have one name, one gives a vector a token (the routes have one vector a text), or an origin is
-    /// none.
+    /// If there is none, two have one name, one gives a vector a token (the routes have one vector a text), an origin is
+    /// none, or the folder of batches cannot be had.
     pub fn new(models: Vec<(String, Arc<Embedder>)>, settings: Settings) -> Result<Self, Error> {
         origin::check(&settings.cors_origins)?;
         let models = Models::new(models)?;
@@ -195,7 +198,9 @@ impl Service {
         models.all().iter().for_each(|served| served.embedder.reserve());
         let readiness = Readiness::check(&models);
         let keys = Keys::new(&settings.api_keys);
-        Ok(Self(Arc::new(Inner {
+        let batches = settings.batch_folder.as_deref();
+        let batches = batches.map(|folder| Batches::open(folder, settings.batch_folder_limit)).transpose()?;
+        let service = Self(Arc::new(Inner {
             models,
             settings,
             admission,
@@ -203,10 +208,15 @@ impl Service {
             metrics,
             readiness,
             keys,
+            batches,
             #[cfg(feature = "otel")]
             traces: otel::Traces::from_environment(),
             stopping: watch::Sender::new(false),
-        })))
+        }));
+        if let Some(batches) = service.batches() {
+            batches.start(&service)?;
+        }
+        Ok(service)
     }
 
     /// Says that the server stops: it is not ready for requests any more, and streams, which have no end of their own, take no
@@ -247,6 +257,10 @@ impl Service {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    pub(crate) fn batches(&self) -> Option<&Batches> {
+        self.0.batches.as_ref()
     }
 
     pub(crate) fn readiness(&self) -> &Readiness {

@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::Service;
 use crate::admission::Admission;
+use crate::batches::Status;
 use crate::fault::{Fault, FaultKind};
 use crate::gauges::{EngineGauges, ProcessGauges};
 use crate::models::Models;
@@ -33,8 +34,9 @@ const SECONDS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0];
 
 /// The kinds that a line's error may have.
-const LINE_KINDS: [&str; 10] = [
+const LINE_KINDS: [&str; 11] = [
     "invalid_json",
+    "invalid_json_line",
     "invalid_request",
     "invalid_utf8",
     "line_too_long",
@@ -69,6 +71,11 @@ struct Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct End {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Lane {
     priority: &'static str,
 }
@@ -81,6 +88,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     errors: Family<Kind, Counter>,
     line_errors: Family<Kind, Counter>,
+    batches: Family<End, Counter>,
     panics: Counter,
     gone: Counter,
     texts: Family<Model, Counter>,
@@ -106,6 +114,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             errors: Family::default(),
             line_errors: Family::default(),
+            batches: Family::default(),
             panics: Counter::default(),
             gone: Counter::default(),
             texts: Family::default(),
@@ -122,6 +131,10 @@ impl Metrics {
             .iter()
             .for_each(|kind| drop(metrics.errors.get_or_create(&Kind { kind: kind.name() })));
         LINE_KINDS.iter().for_each(|kind| drop(metrics.line_errors.get_or_create(&Kind { kind })));
+        Status::ALL
+            .iter()
+            .filter(|status| status.is_over())
+            .for_each(|status| drop(metrics.batches.get_or_create(&End { status: status.name() })));
         metrics.register(models, admission);
         metrics
     }
@@ -144,9 +157,10 @@ impl Metrics {
         own.register("errors", "Refusals and failures by kind", self.errors.clone());
         own.register(
             "line_errors",
-            "Lines of streams that have an error in place of a vector, by kind",
+            "Lines of streams and batches that have an error in place of a vector, by kind",
             self.line_errors.clone(),
         );
+        own.register("batches", "Batches that came to an end, by their status", self.batches.clone());
         own.register("panics", "Requests that met a fault of the server; it went on", self.panics.clone());
         own.register("clients_gone", "Requests whose client went before the answer", self.gone.clone());
         own.register("texts", "Texts that were answered with vectors", self.texts.clone());
@@ -196,6 +210,11 @@ impl Metrics {
     /// A line of a stream has an error in place of a vector; `kind` is the line's.
     pub(crate) fn line_failed(&self, kind: &'static str) {
         self.line_errors.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// A batch came to its end.
+    pub(crate) fn batch_ended(&self, status: Status) {
+        self.batches.get_or_create(&End { status: status.name() }).inc();
     }
 
     /// The server itself failed on a request.
@@ -259,6 +278,7 @@ pub(crate) fn method_name(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => OTHER,
     }

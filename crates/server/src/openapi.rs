@@ -4,6 +4,7 @@
 //! refuses. So bounds and tasks are those of the models that are served, and the document is made when the server starts.
 
 mod answers;
+mod batches;
 #[cfg(test)]
 mod drift;
 mod facts;
@@ -20,6 +21,13 @@ pub(crate) fn document(service: &Service) -> Value {
     let facts = Facts::of(service);
     let mut schemas = requests::schemas(&facts);
     schemas.extend(answers::schemas());
+    if service.batches().is_some() {
+        schemas.extend(batches::schemas());
+    }
+    let mut paths = operations::paths(&facts);
+    if service.batches().is_some() {
+        paths = joined(paths, batches::paths(&operations::Doors(&facts)));
+    }
     let mut components = json!({
         "schemas": schemas,
         "parameters": operations::parameters(),
@@ -42,7 +50,7 @@ pub(crate) fn document(service: &Service) -> Value {
             { "name": "llama-server", "externalDocs": { "url": "https://github.com/ggml-org/llama.cpp/tree/master/tools/server" } },
             { "name": "Server", "description": "Its health, its page, and this document." },
         ],
-        "paths": operations::paths(&facts),
+        "paths": paths,
     });
     if facts.keys {
         components["securitySchemes"] = json!({

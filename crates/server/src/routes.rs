@@ -22,8 +22,8 @@ use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::settings::EmbeddingsDialect;
 use crate::{
-    ask, auth, body, dialect, encoding, llama, metrics, ndjson, observe, ollama, openai, openapi, page,
-    ready, tei,
+    ask, auth, batches, body, dialect, encoding, llama, metrics, ndjson, observe, ollama, openai, openapi,
+    page, ready, tei,
 };
 
 /// What there is, for those who asked for something else.
@@ -41,6 +41,7 @@ fn all(service: &Service) -> Router<Service> {
         .merge(tei_routes())
         .merge(ollama_routes())
         .merge(llama_routes())
+        .merge(batches::routes(service))
         .route("/", get(page::root).post(|service, request| embed(service, tei::EMBED, request)))
         .route("/page.js", get(page::script))
         .route("/style.css", get(page::style))
@@ -109,7 +110,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         "server-timing",
         "retry-after",
     ];
-    let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST]);
+    let layer =
+        CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST, Method::DELETE]);
     // Not `*`, which is all headers but Authorization.
     Some(
         layer.allow_headers(AllowHeaders::mirror_request()).expose_headers(told.map(HeaderName::from_static)),
@@ -261,7 +263,8 @@ fn refused(fault: Fault, dialect: Dialect) -> Response {
 }
 
 async fn unknown_route(State(service): State<Service>, request: Request) -> Fault {
-    let message = format!("there is no route {} {}; {ROUTES}", request.method(), request.uri().path());
+    let instead = batches::off(&service, request.uri().path()).unwrap_or(ROUTES);
+    let message = format!("there is no route {} {}; {instead}", request.method(), request.uri().path());
     body::discard(&service, request).await;
     Fault::new(FaultKind::UnknownRoute, message)
 }
@@ -272,7 +275,7 @@ async fn wrong_method(State(service): State<Service>, request: Request) -> Fault
     Fault::new(FaultKind::WrongMethod, message)
 }
 
-fn as_json(body: impl Into<axum::body::Body>) -> Response {
+pub(crate) fn as_json(body: impl Into<axum::body::Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 

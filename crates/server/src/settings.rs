@@ -1,5 +1,6 @@
 //! What an operator sets.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -33,6 +34,12 @@ pub struct Settings {
     pub dialect: EmbeddingsDialect,
     /// What token ids mean on OpenAI's route, where the request does not say.
     pub token_ids: TokenIds,
+    /// Where OpenAI's files and batches are kept, which one server at a time may; without it there are none.
+    pub batch_folder: Option<PathBuf>,
+    /// Bytes that one of those files may have.
+    pub batch_file_limit: u64,
+    /// Bytes that they may have together, those of results with them.
+    pub batch_folder_limit: u64,
 }
 
 impl Default for Settings {
@@ -49,6 +56,9 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             dialect: EmbeddingsDialect::default(),
             token_ids: TokenIds::default(),
+            batch_folder: None,
+            batch_file_limit: 200 << 20,
+            batch_folder_limit: 20 << 30,
         }
     }
 }

@@ -13,6 +13,7 @@ mod endings;
 #[path = "../../../hub/tests/fake_hub/mod.rs"]
 mod fake_hub;
 mod files;
+mod packaging;
 mod pull;
 mod rows;
 mod search;

@@ -8,7 +8,8 @@ use serde::forward_to_deserialize_any;
 use serde_json::json;
 
 use super::facts::Facts;
-use super::requests;
+use super::{batches, requests};
+use crate::batches::Asked;
 use crate::{llama, ollama, openai, tei};
 
 /// Asks a type for its fields: it is told that none can be read, with their names.
@@ -53,7 +54,8 @@ fn the_document_has_the_fields_that_the_readers_have() {
         ids_are_ours: false,
         llama: false,
     };
-    let schemas = requests::schemas(&facts);
+    let mut schemas = requests::schemas(&facts);
+    schemas.extend(batches::schemas());
     assert!(names::<openai::Asked>().contains("prompt_name"), "those of all routes are among them");
     // Beside them, fields that are described to say that they change nothing, or whose they are.
     for (name, read, beside) in [
@@ -68,11 +70,12 @@ fn the_document_has_the_fields_that_the_readers_have() {
         ("LlamaContentRequest", names::<llama::Asked>(), ""),
         ("LlamaTokenizeRequest", names::<llama::ToTokenize>(), "inputs"),
         ("LlamaDetokenizeRequest", names::<llama::ToDetokenize>(), ""),
+        ("BatchRequest", names::<Asked>(), ""),
     ] {
         let described = schemas[name]["properties"].as_object().expect("fields").keys().map(String::as_str);
         let wanted: BTreeSet<&str> = read.split_whitespace().chain(beside.split_whitespace()).collect();
         assert_eq!(described.collect::<BTreeSet<&str>>(), wanted, "{name}");
     }
     let all = schemas.keys().filter(|name| name.ends_with("Request")).count();
-    assert_eq!(all, 11, "each of them is looked at above");
+    assert_eq!(all, 12, "each of them is looked at above");
 }

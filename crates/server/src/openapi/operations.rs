@@ -173,7 +173,7 @@ fn llama_examples(facts: &Facts) -> Value {
 }
 
 /// Routes that speak a protocol.
-struct Doors<'a>(&'a Facts);
+pub(super) struct Doors<'a>(pub(super) &'a Facts);
 
 impl Doors<'_> {
     /// A route for vectors.
@@ -212,7 +212,7 @@ impl Doors<'_> {
     }
 
     /// A route that reads a body.
-    fn short(
+    pub(super) fn short(
         &self,
         dialects: &[Dialect],
         summary: &str,
@@ -251,7 +251,7 @@ impl Doors<'_> {
     }
 
     /// A route without a body.
-    fn look(&self, dialect: Dialect, summary: &str, answer: &str) -> Value {
+    pub(super) fn look(&self, dialect: Dialect, summary: &str, answer: &str) -> Value {
         json!({ "tags": [tag(dialect)], "summary": summary, "responses": self.responses(&[dialect], schema(answer)) })
     }
 
@@ -318,7 +318,7 @@ fn headers(names: &[&str]) -> Value {
 }
 
 /// A refusal in the shape of these protocols.
-fn refusal(dialects: &[Dialect], why: &str) -> Value {
+pub(super) fn refusal(dialects: &[Dialect], why: &str) -> Value {
     let shape = match dialects {
         [one] => answers::error(*one),
         several => any_of(several.iter().copied().map(answers::error)),

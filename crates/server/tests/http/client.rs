@@ -30,6 +30,11 @@ impl Client {
         self.stream.get_mut().write_all(bytes.as_ref()).expect("written");
     }
 
+    /// Writes what may be refused before its end.
+    pub(crate) fn write_some(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.get_mut().write_all(bytes.as_ref());
+    }
+
     /// Waits until an answer begins.
     pub(crate) fn wait(&self) {
         assert!(self.stream.get_ref().peek(&mut [0]).expect("an answer") > 0);

@@ -2,10 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
+use connote_server::Settings;
 use serde_json::json;
 
-use crate::{EMBEDDER, client};
+use crate::client::Client;
+use crate::{EMBEDDER, Running, client, service};
 
 /// TEI has 32 texts at most unless its operator knows better.
 #[test]
@@ -96,5 +101,40 @@ fn the_tests_that_the_document_names_are_there() {
         let source = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let has = [format!("fn {test}("), format!("def {test}(")].iter().any(|start| source.contains(start));
         assert!(has, "{} has no test `{test}`", file.display());
+    }
+}
+
+/// No timer, no request and no `keep_alive` unloads a model: the engine that answers after them is the one before, with one owner
+/// less than none.
+#[test]
+fn nothing_unloads_a_model() {
+    let embedder = Arc::new(connote::Embedder::open(testkit::models::builtin()).expect("it opens"));
+    let server = Running::start_service(service(embedder.clone(), Settings::default()));
+    let mut client = Client::connect(server.address);
+    let owners = Arc::strong_count(&embedder);
+    let loaded = |client: &mut Client| {
+        let answer = client.send("GET", "/api/ps", "").json();
+        answer["models"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|model| model["name"].to_string())
+            .collect::<Vec<_>>()
+    };
+    let before = (loaded(&mut client), client.embed(&json!({ "input": "a" })).vectors());
+    assert_eq!(before.0.len(), 1);
+    for keep_alive in [json!(0), json!("0s"), json!(-1), json!("1ms")] {
+        let body = json!({ "model": "m", "input": "a", "keep_alive": keep_alive });
+        assert_eq!(client.send("POST", "/api/embed", body.to_string()).status, 200, "{keep_alive}");
+        // Ollama unloads on this.
+        let body = json!({ "model": "m", "input": [], "keep_alive": keep_alive });
+        assert_eq!(client.send("POST", "/api/embed", body.to_string()).status, 200, "{keep_alive}");
+        sleep(Duration::from_millis(20));
+        assert_eq!(Arc::strong_count(&embedder), owners, "{keep_alive}: the server holds its model");
+        assert_eq!(
+            (loaded(&mut client), client.embed(&json!({ "input": "a" })).vectors()),
+            before,
+            "{keep_alive}"
+        );
     }
 }

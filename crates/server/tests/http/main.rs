@@ -1,5 +1,6 @@
 //! The server as its clients see it: over TCP, with the committed model.
 
+mod batches;
 mod client;
 mod complaints;
 mod embeddings;
@@ -12,6 +13,7 @@ mod operation;
 mod protocols;
 mod refusals;
 mod shutdown;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};

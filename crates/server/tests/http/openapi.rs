@@ -93,9 +93,10 @@ fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
 }
 
 /// The paths that the sources of the server route.
-fn routed() -> BTreeSet<String> {
+fn routed(with_batches: bool) -> BTreeSet<String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = fs::read_dir(sources).expect("the sources").map(|file| file.expect("a file").path());
+    let files = files.filter(|file| with_batches || !file.ends_with("batches.rs"));
     let sources = files.filter(|file| file.is_file()).map(|file| fs::read_to_string(file).expect("text"));
     let mut paths = BTreeSet::new();
     for source in sources {
@@ -111,7 +112,7 @@ fn routed() -> BTreeSet<String> {
 #[test]
 fn every_route_is_described_and_nothing_else_is() {
     let described: BTreeSet<String> = operations(&DOCUMENT).map(|(path, ..)| path.clone()).collect();
-    assert_eq!(described, routed());
+    assert_eq!(described, routed(false));
     for path in &described {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
             // Bodies that no route reads end a connection.
@@ -120,6 +121,86 @@ fn every_route_is_described_and_nothing_else_is() {
             assert_eq!(!matches!(answer.status, 404 | 405), exists, "{method} {path}: {}", answer.status);
             assert_eq!(answer.status == 405, answer.header("allow").is_some(), "{method} {path}");
         }
+    }
+}
+
+/// Files and batches are described where there is a folder for them.
+#[test]
+fn files_and_batches_are_as_is_described() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { batch_folder: Some(folder.path().to_owned()), ..Settings::default() };
+    let server = Running::start_with(EMBEDDER.clone(), settings);
+    let mut client = Client::connect(server.address);
+    let document = document(&mut client);
+    let described: BTreeSet<String> = operations(&document).map(|(path, ..)| path.clone()).collect();
+    assert_eq!(described, routed(true));
+    let mut ask = |method: &str, path: &str, place: &str, headers: &str, body: &str| {
+        let answer = client.send_with(method, path, headers, body);
+        let operation = &document["paths"][place][method.to_lowercase()];
+        assert_described(&document, operation, &answer, &format!("{method} {path} {body}"));
+        answer
+    };
+    let form = "Content-Type: multipart/form-data; boundary=b\r\n";
+    let part = |name: &str, value: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a\"\r\n\r\n{value}\r\n")
+    };
+    let whole = part("file", "no JSON") + &part("purpose", "batch") + "--b--\r\n";
+    let file =
+        ask("POST", "/v1/files", "/v1/files", form, &whole).json()["id"].as_str().expect("an id").to_owned();
+    ask("POST", "/v1/files", "/v1/files", form, "--b--\r\n");
+    ask("GET", "/v1/files?limit=1", "/v1/files", "", "");
+    ask("GET", "/v1/files?limit=0", "/v1/files", "", "");
+    ask("GET", &format!("/v1/files/{file}"), "/v1/files/{id}", "", "");
+    ask("GET", &format!("/v1/files/{file}/content"), "/v1/files/{id}/content", "", "");
+    let right = json!({ "input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h" });
+    let mut bodies = vec![right.clone(), json!({}), json!([])];
+    bodies.extend(with(&right, "endpoint", [json!("/v1/completions"), json!(null), json!(1)]));
+    bodies.extend(with(&right, "completion_window", [json!("1h")]));
+    let notes = [
+        json!(null),
+        json!({}),
+        json!({ "a": "b" }),
+        json!({ "a": null }),
+        json!({ "a".repeat(65): "b" }),
+        json!("a"),
+    ];
+    bodies.extend(with(&right, "metadata", notes));
+    let times = [
+        (json!("created_at"), json!(3_600)),
+        (json!("created_at"), json!(3_600.0)),
+        (json!("never"), json!(3_600)),
+        (json!("created_at"), json!(3_599)),
+    ];
+    bodies.extend(with(
+        &right,
+        "output_expires_after",
+        times.map(|(anchor, seconds)| json!({ "anchor": anchor, "seconds": seconds })),
+    ));
+    let schema = validator(&document, request_schema(&document["paths"]["/v1/batches"]["post"]));
+    let mut batch = String::new();
+    for body in &bodies {
+        let answer = ask("POST", "/v1/batches", "/v1/batches", "", &body.to_string());
+        assert_eq!(answer.status == 200, schema.is_valid(body), "{body}: {}", answer.json());
+        if answer.status == 200 {
+            batch = answer.json()["id"].as_str().expect("an id").to_owned();
+        }
+    }
+    ask("GET", "/v1/batches?limit=3", "/v1/batches", "", "");
+    ask("GET", &format!("/v1/batches/{batch}"), "/v1/batches/{id}", "", "");
+    ask("POST", &format!("/v1/batches/{batch}/cancel"), "/v1/batches/{id}/cancel", "", "");
+    ask("DELETE", &format!("/v1/files/{file}"), "/v1/files/{id}", "", "");
+    for (method, end) in [("GET", ""), ("DELETE", ""), ("GET", "/content")] {
+        assert_eq!(
+            ask(method, &format!("/v1/files/none{end}"), &format!("/v1/files/{{id}}{end}"), "", "").status,
+            404
+        );
+    }
+    for (method, end) in [("GET", ""), ("POST", "/cancel")] {
+        assert_eq!(
+            ask(method, &format!("/v1/batches/none{end}"), &format!("/v1/batches/{{id}}{end}"), "", "")
+                .status,
+            404
+        );
     }
 }
 
