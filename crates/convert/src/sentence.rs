@@ -1,10 +1,11 @@
 //! What sentence-transformers adds to a model: pooling, dense heads, normalisation, prompts and the longest text.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use gguf::OwnedValue;
 use serde_json::Value;
 
+use crate::config::shown;
 use crate::error::Error;
 use crate::json;
 use crate::model::{RowOrder, Tensor, Values};
@@ -52,7 +53,13 @@ impl Sentence {
         let mut normalised = false;
         for module in modules.as_array().into_iter().flatten() {
             let kind = module.get("type").and_then(Value::as_str).unwrap_or_default();
-            let path = folder.join(module.get("path").and_then(Value::as_str).unwrap_or_default());
+            let path = module.get("path").and_then(Value::as_str).unwrap_or_default();
+            // A path of another kind would lead out of the folder.
+            if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+                let modules = folder.join("modules.json");
+                return Err(Error::file(&modules, format!("names the path {path:?}, which is not in the folder")));
+            }
+            let path = folder.join(path);
             match kind.rsplit('.').next().unwrap_or_default() {
                 "Transformer" => sentence.longest(&path)?,
                 "Pooling" => sentence.pooling = Some(pooling(&path.join("config.json"))?),
@@ -75,13 +82,23 @@ impl Sentence {
         if sentence.heads.len() > 2 {
             return Err(Error::unsupported("more than two dense heads, which GGUF has no way to say"));
         }
-        sentence.prompts(folder)?;
+        sentence.prompts(folder, notes)?;
         Ok(sentence)
     }
 
     fn longest(&mut self, folder: &Path) -> Result<(), Error> {
         let path = folder.join("sentence_bert_config.json");
         let Some(config) = json::read_if_there(&path)? else { return Ok(()) };
+        // How a program loads and calls the model.
+        const KNOWN: &[&str] = &[
+            "do_lower_case",
+            "max_seq_length",
+            "modality_config",
+            "module_output_name",
+            "transformer_task",
+            "unpad_inputs",
+        ];
+        refuse_others(&path, &config, KNOWN)?;
         if config.get("do_lower_case").and_then(Value::as_bool) == Some(true) {
             return Err(Error::file(
                 &path,
@@ -94,22 +111,42 @@ impl Sentence {
         Ok(())
     }
 
-    fn prompts(&mut self, folder: &Path) -> Result<(), Error> {
-        let Some(config) = json::read_if_there(&folder.join("config_sentence_transformers.json"))? else {
-            return Ok(());
+    fn prompts(&mut self, folder: &Path, notes: &mut Vec<String>) -> Result<(), Error> {
+        let path = folder.join("config_sentence_transformers.json");
+        let Some(config) = json::read_if_there(&path)? else { return Ok(()) };
+        // Who made it, how its vectors are compared, and what a reranker's score is put through: left to the caller.
+        const KNOWN: &[&str] =
+            &["__version__", "activation_fn", "default_prompt_name", "model_type", "prompts", "similarity_fn_name"];
+        refuse_others(&path, &config, KNOWN)?;
+        let wrong = |value: &Value| {
+            Error::file(&path, format!("`prompts` is {}, not texts by their names", shown(value)))
         };
-        let prompts = config.get("prompts").and_then(Value::as_object);
-        let prompts: Vec<(&str, &str)> = prompts
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)))
-            .collect();
+        let mut prompts: Vec<(&str, &str)> = Vec::new();
+        if let Some(stated) = config.get("prompts").filter(|prompts| !prompts.is_null()) {
+            for (name, text) in stated.as_object().ok_or_else(|| wrong(stated))? {
+                prompts.push((name, text.as_str().ok_or_else(|| wrong(stated))?));
+            }
+        }
+        let default = config.get("default_prompt_name").filter(|name| !name.is_null());
+        if let Some(default) = default {
+            let named = prompts.iter().find(|(name, _)| default.as_str() == Some(*name));
+            let Some((name, text)) = named else {
+                let what = format!("`default_prompt_name` is {}, which `prompts` does not have", shown(default));
+                return Err(Error::file(&path, what));
+            };
+            if !text.is_empty() {
+                notes.push(format!(
+                    "sentence-transformers puts {text:?} before every text (default_prompt_name {name:?}); \
+                     connote puts prompts where a task is asked for: embed with --prompt {text:?} to get the same"
+                ));
+            }
+        }
         if !prompts.is_empty() {
             let (names, texts): (Vec<&str>, Vec<&str>) = prompts.into_iter().unzip();
             self.keys.push((PROMPT_NAMES.to_owned(), names.into()));
             self.keys.push((PROMPTS.to_owned(), texts.into()));
         }
-        if let Some(name) = config.get("default_prompt_name").and_then(Value::as_str) {
+        if let Some(name) = default.and_then(Value::as_str) {
             self.keys.push((DEFAULT_PROMPT.to_owned(), name.into()));
         }
         Ok(())
@@ -124,6 +161,13 @@ fn pooling(path: &Path) -> Result<u32, Error> {
         ("pooling_mode_lasttoken", "lasttoken", 3),
     ];
     let config = json::read(path)?;
+    let unknown = config.as_object().into_iter().flatten().find(|(name, value)| {
+        let known = ["word_embedding_dimension", "embedding_dimension", "include_prompt"];
+        !value.is_null() && !name.starts_with("pooling_mode") && !known.contains(&name.as_str())
+    });
+    if let Some((name, value)) = unknown {
+        return Err(unknown_key(path, name, value));
+    }
     let named = config.get("pooling_mode").and_then(Value::as_str);
     let said = |flag: &str| config.get(flag).and_then(Value::as_bool) == Some(true);
     let all: Vec<&str> = config
@@ -135,6 +179,11 @@ fn pooling(path: &Path) -> Result<u32, Error> {
         .collect();
     let known = NUMBERS.iter().find(|(flag, name, _)| said(flag) || named == Some(*name));
     match known {
+        // Only a mean sees which rows are left out: the first and the last are no prompt's, or are taken all the same.
+        Some((_, "mean", _)) if config.get("include_prompt").and_then(Value::as_bool) == Some(false) => {
+            let what = "`include_prompt` is false: the mean leaves out the prompt's tokens, which GGUF has no way to say";
+            Err(Error::file(path, what))
+        }
         Some((_, _, number)) if all.len() <= 1 => Ok(*number),
         _ => {
             let said = if all.is_empty() { named.unwrap_or("nothing").to_owned() } else { all.join(" and ") };
@@ -150,6 +199,15 @@ fn head(folder: PathBuf) -> Result<Head, Error> {
         let number = config.get(name).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
         number.ok_or_else(|| Error::file(&path, format!("has no `{name}`")))
     };
+    const KNOWN: &[&str] =
+        &["activation_function", "bias", "in_features", "module_input_name", "module_output_name", "out_features"];
+    refuse_others(&path, &config, KNOWN)?;
+    for name in ["module_input_name", "module_output_name"] {
+        let value = config.get(name).and_then(Value::as_str);
+        if value.is_some_and(|value| value != "sentence_embedding") {
+            return Err(Error::file(&path, format!("`{name}` is {value:?}; a head in GGUF is one of vectors")));
+        }
+    }
     let (inputs, outputs) = (number("in_features")?, number("out_features")?);
     let activation = config.get("activation_function").and_then(Value::as_str).unwrap_or_default();
     if !activation.ends_with("Identity") {
@@ -173,4 +231,18 @@ fn head(folder: PathBuf) -> Result<Head, Error> {
         return Err(Error::file(&path, format!("says {outputs} x {inputs}, and linear.weight is {shape:?}")));
     }
     Ok(Head { folder, inputs, outputs, weight })
+}
+
+/// Refuses keys that connote does not know: they may change vectors.
+fn refuse_others(path: &Path, config: &Value, known: &[&str]) -> Result<(), Error> {
+    let mut keys = config.as_object().into_iter().flatten();
+    match keys.find(|(name, value)| !value.is_null() && !known.contains(&name.as_str())) {
+        Some((name, value)) => Err(unknown_key(path, name, value)),
+        None => Ok(()),
+    }
+}
+
+fn unknown_key(path: &Path, name: &str, value: &Value) -> Error {
+    let what = "connote does not know what that does to vectors: if nothing, take it out of the file";
+    Error::file(path, format!("`{name}` is {}; {what}", shown(value)))
 }
