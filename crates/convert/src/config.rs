@@ -126,7 +126,8 @@ impl Config {
         if allowed.contains(&said.as_str()) {
             return Ok(());
         }
-        let what = format!("is {}, which GGUF has no way to say; it can be {}", cut(said), allowed.join(" or "));
+        let what =
+            format!("is {}, which GGUF has no way to say; it can be {}", cut(said), allowed.join(" or "));
         Err(self.refused(name, what))
     }
 

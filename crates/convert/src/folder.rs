@@ -37,7 +37,14 @@ impl Folder {
         }
         let config = Config::open(path)?;
         let family = families::of(&config)?;
-        Ok(Self { path: path.to_owned(), config, family, name: None, pre_tokenizer: None, ignored: Vec::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            family,
+            name: None,
+            pre_tokenizer: None,
+            ignored: Vec::new(),
+        })
     }
 
     /// Names the model (`general.name`) instead of taking the name of its repository or folder.

@@ -57,7 +57,10 @@ impl Sentence {
             // A path of another kind would lead out of the folder.
             if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
                 let modules = folder.join("modules.json");
-                return Err(Error::file(&modules, format!("names the path {path:?}, which is not in the folder")));
+                return Err(Error::file(
+                    &modules,
+                    format!("names the path {path:?}, which is not in the folder"),
+                ));
             }
             let path = folder.join(path);
             match kind.rsplit('.').next().unwrap_or_default() {
@@ -115,8 +118,14 @@ impl Sentence {
         let path = folder.join("config_sentence_transformers.json");
         let Some(config) = json::read_if_there(&path)? else { return Ok(()) };
         // Who made it, how its vectors are compared, and what a reranker's score is put through: left to the caller.
-        const KNOWN: &[&str] =
-            &["__version__", "activation_fn", "default_prompt_name", "model_type", "prompts", "similarity_fn_name"];
+        const KNOWN: &[&str] = &[
+            "__version__",
+            "activation_fn",
+            "default_prompt_name",
+            "model_type",
+            "prompts",
+            "similarity_fn_name",
+        ];
         refuse_others(&path, &config, KNOWN)?;
         let wrong = |value: &Value| {
             Error::file(&path, format!("`prompts` is {}, not texts by their names", shown(value)))
@@ -131,13 +140,14 @@ impl Sentence {
         if let Some(default) = default {
             let named = prompts.iter().find(|(name, _)| default.as_str() == Some(*name));
             let Some((name, text)) = named else {
-                let what = format!("`default_prompt_name` is {}, which `prompts` does not have", shown(default));
+                let what =
+                    format!("`default_prompt_name` is {}, which `prompts` does not have", shown(default));
                 return Err(Error::file(&path, what));
             };
             if !text.is_empty() {
                 notes.push(format!(
-                    "sentence-transformers puts {text:?} before every text (default_prompt_name {name:?}); \
-                     connote puts prompts where a task is asked for: embed with --prompt {text:?} to get the same"
+                    "{text:?} goes before every text that is given neither a task nor a prompt (default_prompt_name \
+                     {name:?}), as sentence-transformers has it; llama.cpp does not do so"
                 ));
             }
         }
@@ -199,13 +209,22 @@ fn head(folder: PathBuf) -> Result<Head, Error> {
         let number = config.get(name).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
         number.ok_or_else(|| Error::file(&path, format!("has no `{name}`")))
     };
-    const KNOWN: &[&str] =
-        &["activation_function", "bias", "in_features", "module_input_name", "module_output_name", "out_features"];
+    const KNOWN: &[&str] = &[
+        "activation_function",
+        "bias",
+        "in_features",
+        "module_input_name",
+        "module_output_name",
+        "out_features",
+    ];
     refuse_others(&path, &config, KNOWN)?;
     for name in ["module_input_name", "module_output_name"] {
         let value = config.get(name).and_then(Value::as_str);
         if value.is_some_and(|value| value != "sentence_embedding") {
-            return Err(Error::file(&path, format!("`{name}` is {value:?}; a head in GGUF is one of vectors")));
+            return Err(Error::file(
+                &path,
+                format!("`{name}` is {value:?}; a head in GGUF is one of vectors"),
+            ));
         }
     }
     let (inputs, outputs) = (number("in_features")?, number("out_features")?);

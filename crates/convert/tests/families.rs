@@ -78,7 +78,9 @@ fn complete() -> Result<(), Failed> {
         .map(|golden| golden.architecture)
         .collect();
     let without: Vec<&str> = connote::encoder::architectures().filter(|name| !with.contains(*name)).collect();
-    check(without.is_empty(), || format!("no folder of {}: scripts/oracle/make.sh folders", without.join(", ")))
+    check(without.is_empty(), || {
+        format!("no folder of {}: scripts/oracle/make.sh folders", without.join(", "))
+    })
 }
 
 fn convert(name: &str) -> Result<Vec<u8>, Failed> {

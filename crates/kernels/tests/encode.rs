@@ -73,13 +73,15 @@ fn small_weights_beside_large_ones_are_not_zeros() {
         // One sub-block of 0.02, fifteen of 0.001, a twentieth of it.
         let sign = |i: usize| if (i * 7 + i / 3) % 2 == 0 { 1.0 } else { -1.0 };
         let size = |i: usize| if i / 16 == 5 { 0.02 } else { 0.001 };
-        let values: Vec<f32> =
-            (0..256).map(|i| sign(i) * size(i) * (0.5 + (i % 11) as f32 / 11.0)).collect();
+        let values: Vec<f32> = (0..256).map(|i| sign(i) * size(i) * (0.5 + (i % 11) as f32 / 11.0)).collect();
         let read = decoded(ty, &encoded(ty, &values));
         for s in 0..16 {
             let (values, read) = (&values[16 * s..][..16], &read[16 * s..][..16]);
             let share = squared_error(values, read) / squared_error(values, &[0.0; 16]);
-            assert!(share < 0.1, "{ty}: sub-block {s} loses {share} of its square: {values:?} became {read:?}");
+            assert!(
+                share < 0.1,
+                "{ty}: sub-block {s} loses {share} of its square: {values:?} became {read:?}"
+            );
         }
     }
 }

@@ -75,7 +75,10 @@ pub(super) const JINA_BERT_V3: Family = Family {
         keys.sizes(config)?;
         // The authors' number counts two places before the first, as XLM-R has them.
         let before = if config.text("model_type") == Some("xlm-roberta") { 2 } else { 0 };
-        keys.put_size("context_length", config.required(&["max_position_embeddings"])?.saturating_sub(before));
+        keys.put_size(
+            "context_length",
+            config.required(&["max_position_embeddings"])?.saturating_sub(before),
+        );
         keys.feed_forward(config)?;
         keys.put("attention.layer_norm_epsilon", config.required_float(&["layer_norm_eps"])?);
         Rope { usual: 20_000.0, ..ALL }.put(config, keys, keys.usual_head_dim(config)?)?;

@@ -322,7 +322,10 @@ pub(crate) fn build(
     notes.append(&mut keys.notes);
     let held = weights.names().count();
     if keys.layers > held {
-        let what = format!("says {} layers, and the files hold {held} tensors; they do not belong together", keys.layers);
+        let what = format!(
+            "says {} layers, and the files hold {held} tensors; they do not belong together",
+            keys.layers
+        );
         return Err(Error::mismatch(format!("config.json {what}")));
     }
     // Heads of rerankers count where their last product is there; a pooler or a masked-word head alone is none.
@@ -466,7 +469,8 @@ impl Builder<'_> {
                         // A second name of one thing, such as T5's shared embedding.
                         Some(other) if other.is_same(&tensor) => {}
                         // A head of another task beside the one that counts.
-                        Some(_) if self.family.ignored.iter().any(|beginning| begins(&theirs, beginning)) => {}
+                        Some(_) if self.family.ignored.iter().any(|beginning| begins(&theirs, beginning)) => {
+                        }
                         Some(_) => {
                             let what = "is a second tensor in one place of the file, with other values";
                             return Err(Error::mismatch(format!("tensor {theirs} {what}")));

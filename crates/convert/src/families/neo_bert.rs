@@ -29,7 +29,10 @@ pub(super) const NEO_BERT: Family = Family {
         keys.sizes(config)?;
         keys.context(config)?;
         // A gated network of two thirds the width has as many weights.
-        keys.put_size("feed_forward_length", (u64::from(config.required(&["intermediate_size"])?) * 2 / 3) as u32);
+        keys.put_size(
+            "feed_forward_length",
+            (u64::from(config.required(&["intermediate_size"])?) * 2 / 3) as u32,
+        );
         keys.put("attention.layer_norm_rms_epsilon", config.float(&["norm_eps"])?.unwrap_or(1e-6));
         keys.put("rope.freq_base", 10_000f32);
         keys.put("attention.causal", false);

@@ -88,7 +88,8 @@ impl Rope {
             said.usual("beta_slow", 1.0)?;
             for name in ["attention_factor", "mscale", "mscale_all_dim", "truncate"] {
                 if said.get(name).is_some_and(|value| value.as_bool() != Some(true)) {
-                    return Err(said.refused(format!("has a {name} of its own, which readers of GGUF do not look for")));
+                    return Err(said
+                        .refused(format!("has a {name} of its own, which readers of GGUF do not look for")));
                 }
             }
         }
@@ -138,7 +139,9 @@ impl<'a> Said<'a> {
             return Err(config.refused(name, what));
         }
         if by_kind && let Some(other) = object.keys().find(|kind| !KINDS.contains(&kind.as_str())) {
-            return Err(config.refused(name, format!("has a kind of layers, {other}, that connote does not know")));
+            return Err(
+                config.refused(name, format!("has a kind of layers, {other}, that connote does not know"))
+            );
         }
         Ok(Some(Self { config, name, value: of_these }))
     }
@@ -154,7 +157,9 @@ impl<'a> Said<'a> {
     fn number(&self, name: &str) -> Result<Option<f64>, Error> {
         let number = |value: &Value| {
             let number = value.as_f64().filter(|number| number.is_finite());
-            number.ok_or_else(|| self.refused(format!("has a `{name}` of {}, which is no number", shown(value))))
+            number.ok_or_else(|| {
+                self.refused(format!("has a `{name}` of {}, which is no number", shown(value)))
+            })
         };
         self.get(name).map(number).transpose()
     }
@@ -171,7 +176,8 @@ impl<'a> Said<'a> {
     fn usual(&self, name: &str, usual: f64) -> Result<(), Error> {
         match self.number(name)? {
             Some(number) if number != usual => {
-                let what = format!("has a `{name}` of {number}, which GGUF has no way to say; it can be {usual}");
+                let what =
+                    format!("has a `{name}` of {number}, which GGUF has no way to say; it can be {usual}");
                 Err(self.refused(what))
             }
             _ => Ok(()),
@@ -191,7 +197,9 @@ impl<'a> Said<'a> {
         let (factor, low, high) =
             (self.positive("factor")?, self.positive("low_freq_factor")?, self.positive("high_freq_factor")?);
         if high <= low {
-            return Err(self.refused(format!("has a `high_freq_factor` of {high}, not above low_freq_factor")));
+            return Err(
+                self.refused(format!("has a `high_freq_factor` of {high}, not above low_freq_factor"))
+            );
         }
         let original = self.positive("original_max_position_embeddings")?;
         let factors = (0..head_dim / 2).map(|pair| {

@@ -22,7 +22,9 @@ pub(super) fn check(family: &Family, tensors: &[Tensor], keys: &Keys) -> Result<
     let head_dim = match keys.size("attention.key_length") {
         Some(head_dim) => head_dim,
         None if heads == 0 || !width.is_multiple_of(heads) => {
-            return Err(Error::mismatch(format!("config.json: {heads} heads do not divide a width of {width}")));
+            return Err(Error::mismatch(format!(
+                "config.json: {heads} heads do not divide a width of {width}"
+            )));
         }
         None => width / heads,
     };
@@ -48,7 +50,8 @@ fn wanted(family: &Family, keys: &Keys, sizes: &Sizes, tensor: &Tensor) -> Vec<V
     let size = |key: &str| keys.size(key).unwrap_or(0);
     let (stem, end) = tensor.name.rsplit_once('.').unwrap_or((&tensor.name, ""));
     // `blk.7.attn_q`, `enc.blk.7.attn_q` and `enc.output_norm` are all known by what is behind.
-    let stem = stem.rsplit_once("blk.").and_then(|(_, rest)| rest.split_once('.')).map_or(stem, |(_, part)| part);
+    let stem =
+        stem.rsplit_once("blk.").and_then(|(_, rest)| rest.split_once('.')).map_or(stem, |(_, part)| part);
     let stem = stem.strip_prefix("enc.").unwrap_or(stem);
     let experts = keys.experts as u64;
     let weight = match stem {

@@ -39,7 +39,10 @@ pub(super) const T5: Family = Family {
         let key_length = config.required(&["d_kv"])?;
         keys.put_size("attention.key_length", key_length);
         keys.put("attention.value_length", key_length);
-        keys.put_size("attention.relative_buckets_count", config.required(&["relative_attention_num_buckets"])?);
+        keys.put_size(
+            "attention.relative_buckets_count",
+            config.required(&["relative_attention_num_buckets"])?,
+        );
         let eps = config.required_float(&["layer_norm_epsilon"])?;
         // llama.cpp reads either.
         keys.put("attention.layer_norm_epsilon", eps);

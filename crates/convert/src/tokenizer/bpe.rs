@@ -225,7 +225,8 @@ pub(super) fn spaces_alone(normalizer: &Value) -> Result<(), Error> {
         let is_space = match part["type"].as_str() {
             Some("Prepend") => part["prepend"].as_str() == Some("\u{2581}"),
             Some("Replace") => {
-                part["pattern"]["String"].as_str() == Some(" ") && part["content"].as_str() == Some("\u{2581}")
+                part["pattern"]["String"].as_str() == Some(" ")
+                    && part["content"].as_str() == Some("\u{2581}")
             }
             _ => false,
         };
@@ -272,7 +273,11 @@ mod tests {
         for kind in ["Lowercase", "NFKC", "NFD", "StripAccents"] {
             let beside = json!({"type": "Sequence", "normalizers": [nfc, {"type": kind}]});
             let refusal = named(byte_level.clone(), beside, false);
-            assert!(refusal.contains(&format!("the normalizer \"{kind}\" beside BPE, which GGUF has no way to say")), "{refusal}");
+            assert!(
+                refusal
+                    .contains(&format!("the normalizer \"{kind}\" beside BPE, which GGUF has no way to say")),
+                "{refusal}"
+            );
         }
         let odd = json!({"type": "Split", "pattern": {"Regex": "x+"}});
         assert!(named(odd, Value::Null, false).contains("(x+); if GGUF has a name for it, give --pre NAME"));

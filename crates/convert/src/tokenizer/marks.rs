@@ -96,9 +96,8 @@ fn processor(processor: &Value, ids: &HashMap<String, usize>) -> Result<Option<A
     let id_of = |mark: &Value| {
         ids.get(mark.get(0)?.as_str()?).copied().or(mark.get(1)?.as_u64().map(|id| id as usize))
     };
-    let enclosing = |doubled| {
-        Around { before: id_of(&processor["cls"]), after: id_of(&processor["sep"]), doubled }
-    };
+    let enclosing =
+        |doubled| Around { before: id_of(&processor["cls"]), after: id_of(&processor["sep"]), doubled };
     Ok(match processor["type"].as_str().unwrap_or_default() {
         "BertProcessing" => Some(enclosing(false)),
         "RobertaProcessing" => Some(enclosing(true)),
@@ -174,7 +173,8 @@ mod tests {
             processor(&template, &HashMap::new()).map_err(|error| error.to_string()).err()
         };
         let before = refusal(vec![mark("[CLS]"), mark("[X]"), text.clone()], json!({}));
-        let said = "tokenizer.json: its post_processor puts 2 marks before a text, which GGUF has no way to say";
+        let said =
+            "tokenizer.json: its post_processor puts 2 marks before a text, which GGUF has no way to say";
         assert_eq!(before.as_deref(), Some(said));
         let after = refusal(vec![text.clone(), mark("[SEP]")], json!({"[SEP]": {"ids": [1, 2]}}));
         assert!(after.is_some_and(|after| after.contains("2 marks after a text")));
