@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use connote_convert::{FileType, Folder, Model};
 use gguf::{Gguf, TensorType, Writer};
 use serde_json::{Value, json};
-use testkit::golden;
 use testkit::random::Random;
+use testkit::{golden, hf_folder};
 
 /// Adds up all that is ever asked for: more than what is in use at any time.
 struct Counting;
@@ -50,18 +50,6 @@ static ALLOCATOR: Counting = Counting;
 
 /// Of all that reading one of these folders asks for; an honest one asks for some 3 MB.
 const MOST: u64 = 24 << 20;
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("copied")),
-        }
-    }
-}
 
 fn folders() -> Vec<PathBuf> {
     let entries = fs::read_dir(golden::path("folders")).expect("the folder of folders");
@@ -167,7 +155,7 @@ fn bent_json_never_panics_nor_asks_for_much() {
     for source in folders() {
         let name = source.file_name().expect("a name").to_string_lossy().into_owned();
         let folder = tempfile::tempdir().expect("a folder");
-        copy(&source, folder.path());
+        hf_folder::copy(&name, folder.path());
         assert!(survives(folder.path(), &name), "{name} is whole");
         for file in ["config.json", "tokenizer.json", "modules.json", "1_Pooling/config.json"] {
             let whole: Value =
@@ -193,7 +181,7 @@ fn bent_weights_never_panic_nor_ask_for_much() {
     for source in folders().into_iter().step_by(3) {
         let name = source.file_name().expect("a name").to_string_lossy().into_owned();
         let folder = tempfile::tempdir().expect("a folder");
-        copy(&source, folder.path());
+        hf_folder::copy(&name, folder.path());
         let whole = fs::read(folder.path().join("model.safetensors")).expect("read");
         let length = u64::from_le_bytes(whole[..8].try_into().expect("eight")) as usize;
         let header: Value = serde_json::from_slice(&whole[8..8 + length]).expect("a header");
@@ -226,7 +214,7 @@ fn bent_weights_never_panic_nor_ask_for_much() {
 #[test]
 fn short_files_that_ask_for_much_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    copy(&golden::path("folders").join("gemma-embedding"), folder.path());
+    hf_folder::copy("gemma-embedding", folder.path());
     let read = |file: &str| -> Value {
         serde_json::from_slice(&fs::read(folder.path().join(file)).expect("read")).expect("JSON")
     };

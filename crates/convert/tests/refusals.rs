@@ -7,8 +7,7 @@ use connote_convert::{FileType, Folder};
 use gguf::{Gguf, Value as Stored};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::golden;
-use testkit::hf_folder::write_json;
+use testkit::hf_folder::{self, write_json};
 
 /// A folder of `testdata/folders`, to be changed.
 struct Changed(TempDir);
@@ -16,7 +15,7 @@ struct Changed(TempDir);
 impl Changed {
     fn of(name: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        copy(&golden::path("folders").join(name), folder.path());
+        hf_folder::copy(name, folder.path());
         Self(folder)
     }
 
@@ -55,18 +54,6 @@ impl Changed {
         assert!(!refusal.contains('\n'), "one line: {refusal}");
         for part in says {
             assert!(refusal.contains(part), "{refusal:?} lacks {part:?}");
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("copied")),
         }
     }
 }
@@ -329,9 +316,9 @@ fn shapes_are_those_of_the_configuration() {
             "ffn_up.weight is [96, 32], and config.json makes it [192, 32]",
         ),
         ("t5encoder", "/relative_attention_num_buckets", json!(16), "attn_rel_b.weight is [32, 4]"),
-        ("qwen3", "/num_hidden_layers", json!(2), "tensors are left over that qwen3 files have no place for"),
-        ("qwen3", "/num_hidden_layers", json!(4), "tensors are missing: layers.3."),
-        ("qwen3", "/num_hidden_layers", json!(16_000_000), "says 16000000 layers, and the files hold"),
+        ("llama", "/num_hidden_layers", json!(1), "tensors are left over that llama files have no place for"),
+        ("llama", "/num_hidden_layers", json!(3), "tensors are missing: layers.2."),
+        ("llama", "/num_hidden_layers", json!(16_000_000), "says 16000000 layers, and the files hold"),
         (
             "qwen3",
             "/vocab_size",
