@@ -47,6 +47,15 @@ impl Config {
     /// and null, which says nothing. A key that connote does not know may change the network.
     pub(crate) fn refuse_unread(&self, ignored: &[String]) -> Result<(), Error> {
         let read = self.read.lock().expect("nobody panics while it is held");
+        for key in ignored {
+            if self.values.get(key).is_none() {
+                return Err(Error::file(&self.path, format!("has no `{key}` to be ignored")));
+            }
+            if read.contains(key) {
+                let what = "says what the network is, and cannot be ignored; change the file if it is wrong";
+                return Err(self.refused(key, what));
+            }
+        }
         let unknown: Vec<(&String, &Value)> = self
             .values
             .as_object()

@@ -43,7 +43,10 @@ const JOINED: &[&str] = &["qwen2-bidirectional"];
 
 fn main() {
     let arguments = Arguments::from_args();
-    let mut trials = vec![Trial::test("every architecture has a folder", complete)];
+    let mut trials = vec![
+        Trial::test("every architecture has a folder", complete),
+        Trial::test("the example of docs/MODELS.md is the file itself", example),
+    ];
     for name in names() {
         let golden = architectures::all().into_iter().find(|golden| golden.name == name);
         let golden: &'static Golden =
@@ -81,6 +84,13 @@ fn complete() -> Result<(), Failed> {
     check(without.is_empty(), || {
         format!("no folder of {}: scripts/oracle/make.sh folders", without.join(", "))
     })
+}
+
+fn example() -> Result<(), Failed> {
+    let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(crates.join(path)).map_err(|error| format!("{path}: {error}"));
+    let (docs, file) = (read("../../docs/MODELS.md")?, read("src/families/neo_bert.rs")?);
+    check(docs.contains(&file), || "docs/MODELS.md shows another families/neo_bert.rs".to_owned())
 }
 
 fn convert(name: &str) -> Result<Vec<u8>, Failed> {
@@ -127,6 +137,13 @@ fn twin(golden: &Golden) -> Result<(), Failed> {
             check(same, || format!("{}: {:?}, {:?}", tensor.name(), found.dims(), tensor.dims()))?;
         }
     }
+    let metadata = ours.metadata();
+    let doubled = metadata.bool("tokenizer.ggml.add_sep_token")? == Some(true);
+    let separator = metadata.u32("tokenizer.ggml.seperator_token_id")?;
+    // llama.cpp ends where a file says that there is one and not which.
+    check(!doubled || separator == theirs.metadata().u32("tokenizer.ggml.seperator_token_id")?, || {
+        format!("the mark between two texts is {separator:?}")
+    })?;
     let by_scores = theirs.metadata().str("tokenizer.ggml.model")? == Some("llama");
     for (key, value) in theirs.metadata().iter() {
         // Of scores that rank merges only the order matters, which the ids show.

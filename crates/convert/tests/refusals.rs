@@ -71,6 +71,12 @@ fn keys_that_nobody_knows_are_refused_until_they_are_ignored() {
     ]);
     let model = Folder::open(folder.path()).expect("opened").ignoring("qk_scale").ignoring("another").model();
     assert!(model.is_ok());
+    let ignoring = |key: &str| {
+        let model = Folder::open(folder.path()).expect("opened").ignoring(key).model();
+        model.expect_err("it is refused").to_string()
+    };
+    assert!(ignoring("hidden_act").contains("`hidden_act` says what the network is, and cannot be ignored"));
+    assert!(ignoring("nothing").contains("has no `nothing` to be ignored"));
     // null says nothing, and what is left out in training alone nothing of vectors.
     let folder = Changed::of("qwen3");
     folder.set(CONFIG, "/qk_scale", Value::Null).set(CONFIG, "/new_dropout", json!(0.5));
