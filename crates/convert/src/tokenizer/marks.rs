@@ -77,7 +77,10 @@ pub(super) fn keys(
         ("eos_token_id", last),
         ("unknown_token_id", unknown.or_else(|| named("unk")).or_else(|| usual("unk"))),
         // Readers that are told of two marks between texts look for this one, and some fall over where it is missing.
-        ("seperator_token_id", named("sep").or_else(|| usual("sep")).or(around.after.filter(|_| around.doubled))),
+        (
+            "seperator_token_id",
+            named("sep").or_else(|| usual("sep")).or(around.after.filter(|_| around.doubled)),
+        ),
         ("padding_token_id", named("pad").or_else(|| usual("pad"))),
         ("mask_token_id", named("mask").or_else(|| usual("mask"))),
     ];

@@ -3,7 +3,7 @@
 //! As in `symmetric.rs`: each sub-block by itself in real numbers, then whole numbers of two shared units, then all of
 //! them moved as long as the error that a reader will see grows smaller.
 
-use super::blocks::{lane_sum, nearest};
+use super::blocks::{lane_sum, nearest, whole_sum};
 use super::half::f32_to_f16;
 use crate::decode::f16_to_f32;
 
@@ -169,8 +169,8 @@ impl<const N: usize, const S: usize> Fit<N, S> {
 #[inline(always)]
 fn least_squares<const N: usize>(x: &[f32; N], sum_x: f32, codes: &[f32; N]) -> Option<(f32, f32)> {
     let n = N as f32;
-    let sum_q = lane_sum::<N>(|i| codes[i]);
-    let sum_qq = lane_sum::<N>(|i| codes[i] * codes[i]);
+    let sum_q = whole_sum::<N>(|i| codes[i]);
+    let sum_qq = whole_sum::<N>(|i| codes[i] * codes[i]);
     let sum_xq = lane_sum::<N>(|i| x[i] * codes[i]);
     let determinant = n * sum_qq - sum_q * sum_q;
     if determinant <= 0.0 {

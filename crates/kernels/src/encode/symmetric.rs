@@ -3,7 +3,7 @@
 //! Each sub-block first gets the real scale with the least squared error; the block's `d` makes whole numbers of
 //! them; then numbers and `d` are moved as long as the error that a reader will see grows smaller.
 
-use super::blocks::{lane_sum, nearest};
+use super::blocks::{lane_sum, nearest, whole_sum};
 use super::half::f32_to_f16;
 use crate::decode::f16_to_f32;
 
@@ -115,7 +115,7 @@ impl Grid {
 
 #[inline(always)]
 fn sums(x: &[f32; 16], codes: &[f32; 16]) -> (f32, f32) {
-    (lane_sum::<16>(|i| x[i] * codes[i]), lane_sum::<16>(|i| codes[i] * codes[i]))
+    (lane_sum::<16>(|i| x[i] * codes[i]), whole_sum::<16>(|i| codes[i] * codes[i]))
 }
 
 #[inline(always)]
