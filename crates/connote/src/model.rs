@@ -273,7 +273,7 @@ impl Model {
             };
             warnings.push(format!(
                 "the file {says} that a token sees what is before it alone ({key}), and in the authors' model it sees the \
-                 whole text: vectors differ from theirs. Convert the model again (connote convert writes the key)."
+                 whole text: vectors differ from theirs. Put \"is_causal\": false into its config.json and convert it again."
             ));
         }
         if let Some((before, after)) = self.known().and_then(|known| known.special_tokens.as_ref()) {

@@ -45,10 +45,15 @@ impl Config {
 
     /// Refuses keys that nobody looked at, but for those that are known to leave vectors as they are, those of `ignored`,
     /// and null, which says nothing. A key that connote does not know may change the network.
-    pub(crate) fn refuse_unread(&self, ignored: &[String]) -> Result<(), Error> {
+    /// `elsewhere`: keys of `ignored` that another file has.
+    pub(crate) fn refuse_unread(&self, ignored: &[String], elsewhere: &[String]) -> Result<(), Error> {
+        // Of every class of transformers, though few networks heed them.
+        self.demand("is_decoder", &["false"])?;
+        self.demand("add_cross_attention", &["false"])?;
+        self.demand("pruned_heads", &["{}"])?;
         let read = self.read.lock().expect("nobody panics while it is held");
         for key in ignored {
-            if self.values.get(key).is_none() {
+            if self.values.get(key).is_none() && !elsewhere.contains(key) {
                 return Err(Error::file(&self.path, format!("has no `{key}` to be ignored")));
             }
             if read.contains(key) {

@@ -75,11 +75,19 @@ impl Folder {
     /// If tensors are missing, left over or misshapen, or something cannot be said in GGUF; each is named.
     pub fn model(&self) -> Result<Model, Error> {
         let mut notes = Vec::new();
-        let sentence = Sentence::open(&self.path, &mut notes)?;
+        let sentence = Sentence::open(&self.path, &self.ignored, &mut notes)?;
         let weights = families::named(self.family, Weights::open(&self.path)?)?;
         let embeddings = families::embeddings(self.family, &weights)?;
         let pre = self.pre_tokenizer.as_deref();
         let tokenizer = tokenizer::read(&self.path, &self.config, self.family, pre, embeddings)?;
+        let lowers =
+            tokenizer.keys.contains(&("tokenizer.ggml.normalizer.lowercase".to_owned(), true.into()));
+        if sentence.lowers && !lowers {
+            let path = self.path.join("sentence_bert_config.json");
+            let what = "`do_lower_case` is true beside a tokenizer that keeps capitals, which GGUF has no way to say";
+            return Err(Error::file(&path, what));
+        }
+        let sentence_ignored = sentence.ignored;
         let model_name = self.model_name();
         let mut built =
             families::build(self.family, &self.config, weights, &tokenizer, &model_name, &mut notes)?;
@@ -118,7 +126,7 @@ impl Folder {
             keys.extend(families::rerank_template());
         }
         keys.extend(sentence.keys);
-        self.config.refuse_unread(&self.ignored)?;
+        self.config.refuse_unread(&self.ignored, &sentence_ignored)?;
         Ok(Model {
             architecture: prefix.to_owned(),
             keys,

@@ -8,6 +8,8 @@ const CONFIG: &[&[&str]] = &[
     // Who made it, and with what.
     &[
         "_name_or_path",
+        "pretrained_model_name_or_path",
+        "trust_remote_code",
         "architectures",
         "auto_map",
         "custom_pipelines",
@@ -88,8 +90,16 @@ const CONFIG: &[&[&str]] = &[
 const BEGINNINGS: &[&str] = &["classifier_", "output_", "pooler_"];
 
 /// Ends of names in `config.json`: what is left out in training alone, and ids, which the tokenizer's files say, too.
-const ENDS: &[&str] =
-    &["dropout", "dropout_p", "dropout_prob", "dropout_rate", "_pdrop", "_token_id", "_token_index"];
+const ENDS: &[&str] = &[
+    "dropout",
+    "dropout_p",
+    "dropout_prob",
+    "dropout_rate",
+    "_pdrop",
+    "_token",
+    "_token_id",
+    "_token_index",
+];
 
 pub(crate) fn of_config(name: &str) -> bool {
     CONFIG.iter().any(|group| group.contains(&name))

@@ -24,6 +24,10 @@ pub(crate) struct Sentence {
     pub(crate) pooling: Option<u32>,
     pub(crate) heads: Vec<Head>,
     pub(crate) keys: Vec<(String, OwnedValue)>,
+    /// Texts are lowercased before the tokenizer sees them.
+    pub(crate) lowers: bool,
+    /// Unknown keys that were passed over, as the caller wanted.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// A product after pooling.
@@ -47,7 +51,7 @@ impl Head {
 
 impl Sentence {
     /// Reads `modules.json` and what it names; a folder without is a plain model.
-    pub(crate) fn open(folder: &Path, notes: &mut Vec<String>) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, ignore: &[String], notes: &mut Vec<String>) -> Result<Self, Error> {
         let mut sentence = Self::default();
         let Some(modules) = json::read_if_there(&folder.join("modules.json"))? else { return Ok(sentence) };
         let mut normalised = false;
@@ -64,9 +68,12 @@ impl Sentence {
             }
             let path = folder.join(path);
             match kind.rsplit('.').next().unwrap_or_default() {
-                "Transformer" => sentence.longest(&path)?,
-                "Pooling" => sentence.pooling = Some(pooling(&path.join("config.json"))?),
-                "Dense" => sentence.heads.push(head(path)?),
+                "Transformer" => sentence.longest(&path, ignore)?,
+                "Pooling" => {
+                    sentence.pooling =
+                        Some(pooling(&path.join("config.json"), ignore, &mut sentence.ignored)?)
+                }
+                "Dense" => sentence.heads.push(head(path, ignore, &mut sentence.ignored)?),
                 "Normalize" => normalised = true,
                 "Dropout" => {}
                 other => {
@@ -85,36 +92,55 @@ impl Sentence {
         if sentence.heads.len() > 2 {
             return Err(Error::unsupported("more than two dense heads, which GGUF has no way to say"));
         }
-        sentence.prompts(folder, notes)?;
+        sentence.prompts(folder, ignore, notes)?;
         Ok(sentence)
     }
 
-    fn longest(&mut self, folder: &Path) -> Result<(), Error> {
+    fn longest(&mut self, folder: &Path, ignore: &[String]) -> Result<(), Error> {
         let path = folder.join("sentence_bert_config.json");
         let Some(config) = json::read_if_there(&path)? else { return Ok(()) };
         // How a program loads and calls the model.
         const KNOWN: &[&str] = &[
+            "backend",
+            "cache_dir",
             "do_lower_case",
             "max_seq_length",
+            "message_format",
             "modality_config",
             "module_output_name",
             "transformer_task",
             "unpad_inputs",
         ];
-        refuse_others(&path, &config, KNOWN)?;
-        if config.get("do_lower_case").and_then(Value::as_bool) == Some(true) {
-            return Err(Error::file(
-                &path,
-                "do_lower_case is set beside the tokenizer, which GGUF has no way to say",
-            ));
+        const OPTIONS: &[&str] = &[
+            "config_args",
+            "config_kwargs",
+            "model_args",
+            "model_kwargs",
+            "processor_kwargs",
+            "tokenizer_args",
+        ];
+        const OF_LOADING: &[&str] = &[
+            "attn_implementation",
+            "dtype",
+            "local_files_only",
+            "revision",
+            "token",
+            "torch_dtype",
+            "trust_remote_code",
+            "use_fast",
+        ];
+        refuse_others(&path, &config, &[KNOWN, OPTIONS].concat(), ignore, &mut self.ignored)?;
+        for options in OPTIONS.iter().filter_map(|name| config.get(name)) {
+            refuse_others(&path, options, OF_LOADING, ignore, &mut self.ignored)?;
         }
+        self.lowers = config.get("do_lower_case").and_then(Value::as_bool) == Some(true);
         if let Some(longest) = config.get("max_seq_length").and_then(Value::as_u64) {
             self.keys.push((LONGEST.to_owned(), u32::try_from(longest).unwrap_or(u32::MAX).into()));
         }
         Ok(())
     }
 
-    fn prompts(&mut self, folder: &Path, notes: &mut Vec<String>) -> Result<(), Error> {
+    fn prompts(&mut self, folder: &Path, ignore: &[String], notes: &mut Vec<String>) -> Result<(), Error> {
         let path = folder.join("config_sentence_transformers.json");
         let Some(config) = json::read_if_there(&path)? else { return Ok(()) };
         // Who made it, how its vectors are compared, and what a reranker's score is put through: left to the caller.
@@ -126,7 +152,7 @@ impl Sentence {
             "prompts",
             "similarity_fn_name",
         ];
-        refuse_others(&path, &config, KNOWN)?;
+        refuse_others(&path, &config, KNOWN, ignore, &mut self.ignored)?;
         let wrong = |value: &Value| {
             Error::file(&path, format!("`prompts` is {}, not texts by their names", shown(value)))
         };
@@ -164,20 +190,23 @@ impl Sentence {
 }
 
 /// GGUF's number of the way to pool.
-fn pooling(path: &Path) -> Result<u32, Error> {
+fn pooling(path: &Path, ignore: &[String], ignored: &mut Vec<String>) -> Result<u32, Error> {
     const NUMBERS: [(&str, &str, u32); 3] = [
         ("pooling_mode_mean_tokens", "mean", 1),
         ("pooling_mode_cls_token", "cls", 2),
         ("pooling_mode_lasttoken", "lasttoken", 3),
     ];
     let config = json::read(path)?;
-    let unknown = config.as_object().into_iter().flatten().find(|(name, value)| {
-        let known = ["word_embedding_dimension", "embedding_dimension", "include_prompt"];
-        !value.is_null() && !name.starts_with("pooling_mode") && !known.contains(&name.as_str())
-    });
-    if let Some((name, value)) = unknown {
-        return Err(unknown_key(path, name, value));
-    }
+    let mut known = vec!["word_embedding_dimension", "embedding_dimension", "include_prompt"];
+    known.extend(
+        config
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| name.starts_with("pooling_mode")),
+    );
+    refuse_others(path, &config, &known, ignore, ignored)?;
     let named = config.get("pooling_mode").and_then(Value::as_str);
     let said = |flag: &str| config.get(flag).and_then(Value::as_bool) == Some(true);
     let all: Vec<&str> = config
@@ -202,7 +231,7 @@ fn pooling(path: &Path) -> Result<u32, Error> {
     }
 }
 
-fn head(folder: PathBuf) -> Result<Head, Error> {
+fn head(folder: PathBuf, ignore: &[String], ignored: &mut Vec<String>) -> Result<Head, Error> {
     let path = folder.join("config.json");
     let config = json::read(&path)?;
     let number = |name: &str| {
@@ -217,7 +246,7 @@ fn head(folder: PathBuf) -> Result<Head, Error> {
         "module_output_name",
         "out_features",
     ];
-    refuse_others(&path, &config, KNOWN)?;
+    refuse_others(&path, &config, KNOWN, ignore, ignored)?;
     for name in ["module_input_name", "module_output_name"] {
         let value = config.get(name).and_then(Value::as_str);
         if value.is_some_and(|value| value != "sentence_embedding") {
@@ -252,16 +281,24 @@ fn head(folder: PathBuf) -> Result<Head, Error> {
     Ok(Head { folder, inputs, outputs, weight })
 }
 
-/// Refuses keys that connote does not know: they may change vectors.
-fn refuse_others(path: &Path, config: &Value, known: &[&str]) -> Result<(), Error> {
-    let mut keys = config.as_object().into_iter().flatten();
-    match keys.find(|(name, value)| !value.is_null() && !known.contains(&name.as_str())) {
-        Some((name, value)) => Err(unknown_key(path, name, value)),
-        None => Ok(()),
+/// Refuses keys that connote does not know, for they may change vectors, but for those of `ignore`, which are told.
+fn refuse_others(
+    path: &Path,
+    config: &Value,
+    known: &[&str],
+    ignore: &[String],
+    ignored: &mut Vec<String>,
+) -> Result<(), Error> {
+    for (name, value) in config.as_object().into_iter().flatten() {
+        if value.is_null() || known.contains(&name.as_str()) {
+            continue;
+        }
+        if ignore.contains(name) {
+            ignored.push(name.clone());
+            continue;
+        }
+        let what = "connote does not know what that does to vectors: if nothing, say --ignore";
+        return Err(Error::file(path, format!("`{name}` is {}; {what} {name}", shown(value))));
     }
-}
-
-fn unknown_key(path: &Path, name: &str, value: &Value) -> Error {
-    let what = "connote does not know what that does to vectors: if nothing, take it out of the file";
-    Error::file(path, format!("`{name}` is {}; {what}", shown(value)))
+    Ok(())
 }

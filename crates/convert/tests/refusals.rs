@@ -213,7 +213,7 @@ fn tokenizers_that_gguf_cannot_say_are_refused() {
         Changed::of("bert-mean").set(TOKENIZER, pointer, value.clone()).refused(&["tokenizer.json", says]);
     }
     let bpe: &[(&str, Value, &str)] = &[
-        ("/normalizer", json!({"type": "Lowercase"}), "the normalizer \"Lowercase\" beside BPE"),
+        ("/normalizer", json!({"type": "NFKC"}), "the normalizer NFKC beside BPE"),
         ("/normalizer", Value::Null, "does not compose texts (NFC)"),
         ("/model/ignore_merges", json!(true), "ignore_merges is true"),
         ("/model/dropout", json!(0.1), "a dropout of 0.1"),
@@ -380,4 +380,91 @@ fn two_tensors_for_one_place_must_be_one() {
     folder.refused(&[
         "encoder.embed_tokens.weight is a second tensor in one place of the file, with other values",
     ]);
+}
+
+/// What the authors' own folders have beside what transformers writes today.
+#[test]
+fn real_folders_are_not_refused_for_what_they_say_of_loading() {
+    let of_eurobert = [
+        ("bos_token", json!("<|begin_of_text|>")),
+        ("mask_token", json!("<|mask|>")),
+        ("is_decoder", json!(false)),
+    ];
+    let of_neobert = [
+        ("dim_head", json!(8)),
+        ("trust_remote_code", json!(true)),
+        ("pretrained_model_name_or_path", json!("x")),
+    ];
+    let of_modernbert = [
+        ("attention_layer", json!("rope")),
+        ("loss_kwargs", json!({})),
+        ("normalization", json!("layernorm")),
+    ];
+    for (name, keys) in [("eurobert", of_eurobert), ("neo-bert", of_neobert), ("modern-bert", of_modernbert)]
+    {
+        let folder = Changed::of(name);
+        for (key, value) in keys {
+            folder.set(CONFIG, &format!("/{key}"), value);
+        }
+        assert_eq!(folder.convert().err(), None, "{name}");
+    }
+    Changed::of("eurobert").set(CONFIG, "/is_decoder", json!(true)).refused(&["`is_decoder` is true"]);
+    Changed::of("neo-bert").set(CONFIG, "/dim_head", json!(64)).refused(&["`dim_head` is 64"]);
+    let file = "sentence_bert_config.json";
+    // bge: an uncased tokenizer is not lowercased any further.
+    for (name, done) in [("bert-cls", true), ("bert-mean", false)] {
+        let folder = Changed::of(name);
+        write_json(folder.path(), file, &json!({"max_seq_length": 512, "do_lower_case": true}));
+        match done {
+            true => assert_eq!(folder.convert().err(), None),
+            false => {
+                folder.refused(&["`do_lower_case` is true beside a tokenizer that keeps capitals", file])
+            }
+        }
+    }
+    // jina: options of loading.
+    let folder = Changed::of("jina-bert-v2-fused");
+    write_json(
+        folder.path(),
+        file,
+        &json!({"max_seq_length": 99, "model_args": {"trust_remote_code": true}}),
+    );
+    assert_eq!(folder.convert().err(), None);
+    write_json(folder.path(), file, &json!({"model_args": {"rope_scaling": 2}, "query_length": 1}));
+    folder.refused(&["say --ignore query_length"]);
+    let ignoring =
+        Folder::open(folder.path()).expect("opened").ignoring("query_length").ignoring("rope_scaling");
+    assert!(ignoring.model().is_ok());
+}
+
+#[test]
+fn flags_of_marks_count_beside_the_post_processor() {
+    let folder = Changed::of("qwen2");
+    folder.set(TOKENIZER, "/post_processor", json!({"type": "ByteLevel"}));
+    let ends = |file: &Gguf| file.metadata().bool("tokenizer.ggml.add_eos_token").expect("a key");
+    assert_eq!(ends(&folder.convert().expect("converted")), Some(false));
+    write_json(
+        folder.path(),
+        "tokenizer_config.json",
+        &json!({"add_eos_token": true, "eos_token": "<|endoftext|>"}),
+    );
+    assert_eq!(ends(&folder.convert().expect("converted")), Some(true));
+    let folder = Changed::of("qwen2");
+    write_json(folder.path(), "tokenizer_config.json", &json!({"add_eos_token": false}));
+    folder.refused(&["`add_eos_token` is false", "make them agree"]);
+    let folder = Changed::of("bert-mean");
+    write_json(folder.path(), "tokenizer_config.json", &json!({"do_lower_case": true}));
+    folder.refused(&["`do_lower_case` is true", "has lowercase false; make them agree"]);
+}
+
+#[test]
+fn bpe_may_lowercase() {
+    let folder = Changed::of("qwen2");
+    folder.set(
+        TOKENIZER,
+        "/normalizer",
+        json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}),
+    );
+    let file = folder.convert().expect("converted");
+    assert_eq!(file.metadata().bool("tokenizer.ggml.normalizer.lowercase").expect("a key"), Some(true));
 }

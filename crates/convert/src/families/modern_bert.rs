@@ -38,6 +38,7 @@ fn keys(config: &Config, keys: &mut Keys) -> Result<(), Error> {
     config.demand("classifier_activation", &["gelu"])?;
     // Written by some versions of transformers; RoPE is what its class has, whatever this says.
     config.pass_over(&["position_embedding_type"]);
+    config.pass_over(OF_FLEX_BERT);
     keys.sizes(config)?;
     keys.context(config)?;
     keys.feed_forward(config)?;
@@ -73,3 +74,58 @@ fn period(config: &Config, layers: usize) -> Result<u32, Error> {
     }
     Err(config.refused("layer_types", "has no regular pattern, which GGUF would need"))
 }
+
+/// What the code that trained ModernBERT leaves in some of its folders; transformers' class asks for none of it.
+const OF_FLEX_BERT: &[&str] = &[
+    "activation_function",
+    "allow_embedding_resizing",
+    "attention_layer",
+    "attn_out_bias",
+    "attn_qkv_bias",
+    "bert_layer",
+    "causal_mask",
+    "compile_model",
+    "deterministic_fa2",
+    "embed_norm",
+    "embedding_layer",
+    "encoder_layer",
+    "final_norm",
+    "head_class_act",
+    "head_class_bias",
+    "head_class_norm",
+    "head_pred_act",
+    "head_pred_bias",
+    "head_pred_norm",
+    "hidden_act",
+    "init_cutoff_factor",
+    "init_method",
+    "init_small_embedding",
+    "init_std",
+    "initial_attention_layer",
+    "initial_bert_layer",
+    "initial_mlp_layer",
+    "local_attn_rotary_emb_base",
+    "local_attn_rotary_emb_dim",
+    "loss_function",
+    "loss_kwargs",
+    "masked_prediction",
+    "mlp_in_bias",
+    "mlp_layer",
+    "mlp_out_bias",
+    "norm_kwargs",
+    "normalization",
+    "num_initial_layers",
+    "pad_logits",
+    "padding",
+    "pooling_type",
+    "rotary_emb_base",
+    "rotary_emb_dim",
+    "rotary_emb_interleaved",
+    "rotary_emb_scale_base",
+    "skip_first_prenorm",
+    "sliding_window",
+    "strict_flash_attention",
+    "unpad_embeddings",
+    "use_fa2",
+    "use_sdpa_attn_mask",
+];

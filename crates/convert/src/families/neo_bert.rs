@@ -27,6 +27,7 @@ pub(super) const NEO_BERT: Family = Family {
         // Of nGPT alone; and what its class was called with.
         config.pass_over(&["base_scale", "kwargs"]);
         keys.sizes(config)?;
+        config.demand_number("dim_head", f64::from(keys.usual_head_dim(config)?))?;
         keys.context(config)?;
         // A gated network of two thirds the width has as many weights.
         keys.put_size(

@@ -49,15 +49,16 @@ pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result
         }
     }
     let pre = match pre {
-        Some(pre) => {
-            composes(&json["normalizer"])?;
-            pre.to_owned()
-        }
+        Some(pre) => pre.to_owned(),
         None => pre_tokenizer(json)?,
     };
     let cutters = json["pre_tokenizer"].to_string();
     let space = cutters.contains("\"add_prefix_space\":true") && !cutters.contains("\"Metaspace\"");
-    Ok(vocabulary(pieces, merges, files.added(), pre, space, files))
+    let mut vocabulary = vocabulary(pieces, merges, files.added(), pre, space, files);
+    if normalized(&json["normalizer"])?.lowercased {
+        vocabulary.more.push(("normalizer.lowercase", true.into()));
+    }
+    Ok(vocabulary)
 }
 
 /// RoBERTa's older files.
@@ -162,10 +163,22 @@ fn pre_tokenizer(json: &Value) -> Result<String, Error> {
         None => vec![&json["pre_tokenizer"]],
     };
     let is = |part: &Value, kind: &str| part["type"].as_str() == Some(kind);
-    let split = cutters.iter().find(|part| is(part, "Split"));
-    let pattern = split.and_then(|part| part["pattern"]["Regex"].as_str());
+    let uses_regex = |part: &Value| part["use_regex"].as_bool() != Some(false);
+    // What cuts in the way that a name stands for, and nothing beside it.
+    let (pattern, plain, digits) = match cutters.as_slice() {
+        [byte] if is(byte, "ByteLevel") && uses_regex(byte) => (None, true, false),
+        [digits, byte] if is(digits, "Digits") && is(byte, "ByteLevel") && uses_regex(byte) => {
+            let each = digits["individual_digits"].as_bool() == Some(true);
+            (None, each, each)
+        }
+        [split, byte] if is(split, "Split") && is(byte, "ByteLevel") && !uses_regex(byte) => {
+            let isolated = split["behavior"] == "Isolated" && split["invert"].as_bool() != Some(true);
+            (split["pattern"]["Regex"].as_str().filter(|_| isolated), false, false)
+        }
+        _ => (None, false, false),
+    };
     let known = pattern.and_then(|pattern| PATTERNS.iter().find(|(known, _)| *known == pattern));
-    let composed = composes(&json["normalizer"])?;
+    let Normalized { composed, .. } = normalized(&json["normalizer"])?;
     let whole_words = json["model"]["ignore_merges"].as_bool() == Some(true);
     if let Some(&(_, name)) = known {
         // The same cuts, with whole words looked up before they are merged.
@@ -187,13 +200,11 @@ fn pre_tokenizer(json: &Value) -> Result<String, Error> {
     if whole_words {
         return Err(unsaid("ignore_merges is true beside cuts that GGUF has no such name for".to_owned()));
     }
-    let byte_level = cutters.iter().find(|part| is(part, "ByteLevel"));
-    let plain = byte_level.is_some_and(|part| part["use_regex"].as_bool() != Some(false)) && split.is_none();
     let enclosed = json["post_processor"]["type"].as_str();
-    if plain && !composed && cutters.iter().any(|part| is(part, "Digits")) {
+    if digits && !composed {
         return Ok("smollm".to_owned());
     }
-    match (plain, composed, enclosed) {
+    match (plain && !digits, composed, enclosed) {
         (true, true, _) => Ok("modern-bert".to_owned()),
         (true, false, Some("RobertaProcessing" | "BertProcessing" | "TemplateProcessing")) => {
             Ok("roberta-bpe".to_owned())
@@ -208,15 +219,25 @@ fn pre_tokenizer(json: &Value) -> Result<String, Error> {
     }
 }
 
-/// Whether a normalizer composes texts; any other one is refused.
-fn composes(normalizer: &Value) -> Result<bool, Error> {
+/// What is done to a text before it is cut.
+struct Normalized {
+    /// Composed (NFC), which names of cuts imply.
+    composed: bool,
+    /// Lowercased after that, which has a key.
+    lowercased: bool,
+}
+
+/// What a normalizer does; any other one is refused.
+fn normalized(normalizer: &Value) -> Result<Normalized, Error> {
     let parts = flattened(normalizer, "normalizers");
-    for part in &parts {
-        if part["type"].as_str() != Some("NFC") {
-            return Err(unsaid(format!("the normalizer {} beside BPE", shown(&part["type"]))));
-        }
+    let kinds: Vec<&str> = parts.iter().map(|part| part["type"].as_str().unwrap_or_default()).collect();
+    match kinds.as_slice() {
+        [] => Ok(Normalized { composed: false, lowercased: false }),
+        ["NFC"] => Ok(Normalized { composed: true, lowercased: false }),
+        ["Lowercase"] => Ok(Normalized { composed: false, lowercased: true }),
+        ["NFC", "Lowercase"] => Ok(Normalized { composed: true, lowercased: true }),
+        others => Err(unsaid(format!("the normalizer {} beside BPE", others.join(", ")))),
     }
-    Ok(!parts.is_empty())
 }
 
 /// Refuses a normalizer that does more than SentencePiece's BPE does: a space before a text, and a mark for each space.
@@ -270,12 +291,21 @@ mod tests {
             let odd = named(both, normalizer, !whole_words);
             assert!(odd == "granite-embed-multi-97m" || odd.contains("ignore_merges is"), "{name}: {odd}");
         }
-        for kind in ["Lowercase", "NFKC", "NFD", "StripAccents"] {
+        for parts in [["Split", "ByteLevel"], ["WhitespaceSplit", "ByteLevel"], ["Digits", "ByteLevel"]] {
+            let parts: Vec<Value> = parts.iter().map(|kind| json!({"type": kind})).collect();
+            let more = json!({"type": "Sequence", "pretokenizers": parts});
+            assert!(
+                named(more, Value::Null, false).contains("give --pre NAME"),
+                "cuts beside those that are known"
+            );
+        }
+        for kind in ["NFKC", "NFD", "StripAccents"] {
             let beside = json!({"type": "Sequence", "normalizers": [nfc, {"type": kind}]});
             let refusal = named(byte_level.clone(), beside, false);
             assert!(
-                refusal
-                    .contains(&format!("the normalizer \"{kind}\" beside BPE, which GGUF has no way to say")),
+                refusal.contains(&format!(
+                    "the normalizer NFC, {kind} beside BPE, which GGUF has no way to say"
+                )),
                 "{refusal}"
             );
         }

@@ -62,7 +62,7 @@ pub(super) fn keys(
         None => None,
     };
     let flag = |name: &str| files.config[name].as_bool();
-    let around = around.unwrap_or_else(|| {
+    let mut around = around.unwrap_or_else(|| {
         // Tokenizers of BERT's kind and T5's need no telling; of others the configuration says it.
         let is_bert = files.folder.join("vocab.txt").exists();
         let begins = flag("add_bos_token").unwrap_or(is_bert);
@@ -70,6 +70,22 @@ pub(super) fn keys(
         let (first, last) = if is_bert { (named("cls"), named("sep")) } else { (named("bos"), named("eos")) };
         Around { before: first.filter(|_| begins), after: last.filter(|_| ends), doubled: false }
     });
+    // The authors' classes put their marks by these flags, whatever tokenizer.json says.
+    for (name, side, mark) in [
+        ("add_bos_token", &mut around.before, named("bos")),
+        ("add_eos_token", &mut around.after, named("eos")),
+    ] {
+        match (flag(name), *side) {
+            (Some(true), None) => *side = mark,
+            (Some(false), Some(_)) => {
+                let path = files.folder.join("tokenizer_config.json");
+                let what =
+                    "is false, and the post_processor of tokenizer.json puts a mark there; make them agree";
+                return Err(Error::file(&path, format!("`{name}` {what}")));
+            }
+            _ => {}
+        }
+    }
     let first = around.before.or_else(|| named("bos")).or_else(|| named("cls"));
     let last = around.after.or_else(|| named("eos")).or_else(|| named("sep"));
     let marks = [

@@ -40,6 +40,23 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
             return Err(unsaid(format!("{name} is false in its BertNormalizer")));
         }
     }
+    // The authors' class takes these before its file.
+    let flags = [
+        ("do_lower_case", "lowercase"),
+        ("strip_accents", "strip_accents"),
+        ("tokenize_chinese_chars", "handle_chinese_chars"),
+    ];
+    for (flag, name) in flags {
+        if let Some(said) =
+            files.config[flag].as_bool().filter(|said| normalizer[name].as_bool() != Some(*said))
+        {
+            let what = format!(
+                "`{flag}` is {said}, and the normalizer of tokenizer.json has {name} {}; make them agree",
+                normalizer[name]
+            );
+            return Err(Error::file(&files.folder.join("tokenizer_config.json"), what));
+        }
+    }
     let lowercase = normalizer["lowercase"].as_bool().unwrap_or(true);
     let accents = normalizer["strip_accents"].as_bool();
     Ok(vocabulary(pieces, prefix, files.added(), lowercase, accents, files))
