@@ -32,7 +32,7 @@ pub(super) fn check(family: &Family, tensors: &[Tensor], keys: &Keys) -> Result<
     let sizes = Sizes { width, inner: size("feed_forward_length"), head_dim, queries, values };
     for tensor in tensors {
         let wanted = wanted(family, keys, &sizes, tensor);
-        if !wanted.is_empty() && !wanted.iter().any(|dims| *dims == tensor.dims) {
+        if !wanted.is_empty() && !wanted.contains(&tensor.dims) {
             let shown = |dims: &[u64]| format!("{:?}", dims.iter().rev().collect::<Vec<_>>());
             let wanted: Vec<String> = wanted.iter().map(|dims| shown(dims)).collect();
             let (name, found, wanted) = (&tensor.name, shown(&tensor.dims), wanted.join(" or "));

@@ -310,7 +310,8 @@ mod tests {
             );
         }
         let odd = json!({"type": "Split", "pattern": {"Regex": "x+"}});
-        assert!(named(odd, Value::Null, false).contains("(x+); if GGUF has a name for it, give --pre NAME"));
+        let refusal = named(odd, Value::Null, false);
+        assert!(refusal.contains("x+") && refusal.ends_with("give --pre NAME"), "{refusal}");
     }
 
     #[test]
