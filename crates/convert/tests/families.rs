@@ -122,7 +122,7 @@ fn vectors(golden: &Golden) -> Result<(), Failed> {
 
 fn twin(golden: &Golden) -> Result<(), Failed> {
     let ours = Gguf::from_bytes(convert(&golden.name)?)?;
-    let theirs = Gguf::open(&architectures::path(&golden.file))?;
+    let theirs = Gguf::open(architectures::path(&golden.file))?;
     if !JOINED.contains(&golden.name.as_str()) {
         let names = |file: &Gguf| -> BTreeSet<String> {
             file.tensors().map(|tensor| tensor.name().to_owned()).collect()
