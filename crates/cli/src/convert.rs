@@ -44,6 +44,9 @@ pub(crate) struct ConvertArgs {
     /// What GGUF calls the way the tokenizer cuts texts, where it is not recognised
     #[arg(long, value_name = "NAME")]
     pre: Option<String>,
+    /// Pass over a key of config.json that connote does not know, and would refuse the folder for; may be given again
+    #[arg(long, value_name = "KEY")]
+    ignore: Vec<String>,
     #[command(flatten)]
     how: HowArgs,
 }
@@ -95,6 +98,9 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<Outcome, Failure> {
     }
     if let Some(pre) = &args.pre {
         folder = folder.pre_tokenizer(pre);
+    }
+    for key in &args.ignore {
+        folder = folder.ignoring(key);
     }
     write(&folder.model()?, args.file_type, &args.out, &args.how)
 }

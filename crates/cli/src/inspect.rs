@@ -138,6 +138,9 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     about.insert("known_as".to_owned(), json!(model.known().map(|known| &known.name)));
     about.insert("known_from".to_owned(), json!(model.known().map(|known| &known.source)));
     about.insert("prompts".to_owned(), Value::Object(prompts));
+    if !model.default_prompt().is_empty() {
+        about.insert("default_prompt".to_owned(), json!(model.default_prompt()));
+    }
     about.insert("warnings".to_owned(), json!(warnings));
     Ok(about)
 }

@@ -25,6 +25,8 @@ pub struct KnownModel {
     pub reranks: bool,
     /// The longest text its authors allow, in tokens, special tokens included.
     pub max_tokens: usize,
+    /// Whether its tokens see what is behind them, where files of its architecture need not say it.
+    pub bidirectional: bool,
     /// How its vectors are pooled, for files that do not say; `None` for rerankers.
     pub pooling: Option<Pooling>,
     /// What the authors' tokenizer puts before and after a text, where that was looked up.
@@ -49,6 +51,8 @@ struct Row {
     max_tokens: usize,
     #[serde(default)]
     kind: Kind,
+    #[serde(default)]
+    bidirectional: bool,
     pooling: Option<String>,
     special_tokens: Option<(String, String)>,
     #[serde(default)]
@@ -92,6 +96,7 @@ impl From<Row> for KnownModel {
             dim: row.dim,
             reranks: row.kind == Kind::Reranker,
             max_tokens: row.max_tokens,
+            bidirectional: row.bidirectional,
             pooling: row.pooling.map(|name| name.parse().expect("the table names poolings")),
             special_tokens: row.special_tokens,
             matryoshka: row.matryoshka,
@@ -102,23 +107,71 @@ impl From<Row> for KnownModel {
 }
 
 impl KnownModel {
-    /// The row for a file of this `general.name` and network, if there is one: that whose name is the longest part of
-    /// the file's, since some names hold others (`multilingual-e5-small`, `e5-small`).
+    /// The row for a file of this `general.name` and network, if there is one. The name must be the row's, but for how
+    /// it is spelled, whose it is (`thenlper/`), and the type of the file's tensors: `gte-base-zh` is no `gte-base`.
     pub fn find(name: &str, config: &Config) -> Option<&'static KnownModel> {
-        let wanted = letters(name);
-        let fits = |model: &&KnownModel| {
+        known_models().iter().find(|model| {
             model.architecture == config.architecture
                 && model.layers == config.layers.len()
                 && model.dim == config.dim
-                && wanted.contains(&letters(&model.name))
-        };
-        known_models().iter().filter(fits).max_by_key(|model| model.name.len())
+                && model.is_named(name)
+        })
+    }
+
+    /// Whether a file of this `general.name` says that it is this model.
+    fn is_named(&self, name: &str) -> bool {
+        let name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+        let name = name.strip_suffix(".gguf").unwrap_or(&name);
+        let mut words: Vec<&str> =
+            name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let own = letters(&self.name);
+        let owner =
+            self.source.strip_prefix("https://huggingface.co/").and_then(|path| path.split('/').next());
+        let owner = owner.map(letters).unwrap_or_default();
+        // Word by word, since an `m` at the end may be of Q4_K_M or the model's own.
+        loop {
+            let found = words.concat();
+            if found == own || found.strip_prefix(&owner) == Some(&own) {
+                return true;
+            }
+            if !words.pop().is_some_and(is_of_the_file) {
+                return false;
+            }
+        }
     }
 
     /// The prompt of a task, if the authors give one.
     pub fn prompt(&self, task: &Task) -> Option<&PromptTemplate> {
         self.prompts.iter().find(|(known, _)| known == task).map(|(_, template)| template)
     }
+}
+
+/// Whether a word at the end of a name tells how its tensors are written, and not which model it is.
+fn is_of_the_file(word: &str) -> bool {
+    const WORDS: [&str; 20] = [
+        "0",
+        "1",
+        "bf16",
+        "dense",
+        "f16",
+        "f32",
+        "fp16",
+        "fp32",
+        "gguf",
+        "hf",
+        "imat",
+        "k",
+        "l",
+        "m",
+        "nl",
+        "qat",
+        "s",
+        "unquantized",
+        "xl",
+        "xs",
+    ];
+    let quantised = word.strip_prefix("iq").or_else(|| word.strip_prefix('q'));
+    WORDS.contains(&word) || quantised.is_some_and(|bits| matches!(bits, "2" | "3" | "4" | "5" | "6" | "8"))
 }
 
 /// A name without case, spaces and punctuation: converters spell names in many ways.
@@ -156,7 +209,18 @@ mod tests {
             let mut tasks = HashSet::new();
             assert!(model.prompts.iter().all(|(task, _)| tasks.insert(task)), "{name}: a task twice");
         }
-        assert!(table.iter().filter(|model| model.reranks).count() >= 8);
+        assert!(table.iter().filter(|model| model.reranks).count() >= 18);
+        // Every row is found by its own name and by its repository's.
+        for model in table {
+            let repository = model.source.split(' ').next().expect("an address");
+            let path = repository.strip_prefix("https://huggingface.co/").expect("of the hub");
+            for name in [model.name.as_str(), path, &path.replace('/', "_"), &format!("{} Q8_0", model.name)]
+            {
+                assert!(model.is_named(name), "{} by {name}", model.name);
+                let others = table.iter().filter(|other| other.is_named(name)).count();
+                assert_eq!(others, 1, "{name}");
+            }
+        }
     }
 
     #[test]
@@ -186,6 +250,22 @@ mod tests {
         assert_eq!(found("snowflake-arctic-embed-m-v1.5", 12, 768), Some("snowflake-arctic-embed-m-v1.5"));
         assert_eq!(found("snowflake-arctic-embed-m", 12, 768), Some("snowflake-arctic-embed-m"));
         assert_eq!(found("bge-reranker-base", 12, 768), Some("bge-reranker-base"));
+        for name in
+            ["thenlper/gte-base", "thenlper_gte-base", "GTE Base", "gte-base-Q4_K_M.gguf", "gte-base f16"]
+        {
+            assert_eq!(found(name, 12, 768), Some("gte-base"), "{name}");
+        }
+        // Other models, whose names hold the name of one that is known.
+        for name in
+            ["gte-base-zh", "gte-base-en-v1.5", "my-gte-base", "gte-base-finetuned", "someone_gte-base"]
+        {
+            assert_eq!(found(name, 12, 768), None, "{name}");
+        }
+        assert_eq!(found("bge-m3-unsupervised", 24, 1024), None);
+        assert_eq!(found("all-MiniLM-L6-v2-onnx", 6, 384), None);
+        // A letter at the end may be the model's own.
+        let arctic = found("snowflake-arctic-embed-m-Q4_K_M", 12, 768);
+        assert_eq!(arctic, Some("snowflake-arctic-embed-m"));
         assert_eq!(found("bge-small-en-v1.5", 6, 384), None, "another shape is another model");
         assert_eq!(found("my own model", 12, 384), None);
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use encoder::{Config, Pooling, StatedPooling};
+use encoder::{Config, Mask, Pooling, StatedPooling};
 use gguf::Gguf;
 use tokenizer::Tokenizer;
 
@@ -32,6 +32,7 @@ struct Inner {
     prompts: Vec<(Task, PromptTemplate)>,
     /// The file's own limit, special tokens included.
     stated_max_tokens: Option<usize>,
+    default_prompt: String,
     dimensions: usize,
     has_dense_heads: bool,
 }
@@ -105,6 +106,7 @@ impl Model {
         let known = KnownModel::find(&name, &config);
         let stated = Stated::read(gguf.metadata())?;
         let (prompts, stated_max_tokens) = (stated.over(known), stated.max_tokens);
+        let default_prompt = stated.default_prompt;
         let last_head =
             config.dense_heads.names.last().and_then(|head| gguf.tensor(&format!("{head}.weight")));
         let has_dense_heads = last_head.is_some();
@@ -119,6 +121,7 @@ impl Model {
             known,
             prompts,
             stated_max_tokens,
+            default_prompt,
             dimensions,
             has_dense_heads,
         };
@@ -165,9 +168,13 @@ impl Model {
         adapter::task(self.gguf())
     }
 
-    /// The words that go before every text that is given neither a task nor a prompt: an adapter's, else none.
+    /// The words that go before every text that is given neither a task nor a prompt: an adapter's, else those that the
+    /// file names as sentence-transformers' default, else none.
     pub fn default_prompt(&self) -> &str {
-        adapter::prompt(self.gguf())
+        match adapter::prompt(self.gguf()) {
+            "" => &self.inner.default_prompt,
+            words => words,
+        }
     }
 
     /// Prompts by task: what the file says, else what the model's authors say. An empty prompt: the task is meant, and
@@ -253,6 +260,20 @@ impl Model {
         if let (StatedPooling::Unstated, Ok(pooling)) = (&config.pooling, self.pooling()) {
             warnings.push(format!(
                 "the file does not say how to pool; `{pooling}` is taken, as the model's authors do (--pooling sets another)"
+            ));
+        }
+        let looks_back =
+            config.layers.iter().any(|layer| matches!(layer.mask, Mask::Causal | Mask::CausalWindow { .. }));
+        if self.known().is_some_and(|known| known.bidirectional) && looks_back {
+            let key = format!("{}.attention.causal", config.architecture);
+            let says = if self.gguf().metadata().get(&key).is_some() {
+                "says"
+            } else {
+                "does not say otherwise, and"
+            };
+            warnings.push(format!(
+                "the file {says} that a token sees what is before it alone ({key}), and in the authors' model it sees the \
+                 whole text: vectors differ from theirs. Put \"is_causal\": false into its config.json and convert it again."
             ));
         }
         if let Some((before, after)) = self.known().and_then(|known| known.special_tokens.as_ref()) {

@@ -13,6 +13,7 @@ use crate::task::Task;
 
 const NAMES: &str = "sentence_transformers.prompt_names";
 const TEXTS: &str = "sentence_transformers.prompts";
+const DEFAULT: &str = "sentence_transformers.default_prompt_name";
 const LONGEST: &str = "sentence_transformers.max_seq_length";
 
 /// What goes before a text.
@@ -62,6 +63,8 @@ pub(crate) struct Stated {
     pub(crate) prompts: Vec<(Task, PromptTemplate)>,
     /// Special tokens included.
     pub(crate) max_tokens: Option<usize>,
+    /// What goes before a text that is given neither a task nor a prompt; empty if nothing does.
+    pub(crate) default_prompt: String,
 }
 
 impl Stated {
@@ -88,7 +91,11 @@ impl Stated {
                 prompts.push((task, PromptTemplate::Plain(words.clone())));
             }
         }
-        Ok(Self { prompts, max_tokens: metadata.usize(LONGEST)?.filter(|longest| *longest > 0) })
+        let default = metadata.str(DEFAULT)?;
+        let default_prompt = named.into_iter().find(|(name, _)| Some(name.as_str()) == default);
+        let default_prompt = default_prompt.map(|(_, words)| words).unwrap_or_default();
+        let max_tokens = metadata.usize(LONGEST)?.filter(|longest| *longest > 0);
+        Ok(Self { prompts, max_tokens, default_prompt })
     }
 
     /// The file's prompts, and for tasks that it does not name those of the table. Where both say the same of a text
@@ -132,6 +139,7 @@ mod tests {
         let plain = |words: &str| PromptTemplate::Plain(words.to_owned());
         assert_eq!(stated.prompts, [(Task::Query, plain("q: ")), (Task::Document, plain("p: "))]);
         assert_eq!(stated.max_tokens, Some(77));
+        assert_eq!(stated.default_prompt, "", "nothing is a default that is not named");
     }
 
     #[test]

@@ -55,6 +55,10 @@ fn what_does_not_fit_is_refused_with_what_to_do() {
         (good.clone().tensor("token_embd_norm.weight.lora_a", &[1, 1], &[0.0]), "which is no matrix"),
         (cut(&good, a, &[32, 1]), "do not fit"),
         (cut(&good, a, &[16, 2]), "do not fit"),
+        (
+            cut(&cut(&good, a, &[32, 0]), "blk.1.ffn_up.weight.lora_b", &[0, 64]),
+            "`blk.1.ffn_up.weight.lora_a` has rank 0",
+        ),
         (cut(&good, "token_embd.weight.lora_a", &[2, 7]), "do not fit"),
         (cut(&good, "token_embd.weight.lora_b", &[2, 16]), "do not fit"),
     ];

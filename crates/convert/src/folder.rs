@@ -20,6 +20,7 @@ pub struct Folder {
     family: &'static Family,
     name: Option<String>,
     pre_tokenizer: Option<String>,
+    ignored: Vec<String>,
 }
 
 impl Folder {
@@ -36,7 +37,14 @@ impl Folder {
         }
         let config = Config::open(path)?;
         let family = families::of(&config)?;
-        Ok(Self { path: path.to_owned(), config, family, name: None, pre_tokenizer: None })
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            family,
+            name: None,
+            pre_tokenizer: None,
+            ignored: Vec::new(),
+        })
     }
 
     /// Names the model (`general.name`) instead of taking the name of its repository or folder.
@@ -53,6 +61,13 @@ impl Folder {
         self
     }
 
+    /// Passes over a key of `config.json` that connote does not know, and would refuse the folder for.
+    #[must_use]
+    pub fn ignoring(mut self, key: impl Into<String>) -> Self {
+        self.ignored.push(key.into());
+        self
+    }
+
     /// The whole model, checked: every tensor of the family is there with the shape that the configuration gives it, and
     /// none is left over. Values are read when the model is written.
     ///
@@ -60,10 +75,19 @@ impl Folder {
     /// If tensors are missing, left over or misshapen, or something cannot be said in GGUF; each is named.
     pub fn model(&self) -> Result<Model, Error> {
         let mut notes = Vec::new();
-        let sentence = Sentence::open(&self.path, &mut notes)?;
-        let weights = Weights::open(&self.path)?;
-        let tokenizer =
-            tokenizer::read(&self.path, &self.config, self.family, self.pre_tokenizer.as_deref())?;
+        let sentence = Sentence::open(&self.path, &self.ignored, &mut notes)?;
+        let weights = families::named(self.family, Weights::open(&self.path)?)?;
+        let embeddings = families::embeddings(self.family, &weights)?;
+        let pre = self.pre_tokenizer.as_deref();
+        let tokenizer = tokenizer::read(&self.path, &self.config, self.family, pre, embeddings)?;
+        let lowers =
+            tokenizer.keys.contains(&("tokenizer.ggml.normalizer.lowercase".to_owned(), true.into()));
+        if sentence.lowers && !lowers {
+            let path = self.path.join("sentence_bert_config.json");
+            let what = "`do_lower_case` is true beside a tokenizer that keeps capitals, which GGUF has no way to say";
+            return Err(Error::file(&path, what));
+        }
+        let sentence_ignored = sentence.ignored;
         let model_name = self.model_name();
         let mut built =
             families::build(self.family, &self.config, weights, &tokenizer, &model_name, &mut notes)?;
@@ -102,6 +126,7 @@ impl Folder {
             keys.extend(families::rerank_template());
         }
         keys.extend(sentence.keys);
+        self.config.refuse_unread(&self.ignored, &sentence_ignored)?;
         Ok(Model {
             architecture: prefix.to_owned(),
             keys,

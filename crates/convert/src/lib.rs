@@ -20,6 +20,7 @@ mod families;
 mod file_type;
 mod folder;
 mod from_gguf;
+mod harmless;
 mod json;
 mod mixture;
 mod model;

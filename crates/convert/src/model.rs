@@ -90,6 +90,17 @@ impl Tensor {
         (width, self.dims.iter().skip(1).product::<u64>() as usize)
     }
 
+    /// Whether another tensor holds the same numbers in the same order.
+    pub(crate) fn is_same(&self, other: &Tensor) -> bool {
+        match (&self.values, &other.values) {
+            (Values::Stored { bytes: a, .. }, Values::Stored { bytes: b, .. }) => {
+                self.dims == other.dims && a.ty == b.ty && a.bytes() == b.bytes()
+            }
+            (Values::Made(a), Values::Made(b)) => self.dims == other.dims && a == b,
+            _ => false,
+        }
+    }
+
     /// The values of rows `rows`, as f32.
     pub(crate) fn read(&self, rows: Range<usize>, out: &mut [f32]) {
         let (width, _) = self.shape();

@@ -73,6 +73,10 @@ fn write_tensor(
     carry_on: &mut dyn FnMut(&Tensor, u64) -> bool,
 ) -> Result<(), Error> {
     let (width, rows) = tensor.shape();
+    // Nothing to write, and no row of it.
+    if width == 0 || rows == 0 {
+        return Ok(());
+    }
     let encode = encoder(ty);
     let row_bytes = ty.row_bytes(width as u64).expect("the type fits the shape") as usize;
     let rows_a_part = (PART / width.max(1)).max(1);

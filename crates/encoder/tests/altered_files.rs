@@ -188,3 +188,25 @@ fn keys_of_other_networks_are_refused_by_name() {
         }
     }
 }
+
+/// Shares that are no numbers must not read as experts that were not picked: the vector says that something is wrong.
+#[test]
+fn a_router_that_gives_no_numbers_reaches_the_vector() {
+    let bytes = fs::read(architectures::path("nomic-bert-moe.gguf")).expect("a committed file");
+    let name = "blk.1.ffn_gate_inp.weight";
+    let values = Edit::of(&bytes).values(name);
+    for level in Level::available() {
+        let kernels = Kernels::of(level).expect("it is available");
+        let finite = |scale: f32| {
+            let values: Vec<f32> = values.iter().map(|value| value.signum() * scale).collect();
+            let encoder =
+                load(Edit::of(&bytes).tensor(name, &[32, 8], &values).bytes(), kernels).expect("it loads");
+            let batch: Batch = [&[5u32, 6, 7][..]].into_iter().collect();
+            let rows = encoder.forward(&Team::new(1), &batch, Pooling::Mean, &mut Workspace::new());
+            rows.iter().all(|value| value.is_finite())
+        };
+        assert!(finite(1.0), "{level}");
+        // Logits beyond what f32 holds: their softmax is no number.
+        assert!(!finite(3e38), "{level}");
+    }
+}

@@ -48,6 +48,44 @@ fn plain_types_and_types_of_32_values_have_ggmls_bits() {
     }
 }
 
+/// The search may become faster, but what it finds stays: files of one model are the same bytes in every version.
+#[test]
+fn k_quants_have_the_bits_that_they_had() {
+    let wanted = [
+        (TensorType::Q2_K, 0xa355_888c_55aa_3eb3),
+        (TensorType::Q3_K, 0x5fa6_6456_2e84_197a),
+        (TensorType::Q4_K, 0x4a80_049e_bab7_26d6),
+        (TensorType::Q5_K, 0xb3b2_9426_58fd_e531),
+        (TensorType::Q6_K, 0x9cd7_f907_b8e5_26fa),
+    ];
+    for (ty, wanted) in wanted {
+        // FNV-1a.
+        let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        let hash = encoded(ty, &values()).iter().fold(0xcbf2_9ce4_8422_2325, fold);
+        assert_eq!(hash, wanted, "{ty}: {hash:#x}");
+    }
+}
+
+/// Sub-blocks far smaller than their neighbours keep what the type can hold of them.
+#[test]
+fn small_weights_beside_large_ones_are_not_zeros() {
+    for ty in [TensorType::Q3_K, TensorType::Q6_K] {
+        // One sub-block of 0.02, fifteen of 0.001, a twentieth of it.
+        let sign = |i: usize| if (i * 7 + i / 3) % 2 == 0 { 1.0 } else { -1.0 };
+        let size = |i: usize| if i / 16 == 5 { 0.02 } else { 0.001 };
+        let values: Vec<f32> = (0..256).map(|i| sign(i) * size(i) * (0.5 + (i % 11) as f32 / 11.0)).collect();
+        let read = decoded(ty, &encoded(ty, &values));
+        for s in 0..16 {
+            let (values, read) = (&values[16 * s..][..16], &read[16 * s..][..16]);
+            let share = squared_error(values, read) / squared_error(values, &[0.0; 16]);
+            assert!(
+                share < 0.1,
+                "{ty}: sub-block {s} loses {share} of its square: {values:?} became {read:?}"
+            );
+        }
+    }
+}
+
 /// On every block of 256 values, not only in sum.
 #[test]
 fn k_quants_err_no_more_than_ggmls() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use connote_testkit::tiny::{self, GemmaKind};
 use connote_testkit::vocabularies::SmallVocabulary;
-use connote_testkit::{golden, http_bodies};
+use connote_testkit::{golden, hf_folder, http_bodies};
 
 fn main() -> std::io::Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "fuzz/corpus".to_owned());
@@ -22,6 +22,15 @@ fn main() -> std::io::Result<()> {
     fs::create_dir_all(folder.join("gguf_reader"))?;
     for (name, bytes) in files {
         fs::write(folder.join("gguf_reader").join(name), bytes)?;
+    }
+    fs::create_dir_all(folder.join("convert_folder"))?;
+    for (place, (name, file)) in hf_folder::FUZZED.iter().enumerate() {
+        // The first byte chooses the file.
+        let whole = fs::read(golden::path("folders").join(name).join(file))?;
+        fs::write(
+            folder.join("convert_folder").join(format!("{name}-{place}")),
+            [&[place as u8], &whole[..]].concat(),
+        )?;
     }
     for target in ["wordpiece", "sentencepiece"] {
         fs::create_dir_all(folder.join(target))?;

@@ -8,6 +8,8 @@ use kernels::decode;
 use safetensors::{Dtype, serialize_to_file, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
+use crate::golden;
+
 /// A tensor as PyTorch has it: name, shape (outermost first), values.
 pub type HfTensor = (String, Vec<usize>, Vec<f32>);
 
@@ -43,6 +45,37 @@ const GEMMA_LAYER: [(&str, &str); 13] = [
     ("ffn_down", "mlp.down_proj"),
     ("post_ffw_norm", "post_feedforward_layernorm"),
 ];
+
+/// Files of folders of `testdata/folders` that a fuzzer replaces, one by one.
+pub const FUZZED: [(&str, &str); 10] = [
+    ("bert-mean", "config.json"),
+    ("bert-mean", "tokenizer.json"),
+    ("bert-mean", "model.safetensors"),
+    ("bert-mean", "modules.json"),
+    ("bert-mean", "1_Pooling/config.json"),
+    ("gemma-embedding", "config.json"),
+    ("gemma-embedding", "tokenizer.json"),
+    ("llama-yarn", "config.json"),
+    ("xlm-roberta", "tokenizer.json"),
+    ("modern-bert", "tokenizer.json"),
+];
+
+/// Copies a folder of `testdata/folders`, to be changed.
+pub fn copy(name: &str, to: &Path) {
+    copy_all(&golden::path("folders").join(name), to);
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("made");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy_all(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("copied")),
+        }
+    }
+}
 
 /// The tensors of a BERT file, by the names of transformers' `BertModel`.
 pub fn bert_tensors(gguf: &Gguf) -> Vec<HfTensor> {

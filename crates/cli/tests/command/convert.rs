@@ -16,6 +16,26 @@ fn folder(inside: &Path) {
     hf_folder::bert(&Gguf::open(testkit::models::builtin()).expect("a file"), &folder, 1);
 }
 
+#[test]
+fn a_key_that_nobody_knows_is_refused_until_it_is_ignored() {
+    let place = tempfile::tempdir().expect("a folder");
+    folder(place.path());
+    let config = place.path().join("all-MiniLM-L6-v2/config.json");
+    let mut values: Value = serde_json::from_slice(&fs::read(&config).expect("read")).expect("JSON");
+    values["rope_everywhere"] = true.into();
+    fs::write(&config, values.to_string()).expect("written");
+    let convert = |more: &[&str], code| {
+        let args = ["convert", "all-MiniLM-L6-v2", "out.gguf", "-q", "-f"];
+        let (_, complaints) = run(connote().current_dir(place.path()).args(args).args(more), code);
+        String::from_utf8(complaints).expect("UTF-8")
+    };
+    let refusal = convert(&[], 1);
+    assert!(refusal.contains("config.json: `rope_everywhere` is true;"), "{refusal}");
+    assert!(refusal.trim_end().ends_with("if nothing, say --ignore rope_everywhere"), "{refusal}");
+    convert(&["--ignore", "rope_everywhere"], 0);
+    assert!(convert(&["--ignore", "hidden_act"], 1).contains("cannot be ignored"));
+}
+
 fn examples(command: &str) -> Vec<Vec<String>> {
     let (help, _) = run(connote().args([command, "--help"]), 0);
     let help = String::from_utf8(help).expect("UTF-8");

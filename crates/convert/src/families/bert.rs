@@ -99,9 +99,11 @@ fn bert_keys(config: &Config, keys: &mut Keys, before_positions: u32) -> Result<
 }
 
 fn common(config: &Config, keys: &mut Keys, before_positions: u32) -> Result<(), Error> {
+    config.demand("pruned_heads", &["{}"])?;
+    config.demand("add_cross_attention", &["false"])?;
     keys.sizes(config)?;
     let positions = config.required(&["max_position_embeddings"])?;
-    keys.put("context_length", positions.saturating_sub(before_positions));
+    keys.put_size("context_length", positions.saturating_sub(before_positions));
     keys.feed_forward(config)?;
     keys.put("attention.causal", false);
     keys.classifier(config);

@@ -1,12 +1,10 @@
 //! Language models that embed: Qwen2, Qwen3 and its rerankers, Llama and Mistral; and EuroBERT, which is one turned
 //! both ways.
 
-use std::f64::consts::PI;
-
 use gguf::OwnedValue;
-use serde_json::Value;
 
-use super::{Change, Family, KeyList, Keys, Made, Name, PLAIN, maybe, weight, with_bias_or_without};
+use super::rope::{ALL, BY_KEYS, BY_KEYS_OR_FACTORS, Rope};
+use super::{Change, Family, KeyList, Keys, Name, PLAIN, layer_kinds, maybe, weight, with_bias_or_without};
 use crate::config::Config;
 use crate::error::Error;
 use crate::model::{RowOrder, Tensor, Values};
@@ -45,12 +43,7 @@ pub(super) const QWEN2: Family = Family {
     prefixes: &["model."],
     tensors: HALVES,
     ignored: &["lm_head."],
-    keys: |config, keys| {
-        if config.flag("is_causal") == Some(false) {
-            keys.put("attention.causal", false);
-        }
-        decoder(config, keys, false)
-    },
+    keys: |config, keys| decoder(config, keys, Kind { looks_back: true, ..HALVED }),
     ..PLAIN
 };
 
@@ -64,10 +57,7 @@ pub(super) const QWEN3: Family = Family {
 pub(super) const EUROBERT: Family = Family {
     model_types: &["eurobert"],
     architecture: "eurobert",
-    keys: |config, keys| {
-        keys.put("attention.causal", false);
-        decoder(config, keys, false)
-    },
+    keys: |config, keys| decoder(config, keys, HALVED),
     ..QWEN2
 };
 
@@ -76,7 +66,7 @@ pub(super) const LLAMA: Family = Family {
     architecture: "llama",
     tensors: NEIGHBOURS,
     ignored: &["lm_head.", "rotary_emb."],
-    keys: |config, keys| decoder(config, keys, true),
+    keys: |config, keys| decoder(config, keys, Kind { looks_back: true, ..NEIGHBOURED }),
     ..QWEN2
 };
 
@@ -84,87 +74,62 @@ pub(super) const LLAMA: Family = Family {
 pub(super) const LLAMA_EMBED: Family = Family {
     model_types: &["llama_bidirec", "llama_bidirectional"],
     architecture: "llama-embed",
-    keys: |config, keys| {
-        keys.put("attention.causal", false);
-        decoder(config, keys, true)
-    },
+    keys: |config, keys| decoder(config, keys, NEIGHBOURED),
     ..LLAMA
 };
 
-fn decoder(config: &Config, keys: &mut Keys, rope_dimensions: bool) -> Result<(), Error> {
+/// How these networks differ beside their tensors.
+struct Kind {
+    /// A language model that sees what is before, unless its file says otherwise; else it sees everything.
+    looks_back: bool,
+    /// llama.cpp wants to be told how much of a head turns.
+    rope_dimensions: bool,
+    stretches: &'static [&'static str],
+}
+
+const HALVED: Kind = Kind { looks_back: false, rope_dimensions: false, stretches: BY_KEYS };
+const NEIGHBOURED: Kind = Kind { looks_back: false, rope_dimensions: true, stretches: BY_KEYS_OR_FACTORS };
+
+fn decoder(config: &Config, keys: &mut Keys, kind: Kind) -> Result<(), Error> {
     config.demand("hidden_act", &["silu", "swish"])?;
     config.demand("mlp_bias", &["false"])?;
     config.demand("use_sliding_window", &["false"])?;
+    match (kind.looks_back, config.flag("is_causal")) {
+        (true, Some(true) | None) => {}
+        (true, Some(false)) | (false, _) => keys.put("attention.causal", false),
+    }
+    if !kind.looks_back {
+        config.demand("is_causal", &["false"])?;
+    }
     keys.sizes(config)?;
-    keys.context(config)?;
+    if layer_kinds(config, keys.layers)?.is_some_and(|windowed| windowed.contains(&true)) {
+        return Err(config.refused("layer_types", "has layers with a window, which these files cannot say"));
+    }
+    let positions = config.required(&["max_position_embeddings"])?;
+    let is_mistral = config.text("model_type") == Some("mistral");
+    let context = match config.number(&["sliding_window"])? {
+        // A window of which files say nothing: up to its width the network sees what the authors' does.
+        Some(window) if is_mistral && window < positions => {
+            keys.notes.push(format!(
+                "texts are limited to {window} tokens: beyond them the authors' layers have a window, which GGUF cannot say"
+            ));
+            window
+        }
+        _ => positions,
+    };
+    keys.put_size("context_length", context);
     keys.feed_forward(config)?;
     let head_dim = match config.number(&["head_dim"])? {
         Some(head_dim) => head_dim,
-        None => config.required(&["hidden_size"])? / (keys.heads as u32).max(1),
+        None => keys.usual_head_dim(config)?,
     };
-    keys.put("attention.key_length", head_dim);
+    keys.put_size("attention.key_length", head_dim);
     keys.put("attention.value_length", head_dim);
-    if rope_dimensions {
+    if kind.rope_dimensions {
         keys.put("rope.dimension_count", head_dim);
     }
     keys.put("attention.layer_norm_rms_epsilon", config.required_float(&["rms_norm_eps"])?);
-    let base = config.rope_base("full_attention", &["rope_theta"])?.unwrap_or(10_000.0);
-    keys.put("rope.freq_base", base);
-    rope_scaling(config, keys, f64::from(base), head_dim)
-}
-
-/// Longer texts than the model was first trained for.
-fn rope_scaling(config: &Config, keys: &mut Keys, base: f64, head_dim: u32) -> Result<(), Error> {
-    let Some(rope) = config.rope("full_attention") else { return Ok(()) };
-    let kind =
-        rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str).unwrap_or("default");
-    let number = |name: &str| {
-        let number = rope.get(name).and_then(Value::as_f64);
-        number.ok_or_else(|| Error::mismatch(format!("config.json: rope scaling {kind} has no `{name}`")))
-    };
-    match kind {
-        "default" => {}
-        "linear" | "yarn" => {
-            keys.put("rope.scaling.type", kind);
-            keys.put("rope.scaling.factor", number("factor")? as f32);
-            if kind == "yarn" {
-                keys.put(
-                    "rope.scaling.original_context_length",
-                    number("original_max_position_embeddings")? as u32,
-                );
-                let usual = |name: &str, usual: f64| {
-                    rope.get(name).and_then(Value::as_f64).is_none_or(|said| said == usual)
-                };
-                if !usual("beta_fast", 32.0)
-                    || !usual("beta_slow", 1.0)
-                    || rope.get("attention_factor").is_some_and(|v| !v.is_null())
-                {
-                    return Err(Error::unsupported(
-                        "config.json: YaRN with numbers of its own, which readers of GGUF do not look for",
-                    ));
-                }
-            }
-        }
-        "llama3" => {
-            let (factor, low, high) =
-                (number("factor")?, number("low_freq_factor")?, number("high_freq_factor")?);
-            let original = number("original_max_position_embeddings")?;
-            let factors = (0..head_dim / 2).map(|pair| {
-                let wavelength = 2.0 * PI * base.powf(f64::from(2 * pair) / f64::from(head_dim));
-                // Short waves stay, long ones are slowed down, between them it goes smoothly.
-                let smooth = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
-                (1.0 / ((1.0 - smooth) / factor + smooth)) as f32
-            });
-            let (dims, values) = (vec![u64::from(head_dim / 2)], factors.collect());
-            keys.made.push(Made { name: "rope_freqs.weight", dims, values });
-        }
-        other => {
-            return Err(Error::unsupported(format!(
-                "config.json: rope scaling {other:?} is not one that connote converts"
-            )));
-        }
-    }
-    Ok(())
+    Rope { stretches: kind.stretches, ..ALL }.put(config, keys, head_dim)
 }
 
 const RERANK: &str = "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. \

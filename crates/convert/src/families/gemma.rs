@@ -1,8 +1,7 @@
 //! EmbeddingGemma, which looks both ways, and Gemma 3, which does not.
 
-use serde_json::Value;
-
-use super::{Change, Family, Keys, Name, PLAIN, weight};
+use super::rope::{ALL, Rope};
+use super::{Change, Family, Keys, Name, PLAIN, layer_kinds, weight};
 use crate::config::Config;
 use crate::error::Error;
 
@@ -49,35 +48,37 @@ fn keys(config: &Config, keys: &mut Keys) -> Result<(), Error> {
     keys.context(config)?;
     keys.feed_forward(config)?;
     let head_dim = config.number(&["head_dim"])?.unwrap_or(256);
-    keys.put("attention.key_length", head_dim);
+    keys.put_size("attention.key_length", head_dim);
     keys.put("attention.value_length", head_dim);
     keys.put("attention.layer_norm_rms_epsilon", config.required_float(&["rms_norm_eps"])?);
     keys.put("attention.sliding_window", config.required(&["sliding_window"])?);
-    keys.put("rope.freq_base", config.rope_base("full_attention", &["rope_theta"])?.unwrap_or(1_000_000.0));
-    let local = config.rope_base("sliding_attention", &["rope_local_base_freq"])?;
-    keys.put("rope.freq_base_swa", local.unwrap_or(10_000.0));
-    let scaled = config
-        .rope("full_attention")
-        .filter(|rope| rope.get("rope_type").and_then(Value::as_str) == Some("linear"));
-    if let Some(factor) = scaled.and_then(|rope| rope.get("factor")).and_then(Value::as_f64) {
-        keys.put("rope.scaling.type", "linear");
-        keys.put("rope.scaling.factor", factor as f32);
-    }
-    // Every sixth layer sees the whole text, unless the layers are listed and say otherwise.
+    Rope { usual: 1_000_000.0, ..ALL }.put(config, keys, head_dim)?;
+    let local = Rope { layers: "sliding_attention", key: "rope.freq_base_swa", stretches: &[], ..ALL };
+    Rope { older: &["rope_local_base_freq"], ..local }.put(config, keys, head_dim)?;
+    // Readers divide scores by the root of a head's width, and of the 27B model by that of its share of the width.
+    let width = match keys.layers {
+        62 => config.required(&["hidden_size"])? / (keys.heads as u32).max(1),
+        _ => head_dim,
+    };
+    config.demand_number("query_pre_attn_scalar", f64::from(width))?;
+    // Every sixth layer sees the whole text, unless the file says otherwise.
+    let stated = config.number(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
     let period = |layers: &[bool]| {
         let whole = |period: usize| {
             layers.iter().enumerate().all(|(layer, local)| *local == (layer % period != period - 1))
         };
+        // The least that fits; all layers local is a period as long as the network and longer.
         (1..=layers.len()).find(|period| whole(*period)).filter(|_| layers.contains(&false))
     };
-    if let Some(kinds) = config.get("layer_types").and_then(Value::as_array) {
-        let local: Vec<bool> = kinds.iter().map(|kind| kind.as_str() == Some("sliding_attention")).collect();
-        match period(&local) {
+    match layer_kinds(config, keys.layers)? {
+        None if stated == 6 => {}
+        None => keys.put("attention.sliding_window_pattern", stated),
+        Some(local) => match period(&local) {
             Some(6) => {}
             Some(period) => keys.put("attention.sliding_window_pattern", period as u32),
             None if local.iter().enumerate().all(|(layer, local)| *local == (layer % 6 != 5)) => {}
             None => keys.put("attention.sliding_window_pattern", local),
-        }
+        },
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! jina-embeddings v2 (with ALiBi) and v3 (XLM-R with RoPE and adapters).
 
+use super::rope::{ALL, Rope};
 use super::{Family, PLAIN, both, maybe, weight, with_bias_or_without};
 
 pub(super) const JINA_BERT_V2: Family = Family {
@@ -19,8 +20,7 @@ pub(super) const JINA_BERT_V2: Family = Family {
         maybe("encoder.layer.{}.attention.self.layer_norm_k", "blk.{}.attn_k_norm"),
         both("encoder.layer.{}.attention.output.dense", "blk.{}.attn_output"),
         maybe("encoder.layer.{}.attention.output.LayerNorm", "blk.{}.attn_output_norm"),
-        maybe("encoder.layer.{}.layer_norm_1", "blk.{}.attn_output_norm"),
-        maybe("encoder.layer.{}.layer_norm_2", "blk.{}.attn_norm_2"),
+        maybe("encoder.layer.{}.layer_norm_1", "blk.{}.attn_norm_2"),
         maybe("encoder.layer.{}.mlp.gated_layers", "blk.{}.ffn_up"),
         maybe("encoder.layer.{}.mlp.up_gated_layer", "blk.{}.ffn_up"),
         maybe("encoder.layer.{}.intermediate.dense", "blk.{}.ffn_up"),
@@ -29,11 +29,17 @@ pub(super) const JINA_BERT_V2: Family = Family {
         maybe("encoder.layer.{}.output.dense", "blk.{}.ffn_down"),
         maybe("encoder.layer.{}.mlp.layernorm", "blk.{}.layer_output_norm"),
         maybe("encoder.layer.{}.output.LayerNorm", "blk.{}.layer_output_norm"),
+        maybe("encoder.layer.{}.layer_norm_2", "blk.{}.layer_output_norm"),
         maybe("classifier", "cls"),
     ]],
     ignored: &["pooler.", "cls.", "embeddings.position_ids"],
     keys: |config, keys| {
+        config.demand("hidden_act", &["gelu"])?;
+        config.demand("feed_forward_type", &["geglu", "original"])?;
         config.demand("position_embedding_type", &["alibi"])?;
+        config.demand("is_decoder", &["false"])?;
+        config.demand("add_cross_attention", &["false"])?;
+        config.demand("pruned_heads", &["{}"])?;
         keys.sizes(config)?;
         keys.context(config)?;
         keys.feed_forward(config)?;
@@ -42,6 +48,7 @@ pub(super) const JINA_BERT_V2: Family = Family {
         keys.classifier(config);
         Ok(())
     },
+    up_and_gate: &[1, 2],
     ..PLAIN
 };
 
@@ -68,11 +75,13 @@ pub(super) const JINA_BERT_V3: Family = Family {
         keys.sizes(config)?;
         // The authors' number counts two places before the first, as XLM-R has them.
         let before = if config.text("model_type") == Some("xlm-roberta") { 2 } else { 0 };
-        keys.put("context_length", config.required(&["max_position_embeddings"])?.saturating_sub(before));
+        keys.put_size(
+            "context_length",
+            config.required(&["max_position_embeddings"])?.saturating_sub(before),
+        );
         keys.feed_forward(config)?;
         keys.put("attention.layer_norm_epsilon", config.required_float(&["layer_norm_eps"])?);
-        let base = config.rope_base("full_attention", &["rotary_emb_base"])?;
-        keys.put("rope.freq_base", base.unwrap_or(20_000.0));
+        Rope { usual: 20_000.0, ..ALL }.put(config, keys, keys.usual_head_dim(config)?)?;
         keys.put("attention.causal", false);
         Ok(())
     },

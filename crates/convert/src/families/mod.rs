@@ -9,12 +9,15 @@ mod jina;
 mod modern_bert;
 mod neo_bert;
 mod nomic;
+mod rope;
+mod shapes;
 mod t5;
 
 use std::collections::BTreeSet;
 
 pub(crate) use decoder::rerank_template;
 use gguf::OwnedValue;
+use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -58,6 +61,8 @@ pub(crate) struct Family {
     pub(crate) tensors: &'static [&'static [Name]],
     /// Beginnings of names of tensors that embeddings do not need.
     pub(crate) ignored: &'static [&'static str],
+    /// How many times the feed-forward's width `ffn_up` has rows: 2 where it holds the gate, too.
+    pub(crate) up_and_gate: &'static [u64],
     /// Whether its files have a place for dense heads after pooling.
     pub(crate) heads: bool,
     /// How many rows of the positions' embedding stand before the first position.
@@ -81,6 +86,7 @@ pub(crate) const PLAIN: Family = Family {
     prefixes: &[],
     tensors: &[],
     ignored: &[],
+    up_and_gate: &[1],
     heads: false,
     first_position: |_| Ok(0),
     keys: |_, _| Ok(()),
@@ -157,11 +163,14 @@ pub(crate) type KeyList = Vec<(String, OwnedValue)>;
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     pub(crate) list: KeyList,
+    sizes: Vec<(&'static str, u64)>,
     pub(crate) layers: usize,
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) experts: usize,
     pub(crate) made: Vec<Made>,
+    /// What a reader should know.
+    pub(crate) notes: Vec<String>,
     pub(crate) labels: Option<Vec<String>>,
 }
 
@@ -183,9 +192,28 @@ impl Keys {
         let layers = config.required(&["num_hidden_layers", "n_layer", "n_layers", "num_layers"])?;
         let heads = config.required(&["num_attention_heads", "n_head", "n_heads", "num_heads"])?;
         self.layers(layers);
-        self.put("embedding_length", config.required(&["hidden_size", "n_embd", "dim", "d_model"])?);
+        self.put_size("embedding_length", config.required(&["hidden_size", "n_embd", "dim", "d_model"])?);
         self.heads(heads, config.number(&["num_key_value_heads"])?);
         Ok(())
+    }
+
+    /// The width of a head where it is the model's divided by their number, as a file that states it must say.
+    pub(crate) fn usual_head_dim(&self, config: &Config) -> Result<u32, Error> {
+        let width = self.size("embedding_length").unwrap_or(0) as u32;
+        let head_dim = width.checked_div(self.heads as u32).unwrap_or(0);
+        config.demand_number("head_dim", f64::from(head_dim))?;
+        Ok(head_dim)
+    }
+
+    /// Puts a number that shapes of tensors are made of.
+    pub(crate) fn put_size(&mut self, key: &'static str, size: u32) {
+        self.sizes.push((key, u64::from(size)));
+        self.put(key, size);
+    }
+
+    /// What was put by [`Keys::put_size`].
+    pub(crate) fn size(&self, key: &str) -> Option<u64> {
+        self.sizes.iter().find(|(put, _)| *put == key).map(|(_, size)| *size)
     }
 
     pub(crate) fn layers(&mut self, layers: u32) {
@@ -203,7 +231,7 @@ impl Keys {
     }
 
     pub(crate) fn context(&mut self, config: &Config) -> Result<(), Error> {
-        self.put(
+        self.put_size(
             "context_length",
             config.required(&["max_position_embeddings", "n_positions", "max_length"])?,
         );
@@ -211,7 +239,7 @@ impl Keys {
     }
 
     pub(crate) fn feed_forward(&mut self, config: &Config) -> Result<(), Error> {
-        self.put(
+        self.put_size(
             "feed_forward_length",
             config.required(&["intermediate_size", "n_inner", "hidden_dim", "d_ff"])?,
         );
@@ -231,6 +259,23 @@ impl Keys {
         if !labels.is_empty() && labels != ["LABEL_0", "LABEL_1"] {
             self.labels = Some(labels);
         }
+    }
+}
+
+/// Which layers have a window, where `layer_types` says it.
+pub(crate) fn layer_kinds(config: &Config, layers: usize) -> Result<Option<Vec<bool>>, Error> {
+    const NAME: &str = "layer_types";
+    let Some(kinds) = config.get(NAME) else { return Ok(None) };
+    let windowed = |kind: &Value| match kind.as_str() {
+        Some("full_attention") => Some(false),
+        Some("sliding_attention") => Some(true),
+        _ => None,
+    };
+    let kinds: Option<Vec<bool>> = kinds.as_array().and_then(|kinds| kinds.iter().map(windowed).collect());
+    match kinds {
+        Some(kinds) if kinds.len() == layers => Ok(Some(kinds)),
+        Some(kinds) => Err(config.refused(NAME, format!("has {} entries for {layers} layers", kinds.len()))),
+        None => Err(config.refused(NAME, "has other kinds than full_attention and sliding_attention")),
     }
 }
 
@@ -267,14 +312,22 @@ pub(crate) struct Built {
 pub(crate) fn build(
     family: &Family,
     config: &Config,
-    weights: Weights,
+    mut weights: Weights,
     tokenizer: &TokenizerKeys,
     name: &str,
     notes: &mut Vec<String>,
 ) -> Result<Built, Error> {
     let mut keys = Keys::default();
     (family.keys)(config, &mut keys)?;
-    let mut weights = weights.renamed(|name| canonical(family, name))?;
+    notes.append(&mut keys.notes);
+    let held = weights.names().count();
+    if keys.layers > held {
+        let what = format!(
+            "says {} layers, and the files hold {held} tensors; they do not belong together",
+            keys.layers
+        );
+        return Err(Error::mismatch(format!("config.json {what}")));
+    }
     // Heads of rerankers count where their last product is there; a pooler or a masked-word head alone is none.
     let classifies =
         ["classifier.weight", "classifier.out_proj.weight"].iter().any(|name| weights.get(name).is_some());
@@ -309,6 +362,7 @@ pub(crate) fn build(
             listed(&ignored)
         ));
     }
+    shapes::check(family, &tensors, &keys)?;
     for Made { name, dims, values } in keys.made {
         tensors.push(Tensor { name: name.to_owned(), dims, values: Values::Made(values) });
     }
@@ -325,7 +379,6 @@ pub(crate) fn build(
         tensors.push(tensor);
         list.extend(more);
     }
-    check_vocabulary(&tensors, tokenizer)?;
     let kv_sharing = keys.heads.checked_div(keys.kv_heads).unwrap_or(1);
     let (architecture, heads) = (family.architecture, family.heads);
     Ok(Built {
@@ -347,6 +400,23 @@ fn begins(name: &str, beginning: &str) -> bool {
             .strip_prefix(before)
             .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()))
             .is_some_and(|rest| rest.starts_with(after)),
+    }
+}
+
+/// The weights by the names that the family's table has.
+pub(crate) fn named(family: &Family, weights: Weights) -> Result<Weights, Error> {
+    weights.renamed(|name| canonical(family, name))
+}
+
+/// How many tokens have an embedding: what bounds a vocabulary, whatever the configuration says.
+pub(crate) fn embeddings(family: &Family, weights: &Weights) -> Result<usize, Error> {
+    let rules = family.tensors().filter(|rule| rule.ours == "token_embd");
+    let names: Vec<String> = rules.map(|rule| format!("{}.weight", rule.theirs)).collect();
+    let found = names.iter().find_map(|name| weights.get(name));
+    let missing = || Error::mismatch(format!("tensors are missing: {}", names.join(" or ")));
+    match found.ok_or_else(missing)?.shape.as_slice() {
+        [rows, _] => Ok(*rows),
+        shape => Err(Error::mismatch(format!("the embeddings are {shape:?}, not rows of numbers"))),
     }
 }
 
@@ -395,11 +465,18 @@ impl Builder<'_> {
                 Some(weight) => {
                     let tensor =
                         self.tensor(rule, &theirs, format!("{}{ending}", numbered(rule.ours)), weight)?;
-                    if self.tensors.iter().any(|other| other.name == tensor.name) {
+                    match self.tensors.iter().find(|other| other.name == tensor.name) {
                         // A second name of one thing, such as T5's shared embedding.
-                        continue;
+                        Some(other) if other.is_same(&tensor) => {}
+                        // A head of another task beside the one that counts.
+                        Some(_) if self.family.ignored.iter().any(|beginning| begins(&theirs, beginning)) => {
+                        }
+                        Some(_) => {
+                            let what = "is a second tensor in one place of the file, with other values";
+                            return Err(Error::mismatch(format!("tensor {theirs} {what}")));
+                        }
+                        None => self.tensors.push(tensor),
                     }
-                    self.tensors.push(tensor);
                 }
                 None if presence == Presence::Required => self.missing.push(theirs),
                 None => {}
@@ -462,20 +539,6 @@ impl Builder<'_> {
         }
         Ok(Tensor { name, dims, values: Values::Stored { bytes: weight.stored, rows: order, plus } })
     }
-}
-
-/// As many rows of embeddings as tokens.
-fn check_vocabulary(tensors: &[Tensor], tokenizer: &TokenizerKeys) -> Result<(), Error> {
-    let embedding = tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-    let rows = embedding.map_or(0, |tensor| tensor.shape().1);
-    if rows == tokenizer.tokens {
-        return Ok(());
-    }
-    Err(Error::mismatch(format!(
-        "there are embeddings of {rows} tokens, and the tokenizer with config.json's vocab_size makes {}; \
-         the files of the folder do not belong together",
-        tokenizer.tokens
-    )))
 }
 
 /// Some names, and how many more there are.

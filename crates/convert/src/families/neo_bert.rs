@@ -23,10 +23,17 @@ pub(super) const NEO_BERT: Family = Family {
         config.demand("hidden_act", &["SwiGLU", "swiglu"])?;
         config.demand("rope", &["true"])?;
         config.demand("rms_norm", &["true"])?;
+        config.demand("ngpt", &["false"])?;
+        // Of nGPT alone; and what its class was called with.
+        config.pass_over(&["base_scale", "kwargs"]);
         keys.sizes(config)?;
+        config.demand_number("dim_head", f64::from(keys.usual_head_dim(config)?))?;
         keys.context(config)?;
         // A gated network of two thirds the width has as many weights.
-        keys.put("feed_forward_length", (u64::from(config.required(&["intermediate_size"])?) * 2 / 3) as u32);
+        keys.put_size(
+            "feed_forward_length",
+            (u64::from(config.required(&["intermediate_size"])?) * 2 / 3) as u32,
+        );
         keys.put("attention.layer_norm_rms_epsilon", config.float(&["norm_eps"])?.unwrap_or(1e-6));
         keys.put("rope.freq_base", 10_000f32);
         keys.put("attention.causal", false);
@@ -34,5 +41,6 @@ pub(super) const NEO_BERT: Family = Family {
         keys.classifier(config);
         Ok(())
     },
+    up_and_gate: &[2],
     ..PLAIN
 };

@@ -1,5 +1,6 @@
 //! nomic-embed-text v1 and v1.5, and v2 with its experts; also what snowflake-arctic-embed-m-long is.
 
+use super::rope::{ALL, Rope};
 use super::{Change, Family, Keys, Name, PLAIN, both, maybe, weight};
 use crate::config::Config;
 use crate::error::Error;
@@ -68,6 +69,13 @@ pub(super) const NOMIC_BERT_MOE: Family = Family {
         keys.put("expert_count", experts);
         keys.put("expert_used_count", config.required(&["moe_top_k"])?);
         keys.put("moe_every_n_layers", config.required(&["moe_every_n_layers"])?);
+        config.demand("hidden_act", &["gelu"])?;
+        config.demand("moe_normalize_expert_weights", &["false"])?;
+        config.demand("expert_choice_router", &["false"])?;
+        config.demand_number("num_shared_experts", 0.0)?;
+        config.demand_number("ffn_div", 1.0)?;
+        // Biases are taken as they are there; the others are ways to compute the same.
+        config.pass_over(&["qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "moe_impl", "moe_resid_pdrop"]);
         common(config, keys)
     },
     ..NOMIC_BERT
@@ -83,15 +91,24 @@ fn common(config: &Config, keys: &mut Keys) -> Result<(), Error> {
     config.demand("rotary_emb_fraction", &["1.0", "1"])?;
     config.demand("rotary_emb_interleaved", &["false"])?;
     config.demand("use_rms_norm", &["false"])?;
+    config.demand("parallel_block", &["false"])?;
+    config.demand("parallel_block_tied_norm", &["false"])?;
+    config.demand("scale_attn_weights", &["true"])?;
+    config.demand("scale_attn_by_inverse_layer_idx", &["false"])?;
+    config.demand("rotary_emb_scale_base", &["null"])?;
+    config.pass_over(&["moe_every_n_layers", "num_experts", "moe_top_k"]);
     keys.sizes(config)?;
     // What was trained, where the file promises more: 2048 of 8192 positions (v1.5), 512 of 2048 (v2).
     let positions = config.required(&["n_positions", "max_position_embeddings"])?;
     let trained = config.number(&["max_trained_positions"])?.unwrap_or(2048);
-    keys.put(
+    // The authors' code turns faster beyond what was trained by this factor, which GGUF has no way to say.
+    let stretched = config.float(&["rotary_scaling_factor"])?.is_some();
+    keys.put_size(
         "context_length",
         match (positions, trained) {
             (8192, 2048) => 2048,
             (2048, 2048) if has_experts(config) => 512,
+            _ if stretched => positions.min(trained),
             _ => positions,
         },
     );
@@ -100,8 +117,7 @@ fn common(config: &Config, keys: &mut Keys) -> Result<(), Error> {
         "attention.layer_norm_epsilon",
         config.required_float(&["layer_norm_epsilon", "layer_norm_eps"])?,
     );
-    let base = config.rope_base("full_attention", &["rotary_emb_base"])?;
-    keys.put("rope.freq_base", base.unwrap_or(1000.0));
+    Rope { usual: 1000.0, ..ALL }.put(config, keys, keys.usual_head_dim(config)?)?;
     keys.put("attention.causal", false);
     Ok(())
 }

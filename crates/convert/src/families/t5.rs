@@ -30,13 +30,19 @@ pub(super) const T5: Family = Family {
     keys: |config, keys| {
         keys.put("attention.causal", false);
         config.demand("feed_forward_proj", &["relu", "gated-gelu"])?;
+        config.demand("is_decoder", &["false"])?;
+        // Readers of GGUF take it for granted.
+        config.demand_number("relative_attention_max_distance", 128.0)?;
         keys.sizes(config)?;
-        keys.put("context_length", config.number(&["n_positions"])?.unwrap_or(512));
+        keys.put_size("context_length", config.number(&["n_positions"])?.unwrap_or(512));
         keys.feed_forward(config)?;
         let key_length = config.required(&["d_kv"])?;
-        keys.put("attention.key_length", key_length);
+        keys.put_size("attention.key_length", key_length);
         keys.put("attention.value_length", key_length);
-        keys.put("attention.relative_buckets_count", config.required(&["relative_attention_num_buckets"])?);
+        keys.put_size(
+            "attention.relative_buckets_count",
+            config.required(&["relative_attention_num_buckets"])?,
+        );
         let eps = config.required_float(&["layer_norm_epsilon"])?;
         // llama.cpp reads either.
         keys.put("attention.layer_norm_epsilon", eps);

@@ -8,7 +8,8 @@ use std::fs;
 use gguf::OwnedValue;
 use serde_json::Value;
 
-use super::{Files, Kind, Token, Vocabulary, put_added};
+use super::{Files, Kind, Token, Vocabulary, flattened, put_added, unsaid};
+use crate::config::shown;
 use crate::error::Error;
 use crate::json;
 
@@ -37,20 +38,32 @@ const PATTERNS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result<Vocabulary, Error> {
-    let pieces = by_id(&json["model"]["vocab"])?;
+    let pieces = by_id(&json["model"]["vocab"], files.embeddings)?;
     let merges = merges(&json["model"]["merges"])?;
+    let model = &json["model"];
+    // What ends words, and what is left out by chance; neither is in GGUF.
+    for name in ["end_of_word_suffix", "continuing_subword_prefix", "dropout"] {
+        let value = &model[name];
+        if !value.is_null() && value.as_str() != Some("") && value.as_f64() != Some(0.0) {
+            return Err(unsaid(format!("its BPE model has a {name} of {}", shown(value))));
+        }
+    }
     let pre = match pre {
         Some(pre) => pre.to_owned(),
         None => pre_tokenizer(json)?,
     };
     let cutters = json["pre_tokenizer"].to_string();
     let space = cutters.contains("\"add_prefix_space\":true") && !cutters.contains("\"Metaspace\"");
-    Ok(vocabulary(pieces, merges, files.added(), pre, space))
+    let mut vocabulary = vocabulary(pieces, merges, files.added(), pre, space, files);
+    if normalized(&json["normalizer"])?.lowercased {
+        vocabulary.more.push(("normalizer.lowercase", true.into()));
+    }
+    Ok(vocabulary)
 }
 
 /// RoBERTa's older files.
 pub(super) fn read_text(files: &Files<'_>, pre: Option<&str>) -> Result<Vocabulary, Error> {
-    let pieces = by_id(&json::read(&files.folder.join("vocab.json"))?)?;
+    let pieces = by_id(&json::read(&files.folder.join("vocab.json"))?, files.embeddings)?;
     let path = files.folder.join("merges.txt");
     let text =
         fs::read_to_string(&path).map_err(|error| Error::file(&path, format!("cannot be read: {error}")))?;
@@ -64,12 +77,12 @@ pub(super) fn read_text(files: &Files<'_>, pre: Option<&str>) -> Result<Vocabula
             added.push((id, piece.clone(), true));
         }
     }
-    Ok(vocabulary(pieces, merges, added, pre.unwrap_or("roberta-bpe").to_owned(), false))
+    Ok(vocabulary(pieces, merges, added, pre.unwrap_or("roberta-bpe").to_owned(), false, files))
 }
 
 /// SentencePiece's BPE without its file: the earlier a merge, the higher the score of what it makes.
 pub(super) fn by_rank(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
-    let pieces = by_id(&json["model"]["vocab"])?;
+    let pieces = by_id(&json["model"]["vocab"], files.embeddings)?;
     let ranks: std::collections::HashMap<String, usize> = merges(&json["model"]["merges"])?
         .into_iter()
         .enumerate()
@@ -88,7 +101,7 @@ pub(super) fn by_rank(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Err
         Token { text, score, kind }
     };
     let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
-    put_added(&mut tokens, files.added(), None);
+    put_added(&mut tokens, files.added(), None, files);
     let prefix = json["normalizer"].to_string().contains("Prepend")
         || matches!(json["pre_tokenizer"]["prepend_scheme"].as_str(), Some("always" | "first"));
     let more = vec![("add_space_prefix", prefix.into())];
@@ -101,26 +114,28 @@ fn vocabulary(
     added: Vec<(usize, String, bool)>,
     pre: String,
     space_prefix: bool,
+    files: &Files<'_>,
 ) -> Vocabulary {
     let token = |text| Token { text, score: 0.0, kind: Kind::Normal };
     let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
-    put_added(&mut tokens, added, None);
+    put_added(&mut tokens, added, None, files);
     let more = vec![("merges", OwnedValue::from(merges)), ("add_space_prefix", space_prefix.into())];
     Vocabulary { model: "gpt2", pre, tokens, has_scores: false, more }
 }
 
 /// The pieces of a vocabulary in the order of their ids. A gap is a token that nobody uses.
-pub(super) fn by_id(vocab: &Value) -> Result<Vec<String>, Error> {
+pub(super) fn by_id(vocab: &Value, embeddings: usize) -> Result<Vec<String>, Error> {
     let vocab =
         vocab.as_object().ok_or_else(|| Error::unsupported("tokenizer.json: the model has no vocab"))?;
     let ids: Option<Vec<(usize, &String)>> =
         vocab.iter().map(|(piece, id)| Some((id.as_u64()? as usize, piece))).collect();
     let ids = ids.ok_or_else(|| Error::unsupported("tokenizer.json: an id is no number"))?;
-    let length = ids.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
-    if length > ids.len() + (1 << 20) {
-        return Err(Error::unsupported(format!(
-            "tokenizer.json: {} tokens with ids up to {length}",
-            ids.len()
+    let length = ids.iter().map(|(id, _)| id.saturating_add(1)).max().unwrap_or(0);
+    if length > embeddings {
+        return Err(Error::mismatch(format!(
+            "tokenizer.json: a token has the id {}, and there are embeddings of {embeddings}; \
+             the files of the folder do not belong together",
+            length - 1
         )));
     }
     let mut pieces: Vec<String> = (0..length).map(|id| format!("[PAD{id}]")).collect();
@@ -148,23 +163,48 @@ fn pre_tokenizer(json: &Value) -> Result<String, Error> {
         None => vec![&json["pre_tokenizer"]],
     };
     let is = |part: &Value, kind: &str| part["type"].as_str() == Some(kind);
-    let split = cutters.iter().find(|part| is(part, "Split"));
-    let pattern = split.and_then(|part| part["pattern"]["Regex"].as_str());
+    let uses_regex = |part: &Value| part["use_regex"].as_bool() != Some(false);
+    // What cuts in the way that a name stands for, and nothing beside it.
+    let (pattern, plain, digits) = match cutters.as_slice() {
+        [byte] if is(byte, "ByteLevel") && uses_regex(byte) => (None, true, false),
+        [digits, byte] if is(digits, "Digits") && is(byte, "ByteLevel") && uses_regex(byte) => {
+            let each = digits["individual_digits"].as_bool() == Some(true);
+            (None, each, each)
+        }
+        [split, byte] if is(split, "Split") && is(byte, "ByteLevel") && !uses_regex(byte) => {
+            let isolated = split["behavior"] == "Isolated" && split["invert"].as_bool() != Some(true);
+            (split["pattern"]["Regex"].as_str().filter(|_| isolated), false, false)
+        }
+        _ => (None, false, false),
+    };
     let known = pattern.and_then(|pattern| PATTERNS.iter().find(|(known, _)| *known == pattern));
-    if let Some((_, name)) = known {
+    let Normalized { composed, .. } = normalized(&json["normalizer"])?;
+    let whole_words = json["model"]["ignore_merges"].as_bool() == Some(true);
+    if let Some(&(_, name)) = known {
         // The same cuts, with whole words looked up before they are merged.
-        let whole_words = json["model"]["ignore_merges"].as_bool() == Some(true);
-        let name = if *name == "gpt-4o" && whole_words { "granite-embed-multi-97m" } else { name };
+        let name = if name == "gpt-4o" && whole_words { "granite-embed-multi-97m" } else { name };
+        let (composes, looks_up) = match name {
+            "qwen2" | "qwen35" => (true, false),
+            "gpt-4o" => (false, false),
+            _ => (false, true),
+        };
+        if composes != composed {
+            let texts = if composed { "composes texts (NFC)" } else { "does not compose texts (NFC)" };
+            return Err(unsaid(format!("its normalizer {texts} before they are cut as {name} does")));
+        }
+        if looks_up != whole_words {
+            return Err(unsaid(format!("ignore_merges is {whole_words} beside the cuts of {name}")));
+        }
         return Ok(name.to_owned());
     }
-    let byte_level = cutters.iter().find(|part| is(part, "ByteLevel"));
-    let plain = byte_level.is_some_and(|part| part["use_regex"].as_bool() != Some(false)) && split.is_none();
-    let composed = json["normalizer"].to_string().contains("NFC");
+    if whole_words {
+        return Err(unsaid("ignore_merges is true beside cuts that GGUF has no such name for".to_owned()));
+    }
     let enclosed = json["post_processor"]["type"].as_str();
-    if plain && cutters.iter().any(|part| is(part, "Digits")) {
+    if digits && !composed {
         return Ok("smollm".to_owned());
     }
-    match (plain, composed, enclosed) {
+    match (plain && !digits, composed, enclosed) {
         (true, true, _) => Ok("modern-bert".to_owned()),
         (true, false, Some("RobertaProcessing" | "BertProcessing" | "TemplateProcessing")) => {
             Ok("roberta-bpe".to_owned())
@@ -179,29 +219,99 @@ fn pre_tokenizer(json: &Value) -> Result<String, Error> {
     }
 }
 
+/// What is done to a text before it is cut.
+struct Normalized {
+    /// Composed (NFC), which names of cuts imply.
+    composed: bool,
+    /// Lowercased after that, which has a key.
+    lowercased: bool,
+}
+
+/// What a normalizer does; any other one is refused.
+fn normalized(normalizer: &Value) -> Result<Normalized, Error> {
+    let parts = flattened(normalizer, "normalizers");
+    let kinds: Vec<&str> = parts.iter().map(|part| part["type"].as_str().unwrap_or_default()).collect();
+    match kinds.as_slice() {
+        [] => Ok(Normalized { composed: false, lowercased: false }),
+        ["NFC"] => Ok(Normalized { composed: true, lowercased: false }),
+        ["Lowercase"] => Ok(Normalized { composed: false, lowercased: true }),
+        ["NFC", "Lowercase"] => Ok(Normalized { composed: true, lowercased: true }),
+        others => Err(unsaid(format!("the normalizer {} beside BPE", others.join(", ")))),
+    }
+}
+
+/// Refuses a normalizer that does more than SentencePiece's BPE does: a space before a text, and a mark for each space.
+pub(super) fn spaces_alone(normalizer: &Value) -> Result<(), Error> {
+    for part in flattened(normalizer, "normalizers") {
+        let is_space = match part["type"].as_str() {
+            Some("Prepend") => part["prepend"].as_str() == Some("\u{2581}"),
+            Some("Replace") => {
+                part["pattern"]["String"].as_str() == Some(" ")
+                    && part["content"].as_str() == Some("\u{2581}")
+            }
+            _ => false,
+        };
+        if !is_space {
+            return Err(unsaid(format!("the normalizer {} beside BPE of characters", shown(part))));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn named(pre_tokenizer: Value, normalizer: Value) -> String {
-        let json = json!({"pre_tokenizer": pre_tokenizer, "normalizer": normalizer, "model": {}});
+    fn named(pre_tokenizer: Value, normalizer: Value, ignore_merges: bool) -> String {
+        let model = json!({"ignore_merges": ignore_merges});
+        let json = json!({"pre_tokenizer": pre_tokenizer, "normalizer": normalizer, "model": model});
         self::pre_tokenizer(&json).unwrap_or_else(|error| error.to_string())
     }
 
     #[test]
     fn ways_to_cut_have_names() {
         let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true});
-        assert_eq!(named(byte_level.clone(), Value::Null), "gpt-2");
-        assert_eq!(named(byte_level, json!({"type": "NFC"})), "modern-bert");
+        let nfc = json!({"type": "NFC"});
+        assert_eq!(named(byte_level.clone(), Value::Null, false), "gpt-2");
+        assert_eq!(named(byte_level.clone(), nfc.clone(), false), "modern-bert");
         for (pattern, name) in PATTERNS {
             let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"});
             let rest = json!({"type": "ByteLevel", "use_regex": false});
             let both = json!({"type": "Sequence", "pretokenizers": [split, rest]});
-            assert_eq!(named(both, Value::Null), *name);
+            let (normalizer, whole_words) = match *name {
+                "qwen2" | "qwen35" => (nfc.clone(), false),
+                "gpt-4o" => (Value::Null, false),
+                _ => (Value::Null, true),
+            };
+            assert_eq!(named(both.clone(), normalizer.clone(), whole_words), *name);
+            // What goes before the cuts, or after them, is another tokenizer.
+            let other = if normalizer.is_null() { nfc.clone() } else { Value::Null };
+            assert!(named(both.clone(), other, whole_words).contains("compose"), "{name}");
+            let odd = named(both, normalizer, !whole_words);
+            assert!(odd == "granite-embed-multi-97m" || odd.contains("ignore_merges is"), "{name}: {odd}");
+        }
+        for parts in [["Split", "ByteLevel"], ["WhitespaceSplit", "ByteLevel"], ["Digits", "ByteLevel"]] {
+            let parts: Vec<Value> = parts.iter().map(|kind| json!({"type": kind})).collect();
+            let more = json!({"type": "Sequence", "pretokenizers": parts});
+            assert!(
+                named(more, Value::Null, false).contains("give --pre NAME"),
+                "cuts beside those that are known"
+            );
+        }
+        for kind in ["NFKC", "NFD", "StripAccents"] {
+            let beside = json!({"type": "Sequence", "normalizers": [nfc, {"type": kind}]});
+            let refusal = named(byte_level.clone(), beside, false);
+            assert!(
+                refusal.contains(&format!(
+                    "the normalizer NFC, {kind} beside BPE, which GGUF has no way to say"
+                )),
+                "{refusal}"
+            );
         }
         let odd = json!({"type": "Split", "pattern": {"Regex": "x+"}});
-        assert!(named(odd, Value::Null).contains("(x+); if GGUF has a name for it, give --pre NAME"));
+        let refusal = named(odd, Value::Null, false);
+        assert!(refusal.contains("x+") && refusal.ends_with("give --pre NAME"), "{refusal}");
     }
 
     #[test]

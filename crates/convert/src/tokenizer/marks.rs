@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use gguf::OwnedValue;
 use serde_json::Value;
 
-use super::Files;
+use super::{Files, unsaid};
 use crate::config::Config;
+use crate::error::Error;
 
 /// Marks that stand around one text, and between two.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(super) fn keys(
     files: &Files<'_>,
     config: &Config,
     ids: &HashMap<String, usize>,
-) -> Vec<(&'static str, OwnedValue)> {
+) -> Result<Vec<(&'static str, OwnedValue)>, Error> {
     let mut keys: Vec<(&'static str, OwnedValue)> = Vec::new();
     let named = |name: &str| {
         let by_text = files.mark(&format!("{name}_token")).and_then(|text| ids.get(text)).copied();
@@ -56,9 +57,12 @@ pub(super) fn keys(
         let by_text = model["unk_token"].as_str().and_then(|text| ids.get(text)).copied();
         by_text.or_else(|| model["unk_id"].as_u64().map(|id| id as usize))
     });
-    let around = files.json.as_ref().and_then(|json| processor(&json["post_processor"], ids));
+    let around = match &files.json {
+        Some(json) => processor(&json["post_processor"], ids)?,
+        None => None,
+    };
     let flag = |name: &str| files.config[name].as_bool();
-    let around = around.unwrap_or_else(|| {
+    let mut around = around.unwrap_or_else(|| {
         // Tokenizers of BERT's kind and T5's need no telling; of others the configuration says it.
         let is_bert = files.folder.join("vocab.txt").exists();
         let begins = flag("add_bos_token").unwrap_or(is_bert);
@@ -66,13 +70,33 @@ pub(super) fn keys(
         let (first, last) = if is_bert { (named("cls"), named("sep")) } else { (named("bos"), named("eos")) };
         Around { before: first.filter(|_| begins), after: last.filter(|_| ends), doubled: false }
     });
+    // The authors' classes put their marks by these flags, whatever tokenizer.json says.
+    for (name, side, mark) in [
+        ("add_bos_token", &mut around.before, named("bos")),
+        ("add_eos_token", &mut around.after, named("eos")),
+    ] {
+        match (flag(name), *side) {
+            (Some(true), None) => *side = mark,
+            (Some(false), Some(_)) => {
+                let path = files.folder.join("tokenizer_config.json");
+                let what =
+                    "is false, and the post_processor of tokenizer.json puts a mark there; make them agree";
+                return Err(Error::file(&path, format!("`{name}` {what}")));
+            }
+            _ => {}
+        }
+    }
     let first = around.before.or_else(|| named("bos")).or_else(|| named("cls"));
     let last = around.after.or_else(|| named("eos")).or_else(|| named("sep"));
     let marks = [
         ("bos_token_id", first),
         ("eos_token_id", last),
-        ("unknown_token_id", named("unk").or(unknown).or_else(|| usual("unk"))),
-        ("seperator_token_id", named("sep").or_else(|| usual("sep"))),
+        ("unknown_token_id", unknown.or_else(|| named("unk")).or_else(|| usual("unk"))),
+        // Readers that are told of two marks between texts look for this one, and some fall over where it is missing.
+        (
+            "seperator_token_id",
+            named("sep").or_else(|| usual("sep")).or(around.after.filter(|_| around.doubled)),
+        ),
         ("padding_token_id", named("pad").or_else(|| usual("pad"))),
         ("mask_token_id", named("mask").or_else(|| usual("mask"))),
     ];
@@ -84,31 +108,45 @@ pub(super) fn keys(
     keys.push(("add_bos_token", around.before.is_some().into()));
     keys.push(("add_eos_token", around.after.is_some().into()));
     keys.push(("add_sep_token", around.doubled.into()));
-    keys
+    Ok(keys)
 }
 
-/// What a post-processor puts around a text; `None` if it says nothing of it.
-fn processor(processor: &Value, ids: &HashMap<String, usize>) -> Option<Around> {
+/// What a post-processor puts around a text; `None` if it says nothing of it. Two marks on a side are refused.
+fn processor(processor: &Value, ids: &HashMap<String, usize>) -> Result<Option<Around>, Error> {
     let id_of = |mark: &Value| {
         ids.get(mark.get(0)?.as_str()?).copied().or(mark.get(1)?.as_u64().map(|id| id as usize))
     };
-    match processor["type"].as_str()? {
-        "BertProcessing" => {
-            Some(Around { before: id_of(&processor["cls"]), after: id_of(&processor["sep"]), doubled: false })
-        }
-        "RobertaProcessing" => {
-            Some(Around { before: id_of(&processor["cls"]), after: id_of(&processor["sep"]), doubled: true })
-        }
+    let enclosing =
+        |doubled| Around { before: id_of(&processor["cls"]), after: id_of(&processor["sep"]), doubled };
+    Ok(match processor["type"].as_str().unwrap_or_default() {
+        "BertProcessing" => Some(enclosing(false)),
+        "RobertaProcessing" => Some(enclosing(true)),
         "TemplateProcessing" => {
             let special = &processor["special_tokens"];
             let id = |piece: &Value| {
                 let name = piece["SpecialToken"]["id"].as_str()?;
                 special[name]["ids"][0].as_u64().map(|id| id as usize).or_else(|| ids.get(name).copied())
             };
-            let single = processor["single"].as_array()?;
-            let text = single.iter().position(|piece| piece.get("Sequence").is_some())?;
-            let before = single[..text].iter().find_map(id);
-            let after = single[text + 1..].iter().find_map(id);
+            let Some(single) = processor["single"].as_array() else { return Ok(None) };
+            let Some(text) = single.iter().position(|piece| piece.get("Sequence").is_some()) else {
+                return Ok(None);
+            };
+            let one = |side: &[Value], name: &str| {
+                let marks: usize = side
+                    .iter()
+                    .map(|piece| match piece["SpecialToken"]["id"].as_str() {
+                        Some(name) => special[name]["ids"].as_array().map_or(1, Vec::len),
+                        // The text once more.
+                        None => 2,
+                    })
+                    .sum();
+                if marks > 1 {
+                    return Err(unsaid(format!("its post_processor puts {marks} marks {name} a text")));
+                }
+                Ok(side.iter().find_map(id))
+            };
+            let before = one(&single[..text], "before")?;
+            let after = one(&single[text + 1..], "after")?;
             let pair = processor["pair"].as_array().map_or(&[][..], Vec::as_slice);
             let places: Vec<usize> =
                 (0..pair.len()).filter(|place| pair[*place].get("Sequence").is_some()).collect();
@@ -118,19 +156,22 @@ fn processor(processor: &Value, ids: &HashMap<String, usize>) -> Option<Around> 
             Some(Around { before, after, doubled })
         }
         "Sequence" => {
-            let processors = processor["processors"].as_array()?;
+            let Some(processors) = processor["processors"].as_array() else { return Ok(None) };
             // The one that cuts says nothing of marks, where another does.
             let cuts = |part: &&Value| part["type"] == "ByteLevel";
             let says = |part: &Value| self::processor(part, ids);
             match processors.iter().all(|part| cuts(&part)) {
-                true => processors.first().and_then(says),
-                false => processors.iter().filter(|part| !cuts(part)).find_map(says),
+                true => processors.first().map_or(Ok(None), says)?,
+                false => {
+                    let mut found = processors.iter().filter(|part| !cuts(part)).map(says);
+                    found.find_map(Result::transpose).transpose()?
+                }
             }
         }
         // What cuts offsets adds nothing; a tokenizer of which that is all adds nothing.
         "ByteLevel" => Some(Around::default()),
         _ => None,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -140,7 +181,25 @@ mod tests {
 
     fn of(value: Value) -> Option<Around> {
         let ids = [("[CLS]", 101), ("[SEP]", 102), ("<s>", 0), ("</s>", 2)];
-        processor(&value, &ids.map(|(text, id)| (text.to_owned(), id)).into())
+        processor(&value, &ids.map(|(text, id)| (text.to_owned(), id)).into()).expect("one mark a side")
+    }
+
+    #[test]
+    fn two_marks_on_a_side_are_refused() {
+        let mark = |name: &str| json!({"SpecialToken": {"id": name, "type_id": 0}});
+        let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+        let refusal = |single: Vec<Value>, special: Value| {
+            let template = json!({"type": "TemplateProcessing", "single": single, "special_tokens": special});
+            processor(&template, &HashMap::new()).map_err(|error| error.to_string()).err()
+        };
+        let before = refusal(vec![mark("[CLS]"), mark("[X]"), text.clone()], json!({}));
+        let said =
+            "tokenizer.json: its post_processor puts 2 marks before a text, which GGUF has no way to say";
+        assert_eq!(before.as_deref(), Some(said));
+        let after = refusal(vec![text.clone(), mark("[SEP]")], json!({"[SEP]": {"ids": [1, 2]}}));
+        assert!(after.is_some_and(|after| after.contains("2 marks after a text")));
+        assert!(refusal(vec![text.clone(), text.clone()], json!({})).is_some(), "a text twice");
+        assert_eq!(refusal(vec![mark("[CLS]"), text, mark("[SEP]")], json!({})), None);
     }
 
     #[test]

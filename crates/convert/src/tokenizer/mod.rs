@@ -24,7 +24,6 @@ use crate::json;
 #[derive(Debug)]
 pub(crate) struct TokenizerKeys {
     pub(crate) keys: Vec<(String, OwnedValue)>,
-    pub(crate) tokens: usize,
     ids: HashMap<String, usize>,
 }
 
@@ -84,6 +83,8 @@ pub(crate) struct Files<'a> {
     /// `special_tokens_map.json`, likewise.
     pub(crate) special: Value,
     pub(crate) family: &'a Family,
+    /// How many tokens have an embedding. No file makes a vocabulary larger.
+    pub(crate) embeddings: usize,
 }
 
 pub(crate) fn read(
@@ -91,6 +92,7 @@ pub(crate) fn read(
     config: &Config,
     family: &Family,
     pre: Option<&str>,
+    embeddings: usize,
 ) -> Result<TokenizerKeys, Error> {
     let there = |name: &str| json::read_if_there(&folder.join(name));
     let files = Files {
@@ -99,18 +101,22 @@ pub(crate) fn read(
         config: there("tokenizer_config.json")?.unwrap_or(Value::Null),
         special: there("special_tokens_map.json")?.unwrap_or(Value::Null),
         family,
+        embeddings,
     };
     let mut vocabulary = files.vocabulary(pre)?;
     let wanted = config.number(&["vocab_size"])?.map_or(0, |size| size as usize);
-    // Tokens of other kinds of input, added beyond the rows that a text model has.
-    if wanted > 0 && vocabulary.tokens.len() > wanted && files.added().iter().any(|(id, ..)| *id == wanted) {
-        vocabulary.tokens.truncate(wanted);
+    let made = vocabulary.tokens.len().max(wanted);
+    if made != embeddings {
+        return Err(Error::mismatch(format!(
+            "there are embeddings of {embeddings} tokens, and the tokenizer with config.json's vocab_size makes {made}; \
+             the files of the folder do not belong together"
+        )));
     }
     // Matrices are made a round number of rows; nobody uses those at their end.
     for id in vocabulary.tokens.len()..wanted {
         vocabulary.tokens.push(Token::of_padding(id));
     }
-    Ok(keys(&files, config, vocabulary))
+    keys(&files, config, vocabulary)
 }
 
 impl Files<'_> {
@@ -122,6 +128,7 @@ impl Files<'_> {
         match (kind, json, model) {
             // Characters merged, and bytes where a character is not known: SentencePiece's own BPE, whose scores its file has.
             (Some("BPE"), Some(json), model) if json["model"]["byte_fallback"].as_bool() == Some(true) => {
+                bpe::spaces_alone(&json["normalizer"])?;
                 match model {
                     Some(path) => sentencepiece::read(&path, self, false),
                     None => bpe::by_rank(json, self),
@@ -167,16 +174,37 @@ impl Files<'_> {
     }
 }
 
+/// The parts of a sequence, or the one that stands alone.
+pub(crate) fn flattened<'a>(value: &'a Value, parts: &str) -> Vec<&'a Value> {
+    match value["type"].as_str() {
+        Some("Sequence") => {
+            value[parts].as_array().into_iter().flatten().flat_map(|part| flattened(part, parts)).collect()
+        }
+        Some(_) => vec![value],
+        None => Vec::new(),
+    }
+}
+
+/// An error of what a tokenizer does and no file can say.
+pub(crate) fn unsaid(what: impl std::fmt::Display) -> Error {
+    Error::unsupported(format!("tokenizer.json: {what}, which GGUF has no way to say"))
+}
+
 /// Marks that some authors forgot to call special.
 fn looks_special(text: &str) -> bool {
     text == "<mask>" || text.starts_with("<unused")
 }
 
-/// Puts added tokens over a vocabulary, which grows as far as their ids go.
-pub(crate) fn put_added(tokens: &mut Vec<Token>, added: Vec<(usize, String, bool)>, score: Option<f32>) {
+/// Puts the added tokens over a vocabulary, which grows as far as their ids go; but for those without an embedding, of
+/// other kinds of input, which a text model has no rows for.
+pub(crate) fn put_added(
+    tokens: &mut Vec<Token>,
+    added: Vec<(usize, String, bool)>,
+    score: Option<f32>,
+    files: &Files<'_>,
+) {
     for (id, text, special) in added {
-        // Ids far beyond the vocabulary would be a damaged file.
-        if id > tokens.len() + (1 << 20) {
+        if id >= files.embeddings {
             continue;
         }
         while tokens.len() <= id {
@@ -192,7 +220,7 @@ pub(crate) fn put_added(tokens: &mut Vec<Token>, added: Vec<(usize, String, bool
     }
 }
 
-fn keys(files: &Files<'_>, config: &Config, vocabulary: Vocabulary) -> TokenizerKeys {
+fn keys(files: &Files<'_>, config: &Config, vocabulary: Vocabulary) -> Result<TokenizerKeys, Error> {
     let Vocabulary { model, pre, tokens, has_scores, more } = vocabulary;
     let mut keys: Vec<(String, OwnedValue)> = Vec::new();
     let mut put = |key: &str, value: OwnedValue| keys.push((format!("tokenizer.ggml.{key}"), value));
@@ -211,11 +239,11 @@ fn keys(files: &Files<'_>, config: &Config, vocabulary: Vocabulary) -> Tokenizer
     // A token of the vocabulary by its text, before WordPiece's marks of word starts.
     let ids: HashMap<String, usize> =
         tokens.iter().enumerate().rev().map(|(id, token)| (token.text.clone(), id)).collect();
-    for (key, value) in marks::keys(files, config, &ids) {
+    for (key, value) in marks::keys(files, config, &ids)? {
         put(key, value);
     }
     for (key, value) in more {
         put(key, value);
     }
-    TokenizerKeys { keys, tokens: tokens.len(), ids }
+    Ok(TokenizerKeys { keys, ids })
 }

@@ -24,8 +24,11 @@ pub(super) fn read(path: &Path, files: &Files<'_>, fairseq: bool) -> Result<Voca
         tokens = marks.into_iter().chain(pieces).collect();
         tokens.push(Token { text: "<mask>".to_owned(), score: 0.0, kind: Kind::Control });
     }
-    put_added(&mut tokens, files.added(), Some(-1000.0));
+    put_added(&mut tokens, files.added(), Some(-1000.0), files);
     let mut more = vec![("add_space_prefix", prefix.into())];
+    if !is_unigram && !charsmap.is_empty() {
+        return Err(Error::file(path, "maps characters before BPE, which GGUF has no way to say"));
+    }
     if !is_unigram {
         return Ok(Vocabulary { model: "llama", pre: "default".to_owned(), tokens, has_scores: true, more });
     }

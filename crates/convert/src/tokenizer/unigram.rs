@@ -4,13 +4,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Files, Kind, Token, Vocabulary, put_added};
+use super::{Files, Kind, Token, Vocabulary, flattened, put_added, unsaid};
 use crate::error::Error;
 
 pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
     let wrong = |what: &str| Error::file(&files.folder.join("tokenizer.json"), what);
     let model = &json["model"];
     let pieces = model["vocab"].as_array().ok_or_else(|| wrong("its Unigram model has no vocab"))?;
+    if model["byte_fallback"].as_bool() == Some(true) {
+        return Err(unsaid("byte_fallback of its Unigram model".to_owned()));
+    }
     let unknown = model["unk_id"].as_u64().map(|id| id as usize);
     let token = |(id, piece): (usize, &Value)| {
         let (text, score) = (piece[0].as_str()?, piece[1].as_f64()?);
@@ -19,7 +22,7 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
     };
     let tokens: Option<Vec<Token>> = pieces.iter().enumerate().map(token).collect();
     let mut tokens = tokens.ok_or_else(|| wrong("its Unigram pieces are not pairs of a text and a score"))?;
-    put_added(&mut tokens, files.added(), None);
+    put_added(&mut tokens, files.added(), None, files);
 
     let normalizers = flattened(&json["normalizer"], "normalizers");
     let cutters = flattened(&json["pre_tokenizer"], "pretokenizers");
@@ -31,9 +34,7 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
             "Replace" if part["pattern"]["Regex"].as_str().is_some_and(|pattern| pattern.contains('{')) => {}
             "Replace" if part["pattern"]["String"].as_str() == Some(" ") => {}
             other => {
-                return Err(Error::unsupported(format!(
-                    "tokenizer.json: the normalizer {other} beside Unigram, which GGUF has no way to say"
-                )));
+                return Err(unsaid(format!("the normalizer {other} beside Unigram")));
             }
         }
     }
@@ -54,15 +55,4 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
     more.push(("add_space_prefix", prefix.into()));
     more.push(("remove_extra_whitespaces", joined.into()));
     Ok(Vocabulary { model: "t5", pre: "default".to_owned(), tokens, has_scores: true, more })
-}
-
-/// The parts of a sequence, or the one that stands alone.
-fn flattened<'a>(value: &'a Value, parts: &str) -> Vec<&'a Value> {
-    match value["type"].as_str() {
-        Some("Sequence") => {
-            value[parts].as_array().into_iter().flatten().flat_map(|part| flattened(part, parts)).collect()
-        }
-        Some(_) => vec![value],
-        None => Vec::new(),
-    }
 }

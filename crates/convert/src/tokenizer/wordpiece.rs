@@ -4,17 +4,62 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{Files, Kind, Token, Vocabulary, put_added};
+use super::{Files, Kind, Token, Vocabulary, flattened, put_added, unsaid};
+use crate::config::shown;
 use crate::error::Error;
 
 const MARKS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
+/// Longer words are unknown, in characters.
+const LONGEST_WORD: u64 = 100;
+
 pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
-    let pieces = super::bpe::by_id(&json["model"]["vocab"])?;
-    let normalizer = normalizer(&json["normalizer"]);
-    let lowercase = normalizer.and_then(|part| part["lowercase"].as_bool());
-    let accents = normalizer.and_then(|part| part["strip_accents"].as_bool());
-    Ok(vocabulary(pieces, files.added(), lowercase.unwrap_or(normalizer.is_some()), accents))
+    let model = &json["model"];
+    let pieces = super::bpe::by_id(&model["vocab"], files.embeddings)?;
+    let prefix = model["continuing_subword_prefix"].as_str().unwrap_or("##");
+    if prefix.is_empty() {
+        return Err(unsaid("a WordPiece model whose pieces do not show where words begin"));
+    }
+    if let Some(most) = model["max_input_chars_per_word"].as_u64().filter(|most| *most != LONGEST_WORD) {
+        return Err(unsaid(format!("words of up to {most} characters ({LONGEST_WORD} is what BERT has)")));
+    }
+    let cutters = flattened(&json["pre_tokenizer"], "pretokenizers");
+    if cutters.len() != 1 || cutters[0]["type"] != "BertPreTokenizer" {
+        return Err(unsaid(format!("texts cut by {} for WordPiece", shown(&json["pre_tokenizer"]))));
+    }
+    let normalizers = flattened(&json["normalizer"], "normalizers");
+    let &[normalizer] = normalizers.as_slice() else {
+        return Err(unsaid(format!("{} normalizers before WordPiece", normalizers.len())));
+    };
+    if normalizer["type"] != "BertNormalizer" {
+        return Err(unsaid(format!("the normalizer {} before WordPiece", shown(&normalizer["type"]))));
+    }
+    // What every BERT does, and readers of GGUF take for granted.
+    for name in ["clean_text", "handle_chinese_chars"] {
+        if normalizer[name].as_bool() == Some(false) {
+            return Err(unsaid(format!("{name} is false in its BertNormalizer")));
+        }
+    }
+    // The authors' class takes these before its file.
+    let flags = [
+        ("do_lower_case", "lowercase"),
+        ("strip_accents", "strip_accents"),
+        ("tokenize_chinese_chars", "handle_chinese_chars"),
+    ];
+    for (flag, name) in flags {
+        if let Some(said) =
+            files.config[flag].as_bool().filter(|said| normalizer[name].as_bool() != Some(*said))
+        {
+            let what = format!(
+                "`{flag}` is {said}, and the normalizer of tokenizer.json has {name} {}; make them agree",
+                normalizer[name]
+            );
+            return Err(Error::file(&files.folder.join("tokenizer_config.json"), what));
+        }
+    }
+    let lowercase = normalizer["lowercase"].as_bool().unwrap_or(true);
+    let accents = normalizer["strip_accents"].as_bool();
+    Ok(vocabulary(pieces, prefix, files.added(), lowercase, accents, files))
 }
 
 /// A folder with `vocab.txt` alone, a token a line.
@@ -34,23 +79,31 @@ pub(super) fn read_text(files: &Files<'_>) -> Result<Vocabulary, Error> {
     let is_mark =
         |(id, piece): (usize, &String)| marks.contains(&piece.as_str()).then(|| (id, piece.clone(), true));
     let added = pieces.iter().enumerate().filter_map(is_mark).collect();
+    for name in ["tokenize_chinese_chars", "do_basic_tokenize"] {
+        if files.config[name].as_bool() == Some(false) {
+            let path = files.folder.join("tokenizer_config.json");
+            return Err(Error::file(&path, format!("`{name}` is false, which GGUF has no way to say")));
+        }
+    }
     let lowercase = files.config["do_lower_case"].as_bool().unwrap_or(true);
-    Ok(vocabulary(pieces, added, lowercase, files.config["strip_accents"].as_bool()))
+    Ok(vocabulary(pieces, "##", added, lowercase, files.config["strip_accents"].as_bool(), files))
 }
 
 fn vocabulary(
     pieces: Vec<String>,
+    prefix: &str,
     added: Vec<(usize, String, bool)>,
     lowercase: bool,
     accents: Option<bool>,
+    files: &Files<'_>,
 ) -> Vocabulary {
-    let marked = |piece: String| match piece.strip_prefix("##") {
+    let marked = |piece: String| match piece.strip_prefix(prefix) {
         Some(rest) => rest.to_owned(),
         None => format!("\u{2581}{piece}"),
     };
     let token = |piece| Token { text: marked(piece), score: 0.0, kind: Kind::Normal };
     let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
-    put_added(&mut tokens, added, None);
+    put_added(&mut tokens, added, None, files);
     // An added token that is a word to the tokenizer.
     for token in tokens.iter_mut().filter(|token| token.kind == Kind::UserDefined) {
         token.text = format!("\u{2581}{}", token.text);
@@ -62,13 +115,4 @@ fn vocabulary(
     }
     // The name that llama.cpp has for BERT's way to cut; only WordPiece is meant by it here.
     Vocabulary { model: "bert", pre: "jina-v2-en".to_owned(), tokens, has_scores: false, more }
-}
-
-/// BERT's normalizer, alone or among others.
-fn normalizer(value: &Value) -> Option<&Value> {
-    match value["type"].as_str()? {
-        "BertNormalizer" => Some(value),
-        "Sequence" => value["normalizers"].as_array()?.iter().find_map(normalizer),
-        _ => None,
-    }
 }

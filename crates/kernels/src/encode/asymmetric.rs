@@ -3,7 +3,7 @@
 //! As in `symmetric.rs`: each sub-block by itself in real numbers, then whole numbers of two shared units, then all of
 //! them moved as long as the error that a reader will see grows smaller.
 
-use super::blocks::{lane_sum, nearest};
+use super::blocks::{lane_sum, nearest, whole_sum};
 use super::half::f32_to_f16;
 use crate::decode::f16_to_f32;
 
@@ -27,10 +27,15 @@ impl<const N: usize> Grid<N> {
     #[inline(always)]
     fn codes(&self, x: &[f32; N], step: f32, minimum: f32) -> [f32; N] {
         let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-        x.map(|x| nearest((x + minimum) * inverse).clamp(0.0, self.levels))
+        let mut codes = [0.0; N];
+        for (code, x) in codes.iter_mut().zip(x) {
+            *code = nearest((x + minimum) * inverse).clamp(0.0, self.levels);
+        }
+        codes
     }
 
     /// Step and minimum (what is taken off, never negative) of one sub-block, by itself.
+    #[inline(always)]
     fn line(&self, x: &[f32; N]) -> (f32, f32) {
         let least = x.iter().fold(0f32, |least, &x| least.min(x));
         let largest = x.iter().fold(f32::MIN, |largest, &x| largest.max(x));
@@ -38,27 +43,46 @@ impl<const N: usize> Grid<N> {
             return (0.0, -least);
         }
         let mut best = (f32::INFINITY, 0.0, 0.0);
+        let sum = lane_sum::<N>(|i| x[i]);
+        // Codes whose line was found: what they lead to is known.
+        let mut known = [-1.0; N];
         for shift in -10..=10 {
             // A little less than the range, or more: few outermost values pay for a finer step.
             let levels = self.levels + 0.06 * self.levels.sqrt() * shift as f32;
             let mut line = ((largest - least) / levels, -least * (self.levels / levels).min(1.0));
-            for _ in 0..2 {
-                let codes = self.codes(x, line.0, line.1);
-                line = least_squares(x, &codes).unwrap_or(line);
-                let codes = self.codes(x, line.0, line.1);
-                let error = error(x, &codes, line.0, line.1);
+            let mut codes = self.codes(x, line.0, line.1);
+            if codes == known {
+                continue;
+            }
+            for round in 0..2 {
+                let fitted = least_squares(x, sum, &codes);
+                if round == 0 && fitted.is_some() {
+                    known = codes;
+                }
+                line = fitted.unwrap_or(line);
+                let next = self.codes(x, line.0, line.1);
+                let error = error(x, &next, line.0, line.1);
                 if error < best.0 {
                     best = (error, line.0, line.1);
                 }
+                // The same codes have the same line.
+                if next == codes {
+                    break;
+                }
+                codes = next;
             }
         }
         (best.1, best.2)
     }
 
     /// The block with the least error that was found.
+    #[inline(always)]
     pub(super) fn fit<const S: usize>(&self, block: &[f32; 256]) -> Fit<N, S> {
         let x = block.as_chunks::<N>().0;
-        let lines: [(f32, f32); S] = std::array::from_fn(|s| self.line(&x[s]));
+        let mut lines = [(0.0, 0.0); S];
+        for (line, x) in lines.iter_mut().zip(x) {
+            *line = self.line(x);
+        }
         let largest = |part: fn(&(f32, f32)) -> f32| lines.iter().map(part).fold(0f32, f32::max) / self.units;
         let mut best = self.with_units(x, &lines, largest(|line| line.0), largest(|line| line.1));
         for _ in 0..3 {
@@ -73,6 +97,7 @@ impl<const N: usize> Grid<N> {
     }
 
     /// The best whole numbers under two units, and their squared error.
+    #[inline(always)]
     fn with_units<const S: usize>(
         &self,
         x: &[[f32; N]],
@@ -111,6 +136,7 @@ impl<const N: usize> Grid<N> {
 
 impl<const N: usize, const S: usize> Fit<N, S> {
     /// The two units with the least error for these whole numbers.
+    #[inline(always)]
     fn better_units(&self, x: &[[f32; N]]) -> Option<(f32, f32)> {
         // y = d * a - dmin * b over all values: two equations.
         let (mut aa, mut ab, mut bb, mut xa, mut xb) = (0f64, 0f64, 0f64, 0f64, 0f64);
@@ -139,11 +165,12 @@ impl<const N: usize, const S: usize> Fit<N, S> {
 }
 
 /// The line `x = step * q - minimum` with the least error, `minimum` at least 0; `None` if the codes are all one.
-fn least_squares<const N: usize>(x: &[f32; N], codes: &[f32; N]) -> Option<(f32, f32)> {
+/// `sum_x` is the sum of `x`.
+#[inline(always)]
+fn least_squares<const N: usize>(x: &[f32; N], sum_x: f32, codes: &[f32; N]) -> Option<(f32, f32)> {
     let n = N as f32;
-    let sum_x = lane_sum::<N>(|i| x[i]);
-    let sum_q = lane_sum::<N>(|i| codes[i]);
-    let sum_qq = lane_sum::<N>(|i| codes[i] * codes[i]);
+    let sum_q = whole_sum::<N>(|i| codes[i]);
+    let sum_qq = whole_sum::<N>(|i| codes[i] * codes[i]);
     let sum_xq = lane_sum::<N>(|i| x[i] * codes[i]);
     let determinant = n * sum_qq - sum_q * sum_q;
     if determinant <= 0.0 {

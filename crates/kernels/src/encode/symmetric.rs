@@ -3,7 +3,7 @@
 //! Each sub-block first gets the real scale with the least squared error; the block's `d` makes whole numbers of
 //! them; then numbers and `d` are moved as long as the error that a reader will see grows smaller.
 
-use super::blocks::{lane_sum, nearest};
+use super::blocks::{lane_sum, nearest, whole_sum};
 use super::half::f32_to_f16;
 use crate::decode::f16_to_f32;
 
@@ -26,11 +26,16 @@ impl Grid {
     #[inline(always)]
     fn codes(&self, x: &[f32; 16], step: f32) -> [f32; 16] {
         let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-        x.map(|x| nearest(x * inverse).clamp(-self.levels, self.levels - 1.0))
+        let mut codes = [0.0; 16];
+        for (code, x) in codes.iter_mut().zip(x) {
+            *code = nearest(x * inverse).clamp(-self.levels, self.levels - 1.0);
+        }
+        codes
     }
 
     /// The scale of one sub-block, by itself. The sign is free, and the negative side has one more code, so the outermost
     /// value takes that side.
+    #[inline(always)]
     fn scale(&self, x: &[f32; 16]) -> f32 {
         let outermost = x.iter().fold(0f32, |far, &x| if x.abs() > far.abs() { x } else { far });
         if outermost.abs() < 1e-30 {
@@ -50,9 +55,13 @@ impl Grid {
     }
 
     /// The block with the least error that was found.
+    #[inline(always)]
     pub(super) fn fit(&self, block: &[f32; 256]) -> Fit {
         let x = block.as_chunks::<16>().0;
-        let wanted: [f32; 16] = std::array::from_fn(|s| self.scale(&x[s]));
+        let mut wanted = [0.0; 16];
+        for (wanted, x) in wanted.iter_mut().zip(x) {
+            *wanted = self.scale(x);
+        }
         let outermost =
             wanted.iter().fold(0f32, |far, &scale| if scale.abs() > far.abs() { scale } else { far });
         let mut best = self.with_d(x, &wanted, outermost / -self.scales);
@@ -77,6 +86,7 @@ impl Grid {
     }
 
     /// The best whole scales and codes under a `d`, and their squared error.
+    #[inline(always)]
     fn with_d(&self, x: &[[f32; 16]], wanted: &[f32; 16], d: f32) -> (f32, Fit) {
         let d = f16_to_f32(f32_to_f16(d));
         let mut fit = Fit { d, scales: [0.0; 16], codes: [[0.0; 16]; 16] };
@@ -105,7 +115,7 @@ impl Grid {
 
 #[inline(always)]
 fn sums(x: &[f32; 16], codes: &[f32; 16]) -> (f32, f32) {
-    (lane_sum::<16>(|i| x[i] * codes[i]), lane_sum::<16>(|i| codes[i] * codes[i]))
+    (lane_sum::<16>(|i| x[i] * codes[i]), whole_sum::<16>(|i| codes[i] * codes[i]))
 }
 
 #[inline(always)]
