@@ -108,7 +108,29 @@ impl Roles {
                 (0..columns.len()).filter(|&place| !used(place) && !keep.contains(&place)).collect();
             keep.extend(rest);
         }
-        Ok(Self { text, id, title, task, keep })
+        let roles = Self { text, id, title, task, keep };
+        // Either could be meant. What has no use may be there as often as it likes.
+        let is_twice = |place: &usize| columns.iter().filter(|name| **name == columns[*place]).count() > 1;
+        let doubtful = roles.used().find(is_twice);
+        match doubtful {
+            Some(place) => Err(refuse(format!(
+                "two columns are called `{}`; give one of them another name",
+                columns[place]
+            ))),
+            None => Ok(roles),
+        }
+    }
+
+    /// The places of all columns that have a use.
+    fn used(&self) -> impl Iterator<Item = usize> {
+        let texts: Vec<usize> = match &self.text {
+            TextRole::Column(place) => vec![*place],
+            TextRole::Template(_, places) => places.iter().map(|(_, place)| *place).collect(),
+        };
+        texts
+            .into_iter()
+            .chain([self.id, self.title, self.task].into_iter().flatten())
+            .chain(self.keep.clone())
     }
 }
 
