@@ -66,7 +66,8 @@ mod tests {
     use crate::args::Cli;
 
     fn told(arguments: &[&str]) -> String {
-        let error = Cli::try_parse_from([&["connote"], arguments].concat()).expect_err("it makes no sense");
+        let error =
+            Cli::try_parse_from([&["connote"][..], arguments].concat()).expect_err("it makes no sense");
         in_one_line(&error.render().to_string(), arguments.iter().map(|word| (*word).to_owned()))
     }
 

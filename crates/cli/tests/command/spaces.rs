@@ -93,6 +93,7 @@ fn rows_of_another_space_than_the_file_names_are_told() {
 fn search_asks_documents_by_the_prompt_for_queries() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = with_prompts(folder.path());
+    let model = Some(model.as_path());
     let notes = "plants eat light\ncats sleep\nrivers run to the sea\n";
     fs::write(folder.path().join("notes.txt"), notes).expect("written");
     let run_here = |arguments: &[&str], model: Option<&Path>| {
@@ -109,15 +110,15 @@ fn search_asks_documents_by_the_prompt_for_queries() {
         hits.iter().map(|hit| (hit["id"].as_u64().expect("an id"), hit["score"].to_string())).collect()
     };
     let query = ["how do plants eat"];
-    run_here(&["embed", "how do plants eat", "-q", "-t", "query", "-o", "query.npy"], Some(&model));
+    run_here(&["embed", "how do plants eat", "-q", "-t", "query", "-o", "query.npy"], model);
     for (task, asked_as) in [("document", "query"), ("none", "query"), ("similarity", "similarity")] {
         let (vectors, index) = (format!("{task}.parquet"), format!("{task}/"));
-        run_here(&["embed", "-q", "-i", "notes.txt", "-t", task, "-o", &vectors], Some(&model));
+        run_here(&["embed", "-q", "-i", "notes.txt", "-t", task, "-o", &vectors], model);
         run_here(&["index", "build", "-q", "-i", &vectors, "-o", &index], None);
-        let by_itself = search(&index, &query, Some(&model));
+        let by_itself = search(&index, &query, model);
         assert_eq!(by_itself.len(), 3);
-        assert_eq!(by_itself, search(&index, &[query[0], "--task", asked_as], Some(&model)), "{task}");
-        assert_ne!(by_itself, search(&index, &[query[0], "--task", "none"], Some(&model)), "{task}");
+        assert_eq!(by_itself, search(&index, &[query[0], "--task", asked_as], model), "{task}");
+        assert_ne!(by_itself, search(&index, &[query[0], "--task", "none"], model), "{task}");
         if asked_as == "query" {
             assert_eq!(by_itself, search(&index, &["--vector", "query.npy"], None), "{task}");
         }
