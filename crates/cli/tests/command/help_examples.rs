@@ -13,16 +13,18 @@ use testkit::{golden, tiny};
 use super::serve::Serving;
 use super::{connote, lines, run};
 
-/// Commands whose examples need more than files around them; the tests that run them look at what they gave, too.
-const RUN_ELSEWHERE: [(&str, &str); 4] = [
-    ("adapt", include_str!("adapt.rs")),
-    ("convert", include_str!("convert.rs")),
-    ("pull", include_str!("pull.rs")),
-    ("quantize", include_str!("convert.rs")),
+/// Commands whose examples need more than files around them: the tests that run them, in a file of this folder, look at what they
+/// gave, too.
+const RUN_ELSEWHERE: [(&str, &str); 5] = [
+    ("adapt", "adapt.rs"),
+    ("convert", "convert.rs"),
+    ("pull", "pull.rs"),
+    ("quantize", "convert.rs"),
+    ("rerank", "rerank.rs"),
 ];
 
 /// The programs that examples begin with.
-const PROGRAMS: [&str; 4] = ["connote ", "curl ", "grep ", "gzip "];
+const PROGRAMS: [&str; 5] = ["connote ", "curl ", "cut ", "grep ", "gzip "];
 
 fn help(command: &[String]) -> String {
     let (help, _) = run(connote().args(command).arg("--help"), 0);
@@ -57,16 +59,17 @@ fn examples(command: &[String]) -> Vec<String> {
     let section = ["\nExamples:\n", "\nExample:\n"].iter().find_map(|head| help.split_once(head));
     let (_, section) =
         section.unwrap_or_else(|| panic!("`connote {}` has no examples: {help}", command.join(" ")));
-    let examples: Vec<String> = section
-        .lines()
-        .take_while(|line| !line.trim().is_empty())
-        .map(|line| line.trim().to_owned())
-        .collect();
-    for example in &examples {
-        // A line that is too wide is broken, and what is copied is no command.
-        assert!(PROGRAMS.iter().any(|program| example.starts_with(program)), "{command:?}: {example}");
+    let mut examples: Vec<String> = Vec::new();
+    for line in section.lines().take_while(|line| !line.trim().is_empty()).map(str::trim) {
+        // What is too wide for a line goes on in the next one.
+        match examples.last_mut() {
+            Some(example) if !PROGRAMS.iter().any(|program| line.starts_with(program)) => {
+                *example += &format!(" {line}");
+            }
+            _ => examples.push(line.to_owned()),
+        }
     }
-    assert!(!examples.is_empty(), "{command:?}");
+    assert!(PROGRAMS.iter().any(|program| examples[0].starts_with(program)), "{command:?}: {examples:?}");
     examples
 }
 
@@ -159,11 +162,15 @@ fn every_command_has_examples() {
     for command in &commands {
         examples(command);
     }
-    for (command, test) in RUN_ELSEWHERE {
-        assert!(
-            commands.contains(&vec![command.to_owned()]) && test.contains("fn the_examples_of"),
-            "{command}"
-        );
+    for (command, file) in RUN_ELSEWHERE {
+        if commands.contains(&vec![command.to_owned()]) {
+            let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command").join(file);
+            let tests = fs::read_to_string(tests).expect(file);
+            assert!(
+                tests.contains("fn the_examples_of") && tests.contains(&format!("\"{command}\"")),
+                "{file}"
+            );
+        }
     }
 }
 
