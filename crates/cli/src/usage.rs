@@ -31,14 +31,16 @@ fn in_one_line(rendered: &str, arguments: impl Iterator<Item = String>) -> Strin
     let mut told = String::new();
     // The parser adds a paragraph with all options, and one that names no command.
     let is_said = |paragraph: &&str| {
-        !["Usage: ", "For more information"].iter().any(|other| paragraph.starts_with(other))
+        !["Usage: ", "For more information"].iter().any(|other| paragraph.trim().starts_with(other))
     };
-    for line in rendered.split("\n\n").map(str::trim).filter(is_said).flat_map(str::lines).map(str::trim) {
-        // Arguments stand below a colon, possible values in brackets, and a tip is a sentence of its own.
+    let lines = rendered.split("\n\n").filter(is_said).flat_map(str::lines);
+    for line in lines.filter(|line| !line.trim().is_empty()) {
+        // What the parser adds stands further in: arguments below a colon, possible values in brackets, tips. Else a value goes on.
+        let (is_added, line) = (line.starts_with("  "), line.trim());
         told += match told.chars().last() {
             None => "",
             Some(':') => " ",
-            Some(_) if line.starts_with('[') => " ",
+            Some(_) if !is_added || line.starts_with('[') => " ",
             Some(_) if line.starts_with("tip: ") => "; ",
             Some(_) => ", ",
         };
