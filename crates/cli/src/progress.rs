@@ -177,8 +177,9 @@ impl Progress {
         self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
 
-    fn rate(&self) -> f64 {
-        self.tokens as f64 / self.elapsed().as_secs_f64().max(1e-9)
+    /// Tokens a second.
+    fn rate(&self, elapsed: Duration) -> f64 {
+        self.tokens as f64 / elapsed.as_secs_f64().max(1e-9)
     }
 
     /// How long it will still take, if it goes on as it did for `elapsed`.
@@ -188,10 +189,11 @@ impl Progress {
     }
 
     fn speed(&self) -> String {
-        let left = self.left(self.elapsed());
-        let left = left.map(|left| format!(", about {} left", duration(left))).unwrap_or_default();
+        let elapsed = self.elapsed();
+        let left =
+            self.left(elapsed).map(|left| format!(", about {} left", duration(left))).unwrap_or_default();
         let memory = memory::resident().map(|bytes| format!(", {} of memory", HumanBytes(bytes)));
-        format!("{:.0} tokens/s{left}{}", self.rate(), memory.unwrap_or_default())
+        format!("{:.0} tokens/s{left}{}", self.rate(elapsed), memory.unwrap_or_default())
     }
 
     fn draw(&mut self) {
@@ -203,18 +205,16 @@ impl Progress {
     }
 
     fn tell(&mut self, done: bool, fingerprint: Option<&str>) {
+        // The clock is read once, so that the figures belong together.
+        let elapsed = self.elapsed();
         let told = Told {
             rows: self.found + self.rows,
             failed: self.failed,
             committed: self.committed,
             tokens: self.tokens,
-            tokens_per_second: self.rate(),
-            seconds: self.elapsed().as_secs_f64(),
-            eta_seconds: if done {
-                Some(0.0)
-            } else {
-                self.left(self.elapsed()).map(|left| left.as_secs_f64())
-            },
+            tokens_per_second: self.rate(elapsed),
+            seconds: elapsed.as_secs_f64(),
+            eta_seconds: if done { Some(0.0) } else { self.left(elapsed).map(|left| left.as_secs_f64()) },
             resident_bytes: memory::resident(),
             done,
             fingerprint,

@@ -113,10 +113,14 @@ impl Roles {
         let is_twice = |place: &usize| columns.iter().filter(|name| **name == columns[*place]).count() > 1;
         let doubtful = roles.used().find(is_twice);
         match doubtful {
-            Some(place) => Err(refuse(format!(
-                "two columns are called `{}`; give one of them another name",
-                columns[place]
-            ))),
+            Some(place) => {
+                let what = match columns[place] {
+                    "" => "two columns have no name; give one of them a name".to_owned(),
+                    name => format!("two columns are called `{name}`; give one of them another name"),
+                };
+                let or_else = if all { ", or name the columns to keep instead of `*`" } else { "" };
+                Err(refuse(what + or_else))
+            }
             None => Ok(roles),
         }
     }
