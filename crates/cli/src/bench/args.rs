@@ -12,7 +12,8 @@ use crate::args::{ModelArgs, NetworkArgs, TuningArgs};
 #[derive(Debug, Subcommand)]
 #[command(
     after_help = "Figures are the best and the median of many rounds: other work on the machine makes rounds slower, \
-    never faster. Fractions of a peak are of the best.\n\nExamples:\n  connote bench kernels --quick\n  connote bench model --quick"
+    never faster. Fractions of a peak are of the best.\n\nExamples:\n  connote bench model --quick\n  \
+    connote bench search --rows 20000 --dimensions 384 --quick"
 )]
 pub(crate) enum BenchCommand {
     /// Each kernel at each CPU level, beside the peak of the machine's registers
@@ -112,7 +113,7 @@ pub(crate) struct CancellationArgs {
     after_help = "The whole matrix is 1, N/2, N and 2N workers (N: --threads, or what this process may use), 8 to 128 texts a call, \
     and 4, 64 and 256 tokens a text, no two texts of a call the same. With a large model it takes an hour: narrow it with --batches and \
     --lengths. `tradeoff` and `serial-vs-parallel` use 64 tokens unless told.\n\nExamples:\n  connote bench strategies --quick\n  \
-    connote bench workers -m embeddinggemma-300m-Q8_0 --batches 8,32 --lengths 64 --chart workers.svg"
+    connote bench workers -m embeddinggemma-300m-Q8_0 --batches 8,32 --lengths 32 --chart workers.svg"
 )]
 pub(crate) struct MatrixBenchArgs {
     #[command(flatten)]

@@ -192,9 +192,16 @@ fn the_examples_run() {
 
 #[test]
 fn the_examples_of_bench_and_tune_run() {
+    let mut ran: Vec<String> = Vec::new();
     for command in commands().iter().filter(|command| takes_long(command) && command[0] != "serve") {
         let folder = place(&command.join(" "));
-        examples(command).iter().for_each(|example| shell(folder.path(), example));
+        for example in examples(command) {
+            // Some commands share their help.
+            if !ran.contains(&example) {
+                shell(folder.path(), &example);
+                ran.push(example);
+            }
+        }
     }
 }
 
