@@ -269,6 +269,17 @@ pub fn read_description(path: &Path) -> Result<Option<Description>, Error> {
     }
 }
 
+/// Of two columns of one name either could be meant.
+fn check_names(path: &Path, names: &[String]) -> Result<(), Error> {
+    let is_twice = |name: &&String| names.iter().filter(|other| other == name).count() > 1;
+    match names.iter().find(is_twice) {
+        Some(name) => {
+            Err(wrong(path, format_args!("two columns are called `{name}`; give one of them another name")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Something wrong with a file.
 fn wrong(path: &Path, what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Input, format_args!("{}: {what}", path.display()))

@@ -12,7 +12,7 @@ use arrow_array::{
 };
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field, Schema};
 use connote_bulk::{Chunk, ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
@@ -83,6 +83,43 @@ fn a_field_of_json_has_one_use() {
     let chunk = opened(&options).next_chunk(9).expect("rows").expect("one");
     let titled = connote::Input::new("b").title("T");
     assert_eq!(format!("{:?}", chunk.rows[0].input.clone().expect("a text")), format!("{titled:?}"));
+}
+
+/// Either could be meant; what is not used does not matter.
+#[test]
+fn a_name_of_two_columns_is_refused_where_it_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let csv = written(folder.path(), "a.csv", "id,text,n,text,n\n1,x,2,y,3\n");
+    let strings = |values: &[&str]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let columns = [("id", "1"), ("text", "x"), ("n", "2"), ("text", "y"), ("n", "3")];
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
+    let values = columns.iter().map(|(_, value)| strings(&[value])).collect();
+    let table = RecordBatch::try_new(Arc::new(Schema::new(fields)), values).expect("a table");
+    let arrow = folder.path().join("a.arrow");
+    let mut writer =
+        FileWriter::try_new(File::create(&arrow).expect("created"), &table.schema()).expect("begun");
+    writer.write(&table).expect("written");
+    writer.finish().expect("written");
+    for path in [csv, arrow] {
+        let mut options = options(&[&path]);
+        let said = refused(&options);
+        assert!(said.contains("two columns are called `text`; give one of them another name"), "{said}");
+        for text in
+            [TextFrom::Column("n".to_owned()), TextFrom::Template("{id} {n}".parse().expect("a template"))]
+        {
+            options.text = text;
+            let said = refused(&options);
+            assert!(said.contains("two columns are called `n`"), "{said}");
+        }
+        options.text = TextFrom::Column("id".to_owned());
+        assert_eq!(told(&rest(&mut opened(&options))), ["\"1\" 1"]);
+        for keep in ["n", "*"] {
+            options.keep = vec![keep.to_owned()];
+            let said = refused(&options);
+            assert!(said.contains("two columns are called `"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -52,7 +52,9 @@ const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR 
 #[derive(Debug, Parser)]
 #[command(name = "connote", version, max_term_width = 100)]
 #[command(
-    after_help = format!("{WITHOUT_MODEL}\n\
+    after_help = format!("Examples:\n  connote embed \"a cat on the mat\"\n  connote embed -i texts.jsonl -o vectors.parquet\n  \
+    connote similar \"how do plants eat\" \"photosynthesis turns light into sugar\" \"cats sleep a lot\"\n\n\
+    {WITHOUT_MODEL}\n\
     stdout is data; progress and complaints go to stderr.\n\
     Exit codes: 0 all done, 1 nothing could be done, 2 wrong use, 3 some rows failed, 130 interrupted.\n\
     CONNOTE_CPU=scalar|avx2|avxvnni|avx512|amx forces a CPU level that the machine has.")
@@ -107,11 +109,15 @@ pub(crate) enum Command {
     /// Make a GGUF file smaller
     Quantize(QuantizeArgs),
     /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  connote completions bash > connote.bash\n  connote completions fish > connote.fish"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write one a command
+    #[command(after_help = "Examples:\n  connote man > connote.1\n  connote man pages/")]
     Man {
         /// Write connote.1, connote-embed.1 and so on into this folder
         #[arg(value_name = "FOLDER")]
@@ -320,6 +326,15 @@ pub(crate) enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  connote tokenize \"a cat on the mat\"
+  connote tokenize --pieces --counts < lines.txt
+  connote tokenize --full -i texts.jsonl -o ids.jsonl -m embeddinggemma-300m-Q8_0.gguf
+
+Special tokens and the prompt of --task or --prompt are among the ids, as they are in what `connote embed` reads.
+
+Exit codes: 0 all rows, 3 some rows failed, 1 no row or no model, 2 wrong use.")]
 pub(crate) struct TokenizeArgs {
     #[command(flatten)]
     pub(crate) text: TextArgs,
@@ -341,6 +356,13 @@ pub(crate) struct TokenizeArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  connote inspect
+  connote inspect embeddinggemma-300m-Q8_0.gguf --tensors
+  connote inspect embeddinggemma-300m-Q8_0.gguf --json > model.json
+
+Exit codes: 0 it was read (what the file lacks is a warning), 1 it is no GGUF file, 2 wrong use.")]
 pub(crate) struct InspectArgs {
     #[arg(value_name = "PATH|NAME", help = MODEL_HELP, conflicts_with = "model")]
     pub(crate) path: Option<PathBuf>,
@@ -359,7 +381,8 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  connote similar \"how do plants eat\" \"photosynthesis turns light into sugar\" \"cats sleep a lot\""
+    after_help = "Examples:\n  connote similar \"how do plants eat\" \"photosynthesis turns light into sugar\" \"cats sleep a lot\"\n  \
+    connote similar --top 3 -i notes.csv --template '{title}: {body}' \"how do plants eat\""
 )]
 pub(crate) struct SimilarArgs {
     /// The text that the others are compared with

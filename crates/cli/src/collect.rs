@@ -12,6 +12,9 @@ use crate::failure::{Failure, Outcome};
 use crate::say::say;
 
 #[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  connote index build -i vectors.parquet -o notes/\n  connote index check notes/"
+)]
 pub(crate) enum IndexCommand {
     /// Make a collection of files that `connote embed` wrote
     Build(BuildArgs),

@@ -18,6 +18,7 @@ use pairs::{Columns, Pair, PairFormat, Pairs};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  connote eval sts sts15-images.tsv sts15-headlines.tsv")]
 pub(crate) enum EvalCommand {
     /// Semantic textual similarity: pairs of sentences with scores that people gave
     Sts(StsArgs),
@@ -34,7 +35,7 @@ The figure that papers give is Spearman's correlation of cosines and scores; its
 
 Examples:
   connote eval sts sts15-images.tsv sts15-headlines.tsv
-  connote eval sts stsbenchmark.csv --score-column score --first-column sentence1 --second-column sentence2 --json
+  connote eval sts stsbenchmark.csv --first-column sentence_a --second-column sentence_b --json
   grep -v '^#' pairs.tsv | connote eval sts -")]
 pub(crate) struct StsArgs {
     /// Files of pairs; `-` is standard input

@@ -72,16 +72,25 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Failure::Nothing(message) => {
-                say(format_args!("connote: {message}"));
+                say(format_args!("connote: {}", one_line(message)));
                 ExitCode::from(1)
             }
             Failure::Usage(message) => {
-                say(format_args!("connote: {message}"));
+                say(format_args!("connote: {}", one_line(message)));
                 ExitCode::from(2)
             }
             Failure::ReaderGone => ExitCode::SUCCESS,
         }
     }
+}
+
+/// A message in one line, whatever stands in the names and values that it repeats: who reads lines gets a complaint a line.
+pub(crate) fn one_line(message: &str) -> String {
+    message
+        .split(|letter: char| letter.is_control())
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 impl From<connote::Error> for Failure {

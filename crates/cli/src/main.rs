@@ -36,6 +36,7 @@ mod serve;
 mod similar;
 mod tokenize;
 mod tune;
+mod usage;
 mod verify;
 
 use std::process::ExitCode;
@@ -45,7 +46,10 @@ use clap::Parser;
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::told(&error),
+    };
     let outcome = match cli.command {
         Command::Embed(args) => embed::run(&args),
         Command::Merge(args) => merge::run(&args),

@@ -42,10 +42,12 @@ pub(crate) fn pack(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> R
 
 /// The model that the command line names, else $CONNOTE_MODEL. Empty, that is as good as not set.
 pub(crate) fn named(args: &ModelArgs) -> Option<PathBuf> {
-    args.model.clone().or_else(|| {
-        let set = variable("CONNOTE_MODEL").filter(|value| !value.is_empty());
-        set.map(PathBuf::from)
-    })
+    args.model.clone().or_else(named_by_variable)
+}
+
+/// The model that serves where the command line names none.
+pub(crate) fn named_by_variable() -> Option<PathBuf> {
+    variable("CONNOTE_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Refuses a `--title` that no row can use, before anything is written. Rows of JSONL may still have a task

@@ -177,20 +177,23 @@ impl Progress {
         self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
 
-    fn rate(&self) -> f64 {
-        self.tokens as f64 / self.elapsed().as_secs_f64().max(1e-9)
+    /// Tokens a second.
+    fn rate(&self, elapsed: Duration) -> f64 {
+        self.tokens as f64 / elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// How long it will still take, by how long it took so far.
-    fn left(&self) -> Option<Duration> {
+    /// How long it will still take, if it goes on as it did for `elapsed`.
+    fn left(&self, elapsed: Duration) -> Option<Duration> {
         let left = self.position.total?.checked_sub(self.position.read)? as f64 * self.share;
-        (self.worked > 0).then(|| self.elapsed().mul_f64(left / self.worked as f64))
+        (self.worked > 0).then(|| elapsed.mul_f64(left / self.worked as f64))
     }
 
     fn speed(&self) -> String {
-        let left = self.left().map(|left| format!(", about {} left", duration(left))).unwrap_or_default();
+        let elapsed = self.elapsed();
+        let left =
+            self.left(elapsed).map(|left| format!(", about {} left", duration(left))).unwrap_or_default();
         let memory = memory::resident().map(|bytes| format!(", {} of memory", HumanBytes(bytes)));
-        format!("{:.0} tokens/s{left}{}", self.rate(), memory.unwrap_or_default())
+        format!("{:.0} tokens/s{left}{}", self.rate(elapsed), memory.unwrap_or_default())
     }
 
     fn draw(&mut self) {
@@ -202,14 +205,16 @@ impl Progress {
     }
 
     fn tell(&mut self, done: bool, fingerprint: Option<&str>) {
+        // The clock is read once, so that the figures belong together.
+        let elapsed = self.elapsed();
         let told = Told {
             rows: self.found + self.rows,
             failed: self.failed,
             committed: self.committed,
             tokens: self.tokens,
-            tokens_per_second: self.rate(),
-            seconds: self.elapsed().as_secs_f64(),
-            eta_seconds: if done { Some(0.0) } else { self.left().map(|left| left.as_secs_f64()) },
+            tokens_per_second: self.rate(elapsed),
+            seconds: elapsed.as_secs_f64(),
+            eta_seconds: if done { Some(0.0) } else { self.left(elapsed).map(|left| left.as_secs_f64()) },
             resident_bytes: memory::resident(),
             done,
             fingerprint,
@@ -268,5 +273,46 @@ fn bar(total: Option<u64>, elapsed: Duration) -> ProgressBar {
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After `worked` of what was passed, at `read` of 100.
+    fn at(read: u64, worked: u64) -> Progress {
+        let mut progress = Progress::new(ProgressForm::None, Duration::ZERO, false);
+        progress.advance(1, 0, 1, worked, Position { read, total: Some(100) });
+        progress
+    }
+
+    #[test]
+    fn what_is_left_takes_as_long_as_what_was_done() {
+        let seconds = Duration::from_secs;
+        assert_eq!(at(25, 25).left(seconds(10)), Some(seconds(30)));
+        // An earlier run did the first half: it took none of this one's time.
+        assert_eq!(at(60, 10).left(seconds(10)), Some(seconds(40)));
+        // Of four shares one is left to do, and passing the others takes no time worth the name.
+        assert_eq!(at(20, 10).share_of(4).left(seconds(10)), Some(seconds(20)));
+        assert_eq!(at(100, 100).left(seconds(10)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_told() {
+        let second = Duration::from_secs(1);
+        assert_eq!(at(0, 0).left(second), None);
+        let mut from_a_pipe = at(25, 25);
+        from_a_pipe.position.total = None;
+        assert_eq!(from_a_pipe.left(second), None);
+        // A file that grew.
+        assert_eq!(at(101, 101).left(second), None);
+    }
+
+    #[test]
+    fn times_have_about_three_digits() {
+        let told =
+            [0.0123, 0.9996, 12.34, 99.96, 5940.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
+        assert_eq!(told, ["12 ms", "1.0 s", "12.3 s", "2 min", "1.6 h"]);
     }
 }

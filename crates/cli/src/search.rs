@@ -43,7 +43,7 @@ pub(crate) struct SearchArgs {
     #[command(flatten)]
     text: TextArgs,
     /// Vectors as queries, of a file that `connote embed` wrote or an npy array of the model's space
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["texts", "input", "task", "prompt", "title"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = OF_TEXTS)]
     vector: Option<PathBuf>,
     /// Hits a query
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -74,6 +74,30 @@ pub(crate) struct SearchArgs {
     #[command(flatten)]
     tuning: TuningArgs,
 }
+
+/// What only queries that are texts have a use for: how they are read, prepared and embedded.
+const OF_TEXTS: [&str; 20] = [
+    "texts",
+    "input",
+    "input_format",
+    "text_column",
+    "template",
+    "id_column",
+    "title_column",
+    "task_column",
+    "model",
+    "task",
+    "prompt",
+    "title",
+    "truncate",
+    "max_tokens",
+    "plain_text",
+    "pooling",
+    "weights_per_node",
+    "policy",
+    "parallelism",
+    "preset",
+];
 
 pub(crate) fn run(args: &SearchArgs) -> Result<Outcome, Failure> {
     if args.top == 0 {

@@ -35,7 +35,7 @@ a reference that is none.
 Examples:
   connote verify
   connote verify all-MiniLM-L6-v2-Q8_0.gguf --reference reference.jsonl
-  connote verify all-MiniLM-L6-v2-Q8_0.gguf --reference reference.jsonl --mean-cosine 0.999 --min-cosine 0.99
+  connote verify all-MiniLM-L6-v2-Q8_0.gguf --reference reference.jsonl --min-cosine 0.99
   connote verify --json")]
 pub(crate) struct VerifyArgs {
     #[arg(value_name = "PATH|NAME", help = MODEL_HELP, conflicts_with = "model")]

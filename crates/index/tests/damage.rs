@@ -168,3 +168,40 @@ fn what_is_not_there_is_said() {
     fs::write(folder.path().join(FILE_NAME), "").expect("written");
     assert_eq!(Collection::open(folder.path()).expect_err("empty").kind(), ErrorKind::Damaged);
 }
+
+/// However large a collection is, opening it reads its head alone; the rest is mapped, and read when it is searched.
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_reads_the_head_and_maps_the_rest() {
+    /// What this thread has read by calls, as the system counts.
+    fn bytes_read() -> u64 {
+        let io = fs::read_to_string("/proc/thread-self/io").expect("told");
+        let line = io.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("a line");
+        line.parse().expect("a number")
+    }
+    /// Bytes of the file's mapping in this process, and those of them that are in memory.
+    fn mapped(path: &str) -> (u64, u64) {
+        let maps = fs::read_to_string("/proc/self/smaps").expect("told");
+        let (_, mapping) = maps.split_once(path).expect("it is mapped");
+        let size = |key: &str| -> u64 {
+            let value = mapping.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+            value.trim().strip_suffix(" kB").expect("a unit").parse::<u64>().expect("a number") * 1024
+        };
+        (size("Size:"), size("Rss:"))
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (rows, dimensions) = (20_000, 256);
+    drop(build(&folder, scheme(dimensions, &[Precision::F32]), &eighths(rows * dimensions, 3), 1000));
+    let before = bytes_read();
+    let told = bytes_read() - before;
+    let collection = Collection::open(folder.path()).expect("it opens");
+    let read = bytes_read() - before - 2 * told;
+    let size = collection.file_bytes();
+    assert!(size > (rows * dimensions * 4) as u64 && read < size / 100, "{read} of {size} bytes were read");
+    let path = collection.path().display().to_string();
+    let (all, there) = mapped(&path);
+    // The system brings some pages around each that is touched.
+    assert!(all >= size && there < size / 4, "{there} of {all} bytes are in memory");
+    collection.verify().expect("it is whole");
+    assert!(mapped(&path).1 > size / 2, "what was read is there");
+}

@@ -108,7 +108,33 @@ impl Roles {
                 (0..columns.len()).filter(|&place| !used(place) && !keep.contains(&place)).collect();
             keep.extend(rest);
         }
-        Ok(Self { text, id, title, task, keep })
+        let roles = Self { text, id, title, task, keep };
+        // Either could be meant. What has no use may be there as often as it likes.
+        let is_twice = |place: &usize| columns.iter().filter(|name| **name == columns[*place]).count() > 1;
+        let doubtful = roles.used().find(is_twice);
+        match doubtful {
+            Some(place) => {
+                let what = match columns[place] {
+                    "" => "two columns have no name; give one of them a name".to_owned(),
+                    name => format!("two columns are called `{name}`; give one of them another name"),
+                };
+                let or_else = if all { ", or name the columns to keep instead of `*`" } else { "" };
+                Err(refuse(what + or_else))
+            }
+            None => Ok(roles),
+        }
+    }
+
+    /// The places of all columns that have a use.
+    fn used(&self) -> impl Iterator<Item = usize> {
+        let texts: Vec<usize> = match &self.text {
+            TextRole::Column(place) => vec![*place],
+            TextRole::Template(_, places) => places.iter().map(|(_, place)| *place).collect(),
+        };
+        texts
+            .into_iter()
+            .chain([self.id, self.title, self.task].into_iter().flatten())
+            .chain(self.keep.clone())
     }
 }
 

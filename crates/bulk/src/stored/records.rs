@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::wrong;
+use super::{check_names, wrong};
 use crate::error::Error;
 use crate::sink::{OWN_COLUMNS, OutputFormat, SCALE};
 
@@ -55,6 +55,7 @@ impl Records {
             if !names.iter().any(|name| name == "embedding") {
                 return Err(wrong(path, "it has no column `embedding` in its first line"));
             }
+            check_names(path, &names)?;
             Rows::Csv { rows: Box::new(rows), names }
         } else {
             Rows::Jsonl { lines: BufReader::with_capacity(1 << 16, file), line: 0 }

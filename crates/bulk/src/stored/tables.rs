@@ -13,7 +13,7 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use index::Precision;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, dimensions_of, wrong};
+use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, check_names, dimensions_of, wrong};
 use crate::decoding::decoding;
 use crate::error::Error;
 use crate::sink::{OWN_COLUMNS, OutputFormat, SCALE};
@@ -57,6 +57,8 @@ impl StoredTables {
         let (schema, mut batches) = decoding(path, || batches(file, format))?;
         let description = schema.metadata().get(DESCRIPTION_KEY);
         let description = description.map(|json| Description::from_json(json, path)).transpose()?;
+        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        check_names(path, &names)?;
         let found = |name: &str| schema.fields().iter().position(|field| field.name() == name);
         let embedding = found("embedding").ok_or_else(|| wrong(path, "it has no column `embedding`"))?;
         let values = value_type(path, schema.field(embedding).data_type())?;

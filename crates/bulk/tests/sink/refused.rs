@@ -100,6 +100,7 @@ fn what_is_no_file_of_vectors_is_told() {
         ("a.jsonl", "{\"embedding\": []}\n", "no vectors"),
         ("a.csv", "id,text\n1,x\n", "no column `embedding`"),
         ("a.csv", "id,embedding\n1,\"[1]\",7\n", "record 1"),
+        ("a.csv", "id,embedding,id\n1,\"[1]\",2\n", "two columns are called `id`"),
         ("a.npy", "no", "its header"),
         ("a.parquet", "no", "damaged"),
         ("a.arrow", "no", "damaged"),

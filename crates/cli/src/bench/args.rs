@@ -12,7 +12,8 @@ use crate::args::{ModelArgs, NetworkArgs, TuningArgs};
 #[derive(Debug, Subcommand)]
 #[command(
     after_help = "Figures are the best and the median of many rounds: other work on the machine makes rounds slower, \
-    never faster. Fractions of a peak are of the best."
+    never faster. Fractions of a peak are of the best.\n\nExamples:\n  connote bench model --quick\n  \
+    connote bench search --rows 20000 --dimensions 384 --quick"
 )]
 pub(crate) enum BenchCommand {
     /// Each kernel at each CPU level, beside the peak of the machine's registers
@@ -39,7 +40,7 @@ pub(crate) enum BenchCommand {
 #[command(
     after_help = "Matrix products read distinct copies of their weights that exceed the caches, as a forward pass \
     does. The peak is that of loops over registers alone, measured in the same run, times the threads; attention and \
-    row functions run on one thread.\n\nExample:\n  connote bench kernels --level avx2 --json > kernels.json"
+    row functions run on one thread.\n\nExample:\n  connote bench kernels --quick --json > kernels.json"
 )]
 pub(crate) struct KernelsArgs {
     /// Only this CPU level; may be given more than once [default: all that this machine has]
@@ -55,7 +56,7 @@ pub(crate) struct KernelsArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Where the time goes is measured on one thread, over the 96 long texts. CONNOTE_CPU chooses the CPU \
-    level.\n\nExample:\n  connote bench model --model embeddinggemma-300m-Q8_0.gguf"
+    level.\n\nExamples:\n  connote bench model --quick\n  connote bench model --model embeddinggemma-300m-Q8_0.gguf"
 )]
 pub(crate) struct ModelBenchArgs {
     #[command(flatten)]
@@ -98,6 +99,7 @@ pub(crate) struct PoolArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  connote bench cancellation --quick")]
 pub(crate) struct CancellationArgs {
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
@@ -111,7 +113,7 @@ pub(crate) struct CancellationArgs {
     after_help = "The whole matrix is 1, N/2, N and 2N workers (N: --threads, or what this process may use), 8 to 128 texts a call, \
     and 4, 64 and 256 tokens a text, no two texts of a call the same. With a large model it takes an hour: narrow it with --batches and \
     --lengths. `tradeoff` and `serial-vs-parallel` use 64 tokens unless told.\n\nExamples:\n  connote bench strategies --quick\n  \
-    connote bench workers --model embeddinggemma-300m-Q8_0.gguf --batches 8,32 --lengths 64 --chart workers.svg"
+    connote bench workers -m embeddinggemma-300m-Q8_0 --batches 8,32 --lengths 32 --chart workers.svg"
 )]
 pub(crate) struct MatrixBenchArgs {
     #[command(flatten)]
@@ -134,7 +136,7 @@ pub(crate) struct MatrixArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "A job of texts of 24 tokens runs alone, then with a query of 8 tokens an interval beside it; before that as many \
-    queries run alone.\n\nExample:\n  connote bench priority --model embeddinggemma-300m-Q8_0.gguf --chart priority.svg"
+    queries run alone.\n\nExamples:\n  connote bench priority --quick\n  connote bench priority --model embeddinggemma-300m-Q8_0.gguf --chart priority.svg"
 )]
 pub(crate) struct PriorityArgs {
     #[command(flatten)]

@@ -24,7 +24,7 @@ is that of reading as many bytes by as many threads: the better of the file's ow
 for vectors of the collection itself, which are left out of their own answers; those as good as the tenth count.
 
 Examples:
-  connote bench search
+  connote bench search --rows 20000 --dimensions 384 --quick
   connote bench search --index notes/ --queries 1000")]
 pub(crate) struct SearchBenchArgs {
     /// A collection, with f32 or f16 for recall

@@ -52,7 +52,13 @@ impl FoundModel {
         match (&self.does_not_open, &self.not_opened) {
             (Some(why), _) => Some(format!("does not open: {why}")),
             (_, Some(why)) => Some(format!("was not opened: {why}")),
-            _ if self.path.is_none() => Some("serves where no --model is given".to_owned()),
+            _ if self.path.is_none() => Some(match model::named_by_variable() {
+                None => "serves where no --model is given".to_owned(),
+                Some(other) => format!(
+                    "serves where neither --model nor CONNOTE_MODEL names another; CONNOTE_MODEL names {}",
+                    other.display()
+                ),
+            }),
             _ if self.needs_pooling => Some(
                 "its file does not say how vectors are pooled: give --pooling mean, cls or last".to_owned(),
             ),

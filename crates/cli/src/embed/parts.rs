@@ -193,7 +193,7 @@ fn tell(destination: &Destination, summary: &Summary, args: &EmbedArgs) {
     if *failed > 0 {
         let listed = match &beside.errors {
             Some(errors) => errors.display().to_string(),
-            None => format!("{}/part-*.errors.jsonl", destination.parts().display()),
+            None => destination.parts().join("part-*.errors.jsonl").display().to_string(),
         };
         tell_failed(*failed, &listed, beside);
     }

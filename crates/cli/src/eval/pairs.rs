@@ -48,8 +48,13 @@ impl Columns<'_> {
     /// Where score, first and second sentence stand.
     fn places(&self, header: &StringRecord) -> Result<[usize; 3], String> {
         let place = |name: &str| {
-            let found = header.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
-            found.ok_or_else(|| {
+            let is_it = |column: &str| column.trim().eq_ignore_ascii_case(name);
+            if header.iter().filter(|column| is_it(column)).count() > 1 {
+                return Err(format!(
+                    "two columns are called `{name}`; give one of them another name, or say all three by number"
+                ));
+            }
+            header.iter().position(is_it).ok_or_else(|| {
                 let there: Vec<&str> = header.iter().collect();
                 format!(
                     "there is no column `{name}`; the first row has {}: name them, or all three by number, with \

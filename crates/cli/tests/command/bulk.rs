@@ -171,6 +171,74 @@ fn what_changed_is_refused_by_name() {
     assert_eq!(here.names("v"), ["manifest.json", "part-000000.npy"]);
 }
 
+/// Every option that decides the output, by the name that a message gives it.
+#[test]
+fn every_option_that_changed_is_refused_by_name() {
+    let here = Workplace::with(0);
+    let model = super::spaces::with_prompts(&here.path(""));
+    fs::write(here.path("t.csv"), "key,title,body\na,Cats,They sleep.\nb,Dogs,They run.\n").expect("written");
+    let embed = |texts: &[&str], more: &[&str], code: i32| {
+        let mut command = connote();
+        command.current_dir(here.path("")).args(["embed", "--input", "t.csv", "--output", "v/"]);
+        run(command.args(texts).args(more).arg("--model").arg(&model), code).1
+    };
+    let body = ["--text-column", "body"];
+    embed(&body, &[], 0);
+    let changed: [(&[&str], &[&str], &str); 18] = [
+        (&["--text-column", "title"], &[], "the text column was body and is title"),
+        (&["--template", "{body}"], &[], "the template was none and is {body}"),
+        (&body, &["--input-format", "csv"], "the input format was none and is csv"),
+        (&body, &["--id-column", "key"], "the id column was none and is key"),
+        (&body, &["--title-column", "title"], "the title column was none and is title"),
+        (&body, &["--task-column", "title"], "the task column was none and is title"),
+        (&body, &["--keep", "key,title"], "the columns kept was none and is key,title"),
+        (&body, &["--task", "query"], "the task was none and is query"),
+        (&body, &["--prompt", "p: "], "the prompt was none and is p: "),
+        (&body, &["--title", "T"], "the title was none and is T"),
+        (&body, &["--dimensions", "256"], "the dimensions was 768 and is 256"),
+        (&body, &["--truncate", "start"], "the truncation was end and is start"),
+        (&body, &["--max-tokens", "9"], "the token limit was none and is 9"),
+        (&body, &["--pooling", "cls"], "--pooling was none and is cls"),
+        (&body, &["--no-normalize"], "--no-normalize was none and is given"),
+        (&body, &["--plain-text"], "--plain-text was none and is given"),
+        (&body, &["--output-format", "csv"], "the output format was jsonl and is csv"),
+        (&body, &["--precision", "int8"], "the precision was f32 and is int8"),
+    ];
+    for (texts, more, what) in changed {
+        let said = embed(texts, more, 2);
+        let complaint = said.lines().last().expect("a line");
+        assert!(complaint.contains(what) && complaint.contains("--restart"), "{what}: {said}");
+    }
+    // What was done stays.
+    assert!(["manifest.json", "part-000000.jsonl"].iter().all(|name| here.path("v").join(name).is_file()));
+    embed(&body, &[], 0);
+}
+
+/// What is read and written is many times what may be held.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_input() {
+    let here = Workplace::with(0);
+    let note = "x".repeat(2500);
+    for (name, rows) in [("few.jsonl", 2000), ("many.jsonl", 40_000)] {
+        let row = |row: usize| format!("{{\"text\": \"cat {}\", \"note\": \"{note}\"}}\n", row % 100);
+        fs::write(here.path(name), (0..rows).map(row).collect::<String>()).expect("written");
+    }
+    for format in ["jsonl", "csv", "parquet", "arrow"] {
+        let resident = |input: &str| {
+            let output = format!("{input}.{format}");
+            let how = ["--output", &output, "--keep", "note", "--part-rows", "1024", "--progress", "json"];
+            let (_, stderr) = run(&mut here.embed(&[&["--input", input], &how[..]].concat()), 0);
+            let told = lines(stderr.as_bytes());
+            fs::remove_file(here.path(&output)).expect("it was written");
+            told.iter().filter_map(|object| object["resident_bytes"].as_u64()).max().expect("told")
+        };
+        let (few, many) = (resident("few.jsonl"), resident("many.jsonl"));
+        // 100 MB of notes; `scripts/bulk/kill_test.py` looks at the most that 200,000 rows take.
+        assert!(many < few + (40 << 20), "{format}: {few} and {many} bytes");
+    }
+}
+
 #[test]
 fn two_runs_do_not_work_in_one_folder() {
     let here = Workplace::with(4000);
@@ -274,6 +342,66 @@ fn shares_joined_are_the_undivided_run() {
     let (_, stderr) = run(&mut command, 2);
     assert!(stderr.contains("part 1 is damaged"), "{stderr}");
     assert!(!here.path("x").exists());
+}
+
+/// Rows that failed in a share fail in the whole: in their place, in its list of errors, and in the exit code.
+#[test]
+fn shares_with_rows_that_failed_are_joined_with_their_errors() {
+    let here = Workplace::with(0);
+    let row = |row: usize| match row % 900 {
+        5 => "not JSON\n".to_owned(),
+        _ => format!("{{\"id\": \"x{row}\", \"text\": \"cat {row}\"}}\n"),
+    };
+    fs::write(here.path("rows.jsonl"), (0..3000).map(row).collect::<String>()).expect("written");
+    let share = |format: &str, name: &str, shard: &str, code: i32| {
+        let place = format!("{format}-{name}/");
+        let share = ["--output", &place, "--output-format", format, "--shard", shard, "--part-rows", "1024"];
+        run(&mut here.embed(&[&["--input", "rows.jsonl"], &share[..]].concat()), code).1
+    };
+    let merge = |format: &str, code: i32| {
+        let [output, a, b] = [format!("joined.{format}"), format!("{format}-a"), format!("{format}-b")];
+        let mut command = connote();
+        run(command.current_dir(here.path("")).args(["merge", "--output", &output, &b, &a]), code).1
+    };
+    for format in ["jsonl", "parquet", "npy", "arrow", "csv"] {
+        let whole = format!("whole.{format}");
+        run(&mut here.embed(&["--input", "rows.jsonl", "--part-rows", "1024", "--output", &whole]), 3);
+        for (name, shard) in [("a", "1/2"), ("b", "2/2")] {
+            let said = share(format, name, shard, 3);
+            assert!(
+                said.contains(&format!("{format}-{name}/part-*.errors.jsonl says which and why")),
+                "{said}"
+            );
+        }
+        let said = merge(format, 3);
+        assert!(said.contains(&format!("4 rows failed; joined.{format}.errors.jsonl says which")), "{said}");
+        // The whole and what lies beside it, list of errors included.
+        for name in here.names("").iter().filter(|name| name.starts_with(&whole)) {
+            let joined = name.replace("whole", "joined");
+            assert!(here.read(name) == here.read(&joined), "{joined}");
+        }
+        let errors = lines(&here.read(&format!("joined.{format}.errors.jsonl")));
+        let rows: Vec<u64> = errors.iter().filter_map(|error| error["row"].as_u64()).collect();
+        assert_eq!(rows, [5, 905, 1805, 2705], "{format}");
+    }
+    // Where nothing is of use, that is said; and a list of errors goes with what it was of.
+    let of_rows = |rows: &str| {
+        fs::write(here.path("rows.jsonl"), rows.repeat(2000)).expect("written");
+        for name in ["npy-a", "npy-b"] {
+            fs::remove_dir_all(here.path(name)).expect("removed");
+        }
+    };
+    of_rows("no\n");
+    assert!(
+        ["1/2", "2/2"].iter().zip(["a", "b"]).all(|(shard, name)| !share("npy", name, shard, 1).is_empty())
+    );
+    merge("npy", 1);
+    of_rows("{\"text\": \"a\"}\n");
+    ["1/2", "2/2"].iter().zip(["a", "b"]).for_each(|(shard, name)| drop(share("npy", name, shard, 0)));
+    merge("npy", 0);
+    let beside: Vec<String> =
+        here.names("").into_iter().filter(|name| name.starts_with("joined.npy")).collect();
+    assert_eq!(beside, ["joined.npy", "joined.npy.meta.json"]);
 }
 
 /// Shares skip what is not theirs, in every format that is read; columns go with their rows.

@@ -1,4 +1,4 @@
-//! The examples of `--help` and of docs/BULK.md, run as they stand.
+//! The examples of docs/BULK.md, run as they stand; those of `--help` are in `help_examples`.
 #![cfg(unix)]
 
 use std::fs;
@@ -36,20 +36,6 @@ fn shell(folder: &Path, line: &str) {
     command.args(["-c", line]).current_dir(folder).env("PATH", path).env_remove("CONNOTE_MODEL");
     let output = command.env("EMBED_MODELS_DIR", folder).output().expect("a shell");
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-fn the_examples_of_help_run() {
-    for (command, count) in [("embed", 7), ("merge", 3)] {
-        let folder = tempfile::tempdir().expect("a folder");
-        files(folder.path());
-        let (help, _) = run(connote().args([command, "--help"]), 0);
-        let help = String::from_utf8(help).expect("UTF-8");
-        let examples: Vec<&str> =
-            help.lines().map(str::trim).filter(|line| line.starts_with("connote ")).collect();
-        assert_eq!(examples.len(), count, "{help}");
-        examples.iter().for_each(|example| shell(folder.path(), example));
-    }
 }
 
 #[test]

@@ -7,23 +7,6 @@ use testkit::golden;
 
 use super::{connote, run};
 
-/// The commands under "Examples:" in a command's help, without the program's name.
-fn examples(command: &[&str]) -> Vec<Vec<String>> {
-    let (help, _) = run(connote().args(command).arg("--help"), 0);
-    let help = String::from_utf8(help).expect("UTF-8");
-    let examples = help.split("Examples:").nth(1).expect("examples").split_whitespace().map(str::to_owned);
-    let mut all: Vec<Vec<String>> = Vec::new();
-    for word in examples {
-        if word == "connote" {
-            all.push(Vec::new());
-        } else {
-            all.last_mut().expect("it begins with the program").push(word);
-        }
-    }
-    assert!(!all.is_empty());
-    all
-}
-
 fn golden_file(folder: &std::path::Path, change: impl Fn(usize, &mut Value)) -> std::path::PathBuf {
     let path = folder.join("reference.jsonl");
     let lines = golden::texts("minilm").into_iter().take(20).enumerate().map(|(index, one)| {
@@ -260,20 +243,6 @@ fn tasks_titles_and_prompts_of_rows_are_used() {
     assert!(failed[0]["seen"].as_str().expect("words").contains("reference.jsonl, line 5: "), "{failed:?}");
 }
 
-#[test]
-fn the_examples_of_verify_run() {
-    let folder = tempfile::tempdir().expect("a folder");
-    golden_file(folder.path(), |_, _| {});
-    for example in examples(&["verify"]) {
-        let mut command = connote();
-        // The model that is built in, as a file.
-        command
-            .current_dir(folder.path())
-            .env("EMBED_MODELS_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/../../models"));
-        run(command.args(&example), 0);
-    }
-}
-
 const PAIRS: &str = "4.40\tA pair of dogs playing with a purple ball.\tTwo dogs play with purple football.\n\
                      0.60\ta bird lands in the water.\ta boat floats in the water.\n\
                      4.60\tThree children stand on or near a fence.\tThe three children are standing on and by a fence.\n\
@@ -354,50 +323,15 @@ fn eval_refuses_what_it_cannot_use_and_says_why() {
     let header = file("header.tsv", "gold\tfirst\tsecond\n1\ta\tb\n");
     let few = file("few.tsv", "1\ta\tb\n2\tc\td\n");
     let none = file("none.tsv", "");
+    let twice = file("twice.tsv", "score\tsentence1\tsentence2\tscore\n1\ta\tb\t2\n");
     for (name, code, words) in [
+        (&*twice, 2, "two columns are called `score`; give one of them another name"),
         (&*header, 2, "there is no column `score`; the first row has gold, first, second"),
         (&*few, 1, "there must be four"),
         (&*none, 1, "has no pairs"),
         ("missing.tsv", 1, "missing.tsv: cannot be read"),
     ] {
         let (_, stderr) = run(connote().args(["eval", "sts", name]), code);
-        assert!(stderr.contains(words), "{stderr}");
-    }
-}
-
-#[test]
-fn the_examples_of_eval_run() {
-    let folder = tempfile::tempdir().expect("a folder");
-    for name in ["sts15-images.tsv", "sts15-headlines.tsv"] {
-        fs::write(folder.path().join(name), PAIRS).expect("written");
-    }
-    let csv: String =
-        PAIRS.lines().map(|line| line.replace(',', ";").replace('"', "").replace('\t', ",") + "\n").collect();
-    fs::write(folder.path().join("stsbenchmark.csv"), format!("score,sentence1,sentence2\n{csv}"))
-        .expect("written");
-    fs::write(folder.path().join("pairs.tsv"), format!("# of people\n{PAIRS}")).expect("written");
-    let path = std::path::Path::new(env!("CARGO_BIN_EXE_connote")).parent().expect("a folder");
-    let paths = std::env::join_paths(
-        std::iter::once(path.to_owned())
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    );
-    let (help, _) = run(connote().args(["eval", "sts", "--help"]), 0);
-    let help = String::from_utf8(help).expect("UTF-8");
-    // An example begins two columns in; where the help wraps it, the rest stands there too, and begins with neither program.
-    let mut lines: Vec<String> = Vec::new();
-    for line in help.split("Examples:").nth(1).expect("examples").trim().lines().map(str::trim) {
-        match lines.last_mut() {
-            Some(last) if !line.starts_with("connote ") && !line.starts_with("grep ") => {
-                *last += &format!(" {line}");
-            }
-            _ => lines.push(line.to_owned()),
-        }
-    }
-    assert_eq!(lines.len(), 3, "{lines:?}");
-    // As a shell reads them, pipes included.
-    for line in lines {
-        let mut shell = assert_cmd::Command::new("sh");
-        shell.env_remove("CONNOTE_MODEL").env("PATH", paths.as_ref().expect("paths"));
-        run(shell.current_dir(folder.path()).args(["-c", &line]), 0);
+        assert!(stderr.contains(words) && stderr.lines().count() == 1, "{stderr}");
     }
 }

@@ -139,6 +139,10 @@ fn the_table_says_what_each_model_needs() {
     assert!(text.contains(&format!("In {}:", folder.path().display())), "{text}");
     let found = report(&models(&["--json"], folder.path()));
     assert_eq!((&found[2]["name"], &found[2]["needs_pooling"]), (&"tiny".into(), &true.into()));
+    let mut command = connote();
+    command.env("EMBED_MODELS_DIR", folder.path()).env("CONNOTE_MODEL", "tiny").arg("models");
+    let named = String::from_utf8(run(&mut command, 0).0).expect("UTF-8");
+    assert!(named.contains("CONNOTE_MODEL names tiny") && !named.contains("serves where no"), "{named}");
     // What is listed as built in is no name.
     let (_, stderr) = run(connote().args(["embed", "--model", "built in", "x"]), 1);
     assert!(stderr.contains("leave --model out") && stderr.lines().count() == 1, "{stderr}");
@@ -149,15 +153,4 @@ fn the_table_says_what_each_model_needs() {
     let (stdout, _) = run(connote().env("EMBED_MODELS_DIR", &nowhere).args(["doctor", "--no-speed"]), 0);
     let text = String::from_utf8(stdout).expect("UTF-8");
     assert!(text.contains("Advice: no models are found in EMBED_MODELS_DIR"), "{text}");
-}
-
-#[test]
-fn the_examples_of_doctor_and_models_run() {
-    for example in [&["doctor"][..], &["doctor", "--no-speed", "--json"], &["models"], &["models", "--json"]]
-    {
-        let (help, _) = run(connote().args([example[0], "--help"]), 0);
-        let line = format!("connote {}", example.join(" "));
-        assert!(String::from_utf8_lossy(&help).contains(&line), "{line}");
-        run(connote().args(example), 0);
-    }
 }

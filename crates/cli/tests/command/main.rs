@@ -13,6 +13,7 @@ mod endings;
 #[path = "../../../hub/tests/fake_hub/mod.rs"]
 mod fake_hub;
 mod files;
+mod help_examples;
 mod packaging;
 mod pull;
 mod rows;
@@ -201,11 +202,31 @@ fn wrong_use_is_told_apart_from_what_cannot_be_done() {
         (&["bench", "kernels", "--level", "sse9"], 2, "scalar"),
         (&["bench", "model", "--model", "/no/such.gguf"], 1, "/no/such.gguf"),
         (&["nonsense"], 2, "nonsense"),
+        (
+            &["embed", "--imput", "x"],
+            2,
+            "a similar argument exists: '--input'; `connote embed --help` says more",
+        ),
+        (
+            &["embed", "x", "--output-format", "xml"],
+            2,
+            "[possible values: jsonl, csv, npy, parquet, arrow, text]",
+        ),
+        (&["embed", "x", "--threads", "a\nb"], 2, "invalid value 'a b' for '--threads <N>'"),
+        (&["merge"], 2, "not provided: --output <FILE>, <FOLDER>...; `connote merge --help` says more"),
+        (
+            &["index", "build", "-o", "x"],
+            2,
+            "--input <FILE|FOLDER>...; `connote index build --help` says more",
+        ),
         (&[], 2, "Usage"),
     ] {
         let (stdout, stderr) = run(connote().args(arguments).write_stdin(""), code);
         assert!(stderr.contains(what), "{arguments:?}: {stderr}");
         assert_eq!(stdout, b"", "{arguments:?}");
+        // Where there is nothing to complain about there is help.
+        let asks_for_help = arguments.is_empty() || arguments == ["bench"];
+        assert_eq!(stderr.lines().count() == 1, !asks_for_help, "{arguments:?}: {stderr}");
     }
 }
 

@@ -9,7 +9,7 @@ use testkit::tiny::{self, GemmaKind, GemmaSize};
 use super::{connote, lines, run};
 
 /// A model with random weights that has the prompts of EmbeddingGemma, as it has its name and its shape.
-fn with_prompts(folder: &Path) -> std::path::PathBuf {
+pub(super) fn with_prompts(folder: &Path) -> std::path::PathBuf {
     let size = GemmaSize { layers: 24, dim: 768, ..GemmaSize::default() };
     let bytes = tiny::gemma_of(1, GemmaKind::WithHeads, size);
     let path = folder.join("prompts.gguf");
@@ -85,5 +85,42 @@ fn rows_of_another_space_than_the_file_names_are_told() {
         ]);
         let (_, stderr) = run(command.arg(&model), 0);
         assert!(stderr.contains("connote: 1 rows have a task of their own"), "{stderr}");
+    }
+}
+
+/// Documents are asked for as the model's authors meant it, without a word on the command line.
+#[test]
+fn search_asks_documents_by_the_prompt_for_queries() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = with_prompts(folder.path());
+    let model = Some(model.as_path());
+    let notes = "plants eat light\ncats sleep\nrivers run to the sea\n";
+    fs::write(folder.path().join("notes.txt"), notes).expect("written");
+    let run_here = |arguments: &[&str], model: Option<&Path>| {
+        let mut command = connote();
+        command.current_dir(folder.path()).args(arguments);
+        if let Some(model) = model {
+            command.arg("--model").arg(model);
+        }
+        run(&mut command, 0).0
+    };
+    let search = |index: &str, more: &[&str], model: Option<&Path>| -> Vec<(u64, String)> {
+        let answers = run_here(&[&["search", "--json", "--index", index], more].concat(), model);
+        let hits = lines(&answers)[0]["hits"].as_array().expect("hits").clone();
+        hits.iter().map(|hit| (hit["id"].as_u64().expect("an id"), hit["score"].to_string())).collect()
+    };
+    let query = ["how do plants eat"];
+    run_here(&["embed", "how do plants eat", "-q", "-t", "query", "-o", "query.npy"], model);
+    for (task, asked_as) in [("document", "query"), ("none", "query"), ("similarity", "similarity")] {
+        let (vectors, index) = (format!("{task}.parquet"), format!("{task}/"));
+        run_here(&["embed", "-q", "-i", "notes.txt", "-t", task, "-o", &vectors], model);
+        run_here(&["index", "build", "-q", "-i", &vectors, "-o", &index], None);
+        let by_itself = search(&index, &query, model);
+        assert_eq!(by_itself.len(), 3);
+        assert_eq!(by_itself, search(&index, &[query[0], "--task", asked_as], model), "{task}");
+        assert_ne!(by_itself, search(&index, &[query[0], "--task", "none"], model), "{task}");
+        if asked_as == "query" {
+            assert_eq!(by_itself, search(&index, &["--vector", "query.npy"], None), "{task}");
+        }
     }
 }
