@@ -263,7 +263,7 @@ def fetch_modern_bert(folder):
     for line in (root / "vocabs/modernbert.tiktoken").read_text().splitlines():
         token, rank = line.split()
         ranks[base64.b64decode(token)] = int(rank)
-    alphabet = byte_alphabet()
+    alphabet = oracle.byte_alphabet()
     spell = lambda token: "".join(alphabet[byte] for byte in token)
     tokens = [spell(token) for token, _ in sorted(ranks.items(), key=lambda item: item[1])]
     kinds = [NORMAL] * len(tokens)
@@ -278,12 +278,6 @@ def fetch_modern_bert(folder):
     keys = {"model": "gpt2", "pre": "modern-bert", "tokens": tokens, "token_type": kinds, "merges": merges}
     keys |= {"unknown_token_id": begin, "cls_token_id": begin + 1, "seperator_token_id": begin + 2, "mask_token_id": begin + 4}
     save("modern-bert", byte_level(tokens, kinds, merges, "modern-bert", mask="[MASK]"), keys)
-
-
-def byte_alphabet():
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {byte: chr(byte) for byte in plain} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
 def training_texts():
