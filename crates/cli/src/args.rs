@@ -320,6 +320,13 @@ pub(crate) enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  connote tokenize \"a cat on the mat\"
+  connote tokenize --pieces --offsets --counts \"Naïve café\"
+  connote tokenize --full < lines.txt > ids.jsonl
+
+What the offsets of tokens are: docs/TOKENS.md.")]
 pub(crate) struct TokenizeArgs {
     #[command(flatten)]
     pub(crate) text: TextArgs,
@@ -333,6 +340,10 @@ pub(crate) struct TokenizeArgs {
     /// Add the tokens' texts
     #[arg(long)]
     pub(crate) pieces: bool,
+    /// Add the bytes of the text that each token comes from, as [start, end]; null for those around the text and those of
+    /// the prompt
+    #[arg(long)]
+    pub(crate) offsets: bool,
     /// Add the number of tokens, and whether the text was cut
     #[arg(long)]
     pub(crate) counts: bool,

@@ -40,7 +40,7 @@ fn shell(folder: &Path, line: &str) {
 
 #[test]
 fn the_examples_of_help_run() {
-    for (command, count) in [("embed", 7), ("merge", 3)] {
+    for (command, count) in [("embed", 8), ("merge", 3), ("tokenize", 3)] {
         let folder = tempfile::tempdir().expect("a folder");
         files(folder.path());
         let (help, _) = run(connote().args([command, "--help"]), 0);
