@@ -63,7 +63,12 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::of_rows(read, failed))
 }
 
-fn tokenize(args: &TokenizeArgs, model: &Model, input: &Input, options: &Options) -> Result<Tokenized, Error> {
+fn tokenize(
+    args: &TokenizeArgs,
+    model: &Model,
+    input: &Input,
+    options: &Options,
+) -> Result<Tokenized, Error> {
     let traced = |tokens: Vec<Token>, truncated| {
         let offset = |token: &Token| token.source.bytes().map(|bytes| [bytes.start, bytes.end]);
         let offsets = Some(tokens.iter().map(offset).collect());

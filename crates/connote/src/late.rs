@@ -117,7 +117,8 @@ impl Embedder {
         while windows.peek().is_some() {
             let mut tokens = 0;
             let group: Vec<_> = std::iter::from_fn(|| {
-                let next = windows.next_if(|(_, window)| tokens == 0 || tokens + window.ids.len() <= TOKENS_AT_ONCE);
+                let next =
+                    windows.next_if(|(_, window)| tokens == 0 || tokens + window.ids.len() <= TOKENS_AT_ONCE);
                 tokens += next.as_ref().map_or(0, |(_, window)| window.ids.len());
                 next
             })
@@ -193,7 +194,9 @@ impl Text {
             return Err(invalid("late chunking needs the text itself, not token ids".to_owned()));
         }
         let text = input.text();
-        if let Some((number, chunk)) = chunks.iter().enumerate().find(|(_, chunk)| text.get((*chunk).clone()).is_none()) {
+        if let Some((number, chunk)) =
+            chunks.iter().enumerate().find(|(_, chunk)| text.get((*chunk).clone()).is_none())
+        {
             return Err(invalid(format!(
                 "chunk {number}, bytes {} to {}, does not lie in the text of {} bytes, or ends within a character",
                 chunk.start,

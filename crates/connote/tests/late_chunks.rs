@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use connote::{
-    CancellationToken, Chunks, Embedder, ErrorKind, Input, LateChunk, Model, Options, Pooling, Request, Split, Task,
-    TokenSource, Truncation,
+    CancellationToken, Chunks, Embedder, ErrorKind, Input, LateChunk, Model, Options, Pooling, Request,
+    Split, Task, TokenSource, Truncation,
 };
 use testkit::edit::Edit;
 use testkit::models;
@@ -40,7 +40,11 @@ fn rows(embedder: &Embedder, input: &Input, options: &Options) -> Vec<(Option<Ra
 }
 
 /// The mean of the rows whose tokens touch the chunk with more than the blanks before them.
-fn expected(text: &str, rows: &[(Option<Range<usize>>, Vec<f32>)], chunk: &Range<usize>) -> Option<(usize, Vec<f32>)> {
+fn expected(
+    text: &str,
+    rows: &[(Option<Range<usize>>, Vec<f32>)],
+    chunk: &Range<usize>,
+) -> Option<(usize, Vec<f32>)> {
     let touches = |bytes: &Range<usize>| {
         let visible: Vec<usize> = text[bytes.clone()]
             .char_indices()
@@ -53,7 +57,8 @@ fn expected(text: &str, rows: &[(Option<Range<usize>>, Vec<f32>)], chunk: &Range
     let own: Vec<&Vec<f32>> =
         rows.iter().filter(|(bytes, _)| bytes.as_ref().is_some_and(touches)).map(|(_, row)| row).collect();
     let first = own.first()?;
-    let mean = (0..first.len()).map(|i| own.iter().map(|row| f64::from(row[i])).sum::<f64>() / own.len() as f64);
+    let mean =
+        (0..first.len()).map(|i| own.iter().map(|row| f64::from(row[i])).sum::<f64>() / own.len() as f64);
     Some((own.len(), long(&mean.collect::<Vec<_>>())))
 }
 
@@ -63,7 +68,12 @@ fn assert_near(got: &[f32], wanted: &[f32], what: &str) {
     assert!(worst < 1e-6, "{what}: {worst}");
 }
 
-fn one(embedder: &Embedder, input: impl Into<Input>, options: &Options, chunks: Vec<Range<usize>>) -> Vec<LateChunk> {
+fn one(
+    embedder: &Embedder,
+    input: impl Into<Input>,
+    options: &Options,
+    chunks: Vec<Range<usize>>,
+) -> Vec<LateChunk> {
     let request = Request::new([input.into()]).with(options.clone());
     embedder.embed_late_chunks(request, vec![chunks]).expect("options").remove(0).expect("chunks")
 }
@@ -155,10 +165,12 @@ fn a_text_that_begins_with_its_prompt() {
 fn long_texts_are_read_in_windows() {
     let embedder = tiny_bert();
     let text: String = (0..12).map(|i| ["the cat sat ", "a dog ", "sats "][i % 3]).collect();
-    let chunks: Vec<Range<usize>> = vec![0..40, 30..70, 50..text.len(), 0..text.len(), text.len() - 4..text.len()];
+    let chunks: Vec<Range<usize>> =
+        vec![0..40, 30..70, 50..text.len(), 0..text.len(), text.len() - 4..text.len()];
     for (limit, prompt) in [(10, ""), (14, "the cat "), (48, "")] {
         let options = Options::new().max_tokens(limit).prompt(prompt);
-        let all = embedder.model().tokens(&text.as_str().into(), &Options::new().prompt(prompt)).expect("tokens");
+        let all =
+            embedder.model().tokens(&text.as_str().into(), &Options::new().prompt(prompt)).expect("tokens");
         let (before, after) = (all[0].id, all[all.len() - 1].id);
         let body = &all[1..all.len() - 1];
         let first = body.iter().filter(|token| token.source == TokenSource::Prompt).count();
@@ -179,7 +191,9 @@ fn long_texts_are_read_in_windows() {
             let request = request.with(Options::new().normalize(false).max_tokens(limit));
             let window = embedder.with_pooling(Pooling::None).embed(request).expect("rows").remove(0);
             let new = window.rows().skip(1 + front + read - from).take(end - read);
-            rows.extend(body[read..end].iter().map(|token| token.source.bytes()).zip(new.map(<[f32]>::to_vec)));
+            rows.extend(
+                body[read..end].iter().map(|token| token.source.bytes()).zip(new.map(<[f32]>::to_vec)),
+            );
             read = end;
         }
         assert_eq!(rows.len(), body.len());
@@ -208,7 +222,8 @@ fn the_prompt_alone_can_be_too_long() {
 #[test]
 fn the_same_bits_in_any_company() {
     let embedder = minilm();
-    let texts: Vec<String> = (0..9).map(|i| format!("{TEXT} {}", "One more sentence. ".repeat(i * 12))).collect();
+    let texts: Vec<String> =
+        (0..9).map(|i| format!("{TEXT} {}", "One more sentence. ".repeat(i * 12))).collect();
     let bits = |texts: &[String]| -> Vec<Vec<(Range<usize>, Vec<u32>)>> {
         let all = embedder.embed_late_chunks(texts, Split::Sentences).expect("options");
         let chunk = |chunk: LateChunk| {
@@ -227,7 +242,8 @@ fn the_same_bits_in_any_company() {
     again.reverse();
     assert_eq!(again, together);
     let other = Embedder::builder().threads(1).open(models::builtin()).expect("the committed model opens");
-    let alone = other.embed_late_chunks([&texts[8]], Split::Sentences).expect("options").remove(0).expect("chunks");
+    let alone =
+        other.embed_late_chunks([&texts[8]], Split::Sentences).expect("options").remove(0).expect("chunks");
     assert_eq!(alone.len(), together[8].len());
     let vector = alone[2].embedding.as_ref().expect("a vector");
     assert!(vector.vector.iter().map(|value| value.to_bits()).eq(together[8][2].1.iter().copied()));
@@ -237,17 +253,25 @@ fn the_same_bits_in_any_company() {
 fn splits_by_tokens_cover_the_text() {
     let embedder = minilm();
     let count = NonZeroUsize::new(4).expect("not 0");
-    let chunks = embedder.embed_late_chunks([TEXT], Split::Tokens(count)).expect("options").remove(0).expect("chunks");
+    let chunks =
+        embedder.embed_late_chunks([TEXT], Split::Tokens(count)).expect("options").remove(0).expect("chunks");
     assert!(chunks.len() > 4);
     let mut end = 0;
     for chunk in &chunks {
-        assert!(TEXT[end..chunk.bytes.start].chars().all(|c| c.is_whitespace() || c == '\u{301}'), "{chunk:?}");
+        assert!(
+            TEXT[end..chunk.bytes.start].chars().all(|c| c.is_whitespace() || c == '\u{301}'),
+            "{chunk:?}"
+        );
         end = chunk.bytes.end;
         assert!(chunk.embedding.as_ref().expect("a vector").tokens <= 6);
     }
-    assert!(embedder.embed_late_chunks(["", "  \n"], Split::Tokens(count)).expect("options").iter().all(
-        |text| text.as_ref().expect("no chunks").is_empty()
-    ));
+    assert!(
+        embedder
+            .embed_late_chunks(["", "  \n"], Split::Tokens(count))
+            .expect("options")
+            .iter()
+            .all(|text| text.as_ref().expect("no chunks").is_empty())
+    );
 }
 
 #[test]
@@ -280,7 +304,8 @@ fn what_is_refused() {
     cancelled.cancel();
     assert_eq!(kind(text().cancellation(&cancelled), given(vec![0..3])), (false, ErrorKind::Cancelled));
     for pooling in [Pooling::Cls, Pooling::Last, Pooling::None] {
-        let error = embedder.with_pooling(pooling).embed_late_chunks(["a"], Split::Paragraphs).expect_err("refused");
+        let error =
+            embedder.with_pooling(pooling).embed_late_chunks(["a"], Split::Paragraphs).expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains(pooling.name()), "{error}");
     }
@@ -294,7 +319,13 @@ fn tokens_say_where_they_come_from() {
     let embedder = minilm();
     let model = embedder.model();
     let sources = |input: &Input, options: &Options| -> Vec<TokenSource> {
-        model.prepare_tokens(input, options).expect("tokens").tokens.into_iter().map(|token| token.source).collect()
+        model
+            .prepare_tokens(input, options)
+            .expect("tokens")
+            .tokens
+            .into_iter()
+            .map(|token| token.source)
+            .collect()
     };
     use TokenSource::{Id, Prompt, Special, Text};
     let options = Options::new().prompt("say: ");
@@ -319,7 +350,8 @@ fn tokens_say_where_they_come_from() {
         let (prepared, traced) = (prepared.expect("ids"), traced.expect("tokens"));
         assert_eq!(prepared.ids, traced.tokens.iter().map(|token| token.id).collect::<Vec<_>>());
         assert_eq!(prepared.truncated, traced.truncated);
-        let whole: Vec<u32> = model.tokens(&input, &options).expect("tokens").iter().map(|token| token.id).collect();
+        let whole: Vec<u32> =
+            model.tokens(&input, &options).expect("tokens").iter().map(|token| token.id).collect();
         assert_eq!(whole, model.tokenize(&input, &options).expect("ids"));
     }
 }

@@ -157,7 +157,12 @@ mod tests {
 
     fn merged(merges: &[(u32, u32, u32)], ids: &[u32]) -> Vec<u32> {
         let mut out = Vec::new();
-        PairMerger::default().merge(&MergeRanks::new(merges), ids.iter().map(|&id| (id, 0..0)), &mut (), |id, _| out.push(id));
+        PairMerger::default().merge(
+            &MergeRanks::new(merges),
+            ids.iter().map(|&id| (id, 0..0)),
+            &mut (),
+            |id, _| out.push(id),
+        );
         out
     }
 

@@ -48,13 +48,7 @@ impl WordPiece {
     }
 
     /// Longest piece first; a word that cannot be covered is one unknown.
-    fn encode_word<S: Sink>(
-        &self,
-        vocabulary: &Vocabulary,
-        word: &str,
-        origins: &S::Origins,
-        ids: &mut S,
-    ) {
+    fn encode_word<S: Sink>(&self, vocabulary: &Vocabulary, word: &str, origins: &S::Origins, ids: &mut S) {
         // Four bytes a character at most, so that most words need no count.
         if word.len() > LONGEST_WORD && word.chars().count() > LONGEST_WORD {
             ids.push(self.unknown, || origins.of(0..word.len()));

@@ -45,10 +45,18 @@ fn wordpiece_through_case_and_accents() {
     let tokenizer = keys.load().expect("valid");
     // A composed accent belongs to its letter; one that stands by itself is dropped, and within a range or in none.
     assert_traced(&tokenizer, " CAF\u{c9}", &[("ca", "CA"), ("##fe", "F\u{c9}")]);
-    assert_traced(&tokenizer, "cafe\u{301} ca\u{301}fe", &[("ca", "ca"), ("##fe", "fe"), ("ca", "ca"), ("##fe", "fe")]);
+    assert_traced(
+        &tokenizer,
+        "cafe\u{301} ca\u{301}fe",
+        &[("ca", "ca"), ("##fe", "fe"), ("ca", "ca"), ("##fe", "fe")],
+    );
     assert_traced(&tokenizer, "c\u{0}a\u{301}\u{200b}fe", &[("ca", "c\u{0}a"), ("##fe", "fe")]);
     // A letter of two bytes that becomes one of one.
-    assert_traced(&tokenizer, "\u{130}s\u{4e2d}is", &[("i", "\u{130}"), ("##s", "s"), ("\u{4e2d}", "\u{4e2d}"), ("i", "i"), ("##s", "s")]);
+    assert_traced(
+        &tokenizer,
+        "\u{130}s\u{4e2d}is",
+        &[("i", "\u{130}"), ("##s", "s"), ("\u{4e2d}", "\u{4e2d}"), ("i", "i"), ("##s", "s")],
+    );
     assert_traced(&tokenizer, "caxx [SEP]<k>", &[("[UNK]", "caxx"), ("[SEP]", "[SEP]"), ("<k>", "<k>")]);
     assert_eq!(tokenizer.encode_with_offsets("", Parse), (vec![], vec![]));
 }
@@ -60,13 +68,25 @@ fn sentencepiece_with_spaces_bytes_and_unknowns() {
     let tokens = [&marks[..], &pieces].concat();
     let tokenizer = Keys::of("llama").tokens(&tokens).load().expect("valid");
     // The space that was put before a text comes from its first character.
-    assert_traced(&tokenizer, "aa<s>a", &[("\u{2581}a", "a"), ("a", "a"), ("<s>", "<s>"), ("\u{2581}a", "a")]);
-    assert_traced(&tokenizer, "\u{e9}\u{4e2d} a", &[("\u{2581}", "\u{e9}"), ("<unk>", "\u{e9}\u{4e2d}"), ("\u{2581}a", " a")]);
+    assert_traced(
+        &tokenizer,
+        "aa<s>a",
+        &[("\u{2581}a", "a"), ("a", "a"), ("<s>", "<s>"), ("\u{2581}a", "a")],
+    );
+    assert_traced(
+        &tokenizer,
+        "\u{e9}\u{4e2d} a",
+        &[("\u{2581}", "\u{e9}"), ("<unk>", "\u{e9}\u{4e2d}"), ("\u{2581}a", " a")],
+    );
     let names: Vec<String> = (0..256).map(|byte| format!("<0x{byte:02X}>")).collect();
     let bytes = names.iter().map(|name| (name.as_str(), 0.0, BYTE));
     let tokens: Vec<_> = tokens.iter().copied().chain(bytes).collect();
     let tokenizer = Keys::of("llama").tokens(&tokens).bool("add_space_prefix", false).load().expect("valid");
-    assert_traced(&tokenizer, "a\u{e9}a", &[("a", "a"), ("<0xC3>", "\u{e9}"), ("<0xA9>", "\u{e9}"), ("a", "a")]);
+    assert_traced(
+        &tokenizer,
+        "a\u{e9}a",
+        &[("a", "a"), ("<0xC3>", "\u{e9}"), ("<0xA9>", "\u{e9}"), ("a", "a")],
+    );
 }
 
 #[test]
@@ -79,7 +99,8 @@ fn unigram_through_its_character_map() {
     let map = |new: &str| [&2048u32.to_le_bytes()[..], &units, new.as_bytes(), b"\0"].concat();
     let marks =
         [("<pad>", 0.0, CONTROL), ("</s>", 0.0, CONTROL), ("<unk>", 0.0, UNKNOWN), ("<mask>", 0.0, CONTROL)];
-    let pieces = [("a", -2.0, NORMAL), ("c", -2.0, NORMAL), ("\u{2581}", -2.0, NORMAL), ("\u{2581}a", -1.0, NORMAL)];
+    let pieces =
+        [("a", -2.0, NORMAL), ("c", -2.0, NORMAL), ("\u{2581}", -2.0, NORMAL), ("\u{2581}a", -1.0, NORMAL)];
     let keys = Keys::of("t5").tokens(&[&marks[..], &pieces].concat()).u32("mask_token_id", 3);
     let load = |new: &str| keys.clone().u8s("precompiled_charsmap", &map(new)).load().expect("valid");
     assert_traced(&load("aa"), "cbc", &[("c", "c"), ("a", "b"), ("a", "b"), ("c", "c")]);
@@ -88,9 +109,14 @@ fn unigram_through_its_character_map() {
     // What is dropped moves nothing else.
     assert_traced(&load(""), "bcb a", &[("c", "c"), ("\u{2581}a", " a")]);
     // The mask takes the spaces before it; unknowns side by side are one.
-    assert_traced(&load("aa"), "a  <mask> a\u{e9}\u{e9}", &[("a", "a"), ("<mask>", "  <mask>"), ("\u{2581}a", " a"), ("<unk>", "\u{e9}\u{e9}")]);
+    assert_traced(
+        &load("aa"),
+        "a  <mask> a\u{e9}\u{e9}",
+        &[("a", "a"), ("<mask>", "  <mask>"), ("\u{2581}a", " a"), ("<unk>", "\u{e9}\u{e9}")],
+    );
     // Joined spaces: each word's own comes from its first character.
-    let joined = keys.bool("add_space_prefix", true).bool("remove_extra_whitespaces", true).load().expect("valid");
+    let joined =
+        keys.bool("add_space_prefix", true).bool("remove_extra_whitespaces", true).load().expect("valid");
     assert_traced(&joined, "  a \n a ", &[("\u{2581}a", "a"), ("\u{2581}a", "a")]);
 }
 
@@ -105,7 +131,12 @@ fn bpe_through_composition_and_prefixes() {
     for text in ["xe\u{301}", "xe\u{323}\u{301}", "xe\u{301}\u{323}", "x\u{1100}\u{1161}\u{11a8}"] {
         let (ids, offsets) = tokenizer.encode_with_offsets(text, PlainText);
         assert_eq!(ids, tokenizer.encode(text, PlainText));
-        assert!(offsets.iter().all(|bytes| *bytes == (0..1) || *bytes == (1..text.len()) || *bytes == (0..text.len())), "{text:?}: {offsets:?}");
+        assert!(
+            offsets
+                .iter()
+                .all(|bytes| *bytes == (0..1) || *bytes == (1..text.len()) || *bytes == (0..text.len())),
+            "{text:?}: {offsets:?}"
+        );
         assert_eq!(offsets.last().map(|bytes| bytes.end), Some(text.len()), "{text:?}");
     }
     // Where nothing composes, ordering alone moves ranges.
@@ -125,7 +156,9 @@ static ALL: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
     ["bpe", "unigram", "unigram_bytes", "wordpiece"]
         .map(SmallVocabulary::read)
         .iter()
-        .flat_map(|vocabulary| (0..vocabulary.variants().len()).map(move |variant| tokenizer(vocabulary, variant)))
+        .flat_map(|vocabulary| {
+            (0..vocabulary.variants().len()).map(move |variant| tokenizer(vocabulary, variant))
+        })
         .collect()
 });
 
@@ -135,7 +168,10 @@ fn check(text: &str, special: SpecialTokens) {
         assert_eq!(ids, tokenizer.encode(text, special), "{tokenizer:?}: {text:?}");
         assert_eq!(ids.len(), offsets.len());
         for bytes in &offsets {
-            assert!(text.get(bytes.clone()).is_some_and(|part| !part.is_empty()), "{tokenizer:?}: {bytes:?} of {text:?}");
+            assert!(
+                text.get(bytes.clone()).is_some_and(|part| !part.is_empty()),
+                "{tokenizer:?}: {bytes:?} of {text:?}"
+            );
         }
     }
 }

@@ -123,5 +123,10 @@ fn answer(row: &Row, number: usize, at: usize, text: &Input, chunk: LateChunk) -
     // No text is longer than the numbers of a file go.
     let place = (at as i64, bytes.start as i64, bytes.end as i64);
     let input = Ok(text.with_words(text.text().get(bytes).unwrap_or_default()));
-    Answer { row: number, place: Some(place), input, embedding: embedding.map_err(|error| row.refused(&error)) }
+    Answer {
+        row: number,
+        place: Some(place),
+        input,
+        embedding: embedding.map_err(|error| row.refused(&error)),
+    }
 }

@@ -11,7 +11,9 @@ use super::{connote, lines, run};
 const TEXTS: [&str; 3] = ["Cats sleep. They purr.\n\nDogs run.", " \n ", "One."];
 
 fn rows() -> String {
-    let row = |(number, text): (usize, &&str)| format!("{}\n", json!({"id": format!("t{number}"), "text": text, "kind": number}));
+    let row = |(number, text): (usize, &&str)| {
+        format!("{}\n", json!({"id": format!("t{number}"), "text": text, "kind": number}))
+    };
     TEXTS.iter().enumerate().map(row).collect()
 }
 
@@ -35,14 +37,20 @@ fn assert_rows(rows: &[Value], split: Split) {
     for (number, text) in TEXTS.iter().enumerate() {
         if text.trim().is_empty() {
             let row = rows.next().expect("a row that says why");
-            assert_eq!((&row["id"], &row["chunk"], &row["start"]), (&json!(format!("t{number}")), &Value::Null, &Value::Null));
+            assert_eq!(
+                (&row["id"], &row["chunk"], &row["start"]),
+                (&json!(format!("t{number}")), &Value::Null, &Value::Null)
+            );
             assert_eq!(row["error"]["kind"], "no_tokens");
             continue;
         }
         for (chunk, start, end, wanted) in expected(text, split) {
             let row = rows.next().expect("a row a chunk");
             assert_eq!(row["id"], format!("t{number}"));
-            assert_eq!((&row["chunk"], &row["start"], &row["end"]), (&json!(chunk), &json!(start), &json!(end)));
+            assert_eq!(
+                (&row["chunk"], &row["start"], &row["end"]),
+                (&json!(chunk), &json!(start), &json!(end))
+            );
             assert_eq!(vector(row), wanted);
         }
     }
@@ -63,7 +71,8 @@ fn a_row_a_chunk() {
         assert_eq!((&got[0]["kind"], &got[count - 1]["kind"]), (&json!(0), &json!(2)));
     }
     let (stdout, _) = run(connote().args(["embed", "-q", "--late-chunks=tokens:2", "one two three four"]), 0);
-    let got: Vec<_> = lines(&stdout).iter().map(|row| (row["start"].clone(), row["tokens"].clone())).collect();
+    let got: Vec<_> =
+        lines(&stdout).iter().map(|row| (row["start"].clone(), row["tokens"].clone())).collect();
     assert_eq!(got, [(json!(0), json!(2)), (json!(8), json!(2))]);
 }
 
@@ -93,7 +102,11 @@ fn files_in_and_files_out() {
         let mut command = connote();
         command.args(["tokenize", "--text-column", "id", "--id-column", "start", "-i"]).arg(&output);
         let starts: Vec<Value> = lines(&run(&mut command, 0).0).iter().map(|row| row["id"].clone()).collect();
-        let all: Vec<usize> = [0, 2].iter().flat_map(|&at| expected(TEXTS[at], Split::Sentences)).map(|chunk| chunk.1).collect();
+        let all: Vec<usize> = [0, 2]
+            .iter()
+            .flat_map(|&at| expected(TEXTS[at], Split::Sentences))
+            .map(|chunk| chunk.1)
+            .collect();
         let found: Vec<usize> = starts.iter().filter_map(Value::as_u64).map(|start| start as usize).collect();
         assert!(all.iter().all(|start| found.contains(start)), "{format}: {starts:?}");
     }
@@ -120,6 +133,10 @@ fn what_makes_no_sense_is_refused() {
         command.args(["embed", "-q", "-i"]).arg(&texts).args(&arguments);
         let (stdout, stderr) = run(&mut command, 2);
         assert!(stdout.is_empty());
-        assert!(String::from_utf8_lossy(&stderr).contains(told), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        assert!(
+            String::from_utf8_lossy(&stderr).contains(told),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&stderr)
+        );
     }
 }
