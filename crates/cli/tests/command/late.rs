@@ -133,10 +133,6 @@ fn what_makes_no_sense_is_refused() {
         command.args(["embed", "-q", "-i"]).arg(&texts).args(&arguments);
         let (stdout, stderr) = run(&mut command, 2);
         assert!(stdout.is_empty());
-        assert!(
-            String::from_utf8_lossy(&stderr).contains(told),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&stderr)
-        );
+        assert!(stderr.contains(told), "{arguments:?}: {stderr}");
     }
 }

@@ -212,8 +212,14 @@ fn a_vector_a_token_and_the_tokens_they_belong_to() {
         let own = EMBEDDER.model().tokens(&Input::new(text), &Options::new()).expect("tokens");
         let bytes: Vec<_> = own.iter().map(|token| token.source.bytes()).collect();
         assert!(bytes[0].is_none() && bytes[1].is_some());
-        assert_eq!(json!(places("start")), json!(bytes.iter().map(|bytes| bytes.as_ref().map(|at| at.start)).collect::<Vec<_>>()));
-        assert_eq!(json!(places("stop")), json!(bytes.iter().map(|bytes| bytes.as_ref().map(|at| at.end)).collect::<Vec<_>>()));
+        assert_eq!(
+            json!(places("start")),
+            json!(bytes.iter().map(|bytes| bytes.as_ref().map(|at| at.start)).collect::<Vec<_>>())
+        );
+        assert_eq!(
+            json!(places("stop")),
+            json!(bytes.iter().map(|bytes| bytes.as_ref().map(|at| at.end)).collect::<Vec<_>>())
+        );
         // And back.
         assert_eq!(post("/decode", &json!({ "ids": ids })).json(), json!([text]));
         assert_eq!(post("/detokenize", &json!({ "tokens": ids[1..ids.len() - 1] })).json()["content"], text);
@@ -223,7 +229,8 @@ fn a_vector_a_token_and_the_tokens_they_belong_to() {
         let whole = post("/tokenize", &json!({ "content": text, "add_special": true })).json();
         assert_eq!(whole["tokens"], json!(ids));
     }
-    let bare = post("/tokenize", &json!({ "inputs": "Na\u{ef}ve caf\u{e9}", "add_special_tokens": false })).json();
+    let bare =
+        post("/tokenize", &json!({ "inputs": "Na\u{ef}ve caf\u{e9}", "add_special_tokens": false })).json();
     assert_eq!((&bare[0][0]["start"], &bare[0][0]["stop"]), (&json!(0), &json!(6)));
     assert_eq!((&bare[0][1]["start"], &bare[0][1]["stop"]), (&json!(7), &json!(12)));
     assert_eq!(post("/decode", &json!({ "ids": [4_000_000] })).status, 422);
