@@ -330,9 +330,11 @@ pub(crate) enum OutputFormat {
 Examples:
   connote tokenize \"a cat on the mat\"
   connote tokenize --pieces --counts < lines.txt
+  connote tokenize --pieces --offsets --counts \"Naïve café\"
   connote tokenize --full -i texts.jsonl -o ids.jsonl -m embeddinggemma-300m-Q8_0.gguf
 
 Special tokens and the prompt of --task or --prompt are among the ids, as they are in what `connote embed` reads.
+What the offsets of tokens are: docs/TOKENS.md.
 
 Exit codes: 0 all rows, 3 some rows failed, 1 no row or no model, 2 wrong use.")]
 pub(crate) struct TokenizeArgs {
@@ -348,6 +350,10 @@ pub(crate) struct TokenizeArgs {
     /// Add the tokens' texts
     #[arg(long)]
     pub(crate) pieces: bool,
+    /// Add the bytes of the text that each token comes from, as [start, end]; null for those around the text and those of
+    /// the prompt
+    #[arg(long)]
+    pub(crate) offsets: bool,
     /// Add the number of tokens, and whether the text was cut
     #[arg(long)]
     pub(crate) counts: bool,

@@ -2,6 +2,7 @@
 
 mod args;
 mod background;
+mod late;
 mod listing;
 mod parts;
 mod spool;
@@ -64,6 +65,9 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
             "{option} is for files of vectors; the form for people has no place for it (choose one with --output-format)"
         )));
     }
+    if args.late_chunks.is_some() {
+        late::check(&place, format)?;
+    }
     let rows = Rows::open(&args.text, &args.keep)?;
     let in_parts = in_parts(args, &place, format, &rows)?;
     let start = Instant::now();
@@ -72,6 +76,9 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome, Failure> {
     let embedder = model::load(&args.model, &network, args.vector.tuning.tuning())?;
     // What no text can satisfy is refused before anything is written.
     embedder.model().check_options(&options)?;
+    if args.late_chunks.is_some() {
+        embedder.check_late_chunks(&options)?;
+    }
     let title = args.preparation.title();
     model::check_title(embedder.model(), title, &options, rows.have_tasks())?;
     spare_the_texts(place.path(), &rows)?;
@@ -192,7 +199,7 @@ fn in_parts(
     }
     let in_parts = match place {
         Place::Folder(_) => true,
-        Place::File(_) => rows.are_files() && format.is_some(),
+        Place::File(_) => rows.are_files() && format.is_some() && args.late_chunks.is_none(),
         Place::Stdout | Place::Device(_) => false,
     };
     let for_parts = [("--part-rows", result.part_rows.is_some()), ("--restart", result.restart)];
@@ -223,7 +230,10 @@ impl Task<'_> {
         let options = SinkOptions {
             format,
             precision: args.result.precision,
-            schema: self.rows.schema(),
+            schema: match args.late_chunks {
+                Some(_) => late::schema(&self.rows.schema())?,
+                None => self.rows.schema(),
+            },
             space: Space {
                 model: embedder.model().name().to_owned(),
                 fingerprint: embedder.fingerprint(&self.options)?.to_string(),

@@ -41,6 +41,8 @@ pub struct Embedder {
     pub(crate) cache: Option<PathBuf>,
     /// Under which what is measured of this machine and model is kept.
     pub(crate) tuning_key: cache::Key,
+    /// The same network, keeping the rows of all tokens; made when it is first asked for.
+    per_token: Arc<OnceLock<Arc<Engine>>>,
     weights: Arc<OnceLock<fingerprint::Digest>>,
     tokenizer: Arc<OnceLock<fingerprint::Digest>>,
 }
@@ -172,6 +174,7 @@ impl Builder {
             team: Arc::new(team),
             cache,
             tuning_key: key,
+            per_token: Arc::default(),
             weights: Arc::default(),
             tokenizer: Arc::default(),
         })
@@ -308,7 +311,19 @@ impl Embedder {
         self.pool.run(Call::new(self.engine.clone(), sequences, schedule.clone()))
     }
 
-    /// The same model with another pooling; the packed weights are shared. Pooling `none` gives a vector a token.
+    /// The rows of all tokens of sequences, in their order; for one that failed, why.
+    pub(crate) fn token_rows(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
+        let engine = self.per_token.get_or_init(|| Arc::new(self.engine.with_pooling(Pooling::None)));
+        self.pool.run(Call::new(engine.clone(), sequences, schedule.clone()))
+    }
+
+    /// Threads for short work.
+    pub(crate) fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// The same model with another pooling; the packed weights are shared. Pooling `none` gives a vector a token;
+    /// [`Model::prepare_tokens`] says of which.
     pub fn with_pooling(&self, pooling: Pooling) -> Self {
         Self {
             model: self.model.clone(),
@@ -317,6 +332,7 @@ impl Embedder {
             team: self.team.clone(),
             cache: self.cache.clone(),
             tuning_key: self.tuning_key.clone(),
+            per_token: self.per_token.clone(),
             weights: self.weights.clone(),
             tokenizer: self.tokenizer.clone(),
         }
@@ -433,6 +449,6 @@ pub(crate) fn failed(failure: Failure) -> Error {
     }
 }
 
-fn internal(panic: &str) -> Error {
+pub(crate) fn internal(panic: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("the engine failed on this text (please report it): {panic}"))
 }

@@ -1,12 +1,14 @@
 //! From an input to the token ids that the network reads: prompt, tokens, limit, special tokens.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::error::{Error, ErrorKind};
 use crate::model::Model;
 use crate::prompts::PromptTemplate;
 use crate::request::{Input, Options, Truncation};
 use crate::task::Task;
+use crate::tokens::{Token, TokenSource};
 
 /// A text as the network reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +19,31 @@ pub struct Prepared {
     pub truncated: bool,
 }
 
+/// A text as the network reads it, and where it has that from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedTokens {
+    /// The tokens, special ones included; never empty. With pooling `none` there is a row for each.
+    pub tokens: Vec<Token>,
+    /// Whether the text was cut to fit.
+    pub truncated: bool,
+}
+
 impl Model {
     /// All token ids of one input, prompt and special tokens included, however many they are.
     ///
     /// # Errors
     /// If the options make no sense for this model, or an id is not in its vocabulary.
     pub fn tokenize(&self, input: &Input, options: &Options) -> Result<Vec<u32>, Error> {
-        Ok(self.sequence(input, options)?.whole())
+        Ok(self.sequence(input, options, Tracing::Off)?.whole())
+    }
+
+    /// As [`tokenize`](Self::tokenize), with where each token comes from.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn tokens(&self, input: &Input, options: &Options) -> Result<Vec<Token>, Error> {
+        let sequence = self.sequence(input, options, Tracing::On)?;
+        Ok(sequence.whole().into_iter().zip(sequence.whole_sources()).map(Token::from).collect())
     }
 
     /// The longest text in tokens under these options, special tokens and prompt included.
@@ -32,12 +52,17 @@ impl Model {
     }
 
     /// One input as the network would read it, however long.
-    fn sequence<'a>(&'a self, input: &'a Input, options: &Options) -> Result<Sequence<'a>, Error> {
+    pub(crate) fn sequence<'a>(
+        &'a self,
+        input: &'a Input,
+        options: &Options,
+        tracing: Tracing,
+    ) -> Result<Sequence<'a>, Error> {
         let prompt = self.prompt_for(input, options)?;
         let (before, after) = (self.tokenizer().prefix(), self.tokenizer().suffix());
         let Some(ids) = &input.ids else {
-            let body = self.encode(&prompt, input, options);
-            return Ok(Sequence { before, body: Cow::Owned(body), after, prompt });
+            let (body, sources) = self.encode(&prompt, input, options, tracing);
+            return Ok(Sequence { before, body: Cow::Owned(body), after, prompt, sources });
         };
         if !prompt.is_empty() {
             return Err(invalid(
@@ -55,11 +80,21 @@ impl Model {
         let (before, body) =
             ids.strip_prefix(before).map_or((&[][..], ids.as_slice()), |body| (before, body));
         let (body, after) = body.strip_suffix(after).map_or((body, &[][..]), |body| (body, after));
-        Ok(Sequence { before, body: Cow::Borrowed(body), after, prompt })
+        let sources = match tracing {
+            Tracing::On => vec![TokenSource::Id; body.len()],
+            Tracing::Off => Vec::new(),
+        };
+        Ok(Sequence { before, body: Cow::Borrowed(body), after, prompt, sources })
     }
 
-    /// Prompt and text as one, without special tokens around them.
-    fn encode(&self, prompt: &str, input: &Input, options: &Options) -> Vec<u32> {
+    /// Prompt and text as one, without special tokens around them, and where the tokens come from if `tracing` is on.
+    fn encode(
+        &self,
+        prompt: &str,
+        input: &Input,
+        options: &Options,
+        tracing: Tracing,
+    ) -> (Vec<u32>, Vec<TokenSource>) {
         // Clients that put a task's prompt there themselves would get vectors of a prompt that nobody trained. A prompt in
         // the caller's own words goes before every text, as it says.
         let has_it = prompt.is_empty() || (options.prompt.is_none() && input.text.starts_with(prompt));
@@ -67,7 +102,17 @@ impl Model {
             true => Cow::Borrowed(&input.text),
             false => Cow::Owned(format!("{prompt}{}", input.text)),
         };
-        self.tokenizer().encode(&text, options.special_tokens)
+        if tracing == Tracing::Off {
+            return (self.tokenizer().encode(&text, options.special_tokens), Vec::new());
+        }
+        let (ids, offsets) = self.tokenizer().encode_with_offsets(&text, options.special_tokens);
+        let (begins, added) = (prompt.len(), if has_it { 0 } else { prompt.len() });
+        let source = |bytes: Range<usize>| match bytes.end <= begins {
+            true => TokenSource::Prompt,
+            // A token may join the end of the prompt and the start of the text.
+            false => TokenSource::Text(bytes.start.max(begins) - added..bytes.end - added),
+        };
+        (ids, offsets.into_iter().map(source).collect())
     }
 
     /// Whether these options make sense for this model, whatever the texts.
@@ -86,12 +131,30 @@ impl Model {
     /// If the options make no sense for this model, the text is too long under [`Truncation::Error`], or it
     /// gives no tokens.
     pub fn prepare(&self, input: &Input, options: &Options) -> Result<Prepared, Error> {
+        Ok(self.fitted(input, options, Tracing::Off)?.0)
+    }
+
+    /// As [`prepare`](Self::prepare), with where each token comes from: with pooling `none`, what the rows are of.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_tokens(&self, input: &Input, options: &Options) -> Result<PreparedTokens, Error> {
+        let (Prepared { ids, truncated }, sources) = self.fitted(input, options, Tracing::On)?;
+        Ok(PreparedTokens { tokens: ids.into_iter().zip(sources).map(Token::from).collect(), truncated })
+    }
+
+    fn fitted(
+        &self,
+        input: &Input,
+        options: &Options,
+        tracing: Tracing,
+    ) -> Result<(Prepared, Vec<TokenSource>), Error> {
         let room = self.room(options)?;
-        let sequence = self.sequence(input, options)?;
+        let mut sequence = self.sequence(input, options, tracing)?;
         let specials = sequence.before.len() + sequence.after.len();
         let room = room + self.special_token_count() - specials;
         let truncated = sequence.body.len() > room;
-        let mut ids = sequence.body.into_owned();
+        let mut ids = std::mem::take(&mut sequence.body).into_owned();
         if truncated {
             if options.truncation == Truncation::Error {
                 let (tokens, limit) = (ids.len() + specials, room + specials);
@@ -100,17 +163,16 @@ impl Model {
                 );
                 return Err(Error::new(ErrorKind::TooLong, message));
             }
-            let kept = self.prompt_tokens(&sequence.prompt, &ids, options);
-            if kept >= room && kept > 0 {
-                let message = format!(
-                    "the prompt alone takes {kept} tokens of the {room} there is room for; raise the token limit"
-                );
-                return Err(Error::new(ErrorKind::TooLong, message));
-            }
+            let kept = self.kept_prompt(&sequence.prompt, &ids, 0, room, options)?;
             if options.truncation == Truncation::Start {
-                ids.drain(kept..kept + ids.len() - room);
+                let cut = kept..kept + ids.len() - room;
+                if tracing == Tracing::On {
+                    sequence.sources.drain(cut.clone());
+                }
+                ids.drain(cut);
             }
             ids.truncate(room);
+            sequence.sources.truncate(room);
         }
         let ids = [sequence.before, ids.as_slice(), sequence.after].concat();
         if ids.is_empty() {
@@ -118,7 +180,29 @@ impl Model {
                 "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
             return Err(Error::new(ErrorKind::NoTokens, message));
         }
-        Ok(Prepared { ids, truncated })
+        Ok((Prepared { ids, truncated }, sequence.whole_sources()))
+    }
+
+    /// How many of the first ids stay as the prompt, of a text that does not fit: `least`, and what keeps it whole.
+    ///
+    /// # Errors
+    /// If they leave no room for others.
+    pub(crate) fn kept_prompt(
+        &self,
+        prompt: &str,
+        ids: &[u32],
+        least: usize,
+        room: usize,
+        options: &Options,
+    ) -> Result<usize, Error> {
+        let kept = self.prompt_tokens(prompt, ids, options).max(least);
+        if kept >= room && kept > 0 {
+            let message = format!(
+                "the prompt alone takes {kept} tokens of the {room} there is room for; raise the token limit"
+            );
+            return Err(Error::new(ErrorKind::TooLong, message));
+        }
+        Ok(kept)
     }
 
     /// The words that go before the text.
@@ -185,7 +269,7 @@ impl Model {
     }
 
     /// Tokens there is room for beside the special tokens.
-    fn room(&self, options: &Options) -> Result<usize, Error> {
+    pub(crate) fn room(&self, options: &Options) -> Result<usize, Error> {
         let specials = self.special_token_count();
         let limit = self.limit(options);
         if limit > self.context_length() {
@@ -215,20 +299,34 @@ impl Model {
     }
 }
 
+/// Whether it is kept where tokens come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tracing {
+    On,
+    Off,
+}
+
 /// What the network reads of one input, in its parts.
-struct Sequence<'a> {
+pub(crate) struct Sequence<'a> {
     /// Special tokens.
-    before: &'a [u32],
-    body: Cow<'a, [u32]>,
+    pub(crate) before: &'a [u32],
+    pub(crate) body: Cow<'a, [u32]>,
     /// Special tokens.
-    after: &'a [u32],
+    pub(crate) after: &'a [u32],
     /// The words that the body begins with.
-    prompt: String,
+    pub(crate) prompt: String,
+    /// Of the tokens of the body, where that is kept.
+    pub(crate) sources: Vec<TokenSource>,
 }
 
 impl Sequence<'_> {
     fn whole(&self) -> Vec<u32> {
         [self.before, &self.body, self.after].concat()
+    }
+
+    fn whole_sources(&self) -> Vec<TokenSource> {
+        let special = |ids: &[u32]| vec![TokenSource::Special; ids.len()];
+        [special(self.before), self.sources.clone(), special(self.after)].concat()
     }
 }
 

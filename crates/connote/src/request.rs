@@ -95,6 +95,11 @@ impl Input {
         }
     }
 
+    /// An input of the same kind with these words, such as a part of its own.
+    pub fn with_words(&self, text: impl Into<String>) -> Self {
+        Self { text: text.into(), ids: None, title: self.title.clone(), task: self.task.clone() }
+    }
+
     /// The text; empty for token ids.
     pub fn text(&self) -> &str {
         &self.text

@@ -106,6 +106,10 @@ fn main() {
         }
         trials.push(trial(format!("STS of {}", case.file), case.file, |path| sts(path, case)));
         trials.push(trial(format!("batches of {}", case.file), case.file, |path| batches(path, case)));
+        if case.golden == "minilm" {
+            let name = format!("late chunks of {}", case.file);
+            trials.push(trial(name, case.file, |path| late_chunks(path, case)));
+        }
     }
     let causal = "gemma-3-270m-Q4_K_M.gguf";
     trials.push(trial(format!("naive pass of {causal}"), causal, naive_pass));
@@ -136,6 +140,36 @@ fn blank_texts(embedder: &Embedder) -> Result<(), Failed> {
 
 fn check(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(message().into()) }
+}
+
+/// Chunks as sentence-transformers' rows give them (scripts/oracle/late_chunks.py).
+fn late_chunks(path: &Path, case: &Case) -> Result<(), Failed> {
+    let embedder = Embedder::open(path)?;
+    let texts = golden::late_texts("minilm");
+    let (mut vectors, mut empty) = (0, 0);
+    for text in &texts {
+        let options = Options::new().max_tokens(512);
+        let prepared = embedder.model().prepare(&Input::new(text.text.as_str()), &options)?;
+        check(prepared.ids == text.ids, || format!("{:?}: {:?}", text.text, prepared.ids))?;
+        let ranges = text.chunks.iter().map(|chunk| chunk.bytes[0]..chunk.bytes[1]).collect();
+        let request = Request::new([text.text.as_str()]).with(options);
+        let chunks = embedder.embed_late_chunks(request, vec![ranges])?.remove(0)?;
+        for (got, wanted) in chunks.iter().zip(&text.chunks) {
+            match (&got.embedding, &wanted.embedding) {
+                (Ok(got), Some(vector)) => {
+                    check(got.tokens == wanted.tokens, || {
+                        format!("{:?}: {} tokens instead of {}", wanted.bytes, got.tokens, wanted.tokens)
+                    })?;
+                    let cosine = oracle::cosine(&got.vector, vector);
+                    check(cosine >= case.minimum, || format!("{:?}: cosine {cosine}", wanted.bytes))?;
+                    vectors += 1;
+                }
+                (Err(_), None) => empty += 1,
+                (got, _) => return Err(format!("{:?}: {got:?}", wanted.bytes).into()),
+            }
+        }
+    }
+    check(vectors >= 14 && empty >= 1, || format!("{vectors} golden chunks, {empty} empty"))
 }
 
 fn golden_ids(path: &Path, case: &Case) -> Result<(), Failed> {

@@ -212,7 +212,7 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
         }
     };
     let ids = match prompt {
-        Prompt::Text(text) => tokens::tokenize(model, &text, None, around, special)?,
+        Prompt::Text(text) => tokens::tokenize(model, &text, around, special)?,
         Prompt::Parts(parts) => {
             let ids = ids(model, &parts, around, special);
             tokens::check(model, &ids, "content")?;

@@ -1,7 +1,9 @@
 //! Text Embeddings Inference's protocol:
 //! <https://huggingface.github.io/text-embeddings-inference/>.
 
-use connote::{Input, SpecialTokens, Truncation};
+use std::ops::Range;
+
+use connote::{Input, Truncation};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -101,7 +103,7 @@ struct Token {
     id: u32,
     text: String,
     special: bool,
-    /// Where it begins and ends in the text is not known here.
+    /// Where it begins and ends in the text, in bytes; what comes from elsewhere has none.
     start: Option<usize>,
     stop: Option<usize>,
 }
@@ -115,10 +117,12 @@ pub(crate) fn tokenize(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault>
     let task = extras.task(chosen.task)?;
     let around = asked.add_special_tokens.unwrap_or(true);
     let tokens_of = |text: &String| -> Result<Vec<Token>, Fault> {
-        let ids = tokens::tokenize(model, text, task.clone(), around, SpecialTokens::Parse)?;
-        let token =
-            |tokens::Token { id, text, special }| Token { id, text, special, start: None, stop: None };
-        Ok(tokens::described(model, &ids).into_iter().map(token).collect())
+        let (ids, offsets) = tokens::located(model, text, task.clone(), around)?;
+        let token = |(tokens::Token { id, text, special }, bytes): (_, Option<Range<usize>>)| {
+            let (start, stop) = bytes.map(|bytes| (bytes.start, bytes.end)).unzip();
+            Token { id, text, special, start, stop }
+        };
+        Ok(tokens::described(model, &ids).into_iter().zip(offsets).map(token).collect())
     };
     json::write(&asked.inputs.into_vec().iter().map(tokens_of).collect::<Result<Vec<_>, Fault>>()?)
 }

@@ -1,5 +1,7 @@
 //! Texts to tokens and back, for the protocols that have routes for it.
 
+use std::ops::Range;
+
 use connote::{Input, Model, Options, SpecialTokens, Task};
 
 use crate::fault::Fault;
@@ -25,20 +27,33 @@ pub(crate) fn pieces(model: &Model, ids: &[u32]) -> Vec<Result<String, Vec<u8>>>
 pub(crate) fn tokenize(
     model: &Model,
     text: &str,
-    task: Option<Task>,
     around: bool,
     special: SpecialTokens,
 ) -> Result<Vec<u32>, Fault> {
-    if !around && task.is_none() {
+    if !around {
         return Ok(model.tokenizer().encode(text, special));
     }
-    let mut options = Options::new().special_tokens(special);
-    if let Some(task) = task {
-        options = options.task(task);
+    let options = Options::new().special_tokens(special);
+    model.tokenize(&Input::new(text), &options).map_err(|error| Fault::from(&error))
+}
+
+/// All tokens of a text, its special tokens taken for such, and the bytes of the text that each comes from: none for those
+/// around it and those of the task's prompt.
+pub(crate) fn located(
+    model: &Model,
+    text: &str,
+    task: Option<Task>,
+    around: bool,
+) -> Result<(Vec<u32>, Vec<Option<Range<usize>>>), Fault> {
+    if !around && task.is_none() {
+        let (ids, offsets) = model.tokenizer().encode_with_offsets(text, SpecialTokens::Parse);
+        return Ok((ids, offsets.into_iter().map(Some).collect()));
     }
-    let ids = model.tokenize(&Input::new(text), &options).map_err(|error| Fault::from(&error))?;
+    let options = task.map_or_else(Options::new, |task| Options::new().task(task));
+    let tokens = model.tokens(&Input::new(text), &options).map_err(|error| Fault::from(&error))?;
     let (before, after) = (model.tokenizer().prefix().len(), model.tokenizer().suffix().len());
-    Ok(if around { ids } else { ids[before..ids.len() - after].to_vec() })
+    let shown = if around { &tokens[..] } else { &tokens[before..tokens.len() - after] };
+    Ok(shown.iter().map(|token| (token.id, token.source.bytes())).unzip())
 }
 
 /// Ids as the network should read them: with the special tokens that a text gets, where they are missing.

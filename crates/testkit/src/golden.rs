@@ -40,6 +40,38 @@ pub fn texts(model: &str) -> Vec<Golden> {
     file.lines().map(|line| serde_json::from_str(line).expect("a golden line")).collect()
 }
 
+/// A text with the vectors of its chunks.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LateText {
+    /// The text.
+    pub text: String,
+    /// The authors' token ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// Its chunks.
+    pub chunks: Vec<LateChunk>,
+}
+
+/// A chunk of a text, and the mean of its rows in the authors' stack.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LateChunk {
+    /// Where it begins and ends in the text.
+    pub bytes: [usize; 2],
+    /// Rows in it.
+    pub tokens: usize,
+    /// L2-normalised; without tokens there is none.
+    pub embedding: Option<Vec<f32>>,
+}
+
+/// The golden texts of one model (`minilm`) that are pooled chunk by chunk.
+///
+/// # Panics
+/// If the file is not there or not as expected: the checkout is broken.
+pub fn late_texts(model: &str) -> Vec<LateText> {
+    let path = path(&format!("golden/late.{model}.jsonl"));
+    let file = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    file.lines().map(|line| serde_json::from_str(line).expect("a golden line")).collect()
+}
+
 /// A sentence pair with the score people gave it.
 #[derive(Debug, Clone)]
 pub struct StsPair {

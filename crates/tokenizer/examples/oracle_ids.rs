@@ -2,7 +2,8 @@
 //!
 //! `oracle_ids MODEL.gguf speed TEXT`: how many MB of the file's paragraphs are encoded in a second, on one thread.
 //! `oracle_ids MODEL.gguf [plain]`: from stdin records of a little-endian u32 length and that many bytes of UTF-8;
-//! to stdout records of a u32 count and that many u32 ids, without prefix and suffix.
+//! to stdout records of a u32 count and that many u32 ids, without prefix and suffix, each with the two u32 ends of its
+//! bytes in the text. It stops if the ids are others when nobody asks for the bytes.
 
 use std::error::Error;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
@@ -33,10 +34,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let mut text = Vec::new();
         input.by_ref().take(u32::from_le_bytes(length).into()).read_to_end(&mut text)?;
-        let ids = tokenizer.encode(std::str::from_utf8(&text)?, special);
+        let text = std::str::from_utf8(&text)?;
+        let (ids, offsets) = tokenizer.encode_with_offsets(text, special);
+        if ids != tokenizer.encode(text, special) {
+            return Err(format!("other ids with offsets: {text:?}").into());
+        }
         output.write_all(&(ids.len() as u32).to_le_bytes())?;
-        for id in ids {
-            output.write_all(&id.to_le_bytes())?;
+        for (id, bytes) in ids.iter().zip(offsets) {
+            for number in [*id, bytes.start as u32, bytes.end as u32] {
+                output.write_all(&number.to_le_bytes())?;
+            }
         }
     }
     output.flush()?;

@@ -1,7 +1,10 @@
 //! What Hugging Face's BertNormalizer and BertPreTokenizer make of a text: cleaned, decomposed, stripped of
 //! nonspacing marks, lowercased, cut into words.
 
+use std::ops::Range;
+
 use crate::bert_tables::{CLASSES, COMBINING, DECOMPOSED};
+use crate::offsets::Origins;
 
 /// What the normaliser does with a character. Ordinary letters have no class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,18 +52,27 @@ pub(crate) struct BertNormalizer {
 }
 
 impl BertNormalizer {
-    /// Hands the words of `text` to `take`, in order. `word` and `moved` are scratch.
-    pub(crate) fn words(self, text: &str, scratch: &mut Scratch, mut take: impl FnMut(&str)) {
-        let Scratch { word, moved } = scratch;
+    /// Hands the words of `text`, which begins at byte `base` of the whole, to `take`, in order, with where they come from.
+    pub(crate) fn words<O: Origins>(
+        self,
+        text: &str,
+        base: usize,
+        scratch: &mut Scratch<O>,
+        mut take: impl FnMut(&str, &O),
+    ) {
+        let Scratch { word, origins, moved } = scratch;
         word.clear();
+        origins.clear();
         moved.clear();
-        let mut words = Words { lowercase: self.lowercase, word, take: &mut take };
-        for c in text.chars() {
+        let mut words = Words { lowercase: self.lowercase, word, origins, take: &mut take };
+        for (at, c) in text.char_indices() {
+            let at = base + at;
             if c.is_ascii_alphanumeric() {
                 flush(moved, &mut words);
-                words.word.push(if self.lowercase { c.to_ascii_lowercase() } else { c });
+                words.keep(if self.lowercase { c.to_ascii_lowercase() } else { c }, &(at..at + 1));
                 continue;
             }
+            let from = at..at + c.len_utf8();
             let class = class(c);
             match class {
                 Some(Class::Removed) => continue,
@@ -74,9 +86,9 @@ impl BertNormalizer {
                 _ => {}
             }
             if self.strip_accents {
-                decompose(c, |part| order(part, moved, &mut words));
+                decompose(c, |part| order(part, &from, moved, &mut words));
             } else {
-                words.letter(c);
+                words.letter(c, &from);
             }
             if class == Some(Class::Chinese) {
                 flush(moved, &mut words);
@@ -90,45 +102,56 @@ impl BertNormalizer {
 
 /// What a call works in.
 #[derive(Default)]
-pub(crate) struct Scratch {
+pub(crate) struct Scratch<O> {
     word: String,
+    origins: O,
     /// Characters that await canonical ordering, with their combining class.
-    moved: Vec<(u8, char)>,
+    moved: Moved,
 }
 
+/// Combining class, character, and where it comes from.
+type Moved = Vec<(u8, char, Range<usize>)>;
+
 /// The word that is being collected.
-struct Words<'a, F> {
+struct Words<'a, O, F> {
     lowercase: bool,
     word: &'a mut String,
+    origins: &'a mut O,
     take: &'a mut F,
 }
 
-impl<F: FnMut(&str)> Words<'_, F> {
+impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
     /// Takes a normalised character: lowercased first, since the pre-tokeniser sees only the result.
-    fn letter(&mut self, c: char) {
+    fn letter(&mut self, c: char, from: &Range<usize>) {
         if self.lowercase {
-            c.to_lowercase().for_each(|c| self.place(c));
+            c.to_lowercase().for_each(|c| self.place(c, from));
         } else {
-            self.place(c);
+            self.place(c, from);
         }
     }
 
-    fn place(&mut self, c: char) {
+    fn place(&mut self, c: char, from: &Range<usize>) {
         match class(c) {
             Some(Class::Space) => self.end(),
             Some(Class::Punctuation) => {
                 self.end();
-                self.word.push(c);
+                self.keep(c, from);
                 self.end();
             }
-            _ => self.word.push(c),
+            _ => self.keep(c, from),
         }
+    }
+
+    fn keep(&mut self, c: char, from: &Range<usize>) {
+        self.word.push(c);
+        self.origins.push(c.len_utf8(), from.clone());
     }
 
     fn end(&mut self) {
         if !self.word.is_empty() {
-            (self.take)(self.word);
+            (self.take)(self.word, self.origins);
             self.word.clear();
+            self.origins.clear();
         }
     }
 }
@@ -136,25 +159,30 @@ impl<F: FnMut(&str)> Words<'_, F> {
 /// Takes a character of the decomposed text, drops nonspacing marks and holds back what ordering may move.
 ///
 /// Dropping the marks while sorting gives the same as dropping them afterwards, because the sort is stable.
-fn order<F: FnMut(&str)>(c: char, moved: &mut Vec<(u8, char)>, words: &mut Words<'_, F>) {
+fn order<O: Origins, F: FnMut(&str, &O)>(
+    c: char,
+    from: &Range<usize>,
+    moved: &mut Moved,
+    words: &mut Words<'_, O, F>,
+) {
     match class(c) {
         Some(Class::Mark) => {}
         Some(Class::MarkStarter) => flush(moved, words),
         Some(Class::Reordered) => {
             let at = COMBINING.binary_search_by_key(&u32::from(c), |&(point, _)| point);
-            moved.push((at.map_or(0, |at| COMBINING[at].1), c));
+            moved.push((at.map_or(0, |at| COMBINING[at].1), c, from.clone()));
         }
         _ => {
             flush(moved, words);
-            words.letter(c);
+            words.letter(c, from);
         }
     }
 }
 
-fn flush<F: FnMut(&str)>(moved: &mut Vec<(u8, char)>, words: &mut Words<'_, F>) {
+fn flush<O: Origins, F: FnMut(&str, &O)>(moved: &mut Moved, words: &mut Words<'_, O, F>) {
     if !moved.is_empty() {
-        moved.sort_by_key(|&(combining, _)| combining);
-        moved.drain(..).for_each(|(_, c)| words.letter(c));
+        moved.sort_by_key(|&(combining, _, _)| combining);
+        moved.drain(..).for_each(|(_, c, from)| words.letter(c, &from));
     }
 }
 
@@ -189,7 +217,7 @@ mod tests {
     fn words(text: &str, lowercase: bool, strip_accents: bool) -> Vec<String> {
         let mut words = Vec::new();
         let normalizer = BertNormalizer { lowercase, strip_accents };
-        normalizer.words(text, &mut Scratch::default(), |word| words.push(word.to_owned()));
+        normalizer.words(text, 0, &mut Scratch::<()>::default(), |word, ()| words.push(word.to_owned()));
         words
     }
 

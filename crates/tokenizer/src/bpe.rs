@@ -2,6 +2,7 @@
 //! Llama 3 and ModernBERT do it: pieces by a regular expression, their bytes merged by rank.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use gguf::Metadata;
@@ -11,6 +12,7 @@ use crate::char_class::Classes;
 use crate::error::Error;
 use crate::load::{self, MERGES};
 use crate::nfc::nfc;
+use crate::offsets::{Origins, Sink};
 use crate::pair_merge::{MergeRanks, PairMerger};
 use crate::pre_tokenizer::PreTokenizer;
 use crate::sentencepiece::{SPACE, byte_of, byte_tokens, no_fallback};
@@ -96,82 +98,164 @@ impl Bpe {
         self.tokens.bytes(id)
     }
 
-    /// Appends the ids of a stretch of ordinary text.
-    pub(crate) fn encode(&self, text: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
-        let mut text = if self.pre.nfc { nfc(text, self.classes) } else { Cow::Borrowed(text) };
+    /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole.
+    pub(crate) fn encode<S: Sink>(
+        &self,
+        text: &str,
+        base: usize,
+        scratch: &mut Scratch<S::Origins>,
+        ids: &mut S,
+    ) {
+        let Scratch { origins, prefixed, merger, places } = scratch;
+        origins.clear();
+        origins.push_unchanged(text, base);
+        let mut text = if self.pre.nfc { nfc(text, self.classes, origins) } else { Cow::Borrowed(text) };
         if self.lowercase {
             // By character: a final sigma is no matter of its place in a word.
-            text = Cow::Owned(text.chars().flat_map(char::to_lowercase).collect());
+            text = Cow::Owned(replaced(&text, char::to_lowercase, origins));
         }
         if !self.pre.byte_level && text.contains(SPACE) {
             // Tokens are kept with spaces, and U+2581 is no other character to them.
-            text = Cow::Owned(text.replace(SPACE, " "));
+            text = Cow::Owned(replaced(&text, |c| Some(if c == SPACE { ' ' } else { c }), origins));
         }
-        self.user_defined.split(&text, |fragment| match fragment {
-            Fragment::Token(id) => ids.push(id),
+        self.user_defined.split(&text, |fragment, at| match fragment {
+            Fragment::Token(id) => ids.push(id, || origins.of(at)),
             Fragment::Text(text) if self.space_prefix && !text.starts_with(' ') => {
-                self.encode_pieces(&format!(" {text}"), merger, ids);
+                // The space comes from the first character, as with the authors.
+                prefixed.clear();
+                prefixed.push(1, origins.of(at.start..at.start + 1));
+                prefixed.push_part(origins, at);
+                self.encode_pieces(&format!(" {text}"), 0, prefixed, places, merger, ids);
             }
-            Fragment::Text(text) => self.encode_pieces(text, merger, ids),
+            Fragment::Text(text) => self.encode_pieces(text, at.start, origins, places, merger, ids),
         });
     }
 
-    fn encode_pieces(&self, mut text: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+    /// The text lies at `at` in what `origins` is about.
+    fn encode_pieces<S: Sink>(
+        &self,
+        mut text: &str,
+        mut at: usize,
+        origins: &S::Origins,
+        places: &mut S::Origins,
+        merger: &mut PairMerger,
+        ids: &mut S,
+    ) {
         while !text.is_empty() {
             let length = self.pre.pattern.first_piece(text, self.classes);
             let length = length.min(text.floor_char_boundary(PairMerger::LONGEST));
             let (piece, rest) = text.split_at(length);
-            self.encode_piece(piece, merger, ids);
+            self.encode_piece(&Piece { text: piece, at, origins }, places, merger, ids);
             text = rest;
+            at += length;
         }
     }
 
-    fn encode_piece(&self, piece: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
-        let whole = self.index.get(&self.tokens, piece.as_bytes());
-        let Some(id) = whole else { return self.merge(piece, merger, ids) };
+    fn encode_piece<S: Sink>(
+        &self,
+        piece: &Piece<'_, S::Origins>,
+        places: &mut S::Origins,
+        merger: &mut PairMerger,
+        ids: &mut S,
+    ) {
+        let whole = self.index.get(&self.tokens, piece.text.as_bytes());
+        let Some(id) = whole else { return self.merge(piece, places, merger, ids) };
         // Every thread that asks finds the same, so nothing has to be ordered.
         let fate = &self.fates[id as usize];
         if self.pre.ignore_merges || fate.load(Ordering::Relaxed) == WHOLE {
-            ids.push(id);
+            ids.push(id, || piece.from(0..piece.text.len()));
             return;
         }
-        let before = ids.len();
-        self.merge(piece, merger, ids);
+        let before = ids.ids().len();
+        self.merge(piece, places, merger, ids);
         if fate.load(Ordering::Relaxed) == OPEN {
-            let whole = ids[before..] == [id];
+            let whole = ids.ids()[before..] == [id];
             fate.store(if whole { WHOLE } else { PARTS }, Ordering::Relaxed);
         }
     }
 
     /// The tokens of single characters; those without fall to bytes, else become unknown, side by side as one.
-    fn characters(&self, piece: &str) -> Vec<u32> {
-        let mut tokens = Vec::with_capacity(piece.len());
+    fn characters<O: Origins>(&self, piece: &Piece<'_, O>) -> Vec<(u32, Range<usize>)> {
+        let mut tokens = Vec::with_capacity(piece.text.len());
         let mut known = true;
-        for c in piece.chars() {
+        for (at, c) in piece.text.char_indices() {
+            let from = piece.from(at..at + c.len_utf8());
             let mut buffer = [0; 4];
             let bytes = c.encode_utf8(&mut buffer).as_bytes();
             let of_bytes = bytes.iter().map(|&byte| self.bytes[usize::from(byte)]);
             let was_known = std::mem::replace(&mut known, true);
             if let Some(token) = self.index.get(&self.tokens, bytes) {
-                tokens.push(token);
+                tokens.push((token, from));
             } else if of_bytes.clone().all(|token| token.is_some()) {
-                tokens.extend(of_bytes.flatten());
+                tokens.extend(of_bytes.flatten().map(|token| (token, from.clone())));
             } else {
-                tokens.extend(self.unknown.filter(|_| was_known));
                 known = false;
+                match tokens.last_mut().filter(|_| !was_known) {
+                    Some((_, unknown)) => unknown.end = from.end,
+                    None => tokens.extend(self.unknown.map(|token| (token, from))),
+                }
             }
         }
         tokens
     }
 
-    fn merge(&self, piece: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+    fn merge<S: Sink>(
+        &self,
+        piece: &Piece<'_, S::Origins>,
+        places: &mut S::Origins,
+        merger: &mut PairMerger,
+        ids: &mut S,
+    ) {
+        let take = |id, from| ids.push(id, || from);
         if !self.pre.byte_level {
-            return merger.merge(&self.ranks, self.characters(piece).into_iter(), ids);
+            return merger.merge(&self.ranks, self.characters(piece).into_iter(), places, take);
         }
         // A byte that is no token is left out, as by the authors: StarCoder lacks some that no text of today has.
-        let tokens = piece.as_bytes().iter().filter_map(|&byte| self.bytes[usize::from(byte)]);
-        merger.merge(&self.ranks, tokens, ids);
+        let tokens = piece.text.bytes().enumerate().filter_map(|(at, byte)| {
+            self.bytes[usize::from(byte)].map(|token| (token, piece.from(at..at + 1)))
+        });
+        merger.merge(&self.ranks, tokens, places, take);
     }
+}
+
+/// A part of the normalised text, between whose ends merging happens, and where it lies in what `origins` is about.
+struct Piece<'a, O> {
+    text: &'a str,
+    at: usize,
+    origins: &'a O,
+}
+
+impl<O: Origins> Piece<'_, O> {
+    fn from(&self, part: Range<usize>) -> Range<usize> {
+        self.origins.of(self.at + part.start..self.at + part.end)
+    }
+}
+
+/// What a call works in.
+#[derive(Default)]
+pub(crate) struct Scratch<O> {
+    origins: O,
+    prefixed: O,
+    merger: PairMerger,
+    /// Where the tokens come from that go into the merger.
+    places: O,
+}
+
+/// The text with every character replaced; `origins` is about the text and then about the result.
+fn replaced<O: Origins, I: IntoIterator<Item = char>>(
+    text: &str,
+    by: impl Fn(char) -> I,
+    origins: &mut O,
+) -> String {
+    let given = std::mem::take(origins);
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        for new in by(c) {
+            out.push(new);
+            origins.push(new.len_utf8(), given.of(at..at + c.len_utf8()));
+        }
+    }
+    out
 }
 
 /// The bytes that the tokens stand for: those of the alphabet, taken out of it, or the text with its spaces; of marks,

@@ -7,6 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::error::Error;
 use crate::load::CHARSMAP;
+use crate::offsets::Origins;
 
 /// Checked when it is read: no walk leaves the array, no value the replacements.
 pub(crate) struct Charsmap {
@@ -110,15 +111,34 @@ impl Charsmap {
         None
     }
 
-    fn push(&self, (start, end): (u32, u32), out: &mut String) {
-        out.push_str(&self.replacements[start as usize..end as usize]);
+    /// Appends a replacement of `old`, which begins at byte `at`. The new characters come from the old ones, one by one;
+    /// those that are too many from the last.
+    fn replace<O: Origins>(
+        &self,
+        (start, end): (u32, u32),
+        old: &str,
+        mut at: usize,
+        out: &mut String,
+        origins: &mut O,
+    ) {
+        let new = &self.replacements[start as usize..end as usize];
+        out.push_str(new);
+        let mut old = old.chars().map(char::len_utf8);
+        let mut from = at..at;
+        for c in new.chars() {
+            if let Some(length) = old.next() {
+                from = at..at + length;
+                at += length;
+            }
+            origins.push(c.len_utf8(), from.clone());
+        }
     }
 
-    /// Appends the normalised text to `out`.
+    /// Appends the normalised text, which begins at byte `base` of the whole, to `out`.
     ///
     /// As Hugging Face's: a grapheme of less than 6 bytes that begins with a key becomes its replacement, all of it;
     /// longer ones and those without go character by character.
-    pub(crate) fn normalize(&self, text: &str, out: &mut String) {
+    pub(crate) fn normalize<O: Origins>(&self, text: &str, base: usize, out: &mut String, origins: &mut O) {
         let bytes = text.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -126,24 +146,33 @@ impl Charsmap {
             // Between two ASCII characters a grapheme ends, but for CR LF.
             if byte.is_ascii() && byte != b'\r' && bytes.get(at + 1).is_none_or(u8::is_ascii) {
                 match self.ascii[usize::from(byte)] {
-                    Some(found) => self.push(found, out),
-                    None => out.push(char::from(byte)),
+                    Some(found) => self.replace(found, &text[at..at + 1], base + at, out, origins),
+                    None => {
+                        out.push(char::from(byte));
+                        origins.push(1, base + at..base + at + 1);
+                    }
                 }
                 at += 1;
                 continue;
             }
             let Some(grapheme) = text[at..].graphemes(true).next() else { break };
-            at += grapheme.len();
             let found = if grapheme.len() < 6 { self.find(grapheme.as_bytes()) } else { None };
             match found {
-                Some(found) => self.push(found, out),
+                Some(found) => self.replace(found, grapheme, base + at, out, origins),
                 None => {
-                    grapheme.chars().for_each(|c| match self.find(c.encode_utf8(&mut [0; 4]).as_bytes()) {
-                        Some(found) => self.push(found, out),
-                        None => out.push(c),
-                    })
+                    for (begin, c) in grapheme.char_indices() {
+                        let (begin, one) = (base + at + begin, &grapheme[begin..begin + c.len_utf8()]);
+                        match self.find(one.as_bytes()) {
+                            Some(found) => self.replace(found, one, begin, out, origins),
+                            None => {
+                                out.push(c);
+                                origins.push(one.len(), begin..begin + one.len());
+                            }
+                        }
+                    }
                 }
             }
+            at += grapheme.len();
         }
     }
 }

@@ -31,6 +31,7 @@ mod load;
 mod merge;
 mod merge_index;
 mod nfc;
+mod offsets;
 mod pair_merge;
 mod pre_tokenizer;
 mod scan;
@@ -45,9 +46,10 @@ mod wordpiece;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use algorithm::{Algorithm, Ends};
-use pair_merge::PairMerger;
+use offsets::{Sink, WithOffsets};
 use special::{Fragment, SpecialTexts};
 use vocabulary::Vocabulary;
 
@@ -143,6 +145,24 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
         // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        self.encode_into(text, special, &mut ids);
+        ids
+    }
+
+    /// The ids of [`Tokenizer::encode`], and for each the bytes of `text` that it comes from, as Hugging Face's `offsets`
+    /// have them, in bytes instead of characters. It costs more time than the ids alone.
+    ///
+    /// A range begins and ends between characters of `text`, and is never empty. Ranges overlap where several ids come
+    /// from one character: its bytes, or a space that was put before a text, which comes from the first character.
+    /// What normalisation drops (white space, controls, accents) may lie within no range. With `mask` tokens that take
+    /// the spaces before them, these belong to the range.
+    pub fn encode_with_offsets(&self, text: &str, special: SpecialTokens) -> (Vec<u32>, Vec<Range<usize>>) {
+        let mut tokens = WithOffsets::default();
+        self.encode_into(text, special, &mut tokens);
+        (tokens.ids, tokens.offsets)
+    }
+
+    fn encode_into<S: Sink>(&self, text: &str, special: SpecialTokens, ids: &mut S) {
         let specials = match special {
             SpecialTokens::Parse => &self.marks,
             SpecialTokens::PlainText => &self.user_defined,
@@ -151,35 +171,34 @@ impl Tokenizer {
         match &self.algorithm {
             Algorithm::SentencePiece(pieces) => {
                 let mut scratch = sentencepiece::Scratch::default();
-                specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => pieces.encode(vocabulary, text, &mut scratch, &mut ids),
-                    Fragment::Token(id) => ids.push(id),
+                specials.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => pieces.encode(vocabulary, text, at.start, &mut scratch, ids),
+                    Fragment::Token(id) => ids.push(id, || at),
                 });
             }
             Algorithm::WordPiece(words) => {
                 let mut scratch = wordpiece::Scratch::default();
-                specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => words.encode(vocabulary, text, &mut scratch, &mut ids),
-                    Fragment::Token(id) => ids.push(id),
+                specials.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => words.encode(vocabulary, text, at.start, &mut scratch, ids),
+                    Fragment::Token(id) => ids.push(id, || at),
                 });
             }
             Algorithm::Unigram(unigram) => {
                 let mut scratch = unigram::Scratch::default();
                 let marks = special == SpecialTokens::Parse;
-                specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => unigram.encode(text, marks, &mut scratch, &mut ids),
-                    Fragment::Token(id) => ids.push(id),
+                specials.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => unigram.encode(text, at.start, marks, &mut scratch, ids),
+                    Fragment::Token(id) => ids.push(id, || at),
                 });
             }
             Algorithm::Bpe(bpe) => {
-                let mut merger = PairMerger::default();
-                specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => bpe.encode(text, &mut merger, &mut ids),
-                    Fragment::Token(id) => ids.push(id),
+                let mut scratch = bpe::Scratch::default();
+                specials.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => bpe.encode(text, at.start, &mut scratch, ids),
+                    Fragment::Token(id) => ids.push(id, || at),
                 });
             }
         }
-        ids
     }
 
     /// Readable text of ids; marks such as `[CLS]` are left out, ids beyond the vocabulary too.

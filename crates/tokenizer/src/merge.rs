@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use crate::merge_index::{MergeIndex, Token};
 use crate::vocabulary::Vocabulary;
@@ -50,14 +51,13 @@ impl Merger {
     /// Most characters of one stretch: places and offsets have 32 bits, a character at most 4 bytes.
     pub(crate) const LONGEST: usize = 1 << 29;
 
-    /// Merges `text`, at most [`Merger::LONGEST`] characters, and appends the ids. A character that is no
-    /// token goes to `fallback` with the ids so far.
+    /// Merges `text`, at most [`Merger::LONGEST`] characters, and hands over what it becomes: ids, or none for a
+    /// character that is no token, and the bytes of `text` that they stand for.
     pub(crate) fn merge(
         &mut self,
         table: &MergeTable<'_>,
         text: &str,
-        ids: &mut Vec<u32>,
-        mut fallback: impl FnMut(&str, &mut Vec<u32>),
+        mut take: impl FnMut(Option<u32>, Range<usize>),
     ) {
         self.symbols.clear();
         self.heap.clear();
@@ -86,10 +86,7 @@ impl Merger {
         let mut place = 0;
         while place != NONE {
             let symbol = &self.symbols[place as usize];
-            match symbol.id {
-                NONE => fallback(&text[symbol.start as usize..symbol.end as usize], ids),
-                id => ids.push(id),
-            }
+            take(Some(symbol.id).filter(|&id| id != NONE), symbol.start as usize..symbol.end as usize);
             place = symbol.next;
         }
     }

@@ -1,16 +1,19 @@
 //! Canonical composition (NFC), as Hugging Face tokenizers do it, whose Unicode tables are older than others'.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::bert_normalizer::decompose;
 use crate::char_class::Classes;
+use crate::offsets::Origins;
 use crate::unicode_tables::{COMBINING, COMPOSED};
 
-/// The text in normal form C.
-pub(crate) fn nfc<'a>(text: &'a str, classes: &Classes) -> Cow<'a, str> {
+/// The text in normal form C. `origins` is about the text and then about the result.
+pub(crate) fn nfc<'a, O: Origins>(text: &'a str, classes: &Classes, origins: &mut O) -> Cow<'a, str> {
     let Some((first, _)) = text.char_indices().find(|&(_, c)| concerned(classes, c)) else {
         return Cow::Borrowed(text);
     };
+    let given = std::mem::take(origins);
     let mut out = String::with_capacity(text.len());
     let mut segment = Vec::new();
     let mut rest = text;
@@ -18,21 +21,37 @@ pub(crate) fn nfc<'a>(text: &'a str, classes: &Classes) -> Cow<'a, str> {
     while let Some(at) = next {
         // All is well up to the character before the one in question, which may compose with it.
         let begin = rest[..at].char_indices().next_back().map_or(0, |(before, _)| before);
+        let front = text.len() - rest.len();
         out.push_str(&rest[..begin]);
+        origins.push_part(&given, front..front + begin);
+        let front = front + begin;
         rest = &rest[begin..];
         // Nothing composes over the front of a character that NFC leaves alone.
         let end = rest.char_indices().skip(1).find(|&(_, c)| !concerned(classes, c));
         let end = end.map_or(rest.len(), |(end, _)| end);
-        segment.clear();
-        rest[..end].chars().for_each(|c| decompose(c, |part| segment.push((combining_class(part), part))));
+        for (at, c) in rest[..end].char_indices() {
+            let from = given.of(front + at..front + at + c.len_utf8());
+            decompose(c, |c| segment.push(Part { class: combining_class(c), c, from: from.clone() }));
+        }
         order(&mut segment);
         compose(&mut segment);
-        out.extend(segment.iter().map(|&(_, c)| c));
+        for part in segment.drain(..) {
+            out.push(part.c);
+            origins.push(part.c.len_utf8(), part.from);
+        }
         rest = &rest[end..];
         next = rest.char_indices().find(|&(_, c)| concerned(classes, c)).map(|(at, _)| at);
     }
     out.push_str(rest);
+    origins.push_part(&given, text.len() - rest.len()..text.len());
     Cow::Owned(out)
+}
+
+/// A decomposed character: its combining class, and where it comes from.
+struct Part {
+    class: u8,
+    c: char,
+    from: Range<usize>,
 }
 
 fn concerned(classes: &Classes, c: char) -> bool {
@@ -46,27 +65,30 @@ fn combining_class(c: char) -> u8 {
 }
 
 /// Canonical ordering: between starters, by combining class.
-fn order(segment: &mut [(u8, char)]) {
-    for marks in segment.split_mut(|&(class, _)| class == 0) {
-        marks.sort_by_key(|&(class, _)| class);
+fn order(segment: &mut [Part]) {
+    for marks in segment.split_mut(|part| part.class == 0) {
+        marks.sort_by_key(|part| part.class);
     }
 }
 
 /// Joins starters with what follows them, where nothing of the same or a higher class stands between.
-fn compose(segment: &mut Vec<(u8, char)>) {
+fn compose(segment: &mut Vec<Part>) {
     let mut starter = None;
     let (mut kept, mut last_class) = (0, 0);
     for at in 0..segment.len() {
-        let (class, c) = segment[at];
+        let Part { class, c, ref from } = segment[at];
         // Beside the starter, or with lower classes only in between.
         let reachable = |starter: usize| starter + 1 == kept || last_class < class;
         if let Some(place) = starter.filter(|&place| reachable(place))
-            && let Some(whole) = composed(segment[place].1, c)
+            && let Some(whole) = composed(segment[place].c, c)
         {
-            segment[place].1 = whole;
+            let from = from.clone();
+            let starter = &mut segment[place];
+            starter.c = whole;
+            starter.from = starter.from.start.min(from.start)..starter.from.end.max(from.end);
             continue;
         }
-        segment[kept] = (class, c);
+        segment.swap(kept, at);
         if class == 0 {
             starter = Some(kept);
         }
@@ -98,7 +120,7 @@ mod tests {
     use super::*;
 
     fn normal(text: &str) -> String {
-        nfc(text, Classes::get()).into_owned()
+        nfc(text, Classes::get(), &mut ()).into_owned()
     }
 
     #[test]
@@ -119,7 +141,7 @@ mod tests {
     #[test]
     fn leaves_alone() {
         for text in ["", "plain", "\u{4e2d}\u{6587} \u{e9}\u{ac01}", "\u{1f469}\u{200d}\u{1f469}"] {
-            assert!(matches!(nfc(text, Classes::get()), Cow::Borrowed(_)), "{text}");
+            assert!(matches!(nfc(text, Classes::get(), &mut ()), Cow::Borrowed(_)), "{text}");
         }
     }
 

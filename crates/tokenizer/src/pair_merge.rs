@@ -3,6 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
+use crate::offsets::Origins;
 
 const NONE: u32 = u32::MAX;
 
@@ -86,14 +89,21 @@ impl PairMerger {
     /// Most tokens that go in at once: places have 32 bits.
     pub(crate) const LONGEST: usize = 1 << 29;
 
-    /// Merges `ids`, at most [`PairMerger::LONGEST`], and appends what they become to `out`.
-    pub(crate) fn merge(&mut self, ranks: &MergeRanks, ids: impl Iterator<Item = u32>, out: &mut Vec<u32>) {
+    /// Merges tokens, at most [`PairMerger::LONGEST`], and hands over what they become. Beside a token stands where it comes
+    /// from; `places` is scratch for that.
+    pub(crate) fn merge<O: Origins>(
+        &mut self,
+        ranks: &MergeRanks,
+        tokens: impl Iterator<Item = (u32, Range<usize>)>,
+        places: &mut O,
+        mut take: impl FnMut(u32, Range<usize>),
+    ) {
+        places.clear();
         self.symbols.clear();
         self.heap.clear();
-        self.symbols.extend(ids.zip(0u32..).map(|(id, place)| Symbol {
-            id,
-            previous: place.wrapping_sub(1),
-            next: place + 1,
+        self.symbols.extend(tokens.zip(0u32..).map(|((id, from), place)| {
+            places.push(1, from);
+            Symbol { id, previous: place.wrapping_sub(1), next: place + 1 }
         }));
         let Some(last) = self.symbols.last_mut() else { return };
         last.next = NONE;
@@ -105,7 +115,8 @@ impl PairMerger {
         }
         let mut place = 0;
         while let Some(symbol) = self.symbols.get(place as usize) {
-            out.push(symbol.id);
+            let end = (symbol.next as usize).min(self.symbols.len());
+            take(symbol.id, places.of(place as usize..end));
             place = symbol.next;
         }
     }
@@ -146,7 +157,12 @@ mod tests {
 
     fn merged(merges: &[(u32, u32, u32)], ids: &[u32]) -> Vec<u32> {
         let mut out = Vec::new();
-        PairMerger::default().merge(&MergeRanks::new(merges), ids.iter().copied(), &mut out);
+        PairMerger::default().merge(
+            &MergeRanks::new(merges),
+            ids.iter().map(|&id| (id, 0..0)),
+            &mut (),
+            |id, _| out.push(id),
+        );
         out
     }
 

@@ -1,9 +1,12 @@
 //! SentencePiece byte-pair encoding (`tokenizer.ggml.model` = `llama`), as Gemma's Hugging Face tokenizer does it.
 
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::load::UNKNOWN;
 use crate::merge::{MergeTable, Merger};
 use crate::merge_index::{MergeIndex, Token};
+use crate::offsets::{Origins, Sink};
 use crate::seams::Seams;
 use crate::vocabulary::{TokenType, Vocabulary};
 
@@ -52,30 +55,32 @@ impl SentencePiece {
         self.space_prefix
     }
 
-    /// Appends the ids of a stretch of ordinary text.
-    pub(crate) fn encode(
+    /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole.
+    pub(crate) fn encode<S: Sink>(
         &self,
         vocabulary: &Vocabulary,
         text: &str,
-        scratch: &mut Scratch,
-        ids: &mut Vec<u32>,
+        base: usize,
+        scratch: &mut Scratch<S::Origins>,
+        ids: &mut S,
     ) {
-        let Scratch { escaped, merger } = scratch;
-        escaped.clear();
-        if self.space_prefix {
-            escaped.push(SPACE);
-        }
-        for (i, part) in text.split(' ').enumerate() {
-            if i > 0 {
-                escaped.push(SPACE);
-            }
-            escaped.push_str(part);
-        }
+        let Scratch { given, escaped, origins, merger } = scratch;
+        given.clear();
+        given.push_unchanged(text, base);
+        escape(text, given, 0, self.space_prefix, escaped, origins);
         let table = MergeTable { vocabulary, index: &self.index };
         // Unknowns side by side become one, but not the ones of an earlier stretch.
-        let floor = ids.len();
+        let floor = ids.ids().len();
+        let mut begin = 0;
         for stretch in self.stretches(escaped) {
-            merger.merge(&table, stretch, ids, |character, ids| self.fall_back(character, floor, ids));
+            merger.merge(&table, stretch, |id, part| {
+                let from = begin + part.start..begin + part.end;
+                match id {
+                    Some(id) => ids.push(id, || origins.of(from)),
+                    None => self.fall_back(&stretch[part], floor, origins.of(from), ids),
+                }
+            });
+            begin += stretch.len();
         }
     }
 
@@ -100,23 +105,55 @@ impl SentencePiece {
     }
 
     /// A character that no token has: its bytes if all of them are tokens, else unknown.
-    fn fall_back(&self, character: &str, floor: usize, ids: &mut Vec<u32>) {
+    fn fall_back(&self, character: &str, floor: usize, from: Range<usize>, ids: &mut impl Sink) {
         let tokens = character.bytes().map(|byte| self.bytes[usize::from(byte)]);
         if tokens.clone().all(|token| token.is_some()) {
-            ids.extend(tokens.flatten());
-        } else if let Some(unknown) = self.unknown
-            && ids[floor..].last() != Some(&unknown)
-        {
-            ids.push(unknown);
+            tokens.flatten().for_each(|token| ids.push(token, || from.clone()));
+        } else if let Some(unknown) = self.unknown {
+            if ids.ids()[floor..].last() == Some(&unknown) {
+                ids.widen_last(from.end);
+            } else {
+                ids.push(unknown, || from);
+            }
         }
     }
 }
 
 /// What a call works in.
 #[derive(Default)]
-pub(crate) struct Scratch {
+pub(crate) struct Scratch<O> {
+    given: O,
     escaped: String,
+    origins: O,
     merger: Merger,
+}
+
+/// Writes `text`, which lies at `at` in what `given` is about, to `escaped`: U+2581 for every space, and one first where
+/// `prefix`. That one comes from the first character, as with the authors.
+pub(crate) fn escape<O: Origins>(
+    text: &str,
+    given: &O,
+    mut at: usize,
+    prefix: bool,
+    escaped: &mut String,
+    origins: &mut O,
+) {
+    escaped.clear();
+    origins.clear();
+    if prefix {
+        escaped.push(SPACE);
+        origins.push(SPACE.len_utf8(), given.of(at..at + text.len().min(1)));
+    }
+    for (i, part) in text.split(' ').enumerate() {
+        if i > 0 {
+            escaped.push(SPACE);
+            origins.push(SPACE.len_utf8(), given.of(at..at + 1));
+            at += 1;
+        }
+        escaped.push_str(part);
+        origins.push_part(given, at..at + part.len());
+        at += part.len();
+    }
 }
 
 /// Some characters would have no ids.

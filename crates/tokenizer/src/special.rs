@@ -1,5 +1,7 @@
 //! Cutting the raw text at the texts of special tokens, before anything else looks at it.
 
+use std::ops::Range;
+
 use crate::vocabulary::{TokenType, Vocabulary};
 
 /// The longest special text there may be, in bytes. It bounds the work at every position of a text.
@@ -78,8 +80,8 @@ impl SpecialTexts {
         found
     }
 
-    /// Hands the parts of `text` to `take`, in order.
-    pub(crate) fn split<'a>(&self, text: &'a str, mut take: impl FnMut(Fragment<'a>)) {
+    /// Hands the parts of `text` to `take`, in order, and where they lie.
+    pub(crate) fn split<'a>(&self, text: &'a str, mut take: impl FnMut(Fragment<'a>, Range<usize>)) {
         let bytes = text.as_bytes();
         let (mut start, mut at) = (0, 0);
         while at < bytes.len() {
@@ -96,14 +98,14 @@ impl SpecialTexts {
             let before = &text[start..at];
             let before = if self.takes_spaces == Some(id) { before.trim_end() } else { before };
             if !before.is_empty() {
-                take(Fragment::Text(before));
+                take(Fragment::Text(before), start..start + before.len());
             }
-            take(Fragment::Token(id));
+            take(Fragment::Token(id), start + before.len()..at + length);
             at += length;
             start = at;
         }
         if start < bytes.len() {
-            take(Fragment::Text(&text[start..]));
+            take(Fragment::Text(&text[start..]), start..text.len());
         }
     }
 }
@@ -115,7 +117,7 @@ mod tests {
     fn parts(specials: &[&str], text: &str) -> String {
         let specials = SpecialTexts::new(specials.iter().zip(0..).map(|(&text, id)| (text.into(), id)));
         let mut out = Vec::new();
-        specials.split(text, |part| {
+        specials.split(text, |part, _| {
             out.push(match part {
                 Fragment::Text(text) => text.to_owned(),
                 Fragment::Token(id) => format!("<{id}>"),
@@ -137,7 +139,7 @@ mod tests {
         let specials =
             SpecialTexts::new([("<m>".into(), 0), ("<s>".into(), 1)].into_iter()).taking_spaces(Some(0));
         let mut out = String::new();
-        specials.split("a \u{a0}\n<m> <m>b <s> <m>", |part| match part {
+        specials.split("a \u{a0}\n<m> <m>b <s> <m>", |part, _| match part {
             Fragment::Text(text) => out.push_str(&format!("{text}|")),
             Fragment::Token(id) => out.push_str(&format!("<{id}>|")),
         });

@@ -1,10 +1,13 @@
 //! Unigram (`tokenizer.ggml.model` = `t5`), as Hugging Face's tokenizers of XLM-RoBERTa and T5 do it: of all ways to
 //! cut a word into tokens, the one with the highest sum of scores.
 
+use std::ops::Range;
+
 use crate::charsmap::Charsmap;
 use crate::error::Error;
 use crate::load::TOKENS;
-use crate::sentencepiece::{SPACE, byte_tokens, no_fallback};
+use crate::offsets::{Origins, Sink};
+use crate::sentencepiece::{SPACE, byte_tokens, escape, no_fallback};
 use crate::special::LONGEST;
 use crate::trie::Trie;
 use crate::vocabulary::{TokenType, Vocabulary};
@@ -82,39 +85,46 @@ impl Unigram {
         self.spaces.prefix
     }
 
-    /// Appends the ids of a stretch of ordinary text. The authors' search takes marks for tokens like any other, where
+    /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole. The authors' search takes marks for tokens like any other, where
     /// normalisation makes their text (`＜s＞`); with `marks` off it does not.
-    pub(crate) fn encode(&self, text: &str, marks: bool, scratch: &mut Scratch, ids: &mut Vec<u32>) {
-        let Scratch { normalized, word, steps, path } = scratch;
+    pub(crate) fn encode<S: Sink>(
+        &self,
+        text: &str,
+        base: usize,
+        marks: bool,
+        scratch: &mut Scratch<S::Origins>,
+        ids: &mut S,
+    ) {
+        let Scratch { normalized, given, word, origins, steps, path } = scratch;
+        given.clear();
         let text = match &self.charsmap {
             Some(map) => {
                 normalized.clear();
-                map.normalize(text, normalized);
+                map.normalize(text, base, normalized, given);
                 normalized
             }
-            None => text,
+            None => {
+                given.push_unchanged(text, base);
+                text
+            }
         };
         let mut first = true;
         let mut take = |stretch: &str| {
-            word.clear();
             // A text that begins with the space that stands for one needs no other.
-            if (self.spaces.prefix || !first) && !stretch.starts_with([SPACE, ' ']) {
-                word.push(SPACE);
-            }
+            let prefix = (self.spaces.prefix || !first) && !stretch.starts_with([SPACE, ' ']);
+            let at = stretch.as_ptr().addr() - text.as_ptr().addr();
+            escape(stretch, given, at, prefix, word, origins);
             first = false;
-            for (i, part) in stretch.split(' ').enumerate() {
-                if i > 0 {
-                    word.push(SPACE);
-                }
-                word.push_str(part);
-            }
             // Each space begins a word of its own.
             let mut rest = word.as_str();
             while !rest.is_empty() {
                 let begin = rest.chars().next().map_or(0, char::len_utf8);
                 let (piece, after) =
                     rest.split_at(rest[begin..].find(SPACE).map_or(rest.len(), |at| begin + at));
-                self.search(piece, marks, steps, path, ids);
+                let at = word.len() - rest.len();
+                self.search(piece, marks, steps, path, |id, part| {
+                    ids.push(id, || origins.of(at + part.start..at + part.end));
+                });
                 rest = after;
             }
         };
@@ -125,14 +135,14 @@ impl Unigram {
         }
     }
 
-    /// The best way through a word (Viterbi).
+    /// The best way through a word (Viterbi): hands over ids and the bytes of the word that they stand for.
     fn search(
         &self,
         word: &str,
         marks: bool,
         steps: &mut Vec<Step>,
         path: &mut Vec<Step>,
-        ids: &mut Vec<u32>,
+        mut take: impl FnMut(u32, Range<usize>),
     ) {
         let bytes = word.as_bytes();
         steps.clear();
@@ -171,7 +181,8 @@ impl Unigram {
         let mut unknown_begins = None;
         while let Some(step) = path.pop() {
             if step.token != UNKNOWN_TOKEN {
-                ids.push(step.token);
+                let end = path.last().map_or(bytes.len(), |next| next.start);
+                take(step.token, step.start..end);
                 continue;
             }
             // Unknown characters side by side are one.
@@ -182,8 +193,12 @@ impl Unigram {
             unknown_begins = None;
             let end = path.last().map_or(bytes.len(), |next| next.start);
             match &self.bytes {
-                Some(tokens) => ids.extend(bytes[begin..end].iter().map(|&byte| tokens[usize::from(byte)])),
-                None => ids.extend(self.unknown),
+                Some(tokens) => {
+                    for (at, &byte) in (begin..end).zip(&bytes[begin..end]) {
+                        take(tokens[usize::from(byte)], at..at + 1);
+                    }
+                }
+                None => self.unknown.into_iter().for_each(|unknown| take(unknown, begin..end)),
             }
         }
     }
@@ -219,9 +234,11 @@ const UNKNOWN_TOKEN: u32 = u32::MAX;
 
 /// What a call works in.
 #[derive(Default)]
-pub(crate) struct Scratch {
+pub(crate) struct Scratch<O> {
     normalized: String,
+    given: O,
     word: String,
+    origins: O,
     steps: Vec<Step>,
     path: Vec<Step>,
 }

@@ -1,6 +1,7 @@
 //! WordPiece (`tokenizer.ggml.model` = `bert`), as Hugging Face's BertTokenizer does it.
 
 use crate::bert_normalizer::{self, BertNormalizer};
+use crate::offsets::{Origins, Sink};
 use crate::sentencepiece::SPACE;
 use crate::vocabulary::{PieceIndex, TokenType, Vocabulary};
 
@@ -32,25 +33,28 @@ impl WordPiece {
         }
     }
 
-    /// Appends the ids of a stretch of ordinary text.
-    pub(crate) fn encode(
+    /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole.
+    pub(crate) fn encode<S: Sink>(
         &self,
         vocabulary: &Vocabulary,
         text: &str,
-        scratch: &mut Scratch,
-        ids: &mut Vec<u32>,
+        base: usize,
+        scratch: &mut Scratch<S::Origins>,
+        ids: &mut S,
     ) {
-        self.normalizer.words(text, scratch, |word| self.encode_word(vocabulary, word, ids));
+        self.normalizer.words(text, base, scratch, |word, origins| {
+            self.encode_word(vocabulary, word, origins, ids);
+        });
     }
 
     /// Longest piece first; a word that cannot be covered is one unknown.
-    fn encode_word(&self, vocabulary: &Vocabulary, word: &str, ids: &mut Vec<u32>) {
+    fn encode_word<S: Sink>(&self, vocabulary: &Vocabulary, word: &str, origins: &S::Origins, ids: &mut S) {
         // Four bytes a character at most, so that most words need no count.
         if word.len() > LONGEST_WORD && word.chars().count() > LONGEST_WORD {
-            ids.push(self.unknown);
+            ids.push(self.unknown, || origins.of(0..word.len()));
             return;
         }
-        let before = ids.len();
+        let before = ids.ids().len();
         let mut at = 0;
         while at < word.len() {
             let index = if at == 0 { &self.starts } else { &self.continuations };
@@ -66,17 +70,17 @@ impl WordPiece {
             };
             let Some(id) = found else {
                 ids.truncate(before);
-                ids.push(self.unknown);
+                ids.push(self.unknown, || origins.of(0..word.len()));
                 return;
             };
-            ids.push(id);
+            ids.push(id, || origins.of(at..end));
             at = end;
         }
     }
 }
 
 /// What a call works in.
-pub(crate) type Scratch = bert_normalizer::Scratch;
+pub(crate) type Scratch<O> = bert_normalizer::Scratch<O>;
 
 /// Whether text can become this token.
 pub(crate) fn is_piece(vocabulary: &Vocabulary, id: u32) -> bool {

@@ -2,6 +2,7 @@
 
 use bulk::{Precision, Shard};
 use clap::{Args, ValueEnum};
+use connote::Split;
 
 use crate::args::{ModelArgs, PreparationArgs, TextArgs, VectorArgs};
 use crate::progress::ProgressForm;
@@ -16,10 +17,12 @@ Examples:
   connote embed -i 'logs/*.parquet' --text-column message -o vectors.npy --precision f16
   connote embed -i texts.jsonl -o shard1/ --output-format parquet --shard 1/2
   connote embed -i texts.jsonl -o vectors.arrow --nice --cpu-percent 50 --progress lines
+  connote embed -i texts.jsonl -o chunks.jsonl --late-chunks=paragraphs --max-tokens 512
 
 From files to a file the work is committed in parts, in FILE.parts beside the output: when it was interrupted, by whatever, \
 the same command goes on behind the last part. The output appears when it is complete. A FOLDER/ keeps the parts as the \
-result. Rows that fail are listed in FILE.errors.jsonl and cost nothing else. All of it: docs/BULK.md.
+result. Rows that fail are listed in FILE.errors.jsonl and cost nothing else. All of it: docs/BULK.md. A vector a token \
+(--pooling none) or a chunk of each text (--late-chunks): docs/TOKENS.md.
 
 Exit codes: 0 all rows, 3 some rows failed, 1 no row or no output, 2 wrong use, 130 interrupted.")]
 pub(crate) struct EmbedArgs {
@@ -36,6 +39,12 @@ pub(crate) struct EmbedArgs {
     pub(crate) preparation: PreparationArgs,
     #[command(flatten)]
     pub(crate) vector: VectorArgs,
+    /// Read each text once and give a vector for each of its chunks (late chunking): sentences (if SPLIT is left out),
+    /// paragraphs, or tokens:N. Rows get the columns `chunk`, `start` and `end`. A text longer than the limit is read in
+    /// windows that overlap; the output is not done in parts
+    #[arg(long, value_name = "SPLIT", num_args = 0..=1, require_equals = true, default_missing_value = "sentences")]
+    #[arg(conflicts_with_all = ["part_rows", "restart", "shard", "cpu_percent", "explain"])]
+    pub(crate) late_chunks: Option<Split>,
     /// Leave vectors as the network gives them, instead of unit length
     #[arg(long)]
     pub(crate) no_normalize: bool,

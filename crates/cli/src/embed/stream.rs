@@ -7,6 +7,7 @@ use bulk::{
 };
 use connote::{Embedder, Embedding};
 
+use super::late::LateChunks;
 use super::listing::Listing;
 use super::spool::Spool;
 use super::{Place, Task, tell_failed};
@@ -44,11 +45,25 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
     // Now, while the model's file is surely there: hashing it later could meet another.
     let mut spaces = if args.quiet { None } else { Some(Spaces::new(&task.embedder, &task.options)?) };
     let mut answering = Answering::new(&task.embedder, task.options.clone(), task.title, task.share);
+    let late = args.late_chunks.map(|split| {
+        let (embedder, options, title) = (&task.embedder, &task.options, task.title);
+        LateChunks { embedder, options, title, split }
+    });
     let (mut rows, mut failed, mut explain, mut read) = (0, 0, args.explain, 0);
     while let Some(mut chunk) = task.rows.next_chunk()? {
         progress.begin();
-        writing.keep_texts(&chunk.rows);
-        let results = answering.answer(&mut chunk.rows)?;
+        let results = match &late {
+            Some(late) => {
+                let (chunks, results) = late.answer(&chunk)?;
+                chunk = chunks;
+                writing.keep_texts(&chunk.rows);
+                results
+            }
+            None => {
+                writing.keep_texts(&chunk.rows);
+                answering.answer(&mut chunk.rows)?
+            }
+        };
         if std::mem::take(&mut explain) {
             explain_rows(&task.embedder, &results);
         }

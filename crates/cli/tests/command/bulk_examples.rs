@@ -1,4 +1,4 @@
-//! The examples of docs/BULK.md, run as they stand; those of `--help` are in `help_examples`.
+//! The examples of docs/BULK.md and docs/TOKENS.md, run as they stand; those of `--help` are in `help_examples`.
 #![cfg(unix)]
 
 use std::fs;
@@ -39,13 +39,15 @@ fn shell(folder: &Path, line: &str) {
 }
 
 #[test]
-fn the_examples_of_the_document_run() {
-    let folder = tempfile::tempdir().expect("a folder");
-    files(folder.path());
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/BULK.md");
-    let document = fs::read_to_string(document).expect("the document");
-    let blocks: Vec<&str> =
-        document.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(blocks.len() >= 4, "{} blocks", blocks.len());
-    blocks.iter().for_each(|block| shell(folder.path(), &format!("set -e\n{block}")));
+fn the_examples_of_the_documents_run() {
+    for (name, count) in [("BULK.md", 4), ("TOKENS.md", 3)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        files(folder.path());
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        let document = fs::read_to_string(document).expect("the document");
+        let blocks: Vec<&str> =
+            document.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(blocks.len() >= count, "{name}: {} blocks", blocks.len());
+        blocks.iter().for_each(|block| shell(folder.path(), &format!("set -e\n{block}")));
+    }
 }

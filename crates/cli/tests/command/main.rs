@@ -14,6 +14,7 @@ mod endings;
 mod fake_hub;
 mod files;
 mod help_examples;
+mod late;
 mod packaging;
 mod pull;
 mod rows;
@@ -265,6 +266,21 @@ fn tokenize_shows_pieces_and_counts() {
     assert_eq!(lines(&stdout)[0]["tokens"], 602);
     let (stdout, _) = run(connote().args(["tokenize", "--plain-text", "--pieces", "[SEP]"]), 0);
     assert_eq!(lines(&stdout)[0]["pieces"], serde_json::json!(["[CLS]", "[", "sep", "]", "[SEP]"]));
+}
+
+#[test]
+fn tokenize_shows_offsets() {
+    let arguments =
+        ["tokenize", "--offsets", "--prompt", "to: ", "--max-tokens", "7", "Na\u{ef}ve caf\u{e9} au lait"];
+    let (stdout, _) = run(connote().args(arguments), 0);
+    let row = lines(&stdout).remove(0);
+    let expected = serde_json::json!([null, null, null, [0, 6], [7, 12], [13, 15], null]);
+    assert_eq!(row["offsets"], expected, "{row}");
+    assert_eq!(row["ids"].as_array().map(Vec::len), Some(7));
+    let (all, _) =
+        run(connote().args(["tokenize", "--full", "--offsets", "--output-format", "text", "caf\u{e9} 1"]), 0);
+    let all = String::from_utf8(all).expect("UTF-8");
+    assert!(all.contains("[CLS]:101 cafe:7668@0-5 1:1015@6-7 [SEP]:102"), "{all}");
 }
 
 #[test]

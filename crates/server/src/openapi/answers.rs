@@ -152,9 +152,11 @@ fn openai_error() -> Value {
 }
 
 fn tei_token() -> Value {
-    let nowhere =
-        json!({ "type": ["integer", "null"], "description": "Where it is in the text, if that is known." });
-    object(json!({ "id": count(), "text": string(), "special": flag(), "start": nowhere, "stop": nowhere }))
+    let place = json!({
+        "type": ["integer", "null"],
+        "description": "Where it is in the text, in bytes; null for tokens around the text and those of a prompt.",
+    });
+    object(json!({ "id": count(), "text": string(), "special": flag(), "start": place, "stop": place }))
 }
 
 fn tei_info() -> Value {

@@ -206,6 +206,20 @@ fn a_vector_a_token_and_the_tokens_they_belong_to() {
         assert_eq!(told, ids);
         assert_eq!((&tokens[at][0]["text"], &tokens[at][0]["special"]), (&json!("[CLS]"), &json!(true)));
         assert_eq!(tokens[at][1]["special"], false);
+        let places = |key: &str| -> Vec<Value> {
+            tokens[at].as_array().expect("tokens").iter().map(|token| token[key].clone()).collect()
+        };
+        let own = EMBEDDER.model().tokens(&Input::new(text), &Options::new()).expect("tokens");
+        let bytes: Vec<_> = own.iter().map(|token| token.source.bytes()).collect();
+        assert!(bytes[0].is_none() && bytes[1].is_some());
+        assert_eq!(
+            json!(places("start")),
+            json!(bytes.iter().map(|bytes| bytes.as_ref().map(|at| at.start)).collect::<Vec<_>>())
+        );
+        assert_eq!(
+            json!(places("stop")),
+            json!(bytes.iter().map(|bytes| bytes.as_ref().map(|at| at.end)).collect::<Vec<_>>())
+        );
         // And back.
         assert_eq!(post("/decode", &json!({ "ids": ids })).json(), json!([text]));
         assert_eq!(post("/detokenize", &json!({ "tokens": ids[1..ids.len() - 1] })).json()["content"], text);
@@ -215,6 +229,10 @@ fn a_vector_a_token_and_the_tokens_they_belong_to() {
         let whole = post("/tokenize", &json!({ "content": text, "add_special": true })).json();
         assert_eq!(whole["tokens"], json!(ids));
     }
+    let bare =
+        post("/tokenize", &json!({ "inputs": "Na\u{ef}ve caf\u{e9}", "add_special_tokens": false })).json();
+    assert_eq!((&bare[0][0]["start"], &bare[0][0]["stop"]), (&json!(0), &json!(6)));
+    assert_eq!((&bare[0][1]["start"], &bare[0][1]["stop"]), (&json!(7), &json!(12)));
     assert_eq!(post("/decode", &json!({ "ids": [4_000_000] })).status, 422);
 }
 
