@@ -21,9 +21,8 @@ import transformers
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts/oracle"))
-sys.path.insert(0, str(ROOT / "scripts"))
 import vocabularies
-from convert_twins import save
+from folders import save
 
 # Qwen3-Embedding-0.6B's config.json.
 QWEN3 = dict(hidden_size=1024, intermediate_size=3072, num_hidden_layers=28, num_attention_heads=16, num_key_value_heads=8, head_dim=128,
@@ -46,7 +45,7 @@ def case(name):
         marks |= {"cls_token_id": None, "sep_token_id": None}
     torch.manual_seed(1)
     built = model(config(vocab_size=words.size, **dimensions, **marks)).eval()
-    return types.SimpleNamespace(model=built, vocabulary=words, architecture=architecture, extra=[], pooling=pooling)
+    return types.SimpleNamespace(model=built, vocabulary=words, architecture=architecture, extra=[], pooling=pooling, proven_by="transformers")
 
 
 def main(connote, folder, *names):

@@ -71,7 +71,7 @@ fn k_quants_have_the_bits_that_they_had() {
 fn small_weights_beside_large_ones_are_not_zeros() {
     for ty in [TensorType::Q3_K, TensorType::Q6_K] {
         // One sub-block of 0.02, fifteen of 0.001, a twentieth of it.
-        let sign = |i: usize| if (i * 7 + i / 3) % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |i: usize| if (i * 7 + i / 3).is_multiple_of(2) { 1.0 } else { -1.0 };
         let size = |i: usize| if i / 16 == 5 { 0.02 } else { 0.001 };
         let values: Vec<f32> = (0..256).map(|i| sign(i) * size(i) * (0.5 + (i % 11) as f32 / 11.0)).collect();
         let read = decoded(ty, &encoded(ty, &values));

@@ -37,14 +37,12 @@ pub(crate) fn tokenize(
     model.tokenize(&Input::new(text), &options).map_err(|error| Fault::from(&error))
 }
 
+/// Ids, and the bytes of the text that each comes from.
+pub(crate) type Located = (Vec<u32>, Vec<Option<Range<usize>>>);
+
 /// All tokens of a text, its special tokens taken for such, and the bytes of the text that each comes from: none for those
 /// around it and those of the task's prompt.
-pub(crate) fn located(
-    model: &Model,
-    text: &str,
-    task: Option<Task>,
-    around: bool,
-) -> Result<(Vec<u32>, Vec<Option<Range<usize>>>), Fault> {
+pub(crate) fn located(model: &Model, text: &str, task: Option<Task>, around: bool) -> Result<Located, Fault> {
     if !around && task.is_none() {
         let (ids, offsets) = model.tokenizer().encode_with_offsets(text, SpecialTokens::Parse);
         return Ok((ids, offsets.into_iter().map(Some).collect()));

@@ -26,8 +26,7 @@ fn a_key_that_nobody_knows_is_refused_until_it_is_ignored() {
     fs::write(&config, values.to_string()).expect("written");
     let convert = |more: &[&str], code| {
         let args = ["convert", "all-MiniLM-L6-v2", "out.gguf", "-q", "-f"];
-        let (_, complaints) = run(connote().current_dir(place.path()).args(args).args(more), code);
-        String::from_utf8(complaints).expect("UTF-8")
+        run(connote().current_dir(place.path()).args(args).args(more), code).1
     };
     let refusal = convert(&[], 1);
     assert!(refusal.contains("config.json: `rope_everywhere` is true;"), "{refusal}");
