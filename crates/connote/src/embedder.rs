@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use encoder::{Encoder, Pooling};
+use encoder::{Encoder, Pooling, Readout};
 use kernels::{Kernels, Level};
 use threads::{Budget, Pinning, Team, TeamOptions, Topology};
 
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::explain::Explanation;
 use crate::fingerprint::{self, Fingerprint, hex};
 use crate::model::Model;
-use crate::pending::PreparedCall;
+use crate::pending::{PreparedCall, Reply};
 use crate::pool::{Answer, Call, Place, Pool, Statistics};
 use crate::request::{Input, Options, Request};
 use crate::schedule::{Failure, Schedule};
@@ -34,6 +34,7 @@ use crate::{each, weight_hash};
 /// ```
 pub struct Embedder {
     model: Model,
+    pooling: Pooling,
     pub(crate) engine: Arc<Engine>,
     pub(crate) pool: Arc<Pool>,
     /// Threads that prepare the texts of a call, which is short work.
@@ -158,7 +159,7 @@ impl Builder {
             Some(cost) => cost,
             None if self.tuning.policy == Policy::CostModel => {
                 // It has nothing else to go by, and is kept for the next time.
-                let cost = calibrate(encoder, pooling, threads, CALIBRATION, &mut |_| {});
+                let cost = calibrate(encoder, pooling.into(), threads, CALIBRATION, &mut |_| {});
                 cache::store(cache.as_deref(), &key, &cost);
                 cost
             }
@@ -167,6 +168,7 @@ impl Builder {
         let chooser = Chooser::new(threads, self.tuning, cost).most_threads(pool.most_threads_a_worker());
         Ok(Embedder {
             model,
+            pooling,
             engine: Arc::new(Engine::new(encoders, pooling, chooser, threads, pool.places().len())),
             pool,
             team: Arc::new(team),
@@ -300,7 +302,8 @@ impl Embedder {
         };
         let prepared = each::map(&inputs, &self.team, prepare).into_iter();
         let prepared = prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic))));
-        Ok(PreparedCall::new(prepared, self.engine.clone(), self.pool.clone(), options, dimensions, schedule))
+        let reply = Reply::Vectors { options, dimensions };
+        Ok(PreparedCall::new(prepared, self.engine.clone(), self.pool.clone(), reply, schedule))
     }
 
     /// The pooled rows of token sequences, in their order; for one that failed, why.
@@ -310,9 +313,15 @@ impl Embedder {
 
     /// The same model with another pooling; the packed weights are shared. Pooling `none` gives a vector a token.
     pub fn with_pooling(&self, pooling: Pooling) -> Self {
+        Self { pooling, ..self.with_readout(pooling.into()) }
+    }
+
+    /// The same network with something else made of its rows.
+    pub(crate) fn with_readout(&self, readout: Readout) -> Self {
         Self {
             model: self.model.clone(),
-            engine: Arc::new(self.engine.with_pooling(pooling)),
+            pooling: self.pooling,
+            engine: Arc::new(self.engine.with_readout(readout)),
             pool: self.pool.clone(),
             team: self.team.clone(),
             cache: self.cache.clone(),
@@ -357,7 +366,7 @@ impl Embedder {
 
     /// How rows become a vector.
     pub fn pooling(&self) -> Pooling {
-        self.engine.pooling
+        self.pooling
     }
 
     /// How a call of texts with these lengths in tokens would be computed, and why.
@@ -388,16 +397,33 @@ impl Embedder {
     /// What a user should hear before trusting the vectors.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.model.warnings();
-        let unread = self.engine.encoder().unread_tensors();
-        if !unread.is_empty() {
-            let shown = unread.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let more = if unread.len() > 5 { ", ..." } else { "" };
-            warnings.push(format!(
-                "{} tensors of the file are not used ({shown}{more}): it may hold more than an embedding model, or not the network its architecture names",
-                unread.len()
-            ));
+        warnings.extend(self.unread_warning());
+        if self.model.scoring().is_some() {
+            warnings.push(
+                "the file holds the head of a reranker, which vectors leave out: its rows were trained to be scored \
+                 (`connote rerank`), not to be compared"
+                    .to_owned(),
+            );
         }
         warnings
+    }
+
+    /// What tensors that nobody reads are a sign of.
+    pub(crate) fn unread_warning(&self) -> Option<String> {
+        let unread = self.engine.encoder().unread_tensors();
+        (!unread.is_empty()).then(|| {
+            let shown = unread.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if unread.len() > 5 { ", ..." } else { "" };
+            format!(
+                "{} tensors of the file are not used ({shown}{more}): it may hold more than an embedding model, or not the network its architecture names",
+                unread.len()
+            )
+        })
+    }
+
+    /// Threads that prepare texts.
+    pub(crate) fn team(&self) -> &Team {
+        &self.team
     }
 
     /// The name of the vector space under these options: vectors with different fingerprints must not be
@@ -419,7 +445,7 @@ impl Embedder {
             weight_hash::weights(self.model.gguf(), self.model.files(), self.cache.as_deref())
         });
         let tokenizer = *self.tokenizer.get_or_init(|| fingerprint::tokenizer(self.model.gguf().metadata()));
-        fingerprint::of(&self.model, self.engine.pooling, weights, tokenizer, input, options)
+        fingerprint::of(&self.model, self.pooling, weights, tokenizer, input, options)
     }
 }
 
@@ -433,6 +459,6 @@ pub(crate) fn failed(failure: Failure) -> Error {
     }
 }
 
-fn internal(panic: &str) -> Error {
+pub(crate) fn internal(panic: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("the engine failed on this text (please report it): {panic}"))
 }

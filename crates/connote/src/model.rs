@@ -214,6 +214,14 @@ impl Model {
             (StatedPooling::As(pooling), _) => return Ok(*pooling),
             (StatedPooling::Unstated, Some(pooling)) => return Ok(pooling),
             (StatedPooling::Unusable(what), _) => what.clone(),
+            (StatedPooling::Rank, _) => {
+                let message = format!(
+                    "`{}` is a reranker: it scores pairs of texts and gives no vectors. Score with it (`connote rerank`, POST \
+                     /rerank, in the library `Reranker`), or embed with another model",
+                    self.name()
+                );
+                return Err(Error::new(ErrorKind::PoolingUnknown, message));
+            }
             (StatedPooling::Unstated, None) => {
                 "the file does not say how to pool, and models of its architecture differ".to_owned()
             }

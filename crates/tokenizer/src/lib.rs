@@ -32,6 +32,7 @@ mod merge;
 mod merge_index;
 mod nfc;
 mod pair_merge;
+mod pairs;
 mod pre_tokenizer;
 mod scan;
 mod seams;
@@ -89,6 +90,18 @@ pub enum SpecialTokens {
     /// They are text like any other: control tokens never come out of a text. User-defined tokens, which
     /// are text themselves (runs of newlines, HTML tags), still do.
     PlainText,
+    /// As `PlainText`, and user-defined tokens that are found in the raw text do not come out either: for texts inside a
+    /// template whose marks (`<think>`) are such tokens.
+    Verbatim,
+}
+
+/// A part of a text that was cut at its marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut<'a> {
+    /// Ordinary text, never empty.
+    Text(&'a str),
+    /// A special or user-defined token.
+    Token(u32),
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -109,9 +122,12 @@ pub struct Tokenizer {
     marks: SpecialTexts,
     /// Found in raw text with [`SpecialTokens::PlainText`].
     user_defined: SpecialTexts,
+    /// Found with [`SpecialTokens::Verbatim`].
+    nothing: SpecialTexts,
     special: SpecialIds,
     prefix: Vec<u32>,
     suffix: Vec<u32>,
+    between: Vec<u32>,
 }
 
 impl Tokenizer {
@@ -135,7 +151,19 @@ impl Tokenizer {
         };
         let mask = special.mask.filter(|_| algorithm.mask_takes_spaces());
         let (marks, user_defined) = (texts(true).taking_spaces(mask), texts(false));
-        Ok(Tokenizer { vocabulary, algorithm, marks, user_defined, special, prefix, suffix })
+        let nothing = SpecialTexts::new(std::iter::empty());
+        let between = pairs::between(metadata, kind, &special, &suffix)?;
+        Ok(Tokenizer {
+            vocabulary,
+            algorithm,
+            marks,
+            user_defined,
+            nothing,
+            special,
+            prefix,
+            suffix,
+            between,
+        })
     }
 
     /// The ids of a text, without what [`Tokenizer::prefix`] and [`Tokenizer::suffix`] add. Never fails: what has
@@ -146,6 +174,7 @@ impl Tokenizer {
         let specials = match special {
             SpecialTokens::Parse => &self.marks,
             SpecialTokens::PlainText => &self.user_defined,
+            SpecialTokens::Verbatim => &self.nothing,
         };
         let vocabulary = &self.vocabulary;
         match &self.algorithm {
@@ -194,6 +223,24 @@ impl Tokenizer {
             }
             Algorithm::Bpe(bpe) => decode::bpe(&self.vocabulary, bpe, ids),
         }
+    }
+
+    /// A text cut at the texts of special and user-defined tokens, as [`SpecialTokens::Parse`] cuts it: for templates.
+    pub fn cut_at_marks<'a>(&self, text: &'a str) -> Vec<Cut<'a>> {
+        let mut cuts = Vec::new();
+        self.marks.split(text, |fragment| {
+            cuts.push(match fragment {
+                Fragment::Text(text) => Cut::Text(text),
+                Fragment::Token(id) => Cut::Token(id),
+            });
+        });
+        cuts
+    }
+
+    /// What goes between two texts that are read as a pair, whose first has [`prefix`](Self::prefix) before it and whose
+    /// second has [`suffix`](Self::suffix) behind it. Empty where the file says of nothing that could.
+    pub fn between(&self) -> &[u32] {
+        &self.between
     }
 
     /// What goes before a single text: BOS, `[CLS]`, or nothing.
