@@ -205,7 +205,8 @@ impl<'a> Keys<'a> {
         }
         Ok(Some(Scoring {
             pooling: pooling.unwrap_or(usual),
-            pooling_stated: pooling.is_some(),
+            // The first row and the last are what all such heads read; the mean is one of two habits.
+            pooling_stated: pooling.is_some() || usual != Pooling::Mean,
             dense,
             output,
             outputs,

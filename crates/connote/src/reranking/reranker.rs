@@ -16,6 +16,8 @@ use crate::embedding::Embedding;
 use crate::error::{Error, ErrorKind};
 use crate::model::Model;
 use crate::pending::{Pending, PreparedCall, Reply};
+use crate::prepare::Prepared;
+use crate::request::Truncation;
 use crate::{each, schedule::Priority};
 
 /// Scores documents for queries: a cross-encoder, which reads both at once, or a language model that is asked whether one
@@ -169,6 +171,17 @@ impl Reranker {
         let (engine, pool) = (self.embedder.engine.clone(), self.embedder.pool.clone());
         let call = PreparedCall::new(prepared, engine, pool, Reply::Scores, schedule);
         Ok(PreparedRanking { call, reading, top_n })
+    }
+
+    /// What the network reads of a pair, whose document is cut where it is too long.
+    ///
+    /// # Errors
+    /// If the query leaves no room for a document.
+    pub fn prepare_pair(&self, query: &str, document: &str) -> Result<Prepared, Error> {
+        let limit = self.model().max_tokens();
+        let query = self.format.query(self.model().tokenizer(), query);
+        query.check(limit)?;
+        query.with(document, limit, Truncation::End)
     }
 
     /// The names of the outputs of the model's head: one for most rerankers.
