@@ -20,7 +20,7 @@ impl Dialect {
     /// Of a path. Where several have one path, its handler says which the request means.
     pub(crate) fn of(path: &str, embeddings: EmbeddingsDialect) -> Self {
         match path {
-            "/" | "/embed" | "/embed_all" | "/decode" | "/info" | "/tokenize" => Dialect::Tei,
+            "/" | "/embed" | "/embed_all" | "/decode" | "/info" | "/rerank" | "/tokenize" => Dialect::Tei,
             path if path.starts_with("/api/") => Dialect::Ollama,
             "/embedding" | "/detokenize" | "/props" => Dialect::Llama,
             "/embeddings" if embeddings == EmbeddingsDialect::Llama => Dialect::Llama,

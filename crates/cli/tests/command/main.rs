@@ -14,6 +14,7 @@ mod endings;
 mod fake_hub;
 mod files;
 mod pull;
+mod rerank;
 mod rows;
 mod search;
 mod serve;

@@ -165,7 +165,7 @@ impl<'a> Query<'a> {
         if truncation == Truncation::Error {
             let message = format!(
                 "the document and its query have {tokens} tokens and the limit is {limit}; shorten the document, or let it be \
-                 cut (truncation `end` or `start`)"
+                 cut"
             );
             return Err(Error::new(ErrorKind::TooLong, message));
         }

@@ -135,7 +135,7 @@ impl Reranker {
         let scores = call.compute().into_iter().enumerate();
         let scores: Result<Vec<Score>, Error> =
             scores.map(|(index, one)| one.map_err(|error| error.at(index))).collect();
-        Ok(ranked(scores?, top_n))
+        Ok(Ranked::best_first(scores?, top_n))
     }
 
     /// A score for every document, in their order: one that fails does not touch the others.
@@ -226,18 +226,6 @@ impl Reranker {
         warnings.extend(self.embedder.unread_warning());
         warnings
     }
-}
-
-/// The best first.
-fn ranked(scores: Vec<Score>, top_n: Option<usize>) -> Vec<Ranked> {
-    let ranked = scores.into_iter().enumerate().map(|(index, score)| Ranked { index, score });
-    let mut ranked: Vec<Ranked> = ranked.collect();
-    // Stable: of equal ones the earlier first. Large logits have the same sigmoid in f32; a label's logit alone says nothing.
-    let order =
-        |one: &Score, other: &Score| other.score.total_cmp(&one.score).then(other.raw.total_cmp(&one.raw));
-    ranked.sort_by(|a, b| order(&a.score, &b.score));
-    ranked.truncate(top_n.unwrap_or(usize::MAX));
-    ranked
 }
 
 /// Pairs that are token ids already; see [`Reranker::prepare`].

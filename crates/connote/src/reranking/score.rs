@@ -1,5 +1,7 @@
 //! From the outputs of a head to a score.
 
+use std::cmp::Ordering;
+
 use encoder::Scoring;
 
 use crate::error::{Error, ErrorKind};
@@ -27,6 +29,26 @@ pub struct Ranked {
     pub index: usize,
     /// Its score.
     pub score: Score,
+}
+
+impl Score {
+    /// Which of two is better, the better one first: by the score, and where that is as good as 0 or 1 for both, by the logit.
+    pub fn better_first(&self, other: &Self) -> Ordering {
+        // Large logits have the same sigmoid in f32; a label's logit alone says nothing.
+        other.score.total_cmp(&self.score).then(other.raw.total_cmp(&self.raw))
+    }
+}
+
+impl Ranked {
+    /// The scores of all documents in their order, the best first, of equal ones the earlier, and no more than `top_n`.
+    pub fn best_first(scores: Vec<Score>, top_n: Option<usize>) -> Vec<Self> {
+        let ranked = scores.into_iter().enumerate().map(|(index, score)| Self { index, score });
+        let mut ranked: Vec<Self> = ranked.collect();
+        // A stable sort.
+        ranked.sort_by(|one, other| one.score.better_first(&other.score));
+        ranked.truncate(top_n.unwrap_or(usize::MAX));
+        ranked
+    }
 }
 
 /// Which of a head's outputs is the score.

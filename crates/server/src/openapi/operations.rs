@@ -84,6 +84,11 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/info": { "get": doors.look(Tei, "The first model, and how it is served (TEI)", "TeiInfo") },
         "/props": { "get": doors.look(Llama, "The first model, and how it is served (llama-server)", "LlamaProps") },
         "/embedding": { "post": doors.embed(&[Llama], "Vectors (llama-server)", schema("LlamaRequest"), schema("LlamaEmbeddings"), llama_examples(facts)) },
+        "/rerank": { "post": doors.rerank(&[Tei, OpenAi]) },
+        "/v1/rerank": { "post": doors.rerank(&[OpenAi, Tei]) },
+        "/v2/rerank": { "post": doors.rerank(&[OpenAi, Tei]) },
+        "/reranking": { "post": doors.rerank(&[OpenAi, Tei]) },
+        "/v1/reranking": { "post": doors.rerank(&[OpenAi, Tei]) },
         "/api/embed": { "post": doors.embed(&[Ollama], "Vectors (Ollama)", schema("OllamaRequest"), schema("OllamaEmbeddings"), json!({
             "text": { "value": { "model": facts.names[0], "input": "a cat on the mat" } },
             "texts": { "value": { "model": facts.names[0], "input": ["a cat on the mat", "a feline on a rug"], "truncate": false } },
@@ -186,10 +191,7 @@ impl Doors<'_> {
         examples: Value,
     ) -> Value {
         let mut operation = self.short(dialects, summary, request, answer, examples);
-        operation["parameters"] = ["Priority", "Timeout"]
-            .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }))
-            .into_iter()
-            .collect();
+        operation["parameters"] = timing();
         let done = &mut operation["responses"]["200"];
         done["headers"] = headers(&[
             "X-Embedding-Fingerprint",
@@ -205,9 +207,29 @@ impl Doors<'_> {
         done["content"]["application/x-ndjson"] = json!({});
         operation["requestBody"]["content"]["application/x-ndjson"] =
             json!({ "schema": { "type": "string", "description": LINES } });
-        let mut busy = refusal(dialects, "Too much waits already.");
-        busy["headers"] = headers(&["Retry-After"]);
-        operation["responses"]["429"] = busy;
+        operation["responses"]["429"] = busy(dialects);
+        operation
+    }
+
+    /// A route for scores, by whichever of two requests.
+    fn rerank(&self, dialects: &[Dialect]) -> Value {
+        let examples = self.0.reranker.as_ref().map_or(json!({}), |scorer| {
+            let texts = json!(["Garlic is planted in autumn.", "Cats sleep a lot."]);
+            let query = "plant garlic when?";
+            json!({
+                "texts": { "value": { "query": query, "texts": texts, "model": scorer.name, "return_text": true, "label": scorer.label } },
+                "documents": { "value": { "query": query, "documents": texts, "model": scorer.name, "top_n": 1, "return_documents": true, "label": scorer.label } },
+            })
+        });
+        let request = any_of([schema("TeiRerankRequest"), schema("RerankRequest")]);
+        let answer = any_of([schema("TeiRanks"), schema("Relevances")]);
+        let mut operation = self.short(dialects, "Scores of texts for a query", request, answer, examples);
+        operation["description"] = json!(
+            "By `texts` as TEI, by `documents` as Jina and Cohere. Of models that are rerankers: others are refused."
+        );
+        operation["parameters"] = timing();
+        operation["responses"]["200"]["headers"] = headers(&["X-Model", "X-Truncated", "Server-Timing"]);
+        operation["responses"]["429"] = busy(dialects);
         operation
     }
 
@@ -308,6 +330,20 @@ impl Doors<'_> {
         }
         Value::Object(all)
     }
+}
+
+/// The headers that say when an answer is wanted.
+fn timing() -> Value {
+    ["Priority", "Timeout"]
+        .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }))
+        .into_iter()
+        .collect()
+}
+
+fn busy(dialects: &[Dialect]) -> Value {
+    let mut busy = refusal(dialects, "Too much waits already.");
+    busy["headers"] = headers(&["Retry-After"]);
+    busy
 }
 
 fn headers(names: &[&str]) -> Value {

@@ -11,6 +11,7 @@ mod openapi;
 mod operation;
 mod protocols;
 mod refusals;
+mod rerank;
 mod shutdown;
 
 use std::net::SocketAddr;
