@@ -216,8 +216,9 @@ impl Model {
             (StatedPooling::Unusable(what), _) => what.clone(),
             (StatedPooling::Rank, _) => {
                 let message = format!(
-                    "`{}` is a reranker: it scores pairs of texts and gives no vectors. Score with it (`connote rerank`, POST \
-                     /rerank, in the library `Reranker`), or embed with another model",
+                    "`{}` is a reranker: it scores pairs of texts (`connote rerank`, POST /rerank, in the library `Reranker`) and \
+                     gives no vectors. To embed with its rows all the same, set how they are pooled: `--pooling mean`, `cls`, \
+                     `last` or `none` (in the library, `Builder::pooling`)",
                     self.name()
                 );
                 return Err(Error::new(ErrorKind::PoolingUnknown, message));

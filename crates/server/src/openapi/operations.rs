@@ -64,7 +64,7 @@ pub(super) fn paths(facts: &Facts) -> Value {
             tei_examples(facts),
         )
     };
-    json!({
+    let mut paths = json!({
         "/v1/embeddings": { "post": doors.embed(&[OpenAi], "Vectors (OpenAI)", schema("OpenAiRequest"), schema("OpenAiEmbeddings"), openai_examples(facts)) },
         "/v1/models": { "get": doors.look(OpenAi, "The models that are served", "OpenAiModels") },
         "/models": { "get": doors.look(OpenAi, "The models that are served, by llama-server's path", "OpenAiModels") },
@@ -84,11 +84,6 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/info": { "get": doors.look(Tei, "The first model, and how it is served (TEI)", "TeiInfo") },
         "/props": { "get": doors.look(Llama, "The first model, and how it is served (llama-server)", "LlamaProps") },
         "/embedding": { "post": doors.embed(&[Llama], "Vectors (llama-server)", schema("LlamaRequest"), schema("LlamaEmbeddings"), llama_examples(facts)) },
-        "/rerank": { "post": doors.rerank(&[Tei, OpenAi]) },
-        "/v1/rerank": { "post": doors.rerank(&[OpenAi, Tei]) },
-        "/v2/rerank": { "post": doors.rerank(&[OpenAi, Tei]) },
-        "/reranking": { "post": doors.rerank(&[OpenAi, Tei]) },
-        "/v1/reranking": { "post": doors.rerank(&[OpenAi, Tei]) },
         "/api/embed": { "post": doors.embed(&[Ollama], "Vectors (Ollama)", schema("OllamaRequest"), schema("OllamaEmbeddings"), json!({
             "text": { "value": { "model": facts.names[0], "input": "a cat on the mat" } },
             "texts": { "value": { "model": facts.names[0], "input": ["a cat on the mat", "a feline on a rug"], "truncate": false } },
@@ -110,7 +105,12 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/page.js": { "get": public("The page's script", json!({ "text/javascript": { "schema": { "type": "string" } } })) },
         "/style.css": { "get": public("The page's style", json!({ "text/css": { "schema": { "type": "string" } } })) },
         "/openapi.json": { "get": public("This document", json!({ "application/json": { "schema": { "type": "object", "required": ["openapi", "info", "paths"] } } })) },
-    })
+    });
+    paths["/rerank"] = json!({ "post": doors.rerank(&[Tei, OpenAi]) });
+    for path in ["/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking"] {
+        paths[path] = json!({ "post": doors.rerank(&[OpenAi, Tei]) });
+    }
+    paths
 }
 
 fn root() -> Value {
