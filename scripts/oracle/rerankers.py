@@ -315,11 +315,8 @@ def write(path, case):
     writer.close()
 
 
-def cross_encoder(case, pairs):
-    """What sentence-transformers makes of the texts themselves. Marks in texts are text to it, too, as it is told; the third query is longer than
-    some documents that do not fit beside it, where it would cut the query."""
-    from sentence_transformers import CrossEncoder
-
+def save(case, folder):
+    """The model as a folder of Hugging Face's."""
     tokens, vocabulary = case.vocabulary.keys["tokens"], case.vocabulary
     tokenizer = vocabulary.tokenizer
     first, last = tokens[vocabulary.begin[0]], tokens[vocabulary.end[0]]
@@ -333,9 +330,16 @@ def cross_encoder(case, pairs):
         tokenizer_object=tokenizer, model_max_length=CONTEXT, cls_token=first, sep_token=last, pad_token=tokens[vocabulary.keys["padding_token_id"]],
         model_input_names=inputs, split_special_tokens=True,
     )
+    case.model.save_pretrained(folder)
+    wrapped.save_pretrained(folder)
+
+
+def cross_encoder(case, pairs):
+    """What sentence-transformers makes of the texts themselves. Marks in texts are text to it, too, as it is told."""
+    from sentence_transformers import CrossEncoder
+
     with tempfile.TemporaryDirectory() as folder:
-        case.model.save_pretrained(folder)
-        wrapped.save_pretrained(folder)
+        save(case, folder)
         encoder = CrossEncoder(folder, device="cpu", max_length=CONTEXT)
         scores = encoder.predict([(pair["query"], pair["document"]) for pair in pairs], activation_fn=nn.Identity(), batch_size=4)
     return numpy.reshape(scores, (len(pairs), -1))
@@ -375,6 +379,11 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     OUT.mkdir(parents=True, exist_ok=True)
+    if sys.argv[1:2] == ["--folders"]:
+        # For `connote convert`: rerankers.py --folders DIR NAME ...
+        for name in sys.argv[3:]:
+            save(CASES[name](name), pathlib.Path(sys.argv[2]) / name)
+        return
     for name in sys.argv[1:] or CASES:
         make(name, CASES[name])
 
