@@ -17,9 +17,9 @@ use crate::say::say;
 #[command(
     after_help = "The model is a reranker: it reads query and text together and gives a score, from 0 to 1, and no vectors. It takes as long for each \
     text as embedding it; rank the best hundred that a search found.\n\nExamples:\n  \
-    connote rerank --model bge-reranker-v2-m3-Q8_0.gguf --query \"when is garlic planted\" \"Garlic is planted in autumn.\" \"Cats sleep a lot.\"\n  \
-    connote rerank --model bge-reranker-v2-m3-Q8_0.gguf --query \"when is garlic planted\" --input notes.jsonl --top-n 3 --output best.jsonl\n  \
-    cut -f2 notes.tsv | connote rerank --model bge-reranker-v2-m3-Q8_0.gguf --query \"when is garlic planted\" --raw"
+    connote rerank -m bge-reranker.gguf -q \"when is garlic planted\" \"In autumn.\" \"Cats sleep.\"\n  \
+    connote rerank -m bge-reranker.gguf -q \"garlic when\" --input notes.jsonl --top-n 3 -o best.jsonl\n  \
+    cut -f2 notes.tsv | connote rerank -m bge-reranker.gguf -q \"garlic when\" --raw"
 )]
 pub(crate) struct RerankArgs {
     /// What the texts are to answer

@@ -10,7 +10,7 @@ use super::{connote, lines, run};
 /// A folder with a reranker and texts, by the names that the examples have.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let model = folder.path().join("bge-reranker-v2-m3-Q8_0.gguf");
+    let model = folder.path().join("bge-reranker.gguf");
     fs::copy(rerankers::path("xlm-roberta.gguf"), model).expect("copied");
     let rows = ["{\"id\":\"a\",\"text\":\"Garlic\"}", "{\"text\":5}", "{\"id\":\"c\",\"text\":\"Cats\"}"];
     fs::write(folder.path().join("notes.jsonl"), rows.join("\n")).expect("written");
