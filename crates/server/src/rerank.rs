@@ -66,6 +66,8 @@ struct Asked {
     served: Arc<Served>,
     request: RankRequest,
     count: usize,
+    /// Bytes that are read for its pairs: the query is, with each of the documents.
+    work: usize,
     priority: Option<Priority>,
     form: Form,
 }
@@ -175,6 +177,7 @@ impl Parts {
         }
         let served = service.models().choose_reranker(self.model.as_deref())?;
         let count = self.texts.len();
+        let work = self.query.len().saturating_mul(count);
         let kept = self.with_texts.then(|| self.texts.clone());
         let mut request = RankRequest::new(self.query, self.texts).truncation(self.truncation);
         if let Some(label) = self.label {
@@ -183,7 +186,7 @@ impl Parts {
         let top_n = self.top_n.map(|Count(top_n)| usize::try_from(top_n).unwrap_or(usize::MAX));
         let raw = self.raw == Some(true);
         let form = Form { shape, raw, top_n, texts: kept, name: served.name.clone() };
-        Ok(Asked { served, request, count, priority: self.priority, form })
+        Ok(Asked { served, request, count, work, priority: self.priority, form })
     }
 }
 
@@ -223,30 +226,34 @@ async fn answer(service: &Service, shape: Shape, headers: HeaderMap, body: Body)
     let token = CancellationToken::new();
     let _waits = CancelOnDrop(token.clone());
     let reading = service.clone();
-    let reader = move || {
-        let asked = shape.read(&reading, &bytes)?;
-        let mut request = asked.request.cancellation(&token).deadline(begin + timeout);
-        if let Some(priority) = asked.priority.or(ask::priority(&headers)?) {
-            request = request.priority(priority);
-        }
-        let call = asked.served.reranker()?.prepare(request).map_err(|error| {
-            let param = if error.kind() == connote::ErrorKind::TooLong { "query" } else { "label" };
-            Fault::from(&error).param(param)
-        })?;
-        if let Some((index, error)) = call.errors().next() {
-            return Err(at(shape, index, error, timeout));
-        }
-        let (tokens, limit) = (call.tokens(), reading.settings().request_tokens);
-        if tokens > limit {
-            let message = format!(
-                "the pairs of the request have {tokens} tokens, and the limit that --max-request-tokens sets is {limit}; send the \
-                 documents in several requests"
-            );
-            return Err(Fault::new(FaultKind::BodyTooLarge, message));
-        }
-        Ok((asked.served, asked.count, asked.form, call))
+    let most = service.settings().request_tokens;
+    let prepared = async {
+        let asked = ask::aside(size, move || shape.read(&reading, &bytes)).await?;
+        let work = size.max(asked.work);
+        let reader = move || {
+            let mut request = asked.request.cancellation(&token).deadline(begin + timeout).most_tokens(most);
+            if let Some(priority) = asked.priority.or(ask::priority(&headers)?) {
+                request = request.priority(priority);
+            }
+            let call = asked.served.reranker()?.prepare(request).map_err(|error| {
+                let fault = Fault::from(&error);
+                match fault.kind {
+                    FaultKind::BodyTooLarge => {
+                        let message = format!("{} (--max-request-tokens sets the limit)", fault.message);
+                        Fault { message, ..fault }
+                    }
+                    FaultKind::TooLong => fault.param("query"),
+                    _ => fault.param("label"),
+                }
+            })?;
+            if let Some((index, error)) = call.errors().next() {
+                return Err(at(shape, index, error, timeout));
+            }
+            Ok((asked.served, asked.count, asked.form, call))
+        };
+        ask::aside(work, reader).await
     };
-    let (served, count, form, call) = ask::in_time(timeout, ask::aside(size, reader)).await?;
+    let (served, count, form, call) = ask::in_time(timeout, prepared).await?;
     // JSON may write a byte of a text as six.
     let texts = form.texts.iter().flatten().map(|text| text.len() * 6).sum::<usize>();
     if !share.grow(size, texts.saturating_add(count * 96)) {

@@ -62,10 +62,7 @@ impl Bpe {
         if !pre.byte_level && bytes.contains(&None) && unknown.is_none() {
             return Err(no_fallback());
         }
-        let user_defined = vocabulary.ids().filter(|&id| {
-            pre.user_defined_normalized && vocabulary.token_type(id) == Some(TokenType::UserDefined)
-        });
-        let user_defined = SpecialTexts::new(user_defined.map(|id| (vocabulary.text(id).into(), id)));
+        let user_defined = user_defined(vocabulary, &pre, &[]);
         Ok(Bpe {
             pre,
             lowercase: load::boolean(metadata, load::LOWERCASE)?.unwrap_or(false),
@@ -96,8 +93,19 @@ impl Bpe {
         self.tokens.bytes(id)
     }
 
-    /// Appends the ids of a stretch of ordinary text.
-    pub(crate) fn encode(&self, text: &str, merger: &mut PairMerger, ids: &mut Vec<u32>) {
+    /// The user-defined tokens that are looked for in the normalised text, without those that are withheld.
+    pub(crate) fn user_defined_without(&self, vocabulary: &Vocabulary, withheld: &[u32]) -> SpecialTexts {
+        user_defined(vocabulary, &self.pre, withheld)
+    }
+
+    /// Appends the ids of a stretch of ordinary text, with other user-defined tokens than its own where some are given.
+    pub(crate) fn encode(
+        &self,
+        text: &str,
+        user_defined: Option<&SpecialTexts>,
+        merger: &mut PairMerger,
+        ids: &mut Vec<u32>,
+    ) {
         let mut text = if self.pre.nfc { nfc(text, self.classes) } else { Cow::Borrowed(text) };
         if self.lowercase {
             // By character: a final sigma is no matter of its place in a word.
@@ -107,7 +115,7 @@ impl Bpe {
             // Tokens are kept with spaces, and U+2581 is no other character to them.
             text = Cow::Owned(text.replace(SPACE, " "));
         }
-        self.user_defined.split(&text, |fragment| match fragment {
+        user_defined.unwrap_or(&self.user_defined).split(&text, |fragment| match fragment {
             Fragment::Token(id) => ids.push(id),
             Fragment::Text(text) if self.space_prefix && !text.starts_with(' ') => {
                 self.encode_pieces(&format!(" {text}"), merger, ids);
@@ -172,6 +180,15 @@ impl Bpe {
         let tokens = piece.as_bytes().iter().filter_map(|&byte| self.bytes[usize::from(byte)]);
         merger.merge(&self.ranks, tokens, ids);
     }
+}
+
+/// The user-defined tokens that are looked for in the normalised text, but those.
+fn user_defined(vocabulary: &Vocabulary, pre: &PreTokenizer, withheld: &[u32]) -> SpecialTexts {
+    let ids = vocabulary.ids().filter(|&id| {
+        pre.user_defined_normalized && vocabulary.token_type(id) == Some(TokenType::UserDefined)
+    });
+    let ids = ids.filter(|id| !withheld.contains(id));
+    SpecialTexts::new(ids.map(|id| (vocabulary.text(id).into(), id)))
 }
 
 /// The bytes that the tokens stand for: those of the alphabet, taken out of it, or the text with its spaces; of marks,

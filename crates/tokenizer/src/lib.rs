@@ -90,9 +90,16 @@ pub enum SpecialTokens {
     /// They are text like any other: control tokens never come out of a text. User-defined tokens, which
     /// are text themselves (runs of newlines, HTML tags), still do.
     PlainText,
-    /// As `PlainText`, and user-defined tokens that are found in the raw text do not come out either: for texts inside a
-    /// template whose marks (`<think>`) are such tokens.
-    Verbatim,
+}
+
+/// How texts are tokenized that stand in a form with marks of its own: see [`Tokenizer::form`].
+pub struct Form {
+    /// The ids of the form, which no text gives.
+    marks: Vec<u32>,
+    /// User-defined tokens that are found in the raw text.
+    raw: SpecialTexts,
+    /// Those that byte-level BPE finds in the normalised text.
+    normalized: Option<SpecialTexts>,
 }
 
 /// A part of a text that was cut at its marks.
@@ -122,8 +129,6 @@ pub struct Tokenizer {
     marks: SpecialTexts,
     /// Found in raw text with [`SpecialTokens::PlainText`].
     user_defined: SpecialTexts,
-    /// Found with [`SpecialTokens::Verbatim`].
-    nothing: SpecialTexts,
     special: SpecialIds,
     prefix: Vec<u32>,
     suffix: Vec<u32>,
@@ -151,59 +156,73 @@ impl Tokenizer {
         };
         let mask = special.mask.filter(|_| algorithm.mask_takes_spaces());
         let (marks, user_defined) = (texts(true).taking_spaces(mask), texts(false));
-        let nothing = SpecialTexts::new(std::iter::empty());
         let between = pairs::between(metadata, kind, &special, &suffix)?;
-        Ok(Tokenizer {
-            vocabulary,
-            algorithm,
-            marks,
-            user_defined,
-            nothing,
-            special,
-            prefix,
-            suffix,
-            between,
-        })
+        Ok(Tokenizer { vocabulary, algorithm, marks, user_defined, special, prefix, suffix, between })
     }
 
     /// The ids of a text, without what [`Tokenizer::prefix`] and [`Tokenizer::suffix`] add. Never fails: what has
     /// no token becomes bytes or the unknown token (or, in byte-level BPE, nothing, as with its authors).
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
+        match special {
+            SpecialTokens::Parse => self.encode_with(text, &self.marks, true, None),
+            SpecialTokens::PlainText => self.encode_with(text, &self.user_defined, false, None),
+        }
+    }
+
+    /// For texts that stand between these ids: special tokens of a pair, marks of a template.
+    pub fn form(&self, marks: impl IntoIterator<Item = u32>) -> Form {
+        let mut marks: Vec<u32> = marks.into_iter().collect();
+        marks.sort_unstable();
+        marks.dedup();
+        let (raw, normalized) = match &self.algorithm {
+            // In raw text they are marks like those of templates (`<think>`); in normalised text, runs of spaces and the like.
+            Algorithm::Bpe(bpe) => (
+                SpecialTexts::new(std::iter::empty()),
+                Some(bpe.user_defined_without(&self.vocabulary, &marks)),
+            ),
+            _ => (self.user_defined.without(&marks), None),
+        };
+        Form { marks, raw, normalized }
+    }
+
+    /// The ids of a text inside a form: as [`SpecialTokens::PlainText`], and whatever the text, none of the form's marks, of
+    /// whichever type the file says they are.
+    pub fn encode_in(&self, form: &Form, text: &str) -> Vec<u32> {
+        self.encode_with(text, &form.raw, false, Some(form))
+    }
+
+    fn encode_with(&self, text: &str, specials: &SpecialTexts, marks: bool, form: Option<&Form>) -> Vec<u32> {
         // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
-        let specials = match special {
-            SpecialTokens::Parse => &self.marks,
-            SpecialTokens::PlainText => &self.user_defined,
-            SpecialTokens::Verbatim => &self.nothing,
-        };
+        let withheld = form.map_or(&[][..], |form| &form.marks);
         let vocabulary = &self.vocabulary;
         match &self.algorithm {
             Algorithm::SentencePiece(pieces) => {
                 let mut scratch = sentencepiece::Scratch::default();
                 specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => pieces.encode(vocabulary, text, &mut scratch, &mut ids),
+                    Fragment::Text(text) => pieces.encode(vocabulary, text, withheld, &mut scratch, &mut ids),
                     Fragment::Token(id) => ids.push(id),
                 });
             }
             Algorithm::WordPiece(words) => {
                 let mut scratch = wordpiece::Scratch::default();
                 specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => words.encode(vocabulary, text, &mut scratch, &mut ids),
+                    Fragment::Text(text) => words.encode(vocabulary, text, withheld, &mut scratch, &mut ids),
                     Fragment::Token(id) => ids.push(id),
                 });
             }
             Algorithm::Unigram(unigram) => {
                 let mut scratch = unigram::Scratch::default();
-                let marks = special == SpecialTokens::Parse;
                 specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => unigram.encode(text, marks, &mut scratch, &mut ids),
+                    Fragment::Text(text) => unigram.encode(text, marks, withheld, &mut scratch, &mut ids),
                     Fragment::Token(id) => ids.push(id),
                 });
             }
             Algorithm::Bpe(bpe) => {
                 let mut merger = PairMerger::default();
+                let user_defined = form.and_then(|form| form.normalized.as_ref());
                 specials.split(text, |fragment| match fragment {
-                    Fragment::Text(text) => bpe.encode(text, &mut merger, &mut ids),
+                    Fragment::Text(text) => bpe.encode(text, user_defined, &mut merger, &mut ids),
                     Fragment::Token(id) => ids.push(id),
                 });
             }

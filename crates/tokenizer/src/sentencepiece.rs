@@ -57,6 +57,7 @@ impl SentencePiece {
         &self,
         vocabulary: &Vocabulary,
         text: &str,
+        withheld: &[u32],
         scratch: &mut Scratch,
         ids: &mut Vec<u32>,
     ) {
@@ -71,7 +72,7 @@ impl SentencePiece {
             }
             escaped.push_str(part);
         }
-        let table = MergeTable { vocabulary, index: &self.index };
+        let table = MergeTable { vocabulary, index: &self.index, withheld };
         // Unknowns side by side become one, but not the ones of an earlier stretch.
         let floor = ids.len();
         for stretch in self.stretches(escaped) {

@@ -83,8 +83,16 @@ impl Unigram {
     }
 
     /// Appends the ids of a stretch of ordinary text. The authors' search takes marks for tokens like any other, where
-    /// normalisation makes their text (`＜s＞`); with `marks` off it does not.
-    pub(crate) fn encode(&self, text: &str, marks: bool, scratch: &mut Scratch, ids: &mut Vec<u32>) {
+    /// normalisation makes their text (`＜s＞`); with `marks` off it does not, nor those that are `withheld`.
+    pub(crate) fn encode(
+        &self,
+        text: &str,
+        marks: bool,
+        withheld: &[u32],
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) {
+        let may_be = |token: u32| (marks || !self.marks[token as usize]) && !withheld.contains(&token);
         let Scratch { normalized, word, steps, path } = scratch;
         let text = match &self.charsmap {
             Some(map) => {
@@ -114,7 +122,7 @@ impl Unigram {
                 let begin = rest.chars().next().map_or(0, char::len_utf8);
                 let (piece, after) =
                     rest.split_at(rest[begin..].find(SPACE).map_or(rest.len(), |at| begin + at));
-                self.search(piece, marks, steps, path, ids);
+                self.search(piece, may_be, steps, path, ids);
                 rest = after;
             }
         };
@@ -129,7 +137,7 @@ impl Unigram {
     fn search(
         &self,
         word: &str,
-        marks: bool,
+        may_be: impl Fn(u32) -> bool,
         steps: &mut Vec<Step>,
         path: &mut Vec<Step>,
         ids: &mut Vec<u32>,
@@ -149,7 +157,7 @@ impl Unigram {
                 }
             };
             self.trie.prefixes(&bytes[start..], |length, token| {
-                if marks || !self.marks[token as usize] {
+                if may_be(token) {
                     alone |= length == c.len_utf8();
                     // The unknown token, spelled out, is as unknown as what has no token.
                     let score = self.scores[token as usize];

@@ -37,14 +37,15 @@ impl WordPiece {
         &self,
         vocabulary: &Vocabulary,
         text: &str,
+        withheld: &[u32],
         scratch: &mut Scratch,
         ids: &mut Vec<u32>,
     ) {
-        self.normalizer.words(text, scratch, |word| self.encode_word(vocabulary, word, ids));
+        self.normalizer.words(text, scratch, |word| self.encode_word(vocabulary, word, withheld, ids));
     }
 
     /// Longest piece first; a word that cannot be covered is one unknown.
-    fn encode_word(&self, vocabulary: &Vocabulary, word: &str, ids: &mut Vec<u32>) {
+    fn encode_word(&self, vocabulary: &Vocabulary, word: &str, withheld: &[u32], ids: &mut Vec<u32>) {
         // Four bytes a character at most, so that most words need no count.
         if word.len() > LONGEST_WORD && word.chars().count() > LONGEST_WORD {
             ids.push(self.unknown);
@@ -59,7 +60,8 @@ impl WordPiece {
                 if end <= at {
                     break None;
                 }
-                if let Some(id) = index.get(vocabulary, &word.as_bytes()[at..end]) {
+                let id = index.get(vocabulary, &word.as_bytes()[at..end]);
+                if let Some(id) = id.filter(|id| !withheld.contains(id)) {
                     break Some(id);
                 }
                 end = word.floor_char_boundary(end - 1);

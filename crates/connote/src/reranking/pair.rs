@@ -1,6 +1,6 @@
 //! From a query and a document to the token ids that a reranker reads.
 
-use tokenizer::{Cut, Kind, SpecialTokens, Tokenizer};
+use tokenizer::{Cut, Form, Tokenizer};
 
 use crate::error::{Error, ErrorKind};
 use crate::prepare::Prepared;
@@ -8,7 +8,13 @@ use crate::request::Truncation;
 
 /// How a model has its pairs. In neither form can a text become a special token: whatever a document holds, it stays the
 /// document.
-pub(crate) enum PairFormat {
+pub(crate) struct PairFormat {
+    layout: Layout,
+    /// The marks of the layout, which no text gives.
+    form: Form,
+}
+
+enum Layout {
     /// Special tokens around and between the two texts, each of which is tokenized by itself.
     Joined,
     /// A text of the model's own with a place for each of the two.
@@ -31,7 +37,10 @@ const DOCUMENT: &str = "{document}";
 impl PairFormat {
     /// The form of a template, if there is one.
     pub(crate) fn new(tokenizer: &Tokenizer, template: Option<&str>) -> Result<Self, Error> {
-        let Some(mut rest) = template else { return Ok(PairFormat::Joined) };
+        let Some(mut rest) = template else {
+            let marks = [tokenizer.prefix(), tokenizer.between(), tokenizer.suffix()].concat();
+            return Ok(PairFormat { layout: Layout::Joined, form: tokenizer.form(marks) });
+        };
         let mut pieces = Vec::new();
         while !rest.is_empty() {
             let next = [(QUERY, Piece::Query), (DOCUMENT, Piece::Document)]
@@ -52,26 +61,31 @@ impl PairFormat {
                            is damaged or its template is of another kind";
             return Err(Error::new(ErrorKind::UnsupportedModel, message));
         }
-        Ok(PairFormat::Template(pieces))
+        let marks = pieces.iter().filter_map(|piece| match piece {
+            Piece::Token(id) => Some(*id),
+            _ => None,
+        });
+        let form = tokenizer.form(marks);
+        Ok(PairFormat { layout: Layout::Template(pieces), form })
+    }
+
+    /// Whether the two texts stand between special tokens alone.
+    pub(crate) fn is_joined(&self) -> bool {
+        matches!(self.layout, Layout::Joined)
     }
 
     /// What one query's pairs have in common, so that it is tokenized once.
-    pub(crate) fn query<'a>(&self, tokenizer: &'a Tokenizer, query: &str) -> Query<'a> {
-        let pieces = match self {
-            PairFormat::Joined => {
-                let ids = tokenizer.encode(query, SpecialTokens::PlainText);
+    pub(crate) fn query<'a>(&'a self, tokenizer: &'a Tokenizer, query: &str) -> Query<'a> {
+        let mut parts = Query::new(tokenizer, &self.form);
+        let pieces = match &self.layout {
+            Layout::Joined => {
+                let ids = parts.encode(query);
                 let before = [tokenizer.prefix(), &ids, tokenizer.between()].concat();
                 let after = tokenizer.suffix().to_vec();
-                return Query { before, after, ..Query::new(tokenizer, SpecialTokens::PlainText) };
+                return Query { before, after, ..parts };
             }
-            PairFormat::Template(pieces) => pieces,
+            Layout::Template(pieces) => pieces,
         };
-        // User-defined tokens of byte-level BPE (`<think>`) are marks of the template; those of other kinds are text themselves.
-        let special = match tokenizer.kind() {
-            Kind::Bpe => SpecialTokens::Verbatim,
-            _ => SpecialTokens::PlainText,
-        };
-        let mut parts = Query::new(tokenizer, special);
         let (mut run, mut is_behind) = (String::new(), false);
         for piece in pieces {
             match piece {
@@ -92,11 +106,27 @@ impl PairFormat {
     }
 }
 
+/// More than a token of any language's running text has.
+const BYTES_A_TOKEN: usize = 32;
+
+/// # Errors
+/// If the pairs of a call are more than it may have.
+pub(crate) fn check_total(tokens: usize, most: usize) -> Result<(), Error> {
+    if tokens <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "the pairs of the request have {tokens} tokens or more, and the limit of a request is {most}; send the documents in \
+         several requests"
+    );
+    Err(Error::new(ErrorKind::RequestTooLarge, message))
+}
+
 /// A query, ready for its documents.
 pub(crate) struct Query<'a> {
     tokenizer: &'a Tokenizer,
-    /// How text is tokenized.
-    special: SpecialTokens,
+    /// Where the texts stand.
+    form: &'a Form,
     before: Vec<u32>,
     /// Text that the document follows without a mark between.
     head: String,
@@ -106,40 +136,42 @@ pub(crate) struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    fn new(tokenizer: &'a Tokenizer, special: SpecialTokens) -> Self {
+    fn new(tokenizer: &'a Tokenizer, form: &'a Form) -> Self {
         let (head, tail) = (String::new(), String::new());
-        Self { tokenizer, special, before: Vec::new(), head, tail, after: Vec::new() }
+        Self { tokenizer, form, before: Vec::new(), head, tail, after: Vec::new() }
     }
 
     /// A run of text between marks. The first behind the document is what follows it.
     fn end_run(&mut self, run: String, is_behind: bool) {
-        let ids = |run: &str| self.tokenizer.encode(run, self.special);
         match is_behind {
             true if self.after.is_empty() => self.tail = run,
-            true => self.after.extend(ids(&run)),
-            false => self.before.extend(ids(&run)),
+            true => self.after.extend(self.encode(&run)),
+            false => self.before.extend(self.encode(&run)),
         }
     }
 
     fn encode(&self, text: &str) -> Vec<u32> {
-        self.tokenizer.encode(text, self.special)
+        self.tokenizer.encode_in(self.form, text)
     }
 
-    /// Whether there is room for a document beside the query.
+    /// Whether there is room for a document beside the query, and for as many as there are. `most` is the limit of all pairs
+    /// together.
     ///
     /// # Errors
     /// If there is none.
-    pub(crate) fn check(&self, limit: usize) -> Result<(), Error> {
+    pub(crate) fn check(&self, limit: usize, documents: usize, most: usize) -> Result<(), Error> {
         let (head, tail) = (self.encode(&self.head).len(), self.encode(&self.tail).len());
         let tokens = self.before.len() + head + tail + self.after.len();
-        if tokens < limit {
-            return Ok(());
+        if tokens >= limit {
+            let message = format!(
+                "the query takes {tokens} tokens with what goes around it, and the limit of a pair is {limit}, so no room is left \
+                 for a document; shorten the query, which is never cut"
+            );
+            return Err(Error::new(ErrorKind::TooLong, message));
         }
-        let message = format!(
-            "the query takes {tokens} tokens with what goes around it, and the limit of a pair is {limit}, so no room is left \
-             for a document; shorten the query, which is never cut"
-        );
-        Err(Error::new(ErrorKind::TooLong, message))
+        // What is next to the document is read again with each; blanks and endless words have bytes and hardly a token.
+        let again = tokens.max((self.head.len() + self.tail.len()) / BYTES_A_TOKEN);
+        check_total(again.saturating_mul(documents), most)
     }
 
     /// The ids of the pair with a document, of which alone is cut what does not fit. The limit was [checked](Self::check).

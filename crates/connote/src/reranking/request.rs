@@ -14,6 +14,7 @@ pub struct RankRequest {
     pub(crate) label: Option<String>,
     pub(crate) truncation: Truncation,
     pub(crate) max_tokens: Option<usize>,
+    pub(crate) most_tokens: Option<usize>,
     pub(crate) schedule: Schedule,
 }
 
@@ -47,6 +48,13 @@ impl RankRequest {
     /// context length.
     pub fn max_tokens(mut self, max_tokens: usize) -> Self {
         self.max_tokens = Some(max_tokens);
+        self
+    }
+
+    /// The most tokens that all pairs together may have, the query counted with each document; default: any number. A query
+    /// that is long for its many documents is refused before the pairs are made: for requests of strangers.
+    pub fn most_tokens(mut self, most_tokens: usize) -> Self {
+        self.most_tokens = Some(most_tokens);
         self
     }
 

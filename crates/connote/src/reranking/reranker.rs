@@ -8,7 +8,7 @@ use std::time::Duration;
 use encoder::{Readout, Scoring};
 use tokenizer::Kind;
 
-use super::pair::PairFormat;
+use super::pair::{PairFormat, check_total};
 use super::request::RankRequest;
 use super::score::{Ranked, Reading, Score, labels};
 use crate::embedder::{Builder, Embedder, failed, internal};
@@ -150,9 +150,10 @@ impl Reranker {
     ///
     /// # Errors
     /// Only if the request makes no sense for this model, whatever the documents: a label that it does not have or that must
-    /// be named, a limit past its context, a query that leaves no room.
+    /// be named, a limit past its context, a query that leaves no room, more tokens than [`RankRequest::most_tokens`].
     pub fn prepare(&self, request: RankRequest) -> Result<PreparedRanking, Error> {
-        let RankRequest { query, documents, top_n, label, truncation, max_tokens, schedule } = request;
+        let RankRequest { query, documents, top_n, label, truncation, max_tokens, most_tokens, schedule } =
+            request;
         let model = self.model();
         let reading = Reading::choose(&self.labels, label.as_deref())?;
         let (limit, context) = (max_tokens.unwrap_or(model.max_tokens()), model.context_length());
@@ -161,7 +162,8 @@ impl Reranker {
             return Err(Error::new(ErrorKind::InvalidRequest, message));
         }
         let query = self.format.query(model.tokenizer(), &query);
-        query.check(limit)?;
+        let most = most_tokens.unwrap_or(usize::MAX);
+        query.check(limit, documents.len(), most)?;
         let prepare = |document: &String| {
             schedule.ended().map_or(Ok(()), |ended| Err(failed(ended)))?;
             query.with(document, limit, truncation)
@@ -170,6 +172,7 @@ impl Reranker {
         let prepared = prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic))));
         let (engine, pool) = (self.embedder.engine.clone(), self.embedder.pool.clone());
         let call = PreparedCall::new(prepared, engine, pool, Reply::Scores, schedule);
+        check_total(call.tokens(), most)?;
         Ok(PreparedRanking { call, reading, top_n })
     }
 
@@ -180,7 +183,7 @@ impl Reranker {
     pub fn prepare_pair(&self, query: &str, document: &str) -> Result<Prepared, Error> {
         let limit = self.model().max_tokens();
         let query = self.format.query(self.model().tokenizer(), query);
-        query.check(limit)?;
+        query.check(limit, 1, usize::MAX)?;
         query.with(document, limit, Truncation::End)
     }
 
@@ -206,7 +209,7 @@ impl Reranker {
         if let Some(lost) = scoring.lost {
             warnings.push(format!(
                 "the file lacks {lost}, which the authors' models of its architecture have: scores differ from theirs, and so may \
-                 the order. Convert the model again (`connote convert` keeps it)."
+                 the order. Convert the model again (`connote convert` keeps what models of the `bert` architecture have)."
             ));
         }
         if !scoring.pooling_stated {
@@ -215,8 +218,7 @@ impl Reranker {
                 scoring.pooling
             ));
         }
-        let is_joined = matches!(self.format, PairFormat::Joined);
-        if is_joined && self.model().tokenizer().between().is_empty() {
+        if self.format.is_joined() && self.model().tokenizer().between().is_empty() {
             warnings.push(
                 "the file has no template for pairs and no token that goes between two texts: query and document run together, \
                  which the authors' model may not have been trained for"
