@@ -35,12 +35,12 @@ pub(crate) fn load_to_serve(
     tuning: Tuning,
 ) -> Result<Embedder, Failure> {
     let model = open(args)?;
-    let row = model.scoring().map(|scoring| scoring.pooling);
-    let Some(row) = row.filter(|_| model.is_reranker() && network.pooling.is_none()) else {
-        return load(args, network, tuning);
+    let embedder = builder(network, tuning).rerankers(true).load(model)?;
+    let warnings = match embedder.is_reranker() {
+        true => embedder.reranker()?.warnings(),
+        false => embedder.warnings(),
     };
-    let embedder = builder(network, tuning).pooling(row).load(model)?;
-    for warning in embedder.reranker()?.warnings() {
+    for warning in warnings {
         say(format_args!("connote: warning: {warning}"));
     }
     Ok(embedder)

@@ -35,6 +35,7 @@ use crate::{each, weight_hash};
 pub struct Embedder {
     model: Model,
     pooling: Pooling,
+    is_reranker: bool,
     pub(crate) engine: Arc<Engine>,
     pub(crate) pool: Arc<Pool>,
     /// Threads that prepare the texts of a call, which is short work.
@@ -57,6 +58,7 @@ const CALIBRATION: Duration = Duration::from_secs(3);
 pub struct Builder {
     threads: usize,
     pooling: Option<Pooling>,
+    rerankers: bool,
     level: Option<Level>,
     cache: Option<PathBuf>,
     tuning: Tuning,
@@ -76,6 +78,13 @@ impl Builder {
     /// Pooling, instead of what the file says.
     pub fn pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = Some(pooling);
+        self
+    }
+
+    /// Opens files of rerankers, too, for which neither they nor the caller say a pooling, and which otherwise give no vectors: to
+    /// score pairs by [`Embedder::reranker`]. [`Embedder::is_reranker`] tells them apart.
+    pub fn rerankers(mut self, too: bool) -> Self {
+        self.rerankers = too;
         self
     }
 
@@ -129,7 +138,9 @@ impl Builder {
     /// If nobody says how the model pools, a tensor is missing or cannot be computed with, or the CPU level
     /// is not to be had.
     pub fn load(self, model: Model) -> Result<Embedder, Error> {
-        let pooling = self.pooling.map_or_else(|| model.pooling(), Ok)?;
+        let row = model.scoring().map(|scoring| scoring.pooling);
+        let row = row.filter(|_| self.rerankers && self.pooling.is_none() && model.is_reranker());
+        let pooling = self.pooling.or(row).map_or_else(|| model.pooling(), Ok)?;
         let level = self.level.map_or_else(Level::chosen, Ok)?;
         let kernels = Kernels::of(level).ok_or(kernels::LevelError::Lacking(level))?;
         // Automatic is what the machine gives, also after another embedder was told to use more.
@@ -169,6 +180,7 @@ impl Builder {
         Ok(Embedder {
             model,
             pooling,
+            is_reranker: row.is_some(),
             engine: Arc::new(Engine::new(encoders, pooling, chooser, threads, pool.places().len())),
             pool,
             team: Arc::new(team),
@@ -313,7 +325,12 @@ impl Embedder {
 
     /// The same model with another pooling; the packed weights are shared. Pooling `none` gives a vector a token.
     pub fn with_pooling(&self, pooling: Pooling) -> Self {
-        Self { pooling, ..self.with_readout(pooling.into()) }
+        Self { pooling, is_reranker: false, ..self.with_readout(pooling.into()) }
+    }
+
+    /// Whether it is there to score pairs, and nobody says how to make vectors: see [`Builder::rerankers`].
+    pub fn is_reranker(&self) -> bool {
+        self.is_reranker
     }
 
     /// The same network with something else made of its rows.
@@ -321,6 +338,7 @@ impl Embedder {
         Self {
             model: self.model.clone(),
             pooling: self.pooling,
+            is_reranker: self.is_reranker,
             engine: Arc::new(self.engine.with_readout(readout)),
             pool: self.pool.clone(),
             team: self.team.clone(),

@@ -100,35 +100,97 @@ fn a_score_has_the_same_bits_alone_and_in_any_order() {
     }
 }
 
+/// The ids of a pair that no text of its may give: of a type that only marks have, or of the pair's own form.
+fn marks_of(reranker: &Reranker) -> impl Fn(&str, &str) -> Vec<u32> {
+    let tokenizer = reranker.model().tokenizer();
+    let is_mark =
+        |id: &u32| matches!(tokenizer.token_type(*id), Some(TokenType::Control | TokenType::UserDefined));
+    let form: BTreeSet<u32> =
+        reranker.prepare_pair("a", "b").expect("a pair").ids.into_iter().filter(is_mark).collect();
+    move |query, document| {
+        let ids = reranker.prepare_pair(query, document).expect("a pair").ids;
+        let is_control = |id: u32| tokenizer.token_type(id) == Some(TokenType::Control);
+        ids.into_iter().filter(|id| form.contains(id) || is_control(*id)).collect()
+    }
+}
+
+fn check_marks(what: &str, reranker: &Reranker) {
+    let tokenizer = reranker.model().tokenizer();
+    let is_mark =
+        |id: &u32| matches!(tokenizer.token_type(*id), Some(TokenType::Control | TokenType::UserDefined));
+    let ids = (0..tokenizer.vocab_size() as u32).filter(is_mark);
+    let marks: Vec<String> = ids.filter_map(|id| Some(tokenizer.piece(id)?.into_owned())).collect();
+    assert!(!marks.is_empty(), "{what}");
+    let of = marks_of(reranker);
+    let plain = of("a", "b");
+    assert!(!plain.is_empty(), "{what}");
+    let mut random = Random::seeded(5);
+    for _ in 0..200 {
+        let mut text = || -> String {
+            let between = ["", " ", "\n", "x", "{document}", "{query}"];
+            let word =
+                |random: &mut Random| marks[random.below(marks.len())].clone() + between[random.below(6)];
+            (0..1 + random.below(3)).map(|_| word(&mut random)).collect()
+        };
+        let (query, document) = (text(), text());
+        assert_eq!(of(&query, &document), plain, "{what}: {query:?} and {document:?}");
+    }
+}
+
 /// Whatever a text holds, the special tokens of a pair are those of its form.
 #[test]
 fn no_text_becomes_a_special_token() {
     for golden in rerankers::all() {
-        let reranker = open(&golden);
-        let tokenizer = reranker.model().tokenizer();
-        let kind = |id: u32| tokenizer.token_type(id);
-        let is_mark = |id: &u32| matches!(kind(*id), Some(TokenType::Control | TokenType::UserDefined));
-        let marks: Vec<String> = (0..tokenizer.vocab_size() as u32)
-            .filter(is_mark)
-            .filter_map(|id| tokenizer.piece(id).map(|piece| piece.into_owned()))
-            .collect();
-        assert!(!marks.is_empty(), "{}", golden.name);
-        let of = |query: &str, document: &str| -> Vec<u32> {
-            let ids = reranker.prepare_pair(query, document).expect("a pair").ids;
-            ids.into_iter().filter(is_mark).collect()
-        };
-        let plain = of("a", "b");
-        let mut random = Random::seeded(5);
-        for _ in 0..200 {
-            let mut text = || -> String {
-                let between = ["", " ", "\n", "x", "{document}", "{query}"];
-                let word =
-                    |random: &mut Random| marks[random.below(marks.len())].clone() + between[random.below(6)];
-                (0..1 + random.below(3)).map(|_| word(&mut random)).collect()
-            };
-            let (query, document) = (text(), text());
-            assert_eq!(of(&query, &document), plain, "{}: {query:?} and {document:?}", golden.name);
+        check_marks(&golden.name, &open(&golden));
+    }
+}
+
+/// The same where the file says that the marks are text (type 4), and where they are looked for in normalised text.
+#[test]
+fn no_text_becomes_a_mark_of_any_type() {
+    const TYPES: &str = "tokenizer.ggml.token_type";
+    for golden in rerankers::all() {
+        let model = Model::from_bytes(golden.file()).expect("a model");
+        let types = model.gguf().metadata().get(TYPES);
+        let Some(connote::gguf::Value::Array(types)) = types else { panic!("{} has types", golden.name) };
+        let types = types.to_i64s().expect("numbers").into_iter();
+        let types: Vec<i32> = types.map(|one| if one == 3 { 4 } else { one as i32 }).collect();
+        let edit = || Edit::of(&golden.file()).key(TYPES, types.clone());
+        let mut files = vec![(format!("{}, marks of type 4", golden.name), edit())];
+        if golden.architecture == "qwen3" {
+            files.push((
+                format!("{}, normalised", golden.name),
+                edit().key("tokenizer.ggml.pre", "llama-bpe"),
+            ));
         }
+        for (what, edit) in files {
+            let reranker =
+                Reranker::from_bytes(edit.bytes()).unwrap_or_else(|error| panic!("{what}: {error}"));
+            check_marks(&what, &reranker);
+        }
+    }
+}
+
+/// A query with each of many documents is refused before one of the pairs is made.
+#[test]
+fn a_long_query_for_many_documents_is_refused_unmade() {
+    let token = connote::CancellationToken::new();
+    // Every pair that is prepared from here on is an error of its own, and no token.
+    token.cancel();
+    for name in ["bert", "qwen3-yes-no"] {
+        let reranker = open(&rerankers::named(name));
+        let request = |documents: usize| {
+            let request = RankRequest::new("a query of some words", vec![""; documents]);
+            request.most_tokens(1000).cancellation(&token)
+        };
+        let error = reranker.prepare(request(200)).err().expect("too much");
+        assert_eq!(error.kind(), ErrorKind::RequestTooLarge, "{name}: {error}");
+        assert!(error.to_string().contains("the limit of a request is 1000"), "{error}");
+        assert!(reranker.prepare(request(5)).is_ok(), "{name}");
+        // Documents count, too.
+        let long = "word ".repeat(30);
+        let request = RankRequest::new("a", vec![long.as_str(); 5]).most_tokens(100);
+        assert_eq!(reranker.prepare(request).err().expect("too much").kind(), ErrorKind::RequestTooLarge);
     }
 }
 
@@ -226,20 +288,36 @@ fn documents_are_cut_and_queries_are_not() {
 fn cuts_keep_what_stands_around_a_document() {
     let reranker = open(&rerankers::named("qwen3-yes-no"));
     let document = "one two three four five six seven eight nine ten ".repeat(20);
-    let fixed = reranker.prepare_pair("a query", "").expect("a pair").ids.len();
-    let whole = reranker.prepare_pair("a query", &document).expect("a pair").ids;
-    let short = reranker.prepare_pair("a query", "one").expect("a pair").ids;
-    let head = short.iter().zip(&whole).take_while(|(a, b)| a == b).count();
+    let ids = |document: &str| reranker.prepare_pair("a query", document).expect("a pair").ids;
+    let (fixed, whole, other) = (ids("").len(), ids(&document), ids("9, 8, 7, 6?"));
+    let same = |one: &mut dyn Iterator<Item = (&u32, &u32)>| one.take_while(|(a, b)| a == b).count();
+    let head = same(&mut whole.iter().zip(&other));
+    let after = same(&mut whole.iter().rev().zip(other.iter().rev()));
+    assert!(head > 10 && after > 5 && head + after <= fixed + 1, "{head} and {after} of {fixed}");
     for limit in fixed + 1..fixed + 12 {
         for truncation in [Truncation::End, Truncation::Start] {
-            let request =
-                RankRequest::new("a query", [document.as_str()]).max_tokens(limit).truncation(truncation);
-            let prepared = reranker.prepare(request).expect("a call");
-            assert_eq!(prepared.tokens(), limit, "{truncation}");
-            assert_eq!(prepared.errors().count(), 0);
-            assert!(head <= fixed);
+            let cut = reranker.prepare_pair_within("a query", &document, limit, truncation).expect("a pair");
+            let what = format!("{truncation} at {limit}");
+            assert!(cut.truncated && cut.ids.len() == limit, "{what}");
+            assert_eq!(cut.ids[..head], whole[..head], "{what}");
+            assert_eq!(cut.ids[limit - after..], whole[whole.len() - after..], "{what}");
         }
     }
+}
+
+/// A pooler, or the dense layer of a masked word's head, is as wide as the rows: no outputs, unless the file says so.
+#[test]
+fn a_dense_layer_alone_is_no_judge() {
+    let file = rerankers::named("bert").file();
+    let alone = || Edit::of(&file).without("cls.output.weight").without("cls.output.bias");
+    assert!(alone().values("cls.weight").len() == 24 * 24);
+    let is_reranker = |edit: Edit| Model::from_bytes(edit.bytes()).expect("it opens").scoring().is_some();
+    assert!(!is_reranker(alone().without("bert.pooling_type")));
+    assert!(!is_reranker(alone().key("bert.pooling_type", 2u32)));
+    assert!(is_reranker(alone().key("bert.pooling_type", 4u32)));
+    let file = rerankers::named("modern-bert-mean").file();
+    let masked = Edit::of(&file).without("cls.output.weight").without("cls.output.bias");
+    assert!(!is_reranker(masked.key("modern-bert.pooling_type", 4u32)));
 }
 
 /// As llama.cpp's converter leaves BERT's head: without the pooler.

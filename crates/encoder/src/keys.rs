@@ -195,6 +195,8 @@ impl<'a> Keys<'a> {
             // Two products where the authors have one: a head of other models.
             (None, true, true) => return Ok(None),
             (lost, false, true) => (None, last, lost.map(|(_, lost)| lost)),
+            // As wide as the rows it is a pooler or a masked word's dense layer, unless the file says what it is for.
+            (_, true, false) if norm.is_some() || !self.is_output(first, &labels)? => return Ok(None),
             // The outputs under the other name, as some converters have it.
             (lost, true, false) => (None, first, lost.map(|(_, lost)| lost)),
         };
@@ -205,7 +207,7 @@ impl<'a> Keys<'a> {
         }
         Ok(Some(Scoring {
             pooling: pooling.unwrap_or(usual),
-            // The first row and the last are what all such heads read; the mean is one of two habits.
+            // The first row and the last are what all such heads read; the mean is one of several habits.
             pooling_stated: pooling.is_some() || usual != Pooling::Mean,
             dense,
             output,
@@ -213,6 +215,12 @@ impl<'a> Keys<'a> {
             labels,
             lost,
         }))
+    }
+
+    /// Whether a lone first matrix can be the outputs.
+    fn is_output(&self, stem: &str, labels: &[String]) -> Result<bool, Error> {
+        let is_said = !labels.is_empty() || matches!(self.pooling()?, StatedPooling::Rank);
+        Ok(is_said || self.outputs(&format!("{stem}.weight"))? != self.size("embedding_length")?)
     }
 
     /// Rows of a head's matrix; a vector is one.

@@ -42,7 +42,7 @@ impl Served {
 
     /// Whether it scores pairs and gives no vectors.
     pub(crate) fn is_reranker(&self) -> bool {
-        self.embedder.model().is_reranker()
+        self.embedder.is_reranker()
     }
 
     /// What scores pairs.
@@ -131,7 +131,7 @@ impl Models {
     }
 
     /// The model of a request. Where one is served it is meant, whatever it is called: clients have names of their own. Where
-    /// several are, the first is meant by a request that names none.
+    /// several are, the first that gives vectors is meant by a request that names none.
     pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chosen, Fault> {
         let asked = asked.unwrap_or("").trim();
         if let Some(served) = self.named(asked) {
@@ -145,7 +145,9 @@ impl Models {
         let served = match (self.named(name), self.all()) {
             (Some(served), _) => served,
             (None, [only]) => only.clone(),
-            (None, [first, ..]) if asked.is_empty() => first.clone(),
+            (None, [first, ..]) if asked.is_empty() => {
+                self.all().iter().find(|served| !served.is_reranker()).unwrap_or(first).clone()
+            }
             _ => {
                 let names: Vec<&str> = self.all().iter().map(|served| served.name.as_str()).collect();
                 let message = format!("model `{asked}` not found; there is {}", names.join(", "));

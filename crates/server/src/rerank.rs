@@ -100,11 +100,11 @@ impl Shape {
         }
     }
 
-    /// Whose shape a refusal has. Jina and Cohere have none that their clients look into; llama-server's is OpenAI's.
+    /// Whose shape a refusal has. That of documents is OpenAI's, as llama-server's, and has the words for Jina's and Cohere's clients, too.
     fn dialect(self) -> Dialect {
         match self {
             Shape::Tei => Dialect::Tei,
-            Shape::Documents => Dialect::OpenAi,
+            Shape::Documents => Dialect::Jina,
         }
     }
 

@@ -244,10 +244,17 @@ impl Tokenizer {
         }
     }
 
-    /// A text cut at the texts of special and user-defined tokens, as [`SpecialTokens::Parse`] cuts it: for templates.
+    /// A text cut at the texts of special and user-defined tokens, of whichever kind: for templates. User-defined tokens that
+    /// are blank are text.
     pub fn cut_at_marks<'a>(&self, text: &'a str) -> Vec<Cut<'a>> {
         let mut cuts = Vec::new();
-        self.marks.split(text, |fragment| {
+        let vocabulary = &self.vocabulary;
+        let is_blank = |text: &str| text.chars().all(|c| c.is_whitespace() || c == sentencepiece::SPACE);
+        let ids = vocabulary.ids().filter(|&id| SpecialTexts::applies(vocabulary, id, true));
+        let texts = ids.map(|id| (special_text(vocabulary, self.kind(), id), id));
+        let marks = texts.filter(|(text, _)| !is_blank(text)).map(|(text, id)| (text.into(), id));
+        let mask = self.special.mask.filter(|_| self.algorithm.mask_takes_spaces());
+        SpecialTexts::new(marks).taking_spaces(mask).split(text, |fragment| {
             cuts.push(match fragment {
                 Fragment::Text(text) => Cut::Text(text),
                 Fragment::Token(id) => Cut::Token(id),

@@ -181,10 +181,23 @@ impl Reranker {
     /// # Errors
     /// If the query leaves no room for a document.
     pub fn prepare_pair(&self, query: &str, document: &str) -> Result<Prepared, Error> {
-        let limit = self.model().max_tokens();
+        self.prepare_pair_within(query, document, self.model().max_tokens(), Truncation::End)
+    }
+
+    /// The same at another limit and with another way to cut.
+    ///
+    /// # Errors
+    /// As [`prepare_pair`](Self::prepare_pair), and if the pair is too long under [`Truncation::Error`].
+    pub fn prepare_pair_within(
+        &self,
+        query: &str,
+        document: &str,
+        limit: usize,
+        truncation: Truncation,
+    ) -> Result<Prepared, Error> {
         let query = self.format.query(self.model().tokenizer(), query);
         query.check(limit, 1, usize::MAX)?;
-        query.with(document, limit, Truncation::End)
+        query.with(document, limit, truncation)
     }
 
     /// The names of the outputs of the model's head: one for most rerankers.

@@ -34,7 +34,8 @@ pub(super) fn llama(keys: &Keys<'_>, pairs: Pairs, mask: Mask) -> Result<Config,
         mask,
     })?;
     // A language model's own head: embedding stops before it.
-    // Judges of pairs on language models: outputs of the last row, or rows of the language model's own.
-    let scoring = keys.scoring(if mask == Mask::Causal { Pooling::Last } else { Pooling::Cls }, None)?;
+    // Judges of pairs on language models: outputs of the last row, or rows of the language model's own. Those that look both
+    // ways read whichever row their configuration names.
+    let scoring = keys.scoring(if mask == Mask::Causal { Pooling::Last } else { Pooling::Mean }, None)?;
     Ok(Config { ignored: &["output.weight"], scoring, ..network })
 }

@@ -17,6 +17,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("OpenAiModels", object(json!({ "object": one("list"), "data": array(schema("OpenAiModel")) }))),
         ("OpenAiModel", openai_model()),
         ("OpenAiError", openai_error()),
+        ("RerankError", rerank_error()),
         ("TeiEmbeddings", described("A vector a text, in the order of the texts.", array(schema("Vector")))),
         ("TeiTokenEmbeddings", described("A vector a token, text by text.", array(array(schema("Vector"))))),
         ("TeiTokens", array(array(tei_token()))),
@@ -57,10 +58,23 @@ pub(super) fn schemas() -> Map<String, Value> {
 pub(super) fn error(dialect: Dialect) -> Value {
     schema(match dialect {
         Dialect::OpenAi => "OpenAiError",
+        Dialect::Jina => "RerankError",
         Dialect::Tei => "TeiError",
         Dialect::Ollama => "OllamaError",
         Dialect::Llama => "LlamaError",
     })
+}
+
+/// As OpenAI's, with the words where clients of Jina and Cohere look for them.
+fn rerank_error() -> Value {
+    let mut error = openai_error();
+    for field in ["detail", "message"] {
+        error["properties"][field] = string();
+        if let Some(required) = error["required"].as_array_mut() {
+            required.push(json!(field));
+        }
+    }
+    error
 }
 
 /// Headers of answers.

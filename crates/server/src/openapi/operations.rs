@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
 use super::{answers, any_of, joined, schema};
-use crate::dialect::Dialect::{self, Llama, Ollama, OpenAi, Tei};
+use crate::dialect::Dialect::{self, Jina, Llama, Ollama, OpenAi, Tei};
 use crate::metrics;
 
 /// [`crate::ask::TIMEOUTS`] in digits.
@@ -106,9 +106,9 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/style.css": { "get": public("The page's style", json!({ "text/css": { "schema": { "type": "string" } } })) },
         "/openapi.json": { "get": public("This document", json!({ "application/json": { "schema": { "type": "object", "required": ["openapi", "info", "paths"] } } })) },
     });
-    paths["/rerank"] = json!({ "post": doors.rerank(&[Tei, OpenAi]) });
+    paths["/rerank"] = json!({ "post": doors.rerank(&[Tei, Jina]) });
     for path in ["/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking"] {
-        paths[path] = json!({ "post": doors.rerank(&[OpenAi, Tei]) });
+        paths[path] = json!({ "post": doors.rerank(&[Jina, Tei]) });
     }
     paths
 }
@@ -365,6 +365,7 @@ fn refusal(dialects: &[Dialect], why: &str) -> Value {
 fn tag(dialect: Dialect) -> &'static str {
     match dialect {
         OpenAi => "OpenAI",
+        Jina => "Jina, Cohere",
         Tei => "TEI",
         Ollama => "Ollama",
         Llama => "llama-server",

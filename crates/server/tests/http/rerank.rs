@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use connote::{Embedder, Model};
+use connote::{Embedder, Model, Pooling};
 use connote_server::{Service, Settings};
 use serde_json::{Value, json};
+use testkit::edit::Edit;
 use testkit::rerankers::{self, Golden};
 
 use crate::client::{Answer, Client};
@@ -14,8 +15,7 @@ static GOLDEN: LazyLock<Golden> = LazyLock::new(|| rerankers::named("bert"));
 
 fn embedder(name: &str) -> Arc<Embedder> {
     let model = Model::from_bytes(rerankers::named(name).file()).expect("it opens");
-    let row = model.scoring().expect("a head").pooling;
-    Arc::new(Embedder::builder().pooling(row).load(model).expect("it loads"))
+    Arc::new(Embedder::builder().rerankers(true).load(model).expect("it loads"))
 }
 
 /// A server of one reranker, and one of an embedder, a reranker and a classifier.
@@ -161,6 +161,14 @@ fn what_is_wrong_has_the_shape_of_its_protocol() {
         let teis = json["error_type"].is_string();
         let message = json["error"]["message"].as_str().or(json["error"].as_str()).unwrap_or_default();
         assert!(message.contains(part), "{path} {body}: {text}");
+        if path == "/v1/rerank" || body.get("documents").is_some() {
+            // Where haystack, LlamaIndex and Cohere's client look.
+            assert_eq!(
+                (json["detail"].as_str(), json["message"].as_str()),
+                (Some(message), Some(message)),
+                "{text}"
+            );
+        }
         assert_eq!(
             teis,
             path == "/embed" || (path == "/rerank" && body.get("documents").is_none()),
@@ -220,10 +228,64 @@ fn the_document_has_examples_that_are_taken() {
 }
 
 #[test]
+fn a_query_times_its_documents_is_bounded() {
+    let body = json!({ "query": "q ".repeat(40), "documents": vec![""; 200_000] });
+    let answer = ask(&mut one(), "/v1/rerank", &body);
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (413, &json!("request_too_large")),
+        "{text}"
+    );
+    assert!(text.contains("--max-request-tokens"), "{text}");
+}
+
+#[test]
+fn a_pooling_that_was_set_makes_vectors_of_a_reranker() {
+    let model = Model::from_bytes(rerankers::named("bert").file()).expect("it opens");
+    let embedder = Embedder::builder().rerankers(true).pooling(Pooling::Cls).load(model).expect("it loads");
+    let server = Running::start(Arc::new(embedder));
+    let mut client = Client::connect(server.address);
+    assert_eq!(client.embed(&json!({ "input": "a" })).vectors().len(), 1);
+    taken(&mut client, "/v1/rerank", &json!({ "query": "q", "documents": ["a"] }));
+}
+
+#[test]
+fn without_a_name_vectors_are_asked_of_the_first_that_has_them() {
+    let models = vec![("judge".to_owned(), embedder("bert")), ("notes".to_owned(), EMBEDDER.clone())];
+    let server = Running::start_service(Service::new(models, Settings::default()).expect("they are served"));
+    let mut client = Client::connect(server.address);
+    assert_eq!(client.embed(&json!({ "input": "a" })).vectors().len(), 1);
+    assert_eq!(taken(&mut client, "/embed", &json!({ "inputs": "a" })).as_array().expect("vectors").len(), 1);
+    taken(&mut client, "/v1/rerank", &json!({ "query": "q", "documents": ["a"] }));
+}
+
+#[test]
+fn a_head_that_scores_nothing_finite_is_not_ready() {
+    let edit = Edit::of(&rerankers::named("bert").file());
+    let broken = edit.tensor("cls.output.bias", &[1], &[f32::NAN]).bytes();
+    let model = Model::from_bytes(broken).expect("it opens");
+    let embedder = Embedder::builder().rerankers(true).load(model).expect("it loads");
+    let server = Running::start(Arc::new(embedder));
+    let answer = Client::connect(server.address).send("GET", "/health/ready", "");
+    assert_eq!(answer.status, 503);
+    assert!(String::from_utf8_lossy(&answer.body).contains("not finite"));
+}
+
+#[test]
 fn scores_are_counted() {
-    taken(&mut several(), "/v1/rerank", &json!({ "query": "q", "documents": ["a", "b"], "model": "judge" }));
-    let metrics = several().send("GET", "/metrics", "");
-    let text = String::from_utf8_lossy(&metrics.body).into_owned();
-    assert!(text.contains("model=\"judge\""), "{text}");
-    assert_eq!(several().send("GET", "/health/ready", "").status, 200);
+    let models = vec![("counted".to_owned(), embedder("modern-bert-mean"))];
+    let server = Running::start_service(Service::new(models, Settings::default()).expect("it is served"));
+    let mut client = Client::connect(server.address);
+    let texts = |client: &mut Client| {
+        let metrics = client.send("GET", "/metrics", "");
+        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        let line = text.lines().find(|line| line.starts_with("connote_texts_total{model=\"counted\""));
+        let line = line.unwrap_or_else(|| panic!("{text}"));
+        line.rsplit(' ').next().and_then(|count| count.parse::<f64>().ok()).expect("a count")
+    };
+    assert_eq!(texts(&mut client), 0.0);
+    taken(&mut client, "/v1/rerank", &json!({ "query": "q", "documents": ["a", "b"] }));
+    assert_eq!(texts(&mut client), 2.0);
+    assert_eq!(client.send("GET", "/health/ready", "").status, 200);
 }
