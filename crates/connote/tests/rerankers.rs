@@ -351,6 +351,22 @@ fn what_a_file_lacks_is_said_aloud() {
     assert!(warnings.len() == 1 && warnings[0].contains("`mean` is taken"), "{warnings:?}");
 }
 
+/// Those who look both ways read the first row, the last or the mean, as their configurations say.
+#[test]
+fn an_untold_row_is_told_aloud() {
+    for (name, warns) in [("llama-embed", true), ("eurobert", true), ("llama", false)] {
+        let file = std::fs::read(architectures::path(&format!("{name}.gguf"))).expect("it is there");
+        let dim = Model::from_bytes(file.clone()).expect("it opens").dimensions();
+        let head = || Edit::of(&file).tensor("cls.output.weight", &[dim as u64, 1], &vec![0.25; dim]);
+        let says = |edit: Edit| {
+            let warnings = Reranker::from_bytes(edit.bytes()).expect("it loads").warnings();
+            warnings.iter().any(|warning| warning.contains("which row is scored"))
+        };
+        assert_eq!(says(head()), warns, "{name}");
+        assert!(!says(head().key(&format!("{name}.classifier.pooling_type"), 2u32)), "{name}");
+    }
+}
+
 #[test]
 fn damaged_heads_are_refused() {
     let file = rerankers::named("bert-nli").file();
