@@ -16,6 +16,7 @@ use crate::eval::EvalCommand;
 use crate::logs;
 use crate::merge::MergeArgs;
 use crate::pull::PullArgs;
+use crate::rerank::RerankArgs;
 use crate::search::SearchArgs;
 use crate::verify::VerifyArgs;
 
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Search(Box<SearchArgs>),
     /// Rank texts by their likeness to a query
     Similar(SimilarArgs),
+    /// Rank texts by how well they answer a query, with a reranker
+    Rerank(RerankArgs),
     /// Serve vectors over HTTP, for the clients of OpenAI, TEI, Ollama and llama-server
     Serve(ServeArgs),
     /// Check a model: what is promised of every one, and cosines to a reference

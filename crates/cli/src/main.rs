@@ -29,6 +29,7 @@ mod pages;
 mod progress;
 mod pull;
 mod pull_progress;
+mod rerank;
 mod rows;
 mod say;
 mod search;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Index(command) => collect::run(&command),
         Command::Search(args) => search::run(&args),
         Command::Similar(args) => similar::run(&args),
+        Command::Rerank(args) => rerank::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Eval(command) => eval::run(&command),

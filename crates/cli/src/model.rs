@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use connote::{Embedder, ErrorKind, Input, Model, Options, Task, Tuning};
+use connote::{Builder, Embedder, ErrorKind, Input, Model, Options, Task, Tuning};
 use hub::{Cache, ModelName};
 
 use crate::args::{ModelArgs, NetworkArgs};
@@ -28,16 +28,38 @@ pub(crate) fn load(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> R
     Ok(embedder)
 }
 
+/// As [`load`]; a reranker, which gives no vectors, is opened to score pairs.
+pub(crate) fn load_to_serve(
+    args: &ModelArgs,
+    network: &NetworkArgs,
+    tuning: Tuning,
+) -> Result<Embedder, Failure> {
+    let model = open(args)?;
+    let embedder = builder(network, tuning).rerankers(true).load(model)?;
+    let warnings = match embedder.is_reranker() {
+        true => embedder.reranker()?.warnings(),
+        false => embedder.warnings(),
+    };
+    for warning in warnings {
+        say(format_args!("connote: warning: {warning}"));
+    }
+    Ok(embedder)
+}
+
 /// As [`load`], saying nothing.
 pub(crate) fn pack(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> Result<Embedder, Failure> {
-    let mut builder = Embedder::builder()
+    Ok(builder(network, tuning).load(open(args)?)?)
+}
+
+fn builder(network: &NetworkArgs, tuning: Tuning) -> Builder {
+    let builder = Embedder::builder()
         .threads(network.threads)
         .weights_per_node(network.weights_per_node)
         .tuning(tuning);
-    if let Some(pooling) = network.pooling {
-        builder = builder.pooling(pooling);
+    match network.pooling {
+        Some(pooling) => builder.pooling(pooling),
+        None => builder,
     }
-    Ok(builder.load(open(args)?)?)
 }
 
 /// The model that the command line names, else $CONNOTE_MODEL. Empty, that is as good as not set.

@@ -32,7 +32,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     let mut told = Vec::new();
     let config = Config { models, settings, listen: listen(args), keys: read_keys(args) };
     server::run(config, |event| match event {
-        Event::Model { name, dimensions, fingerprint, has_prompts } => {
+        Event::Model { name, is_reranker: true, .. } => {
+            told.push(format!(
+                "connote: {name} scores pairs of texts, at POST /rerank, and gives no vectors"
+            ));
+        }
+        Event::Model { name, dimensions, fingerprint, has_prompts, .. } => {
             let of = if several { format!(" of {name}") } else { String::new() };
             told.push(format!(
                 "connote: whole vectors{of} have {dimensions} dimensions and the fingerprint {fingerprint}"
@@ -68,7 +73,8 @@ fn listen(args: &ServeArgs) -> Listen {
 /// The models, each with the name that requests call it by: its alias, else the model's own name.
 fn models(args: &ServeArgs) -> Result<Vec<(String, Arc<Embedder>)>, Failure> {
     let load = |alias: Option<&str>, path: Option<PathBuf>| {
-        let embedder = model::load(&ModelArgs { model: path }, &args.network, args.tuning.tuning())?;
+        let model = ModelArgs { model: path };
+        let embedder = model::load_to_serve(&model, &args.network, args.tuning.tuning())?;
         let name = alias.unwrap_or(embedder.model().name()).to_owned();
         Ok::<_, Failure>((name, Arc::new(embedder)))
     };

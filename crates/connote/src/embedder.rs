@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use encoder::{Encoder, Pooling};
+use encoder::{Encoder, Pooling, Readout};
 use kernels::{Kernels, Level};
 use threads::{Budget, Pinning, Team, TeamOptions, Topology};
 
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::explain::Explanation;
 use crate::fingerprint::{self, Fingerprint, hex};
 use crate::model::Model;
-use crate::pending::PreparedCall;
+use crate::pending::{PreparedCall, Reply};
 use crate::pool::{Answer, Call, Place, Pool, Statistics};
 use crate::request::{Input, Options, Request};
 use crate::schedule::{Failure, Schedule};
@@ -34,6 +34,8 @@ use crate::{each, weight_hash};
 /// ```
 pub struct Embedder {
     model: Model,
+    pooling: Pooling,
+    is_reranker: bool,
     pub(crate) engine: Arc<Engine>,
     pub(crate) pool: Arc<Pool>,
     /// Threads that prepare the texts of a call, which is short work.
@@ -58,6 +60,7 @@ const CALIBRATION: Duration = Duration::from_secs(3);
 pub struct Builder {
     threads: usize,
     pooling: Option<Pooling>,
+    rerankers: bool,
     level: Option<Level>,
     cache: Option<PathBuf>,
     tuning: Tuning,
@@ -77,6 +80,13 @@ impl Builder {
     /// Pooling, instead of what the file says.
     pub fn pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = Some(pooling);
+        self
+    }
+
+    /// Opens files of rerankers, too, for which neither they nor the caller say a pooling, and which otherwise give no vectors: to
+    /// score pairs by [`Embedder::reranker`]. [`Embedder::is_reranker`] tells them apart.
+    pub fn rerankers(mut self, too: bool) -> Self {
+        self.rerankers = too;
         self
     }
 
@@ -130,7 +140,9 @@ impl Builder {
     /// If nobody says how the model pools, a tensor is missing or cannot be computed with, or the CPU level
     /// is not to be had.
     pub fn load(self, model: Model) -> Result<Embedder, Error> {
-        let pooling = self.pooling.map_or_else(|| model.pooling(), Ok)?;
+        let row = model.scoring().map(|scoring| scoring.pooling);
+        let row = row.filter(|_| self.rerankers && self.pooling.is_none() && model.is_reranker());
+        let pooling = self.pooling.or(row).map_or_else(|| model.pooling(), Ok)?;
         let level = self.level.map_or_else(Level::chosen, Ok)?;
         let kernels = Kernels::of(level).ok_or(kernels::LevelError::Lacking(level))?;
         // Automatic is what the machine gives, also after another embedder was told to use more.
@@ -160,7 +172,7 @@ impl Builder {
             Some(cost) => cost,
             None if self.tuning.policy == Policy::CostModel => {
                 // It has nothing else to go by, and is kept for the next time.
-                let cost = calibrate(encoder, pooling, threads, CALIBRATION, &mut |_| {});
+                let cost = calibrate(encoder, pooling.into(), threads, CALIBRATION, &mut |_| {});
                 cache::store(cache.as_deref(), &key, &cost);
                 cost
             }
@@ -169,6 +181,8 @@ impl Builder {
         let chooser = Chooser::new(threads, self.tuning, cost).most_threads(pool.most_threads_a_worker());
         Ok(Embedder {
             model,
+            pooling,
+            is_reranker: row.is_some(),
             engine: Arc::new(Engine::new(encoders, pooling, chooser, threads, pool.places().len())),
             pool,
             team: Arc::new(team),
@@ -303,7 +317,8 @@ impl Embedder {
         };
         let prepared = each::map(&inputs, &self.team, prepare).into_iter();
         let prepared = prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic))));
-        Ok(PreparedCall::new(prepared, self.engine.clone(), self.pool.clone(), options, dimensions, schedule))
+        let reply = Reply::Vectors { options, dimensions };
+        Ok(PreparedCall::new(prepared, self.engine.clone(), self.pool.clone(), reply, schedule))
     }
 
     /// The pooled rows of token sequences, in their order; for one that failed, why.
@@ -313,7 +328,7 @@ impl Embedder {
 
     /// The rows of all tokens of sequences, in their order; for one that failed, why.
     pub(crate) fn token_rows(&self, sequences: Vec<Vec<u32>>, schedule: &Schedule) -> Vec<Answer> {
-        let engine = self.per_token.get_or_init(|| Arc::new(self.engine.with_pooling(Pooling::None)));
+        let engine = self.per_token.get_or_init(|| Arc::new(self.engine.with_readout(Pooling::None.into())));
         self.pool.run(Call::new(engine.clone(), sequences, schedule.clone()))
     }
 
@@ -325,9 +340,21 @@ impl Embedder {
     /// The same model with another pooling; the packed weights are shared. Pooling `none` gives a vector a token;
     /// [`Model::prepare_tokens`] says of which.
     pub fn with_pooling(&self, pooling: Pooling) -> Self {
+        Self { pooling, is_reranker: false, ..self.with_readout(pooling.into()) }
+    }
+
+    /// Whether it is there to score pairs, and nobody says how to make vectors: see [`Builder::rerankers`].
+    pub fn is_reranker(&self) -> bool {
+        self.is_reranker
+    }
+
+    /// The same network with something else made of its rows.
+    pub(crate) fn with_readout(&self, readout: Readout) -> Self {
         Self {
             model: self.model.clone(),
-            engine: Arc::new(self.engine.with_pooling(pooling)),
+            pooling: self.pooling,
+            is_reranker: self.is_reranker,
+            engine: Arc::new(self.engine.with_readout(readout)),
             pool: self.pool.clone(),
             team: self.team.clone(),
             cache: self.cache.clone(),
@@ -373,7 +400,7 @@ impl Embedder {
 
     /// How rows become a vector.
     pub fn pooling(&self) -> Pooling {
-        self.engine.pooling
+        self.pooling
     }
 
     /// How a call of texts with these lengths in tokens would be computed, and why.
@@ -404,16 +431,28 @@ impl Embedder {
     /// What a user should hear before trusting the vectors.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.model.warnings();
-        let unread = self.engine.encoder().unread_tensors();
-        if !unread.is_empty() {
-            let shown = unread.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let more = if unread.len() > 5 { ", ..." } else { "" };
-            warnings.push(format!(
-                "{} tensors of the file are not used ({shown}{more}): it may hold more than an embedding model, or not the network its architecture names",
-                unread.len()
-            ));
+        warnings.extend(self.unread_warning());
+        if self.model.scoring().is_some() {
+            warnings.push(
+                "the file holds the head of a reranker, which vectors leave out: its rows were trained to be scored \
+                 (`connote rerank`), not to be compared"
+                    .to_owned(),
+            );
         }
         warnings
+    }
+
+    /// What tensors that nobody reads are a sign of.
+    pub(crate) fn unread_warning(&self) -> Option<String> {
+        let unread = self.engine.encoder().unread_tensors();
+        (!unread.is_empty()).then(|| {
+            let shown = unread.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if unread.len() > 5 { ", ..." } else { "" };
+            format!(
+                "{} tensors of the file are not used ({shown}{more}): it may hold more than an embedding model, or not the network its architecture names",
+                unread.len()
+            )
+        })
     }
 
     /// The name of the vector space under these options: vectors with different fingerprints must not be
@@ -435,7 +474,7 @@ impl Embedder {
             weight_hash::weights(self.model.gguf(), self.model.files(), self.cache.as_deref())
         });
         let tokenizer = *self.tokenizer.get_or_init(|| fingerprint::tokenizer(self.model.gguf().metadata()));
-        fingerprint::of(&self.model, self.engine.pooling, weights, tokenizer, input, options)
+        fingerprint::of(&self.model, self.pooling, weights, tokenizer, input, options)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use encoder::{Batch, Encoder, Pooling, Workspace};
+use encoder::{Batch, Encoder, Readout, Workspace};
 use threads::Team;
 
 use crate::plan::{MOST_TOKENS, plan};
@@ -18,7 +18,8 @@ const MOST_RESERVED_TOKENS: usize = 2048;
 pub(crate) struct Engine {
     /// One copy of the weights, or one a NUMA node.
     encoders: Arc<[Encoder]>,
-    pub(crate) pooling: Pooling,
+    /// What is made of a sequence's rows.
+    pub(crate) readout: Readout,
     pub(crate) chooser: Arc<Chooser>,
     /// CPUs it may keep busy.
     pub(crate) cpus: usize,
@@ -32,7 +33,7 @@ impl Engine {
     /// `encoders` has at least one; workers run on so many nodes.
     pub(crate) fn new(
         encoders: impl Into<Arc<[Encoder]>>,
-        pooling: Pooling,
+        readout: impl Into<Readout>,
         chooser: impl Into<Arc<Chooser>>,
         cpus: usize,
         nodes: usize,
@@ -40,17 +41,22 @@ impl Engine {
         let (encoders, chooser) = (encoders.into(), chooser.into());
         assert!(!encoders.is_empty(), "an engine needs a network");
         let workspaces = (0..nodes.max(1)).map(|_| Mutex::default()).collect();
-        Self { encoders, pooling, chooser, cpus, busy: AtomicUsize::new(0), workspaces }
+        Self { encoders, readout: readout.into(), chooser, cpus, busy: AtomicUsize::new(0), workspaces }
     }
 
-    /// The same network, pooled another way; weights and what was learnt of their speed are shared.
-    pub(crate) fn with_pooling(&self, pooling: Pooling) -> Self {
-        Self::new(self.encoders.clone(), pooling, self.chooser.clone(), self.cpus, self.workspaces.len())
+    /// The same network, read out another way; weights and what was learnt of their speed are shared.
+    pub(crate) fn with_readout(&self, readout: Readout) -> Self {
+        Self::new(self.encoders.clone(), readout, self.chooser.clone(), self.cpus, self.workspaces.len())
     }
 
     /// The network, for what does not compute on one node in particular.
     pub(crate) fn encoder(&self) -> &Encoder {
         &self.encoders[0]
+    }
+
+    /// Values of a row.
+    pub(crate) fn width(&self) -> usize {
+        self.encoder().width(self.readout)
     }
 
     /// Copies of the weights.
@@ -73,7 +79,7 @@ impl Engine {
         let encoder = &self.encoders[node % self.encoders.len()];
         let kept = self.workspaces(node).pop();
         let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
-        let rows = encoder.forward_while(team, &batch, self.pooling, &mut workspace, go_on);
+        let rows = encoder.forward_while(team, &batch, self.readout, &mut workspace, go_on);
         let mut workspaces = self.workspaces(node);
         // As many as are in use at once: one a CPU (more where more are asked for), and one for work that overtakes.
         if workspaces.len() <= self.cpus.max(self.busy()) {
@@ -82,8 +88,9 @@ impl Engine {
         drop(workspaces);
         let rows = rows?;
         let mut rest = rows.as_slice();
+        let width = encoder.width(self.readout);
         let one = |sequence: std::ops::Range<usize>| {
-            let (own, others) = rest.split_at(self.pooling.rows(sequence.len()) * encoder.output_dim());
+            let (own, others) = rest.split_at(self.readout.rows(sequence.len()) * width);
             rest = others;
             own.to_vec()
         };
@@ -112,7 +119,7 @@ impl Engine {
                 halves += 1;
                 halves <= 2
             };
-            encoder.forward_while(&team, &batch, self.pooling, &mut workspace, &mut one_layer);
+            encoder.forward_while(&team, &batch, self.readout, &mut workspace, &mut one_layer);
             ready.push(workspace);
         }
         self.workspaces(0).extend(ready);

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     InvalidRequest,
     /// A text is longer than allowed and the truncation policy is `error`.
     TooLong,
+    /// All pairs of a request together have more tokens than it may have.
+    RequestTooLarge,
     /// A text gives no tokens at all.
     NoTokens,
     /// The model gave a vector that is not finite or is zero; it was withheld.
@@ -37,6 +39,7 @@ impl ErrorKind {
             ErrorKind::PoolingUnknown => "pooling_unknown",
             ErrorKind::InvalidRequest => "invalid_request",
             ErrorKind::TooLong => "too_long",
+            ErrorKind::RequestTooLarge => "request_too_large",
             ErrorKind::NoTokens => "no_tokens",
             ErrorKind::BadVector => "bad_vector",
             ErrorKind::Cancelled => "cancelled",

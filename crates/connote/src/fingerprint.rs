@@ -104,6 +104,7 @@ fn network_into(hash: &mut Sha256, config: &Config) {
         pooling: _, // counts as it is used, which may not be as the file says
         default_pooling: _,
         dense_heads: Heads { names, expected: _ },
+        scoring: _, // of rows that vectors do not depend on
         lost: _,
         ignored: _,
     } = config;

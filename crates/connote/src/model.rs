@@ -221,6 +221,15 @@ impl Model {
             (StatedPooling::As(pooling), _) => return Ok(*pooling),
             (StatedPooling::Unstated, Some(pooling)) => return Ok(pooling),
             (StatedPooling::Unusable(what), _) => what.clone(),
+            (StatedPooling::Rank, _) => {
+                let message = format!(
+                    "`{}` is a reranker: it scores pairs of texts (`connote rerank`, POST /rerank, in the library `Reranker`) and \
+                     gives no vectors. To embed with its rows all the same, set how they are pooled: `--pooling mean`, `cls`, \
+                     `last` or `none` (in the library, `Builder::pooling`)",
+                    self.name()
+                );
+                return Err(Error::new(ErrorKind::PoolingUnknown, message));
+            }
             (StatedPooling::Unstated, None) => {
                 "the file does not say how to pool, and models of its architecture differ".to_owned()
             }

@@ -28,11 +28,17 @@ pub struct PreparedCall {
 struct Texts {
     /// Tokens, and whether it was cut; or why there are none.
     each: Vec<Result<(usize, bool), Error>>,
-    options: Options,
     /// Values of a whole vector.
     width: usize,
-    /// Values that stay.
-    dimensions: usize,
+    reply: Reply,
+}
+
+/// What the rows become.
+pub(crate) enum Reply {
+    /// Vectors, cut to so many values.
+    Vectors { options: Options, dimensions: usize },
+    /// The outputs of a head, as they are.
+    Scores,
 }
 
 impl PreparedCall {
@@ -40,8 +46,7 @@ impl PreparedCall {
         prepared: impl Iterator<Item = Result<Prepared, Error>>,
         engine: Arc<Engine>,
         pool: Arc<Pool>,
-        options: Options,
-        dimensions: usize,
+        reply: Reply,
         schedule: Schedule,
     ) -> Self {
         let mut ids = Vec::new();
@@ -53,8 +58,8 @@ impl PreparedCall {
             })
         });
         let each = each.collect();
-        let width = engine.encoder().output_dim();
-        Self { texts: Texts { each, options, width, dimensions }, ids, engine, pool, schedule }
+        let width = engine.width();
+        Self { texts: Texts { each, width, reply }, ids, engine, pool, schedule }
     }
 
     /// Tokens that the network will read, of all texts.
@@ -98,13 +103,18 @@ impl PreparedCall {
 
 impl Texts {
     fn finish(self, answers: Vec<Answer>) -> Vec<Result<Embedding, Error>> {
-        let Self { each, options, width, dimensions } = self;
+        let Self { each, width, reply } = self;
         let mut answers = answers.into_iter();
         let finished = each.into_iter().map(|text| {
             let (tokens, truncated) = text?;
             let answer = answers.next().unwrap_or_else(|| Err(Failure::Panicked("no answer".to_owned())));
             let rows = answer.map_err(failed)?;
-            let vector = finish(&rows, width, dimensions, &options)?;
+            let (vector, dimensions) = match &reply {
+                Reply::Vectors { options, dimensions } => {
+                    (finish(&rows, width, *dimensions, options)?, *dimensions)
+                }
+                Reply::Scores => (rows, width),
+            };
             Ok(Embedding { vector, dimensions, tokens, truncated })
         });
         finished.collect()

@@ -52,7 +52,7 @@ impl Embedder {
         let begin = Instant::now();
         let engine = &self.engine;
         let (encoder, cpus) = (engine.encoder(), engine.cpus);
-        let cost = calibrate(encoder, engine.pooling, cpus, time.mul_f64(PASSES), &mut |share| {
+        let cost = calibrate(encoder, engine.readout, cpus, time.mul_f64(PASSES), &mut |share| {
             progress(share * PASSES)
         });
         engine.chooser.set_cost(cost.clone());

@@ -48,6 +48,8 @@ pub struct Config {
     pub default_pooling: Option<Pooling>,
     /// Projections of the pooled vector.
     pub dense_heads: Heads,
+    /// How a row becomes the scores of a pair of texts, where the file holds such a head.
+    pub scoring: Option<Scoring>,
     /// What the authors' network has and no file of the architecture holds, in words.
     pub lost: Option<&'static str>,
     /// Tensors that the architecture's files may hold and embedding does not need.
@@ -61,6 +63,8 @@ pub enum StatedPooling {
     Unstated,
     /// This.
     As(Pooling),
+    /// Scores instead of vectors: a reranker.
+    Rank,
     /// What cannot be done here, in words; another pooling can be set.
     Unusable(String),
 }
@@ -316,4 +320,43 @@ pub struct Heads {
     pub names: &'static [&'static str],
     /// Whether a file without them gives other vectors than the authors' model, so that it must be said.
     pub expected: bool,
+}
+
+/// The head of a reranker or classifier: which row of a text, or of two, becomes scores, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scoring {
+    /// How rows become the one that is scored.
+    pub pooling: Pooling,
+    /// Whether the file says so, or models of the architecture are said to do it that way.
+    pub pooling_stated: bool,
+    /// A layer before the outputs.
+    pub dense: Option<ScoringDense>,
+    /// The tensor of the outputs, without `.weight` and `.bias`.
+    pub output: &'static str,
+    /// Scores of a text.
+    pub outputs: usize,
+    /// What each score is of, as the file has it; empty where it says nothing.
+    pub labels: Vec<String>,
+    /// What the authors' head has and the file does not hold, in words.
+    pub lost: Option<&'static str>,
+}
+
+/// The layer of a head before its outputs, as wide as the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScoringDense {
+    /// Its tensor, without `.weight` and `.bias`.
+    pub name: &'static str,
+    /// What its outputs pass.
+    pub activation: DenseActivation,
+    /// A norm behind that.
+    pub norm: Option<&'static str>,
+}
+
+/// Activations of a head's dense layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenseActivation {
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Exact GELU.
+    GeluErf,
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gguf::Gguf;
-use kernels::{Ending, Kernels, Layout, RowsMut, Shelf, linear};
+use kernels::{Kernels, Layout, Shelf};
 use threads::{Chunks, Team};
 
 use crate::arch;
@@ -11,10 +11,11 @@ use crate::attention::Runs;
 use crate::batch::Batch;
 use crate::block::{self, Block};
 use crate::compute::Compute;
-use crate::config::Config;
+use crate::config::{Config, Scoring};
 use crate::error::Error;
-use crate::pooling::Pooling;
+use crate::pooling::Readout;
 use crate::profile::Work;
+use crate::scoring;
 use crate::tensors::Matrix;
 use crate::weights::Weights;
 use crate::workspace::Workspace;
@@ -99,6 +100,26 @@ impl Encoder {
         self.weights.heads.last().map_or(self.config.dim, kernels::Weights::outputs)
     }
 
+    /// Values a row: of a vector, or of a text's scores.
+    ///
+    /// # Panics
+    /// For scores, if the model has no head for them ([`Config::scoring`]).
+    pub fn width(&self, readout: Readout) -> usize {
+        match readout {
+            Readout::Vectors(_) => self.output_dim(),
+            Readout::Scores { .. } => self.scoring().outputs,
+        }
+    }
+
+    fn scoring(&self) -> &Scoring {
+        self.config.scoring.as_ref().expect("scores are asked of models that have a head for them")
+    }
+
+    /// Whether the second of two texts can be of a token type of its own.
+    pub fn has_second_type(&self) -> bool {
+        !self.weights.second_type.is_empty()
+    }
+
     /// Whether the file had the dense heads that the architecture can have.
     pub fn has_dense_heads(&self) -> bool {
         !self.weights.heads.is_empty()
@@ -141,18 +162,19 @@ impl Encoder {
     }
 
     /// Runs a batch, on the team. The result has, sequence after sequence, `pooling.rows(tokens)` rows of
-    /// [`output_dim`](Self::output_dim) values, not normalised; the same bits with any team.
+    /// [`output_dim`](Self::output_dim) values, not normalised, or a row of scores; the same bits with any team.
     ///
     /// # Panics
-    /// If an id is not in the vocabulary, or a sequence is longer than learned positions reach.
+    /// If an id is not in the vocabulary, a sequence is longer than learned positions reach, or the model has no head for
+    /// the scores that are asked for.
     pub fn forward(
         &self,
         team: &Team,
         batch: &Batch,
-        pooling: Pooling,
+        readout: impl Into<Readout>,
         workspace: &mut Workspace,
     ) -> Vec<f32> {
-        match self.forward_while(team, batch, pooling, workspace, &mut || true) {
+        match self.forward_while(team, batch, readout, workspace, &mut || true) {
             Some(vectors) => vectors,
             None => unreachable!("a pass ended that nobody ended"),
         }
@@ -167,16 +189,20 @@ impl Encoder {
         &self,
         team: &Team,
         batch: &Batch,
-        pooling: Pooling,
+        readout: impl Into<Readout>,
         workspace: &mut Workspace,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Option<Vec<f32>> {
+        let (pooling, separator) = match readout.into() {
+            Readout::Vectors(pooling) => (pooling, None),
+            Readout::Scores { separator } => (self.scoring().pooling, Some(separator)),
+        };
         let _awake = (team.threads() > 1).then(|| team.pass());
         let on = Compute { kernels: self.kernels, team, shelf: None };
         let dim = self.config.dim;
         workspace.profile.begin();
         workspace.prepare(&self.config, &self.weights, batch);
-        self.embed(on, batch, workspace);
+        self.embed(on, batch, separator.flatten(), workspace);
         workspace.profile.lap(Work::Embedding);
 
         let runs = Runs::all(batch.sequences());
@@ -223,30 +249,36 @@ impl Encoder {
                 pooling.pool(&residual[sequence.start * dim..sequence.end * dim], dim, &mut pooled);
             }
         }
-        let vectors = self.project(on, pooled, workspace);
+        let vectors = match (&self.weights.scoring, separator) {
+            (Some(head), Some(_)) => head.apply(on, pooled, workspace),
+            _ => self.project(on, pooled, workspace),
+        };
         workspace.profile.lap(Work::Pooling);
         Some(vectors)
     }
 
     /// Embedding rows: token, position, type, scale, norm.
-    fn embed(&self, on: Compute<'_>, batch: &Batch, workspace: &mut Workspace) {
+    fn embed(&self, on: Compute<'_>, batch: &Batch, separator: Option<u32>, workspace: &mut Workspace) {
         let dim = self.config.dim;
         // The shape was checked at load, so this cannot fail any more.
         let Ok(table) = Matrix::new(self.gguf.tensor_at(self.embeddings), dim, Some(self.vocabulary)) else {
             unreachable!("the embedding table changed its shape")
         };
         let (ids, positions) = (batch.ids(), &workspace.positions);
+        let is_second = separator.map_or(Vec::new(), |separator| second_texts(batch, separator));
         let each = on.team.rows_a_part(ids.len());
         on.team.for_each(Chunks::new(&mut workspace.residual, each * dim), |part, rows| {
-            let tokens = ids.iter().zip(positions).skip(part * each);
-            for ((&id, &position), row) in tokens.zip(rows.chunks_exact_mut(dim)) {
+            let tokens = ids.iter().zip(positions).enumerate().skip(part * each);
+            for ((token, (&id, &position)), row) in tokens.zip(rows.chunks_exact_mut(dim)) {
                 assert!((id as usize) < self.vocabulary, "token id {id} is not below {}", self.vocabulary);
                 table.decode_row(id as usize, row);
                 if self.config.embedding_scale != 1.0 {
                     (self.kernels.scale)(row, self.config.embedding_scale);
                 }
                 if !self.weights.token_type.is_empty() {
-                    (self.kernels.add)(row, &self.weights.token_type);
+                    let second = is_second.get(token) == Some(&true) && self.has_second_type();
+                    let types = if second { &self.weights.second_type } else { &self.weights.token_type };
+                    (self.kernels.add)(row, types);
                 }
                 if !self.weights.positions.is_empty() {
                     (self.kernels.add)(row, &self.weights.positions[position * dim..][..dim]);
@@ -259,12 +291,20 @@ impl Encoder {
     /// The dense heads.
     fn project(&self, on: Compute<'_>, mut vectors: Vec<f32>, workspace: &mut Workspace) -> Vec<f32> {
         for head in &self.weights.heads {
-            workspace.activations.fill_from(on.kernels, on.team, head.layout(), &vectors, head.inputs());
-            let mut out = vec![0.0; workspace.activations.count() * head.outputs()];
-            let mut rows = RowsMut::new(&mut out, head.outputs());
-            linear(on.kernels, on.team, &workspace.activations, head, Ending::Write, &mut rows);
-            vectors = out;
+            vectors = scoring::product(on, head, &vectors, workspace);
         }
         vectors
     }
+}
+
+/// Which tokens of a batch stand after the first separator of their sequence.
+fn second_texts(batch: &Batch, separator: u32) -> Vec<bool> {
+    let mut is_second = vec![false; batch.tokens()];
+    for sequence in batch.sequences() {
+        let first = batch.ids()[sequence.clone()].iter().position(|&id| id == separator);
+        if let Some(first) = first {
+            is_second[sequence.start + first + 1..sequence.end].fill(true);
+        }
+    }
+    is_second
 }

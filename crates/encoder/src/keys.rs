@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use gguf::{Gguf, Metadata, Value};
 
-use crate::config::StatedPooling;
+use crate::config::{DenseActivation, Scoring, ScoringDense, StatedPooling};
 use crate::error::Error;
 use crate::pooling::Pooling;
 
@@ -163,6 +163,92 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The head that makes scores of a row, if the file holds one that models of the architecture have. `usual` is the row
+    /// where the file does not say; `dense` what the authors' head has before its outputs, if anything, and its words.
+    pub(crate) fn scoring(
+        &self,
+        usual: Pooling,
+        dense: Option<(DenseActivation, &'static str)>,
+    ) -> Result<Option<Scoring>, Error> {
+        let stated = self.full("classifier.pooling_type");
+        let pooling = match self.metadata.i64(&stated)? {
+            None | Some(-1) | Some(0xffff_ffff) => None,
+            Some(1) => Some(Pooling::Mean),
+            Some(2) => Some(Pooling::Cls),
+            Some(3) => Some(Pooling::Last),
+            Some(other) => {
+                return Err(Error::key(
+                    &stated,
+                    format!("is {other}; a head scores 1 (mean), 2 (cls) or 3 (last)"),
+                ));
+            }
+        };
+        let labels = self.texts("classifier.output_labels")?;
+        let (first, last) = ("cls", "cls.output");
+        let has = |stem: &str| self.has_tensor(&format!("{stem}.weight"));
+        let norm = has("cls.norm").then_some("cls.norm");
+        let (dense, output, lost) = match (dense, has(first), has(last)) {
+            (_, false, false) => return Ok(None),
+            (Some((activation, _)), true, true) => {
+                (Some(ScoringDense { name: first, activation, norm }), last, None)
+            }
+            // Two products where the authors have one: a head of other models.
+            (None, true, true) => return Ok(None),
+            (lost, false, true) => (None, last, lost.map(|(_, lost)| lost)),
+            // As wide as the rows it is a pooler or a masked word's dense layer, unless the file says what it is for.
+            (_, true, false) if norm.is_some() || !self.is_output(first, &labels)? => return Ok(None),
+            // The outputs under the other name, as some converters have it.
+            (lost, true, false) => (None, first, lost.map(|(_, lost)| lost)),
+        };
+        let outputs = self.outputs(&format!("{output}.weight"))?;
+        if !labels.is_empty() && labels.len() != outputs {
+            let what = format!("names {} labels, and `{output}.weight` has {outputs} outputs", labels.len());
+            return Err(self.error("classifier.output_labels", what));
+        }
+        Ok(Some(Scoring {
+            pooling: pooling.unwrap_or(usual),
+            // The first row and the last are what all such heads read; the mean is one of several habits.
+            pooling_stated: pooling.is_some() || usual != Pooling::Mean,
+            dense,
+            output,
+            outputs,
+            labels,
+            lost,
+        }))
+    }
+
+    /// Whether a lone first matrix can be the outputs.
+    fn is_output(&self, stem: &str, labels: &[String]) -> Result<bool, Error> {
+        let is_said = !labels.is_empty() || matches!(self.pooling()?, StatedPooling::Rank);
+        Ok(is_said || self.outputs(&format!("{stem}.weight"))? != self.size("embedding_length")?)
+    }
+
+    /// Rows of a head's matrix; a vector is one.
+    fn outputs(&self, name: &str) -> Result<usize, Error> {
+        let dims = self.gguf.tensor(name).map_or(&[][..], |tensor| tensor.dims());
+        match *dims {
+            [_] => Ok(1),
+            [_, outputs] if (1..=1 << 16).contains(&outputs) => Ok(outputs as usize),
+            _ => Err(Error::tensor(
+                name,
+                format!("has the shape {dims:?}; the outputs of a head are a matrix"),
+            )),
+        }
+    }
+
+    /// A list of texts; none where the key is not there.
+    fn texts(&self, key: &str) -> Result<Vec<String>, Error> {
+        let full = self.full(key);
+        let texts = match self.metadata.get(&full) {
+            None => Some(Vec::new()),
+            Some(Value::Array(list)) => list
+                .strings()
+                .map(|texts| texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect()),
+            Some(_) => None,
+        };
+        texts.ok_or_else(|| Error::key(&full, "is not a list of texts"))
+    }
+
     /// `A.pooling_type`. Absent and -1 say nothing.
     pub(crate) fn pooling(&self) -> Result<StatedPooling, Error> {
         let key = self.full("pooling_type");
@@ -174,9 +260,7 @@ impl<'a> Keys<'a> {
             Some(1) => StatedPooling::As(Pooling::Mean),
             Some(2) => StatedPooling::As(Pooling::Cls),
             Some(3) => StatedPooling::As(Pooling::Last),
-            Some(4) => unusable(
-                "is 4 (rank): the file is a reranker, whose scores connote does not compute yet".to_owned(),
-            ),
+            Some(4) => StatedPooling::Rank,
             Some(other) => unusable(format!("is {other}, which names no pooling")),
         })
     }

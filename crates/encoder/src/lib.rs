@@ -28,6 +28,7 @@ mod norm_weights;
 mod pooling;
 mod profile;
 mod rope;
+mod scoring;
 mod tensors;
 mod weights;
 mod workspace;
@@ -35,12 +36,12 @@ mod workspace;
 pub use arch::{describe, names as architectures};
 pub use batch::Batch;
 pub use config::{
-    Activation, BlockNorms, Config, Experts, FeedForward, FusedQkv, HeadNorms, Heads, LayerConfig,
-    LayerNames, Mask, Norm, NormNames, Positions, StatedPooling,
+    Activation, BlockNorms, Config, DenseActivation, Experts, FeedForward, FusedQkv, HeadNorms, Heads,
+    LayerConfig, LayerNames, Mask, Norm, NormNames, Positions, Scoring, ScoringDense, StatedPooling,
 };
 pub use encoder::Encoder;
 pub use error::{Error, ErrorKind};
-pub use pooling::Pooling;
+pub use pooling::{Pooling, Readout};
 pub use profile::{Profile, Work};
 pub use rope::{Pairs, Rope, Yarn};
 pub use workspace::Workspace;

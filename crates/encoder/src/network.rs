@@ -53,6 +53,7 @@ impl Keys<'_> {
             // Models of most architectures differ, so a file that says nothing is not guessed at.
             default_pooling: None,
             dense_heads: Heads::default(),
+            scoring: None,
             lost: None,
             ignored: &[],
         })

@@ -67,6 +67,35 @@ impl Pooling {
     }
 }
 
+/// What a pass gives of each sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readout {
+    /// Vectors, pooled so.
+    Vectors(Pooling),
+    /// The scores that the model's head gives its row: [`Scoring::outputs`](crate::Scoring) of them.
+    Scores {
+        /// The token behind the first of two texts, where the second is of another token type: what stands after the first of
+        /// these is of type 1. `None`: all is of type 0.
+        separator: Option<u32>,
+    },
+}
+
+impl Readout {
+    /// Rows that a sequence of `tokens` tokens gives.
+    pub fn rows(self, tokens: usize) -> usize {
+        match self {
+            Readout::Vectors(pooling) => pooling.rows(tokens),
+            Readout::Scores { .. } => 1,
+        }
+    }
+}
+
+impl From<Pooling> for Readout {
+    fn from(pooling: Pooling) -> Self {
+        Readout::Vectors(pooling)
+    }
+}
+
 impl fmt::Display for Pooling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

@@ -10,12 +10,15 @@ use crate::error::Error;
 use crate::layer_weights::LayerWeights;
 use crate::norm_weights::NormWeights;
 use crate::rope::{Rope, Rotation};
+use crate::scoring::ScoringWeights;
 use crate::tensors::{Matrix, Outputs, Tensors};
 
 /// Everything the forward pass reads.
 pub(crate) struct Weights {
     /// Token type 0, added to every embedding row; empty if the model has none.
     pub(crate) token_type: Vec<f32>,
+    /// Token type 1, of the second of two texts; empty if the model scores no pairs or has one type.
+    pub(crate) second_type: Vec<f32>,
     /// Learned positions, a row each; empty if positions enter otherwise.
     pub(crate) positions: Vec<f32>,
     /// One a kind of rotation.
@@ -26,6 +29,7 @@ pub(crate) struct Weights {
     pub(crate) layers: Vec<LayerWeights>,
     pub(crate) output_norm: Option<NormWeights>,
     pub(crate) heads: Vec<kernels::Weights>,
+    pub(crate) scoring: Option<ScoringWeights>,
 }
 
 impl Weights {
@@ -39,14 +43,16 @@ impl Weights {
         t.ignore("token_embd.weight"); // read row by row as tokens come
         let norm =
             |stem: Option<&str>| stem.map(|stem| NormWeights::load(t, config.norm, stem, dim)).transpose();
-        let token_type = match config.token_types.then(|| t.optional("token_types.weight")).flatten() {
-            None => Vec::new(),
-            Some(tensor) => {
-                let mut row = vec![0.0; dim];
-                Matrix::new(tensor, dim, None)?.decode_row(0, &mut row);
-                row
+        let (mut token_type, mut second_type) = (Vec::new(), Vec::new());
+        if let Some(tensor) = config.token_types.then(|| t.optional("token_types.weight")).flatten() {
+            let types = Matrix::new(tensor, dim, None)?;
+            token_type.resize(dim, 0.0);
+            types.decode_row(0, &mut token_type);
+            if config.scoring.is_some() && types.rows() > 1 {
+                second_type.resize(dim, 0.0);
+                types.decode_row(1, &mut second_type);
             }
-        };
+        }
         let mut layers = Vec::with_capacity(config.layers.len());
         let mut biases = Vec::new();
         for layer in 0..config.layers.len() {
@@ -55,6 +61,7 @@ impl Weights {
         }
         let weights = Self {
             token_type,
+            second_type,
             positions: match config.positions {
                 Positions::Learned => t.table("position_embd.weight", dim, config.context_length)?,
                 _ => Vec::new(),
@@ -65,6 +72,7 @@ impl Weights {
             layers,
             output_norm: norm(config.norms.output)?,
             heads: load_heads(t, config, on)?,
+            scoring: scoring(t, config, on)?,
         };
         Ok((weights, tensors.unread()))
     }
@@ -76,8 +84,18 @@ impl Weights {
 
     /// All packed matrices, in the order they are loaded in.
     pub(crate) fn matrices(&self) -> impl Iterator<Item = &kernels::Weights> {
-        self.layers.iter().flat_map(LayerWeights::matrices).chain(&self.heads)
+        self.layers
+            .iter()
+            .flat_map(LayerWeights::matrices)
+            .chain(&self.heads)
+            .chain(self.scoring.iter().flat_map(ScoringWeights::matrices))
     }
+}
+
+/// The head that scores, where there is one.
+fn scoring(tensors: &Tensors<'_>, config: &Config, on: Compute<'_>) -> Result<Option<ScoringWeights>, Error> {
+    let load = |scoring| ScoringWeights::load(tensors, config, scoring, on);
+    config.scoring.as_ref().map(load).transpose()
 }
 
 /// The numbers of every rotation.

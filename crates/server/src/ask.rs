@@ -166,6 +166,7 @@ pub(crate) async fn embed<F: Send + 'static>(
     let _waits = CancelOnDrop(token.clone());
     let reader = move || {
         let (mut ask, form) = read(&reading, &body)?;
+        ask.served.check_gives_vectors()?;
         ask.priority = ask.priority.or(priority(&headers)?);
         if format == Format::Octets && ask.per_token && ask.inputs.len() > 1 {
             return Err(unbounded_rows());
@@ -237,12 +238,14 @@ pub(crate) async fn embed<F: Send + 'static>(
     }
     say("x-task", task.map_or_else(|| "none".to_owned(), |task| task.to_string()));
     say("x-truncated", truncated.to_string());
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    say(
-        "server-timing",
-        format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine)),
-    );
+    say("server-timing", timing(parsed, waited, engine));
     Ok(response)
+}
+
+/// The header `Server-Timing`: milliseconds.
+pub(crate) fn timing(parsed: Duration, waited: Duration, engine: Duration) -> String {
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine))
 }
 
 /// Row after row, and nothing that says which rows are of which text.
@@ -288,7 +291,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn too_slow(limit: Duration) -> Fault {
+pub(crate) fn too_slow(limit: Duration) -> Fault {
     let message = format!("it took longer than {} s, which is what a request may take", limit.as_secs_f64());
     Fault::new(FaultKind::Timeout, message)
 }

@@ -11,6 +11,8 @@ use crate::settings::EmbeddingsDialect;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     OpenAi,
+    /// Jina's and Cohere's rerankers, which have OpenAI's errors here and the words where their clients look for them.
+    Jina,
     Tei,
     Ollama,
     Llama,
@@ -20,8 +22,9 @@ impl Dialect {
     /// Of a path. Where several have one path, its handler says which the request means.
     pub(crate) fn of(path: &str, embeddings: EmbeddingsDialect) -> Self {
         match path {
-            "/" | "/embed" | "/embed_all" | "/decode" | "/info" | "/tokenize" => Dialect::Tei,
+            "/" | "/embed" | "/embed_all" | "/decode" | "/info" | "/rerank" | "/tokenize" => Dialect::Tei,
             path if path.starts_with("/api/") => Dialect::Ollama,
+            "/v1/rerank" | "/v2/rerank" | "/reranking" | "/v1/reranking" => Dialect::Jina,
             "/embedding" | "/detokenize" | "/props" => Dialect::Llama,
             "/embeddings" if embeddings == EmbeddingsDialect::Llama => Dialect::Llama,
             _ => Dialect::OpenAi,
@@ -44,6 +47,13 @@ impl Dialect {
                     status,
                     json!({ "error": { "message": fault.message, "type": kind, "param": fault.param, "code": code } }),
                 )
+            }
+            Dialect::Jina => {
+                let (status, mut body) = Dialect::OpenAi.refusal(fault);
+                // haystack and LlamaIndex read the first of Jina, Cohere's own client the second.
+                body["detail"] = json!(fault.message);
+                body["message"] = json!(fault.message);
+                (status, body)
             }
             Dialect::Tei => {
                 // As its router has them. It has no time limit of its own; and what it cannot read is 422 there, by whoever.

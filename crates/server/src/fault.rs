@@ -155,6 +155,7 @@ impl From<&connote::Error> for Fault {
         let kind = match error.kind() {
             ErrorKind::InvalidRequest => FaultKind::InvalidRequest,
             ErrorKind::TooLong => FaultKind::TooLong,
+            ErrorKind::RequestTooLarge => FaultKind::BodyTooLarge,
             ErrorKind::NoTokens => FaultKind::NoTokens,
             ErrorKind::Cancelled | ErrorKind::DeadlineExceeded => FaultKind::Timeout,
             _ => FaultKind::Internal,

@@ -40,6 +40,7 @@ mod otel;
 mod output_dtype;
 mod page;
 mod ready;
+mod rerank;
 mod routes;
 mod settings;
 mod signals;
@@ -146,6 +147,8 @@ pub enum Event {
         fingerprint: String,
         /// Whether it has prompts, which a request gets by naming a task.
         has_prompts: bool,
+        /// Whether it scores pairs of texts and gives no vectors.
+        is_reranker: bool,
     },
     /// Requests are taken at this address.
     Listening(Address),
@@ -195,7 +198,7 @@ impl Service {
         let held = Held::new(settings.held_limit);
         let metrics = Metrics::new(&models, &admission);
         // So that memory is flat from the first request on.
-        models.all().iter().for_each(|served| served.embedder.reserve());
+        models.all().iter().for_each(|served| served.reserve());
         let readiness = Readiness::check(&models);
         let keys = Keys::new(&settings.api_keys);
         let batches = settings.batch_folder.as_deref();

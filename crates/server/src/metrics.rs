@@ -234,12 +234,22 @@ impl Metrics {
 
     /// Vectors of the model that is served under this name.
     pub(crate) fn embedded<'a>(&self, model: &str, embeddings: impl IntoIterator<Item = &'a Embedding>) {
+        self.computed(model, embeddings.into_iter().map(|one| (one.tokens, one.truncated)));
+    }
+
+    /// A model gave these scores.
+    pub(crate) fn scored(&self, model: &str, scores: &[connote::Score]) {
+        self.computed(model, scores.iter().map(|one| (one.tokens, one.truncated)));
+    }
+
+    /// Tokens of each text, and whether it was cut.
+    fn computed(&self, model: &str, each: impl Iterator<Item = (usize, bool)>) {
         let model = Model { model: model.to_owned() };
         let (mut texts, mut tokens, mut truncated) = (0, 0, 0);
-        for embedding in embeddings {
+        for (of_one, is_cut) in each {
             texts += 1;
-            tokens += embedding.tokens as u64;
-            truncated += u64::from(embedding.truncated);
+            tokens += of_one as u64;
+            truncated += u64::from(is_cut);
         }
         self.texts.get_or_create(&model).inc_by(texts);
         self.tokens.get_or_create(&model).inc_by(tokens);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use connote::{Embedder, Options, Pooling, Task};
+use connote::{Embedder, Options, Pooling, Reranker, Task};
 
 use crate::Event;
 use crate::error::Error;
@@ -19,6 +19,8 @@ pub(crate) struct Served {
     /// Since when it is served.
     pub(crate) since: SystemTime,
     per_token: OnceLock<Embedder>,
+    /// The same model scoring pairs, where it has a head for that.
+    reranker: Option<Reranker>,
 }
 
 impl Served {
@@ -29,12 +31,48 @@ impl Served {
             dimensions: self.embedder.dimensions(),
             fingerprint: self.fingerprint.clone(),
             has_prompts: self.has_prompts(),
+            is_reranker: self.is_reranker(),
         }
     }
 
     /// Whether any of its tasks puts words before the texts.
     fn has_prompts(&self) -> bool {
         self.embedder.model().prompts().iter().any(|(_, template)| !template.is_wordless())
+    }
+
+    /// Whether it scores pairs and gives no vectors.
+    pub(crate) fn is_reranker(&self) -> bool {
+        self.embedder.is_reranker()
+    }
+
+    /// What scores pairs.
+    pub(crate) fn reranker(&self) -> Result<&Reranker, Fault> {
+        self.reranker.as_ref().ok_or_else(|| {
+            let message = format!(
+                "the model `{}` gives vectors and scores no pairs of texts; name a reranker that is served, or start the \
+                 server with one",
+                self.name
+            );
+            Fault::invalid(message).param("model")
+        })
+    }
+
+    /// Refuses to make vectors of a model that has none.
+    pub(crate) fn check_gives_vectors(&self) -> Result<(), Fault> {
+        if !self.is_reranker() {
+            return Ok(());
+        }
+        let message = format!(
+            "the model `{}` is a reranker, which scores pairs of texts (POST /rerank) and gives no vectors; name another model",
+            self.name
+        );
+        Err(Fault::invalid(message).param("model"))
+    }
+
+    /// Takes the memory that its work will need.
+    pub(crate) fn reserve(&self) {
+        let reranker = self.reranker.as_ref().filter(|_| self.is_reranker());
+        reranker.map_or(&*self.embedder, Reranker::embedder).reserve();
     }
 
     /// The same model with a vector a token.
@@ -69,12 +107,15 @@ impl Models {
             // The first time it hashes the model's file: no request should wait for it, nor should it meet another file
             // in this one's place.
             let fingerprint = embedder.fingerprint(&Options::new()).map_err(Error::Model)?.to_string();
+            let scores = embedder.model().scoring().is_some();
+            let reranker = scores.then(|| embedder.reranker()).transpose().map_err(Error::Model)?;
             all.push(Arc::new(Served {
                 name,
                 embedder,
                 fingerprint,
                 since: SystemTime::now(),
                 per_token: OnceLock::new(),
+                reranker,
             }));
         }
         Ok(Self(all))
@@ -90,7 +131,7 @@ impl Models {
     }
 
     /// The model of a request. Where one is served it is meant, whatever it is called: clients have names of their own. Where
-    /// several are, the first is meant by a request that names none.
+    /// several are, the first that gives vectors is meant by a request that names none.
     pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chosen, Fault> {
         let asked = asked.unwrap_or("").trim();
         if let Some(served) = self.named(asked) {
@@ -104,7 +145,9 @@ impl Models {
         let served = match (self.named(name), self.all()) {
             (Some(served), _) => served,
             (None, [only]) => only.clone(),
-            (None, [first, ..]) if asked.is_empty() => first.clone(),
+            (None, [first, ..]) if asked.is_empty() => {
+                self.all().iter().find(|served| !served.is_reranker()).unwrap_or(first).clone()
+            }
             _ => {
                 let names: Vec<&str> = self.all().iter().map(|served| served.name.as_str()).collect();
                 let message = format!("model `{asked}` not found; there is {}", names.join(", "));
@@ -118,6 +161,15 @@ impl Models {
             Err(_) => None,
         };
         Ok(Chosen { served, task })
+    }
+
+    /// The model of a request for scores; one that names none means the first that gives them.
+    pub(crate) fn choose_reranker(&self, asked: Option<&str>) -> Result<Arc<Served>, Fault> {
+        let first = self.all().iter().find(|served| served.reranker.is_some());
+        match (asked.unwrap_or("").trim(), first) {
+            ("", Some(first)) => Ok(first.clone()),
+            _ => Ok(self.choose(asked)?.served),
+        }
     }
 
     fn named(&self, name: &str) -> Option<Arc<Served>> {

@@ -126,6 +126,7 @@ pub(crate) async fn answer(service: Service, request: Request) -> Result<Respons
 fn begin(service: &Service, request: &Request) -> Result<(Stream, String), Fault> {
     let StreamOptions { served, options, title, priority, per_token } =
         stream_options::read(service, request.uri())?;
+    served.check_gives_vectors()?;
     let priority = priority.or(ask::priority(request.headers())?).unwrap_or(Priority::Batch);
     let timeout = ask::timeout(service, request.headers())?;
     // As the smallest request, so that a full queue says when to come back. Later its lines wait for room.

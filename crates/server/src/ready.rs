@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use connote::{Embedder, Embedding};
+use connote::{Embedder, Embedding, RankRequest, Reranker};
 use serde_json::json;
 
 use crate::Service;
@@ -33,7 +33,10 @@ impl Readiness {
     /// Checks all models.
     pub(crate) fn check(models: &Models) -> Self {
         let failed = models.all().iter().find_map(|served| {
-            let fault = computes(&served.embedder).err()?;
+            let fault = match served.reranker() {
+                Ok(reranker) if served.is_reranker() => scores(reranker).err()?,
+                _ => computes(&served.embedder).err()?,
+            };
             Some(format!("the self-check of the model `{}` failed: {fault}", served.name))
         });
         if let Some(reason) = &failed {
@@ -65,6 +68,23 @@ impl Readiness {
 fn computes(embedder: &Embedder) -> Result<(), String> {
     let one = || embedder.embed_one(TEXT).map_err(|error| error.to_string());
     sound(&one()?, &one()?, embedder.dimensions())
+}
+
+/// Scores a pair twice: the row alone would say nothing of the head.
+fn scores(reranker: &Reranker) -> Result<(), String> {
+    let one = || {
+        // Any label will do: all outputs are computed.
+        let request = RankRequest::new(TEXT, [TEXT]).label(&reranker.labels()[0]);
+        let scores = reranker.score_each(request).map_err(|error| error.to_string())?;
+        let first = scores.into_iter().next().ok_or("it gave no score")?;
+        // What is not finite is an error already.
+        let logits = first.map_err(|error| error.to_string())?.logits;
+        Ok::<_, String>(logits.iter().map(|logit| logit.to_bits()).collect::<Vec<_>>())
+    };
+    if one()? != one()? {
+        return Err("the same pair had another score the second time".to_owned());
+    }
+    Ok(())
 }
 
 /// Whether a vector that was computed twice can be one.

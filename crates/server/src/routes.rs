@@ -23,11 +23,11 @@ use crate::json;
 use crate::settings::EmbeddingsDialect;
 use crate::{
     ask, auth, batches, body, dialect, encoding, llama, metrics, ndjson, observe, ollama, openai, openapi,
-    page, ready, tei,
+    page, ready, rerank, tei,
 };
 
 /// What there is, for those who asked for something else.
-const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding and /tokenize, GET /v1/models, /info, \
+const ROUTES: &str = "there is POST /v1/embeddings, /embed, /api/embed, /embedding, /rerank and /tokenize, GET /v1/models, /info, \
                       /api/tags and /health; /openapi.json describes all";
 
 /// The routes of a service.
@@ -42,6 +42,7 @@ fn all(service: &Service) -> Router<Service> {
         .merge(ollama_routes())
         .merge(llama_routes())
         .merge(batches::routes(service))
+        .merge(rerank_routes())
         .route("/", get(page::root).post(|service, request| embed(service, tei::EMBED, request)))
         .route("/page.js", get(page::script))
         .route("/style.css", get(page::style))
@@ -149,6 +150,15 @@ fn llama_routes() -> Router<Service> {
         .route("/embedding", post(|service, request| embed(service, llama::EMBEDDING, request)))
         .route("/detokenize", post(|service, request| short(service, llama::detokenize, request)))
         .route("/props", get(|service| look(service, llama::props)))
+}
+
+fn rerank_routes() -> Router<Service> {
+    Router::new()
+        .route("/rerank", post(rerank::by_fields))
+        .route("/v1/rerank", post(rerank::by_documents))
+        .route("/v2/rerank", post(rerank::by_documents))
+        .route("/reranking", post(rerank::by_documents))
+        .route("/v1/reranking", post(rerank::by_documents))
 }
 
 /// The document that describes the routes: it does not change while they are served.

@@ -11,6 +11,7 @@ use crate::ask::{Ask, Done, Door};
 use crate::extras::with_extras;
 use crate::fault::{Fault, FaultKind};
 use crate::json::{self, Content, Count, Inputs, Texts};
+use crate::models::Served;
 use crate::tokens::{self, with_special_tokens};
 
 /// `POST /embed`, and `POST /`.
@@ -32,7 +33,7 @@ with_extras! {
 
 /// Where a text that is too long is cut. huggingface_hub writes it small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-enum Direction {
+pub(crate) enum Direction {
     #[serde(alias = "left")]
     Left,
     #[serde(alias = "right")]
@@ -146,6 +147,21 @@ pub(crate) fn decode(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
     json::write(&asked.ids.into_contents().into_iter().map(text).collect::<Result<Vec<String>, Fault>>()?)
 }
 
+/// What it does, as TEI says it.
+fn model_type(served: &Served) -> serde_json::Value {
+    match served.reranker() {
+        Ok(reranker) if served.is_reranker() => {
+            let labels = || reranker.labels().iter().enumerate();
+            let by_id: serde_json::Map<_, _> =
+                labels().map(|(id, label)| (id.to_string(), label.as_str().into())).collect();
+            let by_label: serde_json::Map<_, _> =
+                labels().map(|(id, label)| (label.clone(), id.into())).collect();
+            serde_json::json!({ "reranker": { "id2label": by_id, "label2id": by_label } })
+        }
+        _ => serde_json::json!({ "embedding": { "pooling": served.embedder.pooling().to_string() } }),
+    }
+}
+
 /// `GET /info`: of the first model.
 pub(crate) fn info(service: &Service) -> Result<Vec<u8>, Fault> {
     let served = service.models().first();
@@ -154,7 +170,7 @@ pub(crate) fn info(service: &Service) -> Result<Vec<u8>, Fault> {
         "model_id": served.name,
         "model_sha": served.fingerprint,
         "model_dtype": "gguf",
-        "model_type": { "embedding": { "pooling": embedder.pooling().to_string() } },
+        "model_type": model_type(served),
         "served_model_name": served.name,
         "max_input_length": embedder.model().max_tokens(),
         "max_batch_tokens": service.settings().queue_tokens,

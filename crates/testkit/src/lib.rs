@@ -14,5 +14,6 @@ pub mod models;
 pub mod naive;
 pub mod oracle;
 pub mod random;
+pub mod rerankers;
 pub mod tiny;
 pub mod vocabularies;

@@ -64,10 +64,7 @@ impl Bpe {
         if !pre.byte_level && bytes.contains(&None) && unknown.is_none() {
             return Err(no_fallback());
         }
-        let user_defined = vocabulary.ids().filter(|&id| {
-            pre.user_defined_normalized && vocabulary.token_type(id) == Some(TokenType::UserDefined)
-        });
-        let user_defined = SpecialTexts::new(user_defined.map(|id| (vocabulary.text(id).into(), id)));
+        let user_defined = user_defined(vocabulary, &pre, &[]);
         Ok(Bpe {
             pre,
             lowercase: load::boolean(metadata, load::LOWERCASE)?.unwrap_or(false),
@@ -98,10 +95,17 @@ impl Bpe {
         self.tokens.bytes(id)
     }
 
-    /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole.
+    /// The user-defined tokens that are looked for in the normalised text, without those that are withheld.
+    pub(crate) fn user_defined_without(&self, vocabulary: &Vocabulary, withheld: &[u32]) -> SpecialTexts {
+        user_defined(vocabulary, &self.pre, withheld)
+    }
+
+    /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole, with other user-defined tokens than
+    /// its own where some are given.
     pub(crate) fn encode<S: Sink>(
         &self,
         text: &str,
+        user_defined: Option<&SpecialTexts>,
         base: usize,
         scratch: &mut Scratch<S::Origins>,
         ids: &mut S,
@@ -118,7 +122,7 @@ impl Bpe {
             // Tokens are kept with spaces, and U+2581 is no other character to them.
             text = Cow::Owned(replaced(&text, |c| Some(if c == SPACE { ' ' } else { c }), origins));
         }
-        self.user_defined.split(&text, |fragment, at| match fragment {
+        user_defined.unwrap_or(&self.user_defined).split(&text, |fragment, at| match fragment {
             Fragment::Token(id) => ids.push(id, || origins.of(at)),
             Fragment::Text(text) if self.space_prefix && !text.starts_with(' ') => {
                 // The space comes from the first character, as with the authors.
@@ -216,6 +220,15 @@ impl Bpe {
         });
         merger.merge(&self.ranks, tokens, places, take);
     }
+}
+
+/// The user-defined tokens that are looked for in the normalised text, but those.
+fn user_defined(vocabulary: &Vocabulary, pre: &PreTokenizer, withheld: &[u32]) -> SpecialTexts {
+    let ids = vocabulary.ids().filter(|&id| {
+        pre.user_defined_normalized && vocabulary.token_type(id) == Some(TokenType::UserDefined)
+    });
+    let ids = ids.filter(|id| !withheld.contains(id));
+    SpecialTexts::new(ids.map(|id| (vocabulary.text(id).into(), id)))
 }
 
 /// A part of the normalised text, between whose ends merging happens, and where it lies in what `origins` is about.

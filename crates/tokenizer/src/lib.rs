@@ -33,6 +33,7 @@ mod merge_index;
 mod nfc;
 mod offsets;
 mod pair_merge;
+mod pairs;
 mod pre_tokenizer;
 mod scan;
 mod seams;
@@ -93,6 +94,37 @@ pub enum SpecialTokens {
     PlainText,
 }
 
+/// How texts are tokenized that stand in a form with marks of its own: see [`Tokenizer::form`].
+pub struct Form {
+    /// The ids of the form, which no text gives.
+    marks: Vec<u32>,
+    /// User-defined tokens that are found in the raw text.
+    raw: SpecialTexts,
+    /// Those that byte-level BPE finds in the normalised text.
+    normalized: Option<SpecialTexts>,
+}
+
+/// Which tokens a text may give beside those of its words.
+struct Rules<'a> {
+    /// Those that are found in the raw text.
+    raw: &'a SpecialTexts,
+    /// Whether marks are among them.
+    marks: bool,
+    /// Those that it never gives.
+    withheld: &'a [u32],
+    /// What byte-level BPE finds in the normalised text, where that is not all of its user-defined tokens.
+    normalized: Option<&'a SpecialTexts>,
+}
+
+/// A part of a text that was cut at its marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut<'a> {
+    /// Ordinary text, never empty.
+    Text(&'a str),
+    /// A special or user-defined token.
+    Token(u32),
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct SpecialIds {
     bos: Option<u32>,
@@ -114,6 +146,7 @@ pub struct Tokenizer {
     special: SpecialIds,
     prefix: Vec<u32>,
     suffix: Vec<u32>,
+    between: Vec<u32>,
 }
 
 impl Tokenizer {
@@ -137,16 +170,14 @@ impl Tokenizer {
         };
         let mask = special.mask.filter(|_| algorithm.mask_takes_spaces());
         let (marks, user_defined) = (texts(true).taking_spaces(mask), texts(false));
-        Ok(Tokenizer { vocabulary, algorithm, marks, user_defined, special, prefix, suffix })
+        let between = pairs::between(metadata, kind, &special, &suffix)?;
+        Ok(Tokenizer { vocabulary, algorithm, marks, user_defined, special, prefix, suffix, between })
     }
 
     /// The ids of a text, without what [`Tokenizer::prefix`] and [`Tokenizer::suffix`] add. Never fails: what has
     /// no token becomes bytes or the unknown token (or, in byte-level BPE, nothing, as with its authors).
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
-        // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
-        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
-        self.encode_into(text, special, &mut ids);
-        ids
+        self.ids(text, &self.rules(special))
     }
 
     /// The ids of [`Tokenizer::encode`], and for each the bytes of `text` that it comes from, as Hugging Face's `offsets`
@@ -158,43 +189,83 @@ impl Tokenizer {
     /// the spaces before them, these belong to the range.
     pub fn encode_with_offsets(&self, text: &str, special: SpecialTokens) -> (Vec<u32>, Vec<Range<usize>>) {
         let mut tokens = WithOffsets::default();
-        self.encode_into(text, special, &mut tokens);
+        self.encode_into(text, &self.rules(special), &mut tokens);
         (tokens.ids, tokens.offsets)
     }
 
-    fn encode_into<S: Sink>(&self, text: &str, special: SpecialTokens, ids: &mut S) {
-        let specials = match special {
-            SpecialTokens::Parse => &self.marks,
-            SpecialTokens::PlainText => &self.user_defined,
+    /// For texts that stand between these ids: special tokens of a pair, marks of a template.
+    pub fn form(&self, marks: impl IntoIterator<Item = u32>) -> Form {
+        let mut marks: Vec<u32> = marks.into_iter().collect();
+        marks.sort_unstable();
+        marks.dedup();
+        let (raw, normalized) = match &self.algorithm {
+            // In raw text they are marks like those of templates (`<think>`); in normalised text, runs of spaces and the like.
+            Algorithm::Bpe(bpe) => (
+                SpecialTexts::new(std::iter::empty()),
+                Some(bpe.user_defined_without(&self.vocabulary, &marks)),
+            ),
+            _ => (self.user_defined.without(&marks), None),
         };
+        Form { marks, raw, normalized }
+    }
+
+    /// The ids of a text inside a form: as [`SpecialTokens::PlainText`], and whatever the text, none of the form's marks, of
+    /// whichever type the file says they are.
+    pub fn encode_in(&self, form: &Form, text: &str) -> Vec<u32> {
+        let Form { marks, raw, normalized } = form;
+        self.ids(text, &Rules { raw, marks: false, withheld: marks, normalized: normalized.as_ref() })
+    }
+
+    fn rules(&self, special: SpecialTokens) -> Rules<'_> {
+        let (raw, marks) = match special {
+            SpecialTokens::Parse => (&self.marks, true),
+            SpecialTokens::PlainText => (&self.user_defined, false),
+        };
+        Rules { raw, marks, withheld: &[], normalized: None }
+    }
+
+    fn ids(&self, text: &str, rules: &Rules<'_>) -> Vec<u32> {
+        // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
+        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        self.encode_into(text, rules, &mut ids);
+        ids
+    }
+
+    fn encode_into<S: Sink>(&self, text: &str, rules: &Rules<'_>, ids: &mut S) {
+        let &Rules { raw, marks, withheld, normalized } = rules;
         let vocabulary = &self.vocabulary;
         match &self.algorithm {
             Algorithm::SentencePiece(pieces) => {
                 let mut scratch = sentencepiece::Scratch::default();
-                specials.split(text, |fragment, at| match fragment {
-                    Fragment::Text(text) => pieces.encode(vocabulary, text, at.start, &mut scratch, ids),
+                raw.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => {
+                        pieces.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
+                    }
                     Fragment::Token(id) => ids.push(id, || at),
                 });
             }
             Algorithm::WordPiece(words) => {
                 let mut scratch = wordpiece::Scratch::default();
-                specials.split(text, |fragment, at| match fragment {
-                    Fragment::Text(text) => words.encode(vocabulary, text, at.start, &mut scratch, ids),
+                raw.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => {
+                        words.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
+                    }
                     Fragment::Token(id) => ids.push(id, || at),
                 });
             }
             Algorithm::Unigram(unigram) => {
                 let mut scratch = unigram::Scratch::default();
-                let marks = special == SpecialTokens::Parse;
-                specials.split(text, |fragment, at| match fragment {
-                    Fragment::Text(text) => unigram.encode(text, at.start, marks, &mut scratch, ids),
+                raw.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => {
+                        unigram.encode(text, (marks, withheld), at.start, &mut scratch, ids);
+                    }
                     Fragment::Token(id) => ids.push(id, || at),
                 });
             }
             Algorithm::Bpe(bpe) => {
                 let mut scratch = bpe::Scratch::default();
-                specials.split(text, |fragment, at| match fragment {
-                    Fragment::Text(text) => bpe.encode(text, at.start, &mut scratch, ids),
+                raw.split(text, |fragment, at| match fragment {
+                    Fragment::Text(text) => bpe.encode(text, normalized, at.start, &mut scratch, ids),
                     Fragment::Token(id) => ids.push(id, || at),
                 });
             }
@@ -213,6 +284,31 @@ impl Tokenizer {
             }
             Algorithm::Bpe(bpe) => decode::bpe(&self.vocabulary, bpe, ids),
         }
+    }
+
+    /// A text cut at the texts of special and user-defined tokens, of whichever kind: for templates. User-defined tokens that
+    /// are blank are text.
+    pub fn cut_at_marks<'a>(&self, text: &'a str) -> Vec<Cut<'a>> {
+        let mut cuts = Vec::new();
+        let vocabulary = &self.vocabulary;
+        let is_blank = |text: &str| text.chars().all(|c| c.is_whitespace() || c == sentencepiece::SPACE);
+        let ids = vocabulary.ids().filter(|&id| SpecialTexts::applies(vocabulary, id, true));
+        let texts = ids.map(|id| (special_text(vocabulary, self.kind(), id), id));
+        let marks = texts.filter(|(text, _)| !is_blank(text)).map(|(text, id)| (text.into(), id));
+        let mask = self.special.mask.filter(|_| self.algorithm.mask_takes_spaces());
+        SpecialTexts::new(marks).taking_spaces(mask).split(text, |fragment, _| {
+            cuts.push(match fragment {
+                Fragment::Text(text) => Cut::Text(text),
+                Fragment::Token(id) => Cut::Token(id),
+            });
+        });
+        cuts
+    }
+
+    /// What goes between two texts that are read as a pair, whose first has [`prefix`](Self::prefix) before it and whose
+    /// second has [`suffix`](Self::suffix) behind it. Empty where the file says of nothing that could.
+    pub fn between(&self) -> &[u32] {
+        &self.between
     }
 
     /// What goes before a single text: BOS, `[CLS]`, or nothing.

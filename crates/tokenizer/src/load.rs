@@ -26,6 +26,7 @@ pub(crate) const MASK: &str = "tokenizer.ggml.mask_token_id";
 pub(crate) const CLS: &str = "tokenizer.ggml.cls_token_id";
 pub(crate) const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
 pub(crate) const ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
+pub(crate) const ADD_SEP: &str = "tokenizer.ggml.add_sep_token";
 pub(crate) const ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 pub(crate) const REMOVE_EXTRA_WHITESPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
 pub(crate) const LOWERCASE: &str = "tokenizer.ggml.normalizer.lowercase";

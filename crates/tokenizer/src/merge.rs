@@ -45,6 +45,8 @@ fn shortness(chars: u32) -> u16 {
 pub(crate) struct MergeTable<'a> {
     pub(crate) vocabulary: &'a Vocabulary,
     pub(crate) index: &'a MergeIndex,
+    /// Tokens that it does not make.
+    pub(crate) withheld: &'a [u32],
 }
 
 impl Merger {
@@ -101,6 +103,9 @@ impl Merger {
         }
         let text = &bytes[first.start as usize..second.end as usize];
         let Some(Token { id, rank }) = table.index.get(table.vocabulary, text) else { return };
+        if table.withheld.contains(&id) {
+            return;
+        }
         self.heap.push(Reverse(
             u128::from(rank) << 96
                 | u128::from(shortness(first.chars)) << 80

@@ -60,6 +60,7 @@ impl SentencePiece {
         &self,
         vocabulary: &Vocabulary,
         text: &str,
+        withheld: &[u32],
         base: usize,
         scratch: &mut Scratch<S::Origins>,
         ids: &mut S,
@@ -68,7 +69,7 @@ impl SentencePiece {
         given.clear();
         given.push_unchanged(text, base);
         escape(text, given, 0, self.space_prefix, escaped, origins);
-        let table = MergeTable { vocabulary, index: &self.index };
+        let table = MergeTable { vocabulary, index: &self.index, withheld };
         // Unknowns side by side become one, but not the ones of an earlier stretch.
         let floor = ids.ids().len();
         let mut begin = 0;

@@ -47,6 +47,12 @@ impl SpecialTexts {
         SpecialTexts { takes_spaces: token, ..self }
     }
 
+    /// The same but for these tokens.
+    pub(crate) fn without(&self, withheld: &[u32]) -> SpecialTexts {
+        let kept = self.sorted.iter().filter(|(_, id)| !withheld.contains(id)).cloned();
+        SpecialTexts { takes_spaces: self.takes_spaces, ..SpecialTexts::new(kept) }
+    }
+
     /// Whether tokens of this type are found in raw text: all the marks when `marks`, else only those that
     /// are text themselves.
     pub(crate) fn applies(vocabulary: &Vocabulary, id: u32, marks: bool) -> bool {

@@ -86,15 +86,16 @@ impl Unigram {
     }
 
     /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole. The authors' search takes marks for tokens like any other, where
-    /// normalisation makes their text (`＜s＞`); with `marks` off it does not.
+    /// normalisation makes their text (`＜s＞`); with `marks` off it does not, nor those that are `withheld`.
     pub(crate) fn encode<S: Sink>(
         &self,
         text: &str,
+        (marks, withheld): (bool, &[u32]),
         base: usize,
-        marks: bool,
         scratch: &mut Scratch<S::Origins>,
         ids: &mut S,
     ) {
+        let may_be = |token: u32| (marks || !self.marks[token as usize]) && !withheld.contains(&token);
         let Scratch { normalized, given, word, origins, steps, path } = scratch;
         given.clear();
         let text = match &self.charsmap {
@@ -122,7 +123,7 @@ impl Unigram {
                 let (piece, after) =
                     rest.split_at(rest[begin..].find(SPACE).map_or(rest.len(), |at| begin + at));
                 let at = word.len() - rest.len();
-                self.search(piece, marks, steps, path, |id, part| {
+                self.search(piece, may_be, steps, path, |id, part| {
                     ids.push(id, || origins.of(at + part.start..at + part.end));
                 });
                 rest = after;
@@ -139,7 +140,7 @@ impl Unigram {
     fn search(
         &self,
         word: &str,
-        marks: bool,
+        may_be: impl Fn(u32) -> bool,
         steps: &mut Vec<Step>,
         path: &mut Vec<Step>,
         mut take: impl FnMut(u32, Range<usize>),
@@ -159,7 +160,7 @@ impl Unigram {
                 }
             };
             self.trie.prefixes(&bytes[start..], |length, token| {
-                if marks || !self.marks[token as usize] {
+                if may_be(token) {
                     alone |= length == c.len_utf8();
                     // The unknown token, spelled out, is as unknown as what has no token.
                     let score = self.scores[token as usize];

@@ -38,17 +38,25 @@ impl WordPiece {
         &self,
         vocabulary: &Vocabulary,
         text: &str,
+        withheld: &[u32],
         base: usize,
         scratch: &mut Scratch<S::Origins>,
         ids: &mut S,
     ) {
         self.normalizer.words(text, base, scratch, |word, origins| {
-            self.encode_word(vocabulary, word, origins, ids);
+            self.encode_word(vocabulary, word, withheld, origins, ids);
         });
     }
 
     /// Longest piece first; a word that cannot be covered is one unknown.
-    fn encode_word<S: Sink>(&self, vocabulary: &Vocabulary, word: &str, origins: &S::Origins, ids: &mut S) {
+    fn encode_word<S: Sink>(
+        &self,
+        vocabulary: &Vocabulary,
+        word: &str,
+        withheld: &[u32],
+        origins: &S::Origins,
+        ids: &mut S,
+    ) {
         // Four bytes a character at most, so that most words need no count.
         if word.len() > LONGEST_WORD && word.chars().count() > LONGEST_WORD {
             ids.push(self.unknown, || origins.of(0..word.len()));
@@ -63,7 +71,8 @@ impl WordPiece {
                 if end <= at {
                     break None;
                 }
-                if let Some(id) = index.get(vocabulary, &word.as_bytes()[at..end]) {
+                let id = index.get(vocabulary, &word.as_bytes()[at..end]);
+                if let Some(id) = id.filter(|id| !withheld.contains(id)) {
                     break Some(id);
                 }
                 end = word.floor_char_boundary(end - 1);

@@ -17,6 +17,7 @@ mod help_examples;
 mod late;
 mod packaging;
 mod pull;
+mod rerank;
 mod rows;
 mod search;
 mod serve;

@@ -3,7 +3,7 @@
 use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
-use encoder::{Batch, Encoder, Pooling, Workspace};
+use encoder::{Batch, Encoder, Readout, Workspace};
 use threads::Team;
 
 use super::CostModel;
@@ -48,13 +48,13 @@ enum Place {
 /// done. What there was no time for is scaled from what is usual.
 pub(crate) fn calibrate(
     encoder: &Encoder,
-    pooling: Pooling,
+    readout: Readout,
     cpus: usize,
     time: Duration,
     progress: &mut dyn FnMut(f64),
 ) -> CostModel {
     let (begin, cpus) = (Instant::now(), cpus.max(1));
-    let mut bench = Bench { encoder, pooling, teams: Vec::new(), workspace: Workspace::new(), pace: 0.0 };
+    let mut bench = Bench { encoder, readout, teams: Vec::new(), workspace: Workspace::new(), pace: 0.0 };
     let usual = CostModel::unmeasured(cpus, encoder.macs_a_token(), encoder.config().layers.len());
     let model = measure(usual, encoder.config().context_length, &mut |probe, share| {
         let passed = begin.elapsed().as_secs_f64() / time.as_secs_f64().max(1e-9);
@@ -194,7 +194,7 @@ fn fill(model: &mut CostModel, found: &dyn Fn(Place) -> Option<f64>) {
 /// The real thing: an encoder, and teams to run it on.
 struct Bench<'a> {
     encoder: &'a Encoder,
-    pooling: Pooling,
+    readout: Readout,
     teams: Vec<Team>,
     workspace: Workspace,
     /// Seconds a token in the last measurement; those that follow have as many tokens, or more.
@@ -240,7 +240,7 @@ impl Bench<'_> {
                 break;
             }
             let pass = Instant::now();
-            self.encoder.forward(team, batch, self.pooling, &mut self.workspace);
+            self.encoder.forward(team, batch, self.readout, &mut self.workspace);
             least = least.min(pass.elapsed().as_secs_f64());
             passes += 1;
         }
@@ -255,7 +255,7 @@ impl Bench<'_> {
             let (team, mut workspace) = (Team::new(threads), Workspace::new());
             let mut pass = || {
                 let begin = Instant::now();
-                self.encoder.forward(&team, batch, self.pooling, &mut workspace);
+                self.encoder.forward(&team, batch, self.readout, &mut workspace);
                 begin.elapsed()
             };
             start.wait().wait();
@@ -297,10 +297,11 @@ mod tests {
             let kernels = kernels::Kernels::of(kernels::Level::Scalar).expect("always there");
             let encoder = Encoder::load(&gguf, kernels, &Team::new(1)).expect("an encoder");
             let mut last = 0.0;
-            let model = calibrate(&encoder, Pooling::Mean, 2, Duration::from_secs(1), &mut |share| {
-                assert!((last..=1.0).contains(&share));
-                last = share;
-            });
+            let model =
+                calibrate(&encoder, encoder::Pooling::Mean.into(), 2, Duration::from_secs(1), &mut |share| {
+                    assert!((last..=1.0).contains(&share));
+                    last = share;
+                });
             assert_eq!(last, 1.0);
             assert!(model.is_measured() && model.is_sound(), "{model:?}");
         }

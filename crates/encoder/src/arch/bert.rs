@@ -5,8 +5,14 @@
 //! models have the exact one, and so have we.
 
 use super::Architecture;
-use crate::config::{Activation, Config, NormNames, Positions};
+use crate::config::{Activation, Config, DenseActivation, NormNames, Positions};
 use crate::network::Network;
+use crate::pooling::Pooling;
+
+/// What heads of BERT's kind have before their outputs: BERT's own by the name of pooler, which files of older converters
+/// lack, RoBERTa's as a part of its classifier.
+pub(super) const POOLER: Option<(DenseActivation, &str)> =
+    Some((DenseActivation::Tanh, "the dense layer with tanh (BERT's pooler) before its outputs"));
 
 pub(super) const BERT: Architecture = Architecture {
     name: "bert",
@@ -18,6 +24,7 @@ pub(super) const BERT: Architecture = Architecture {
             activation: Activation::GeluErf,
             mask: keys.causal_or(false)?,
         })?;
-        Ok(Config { token_types: true, ..network })
+        let scoring = keys.scoring(Pooling::Cls, POOLER)?;
+        Ok(Config { token_types: true, scoring, ..network })
     },
 };

@@ -7,8 +7,10 @@
 //! jina-bert-v2-qk-post-norm, modeling_xlm_roberta.py of xlm-roberta-flash-implementation.
 
 use super::Architecture;
+use super::bert::POOLER;
 use crate::config::{Activation, BlockNorms, Config, HeadNorms, NormNames, Positions};
 use crate::network::Network;
+use crate::pooling::Pooling;
 use crate::rope::Pairs;
 
 pub(super) const JINA_BERT_V2: Architecture = Architecture {
@@ -37,6 +39,7 @@ pub(super) const JINA_BERT_V2: Architecture = Architecture {
                 ..BlockNorms::default()
             };
         }
+        config.scoring = keys.scoring(Pooling::Cls, POOLER)?;
         Ok(Config { token_types: true, ..config })
     },
 };

@@ -10,6 +10,7 @@ use crate::config::{Activation, Config, Mask, NormNames, Positions};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::network::Network;
+use crate::pooling::Pooling;
 use crate::rope::Pairs;
 
 pub(super) const LLAMA: Architecture =
@@ -33,5 +34,8 @@ pub(super) fn llama(keys: &Keys<'_>, pairs: Pairs, mask: Mask) -> Result<Config,
         mask,
     })?;
     // A language model's own head: embedding stops before it.
-    Ok(Config { ignored: &["output.weight"], ..network })
+    // Judges of pairs on language models: outputs of the last row, or rows of the language model's own. Those that look both
+    // ways read whichever row their configuration names.
+    let scoring = keys.scoring(if mask == Mask::Causal { Pooling::Last } else { Pooling::Mean }, None)?;
+    Ok(Config { ignored: &["output.weight"], scoring, ..network })
 }

@@ -5,9 +5,10 @@
 //! Source: transformers' modeling_modernbert.py.
 
 use super::Architecture;
-use crate::config::{Activation, Config, LayerConfig, Mask, NormNames, Positions};
+use crate::config::{Activation, Config, DenseActivation, LayerConfig, Mask, NormNames, Positions};
 use crate::keys::Global;
 use crate::network::Network;
+use crate::pooling::Pooling;
 use crate::rope::{Pairs, Rope};
 
 pub(super) const MODERN_BERT: Architecture = Architecture {
@@ -39,6 +40,8 @@ pub(super) const MODERN_BERT: Architecture = Architecture {
             bare_attention: index == 0,
             ..LayerConfig::seeing(if windowed { window } else { Mask::Full })
         };
-        Ok(Config { layers: windowed.into_iter().enumerate().map(layer).collect(), ..network })
+        let dense = (DenseActivation::GeluErf, "the dense layer with GELU and norm before its outputs");
+        let scoring = keys.scoring(Pooling::Mean, Some(dense))?;
+        Ok(Config { scoring, layers: windowed.into_iter().enumerate().map(layer).collect(), ..network })
     },
 };

@@ -4,6 +4,7 @@
 //! model.py reads it; llama.cpp takes that for three blocks.
 
 use super::Architecture;
+use super::bert::POOLER;
 use crate::config::{Activation, Config, FusedQkv, NormNames, Positions};
 use crate::network::Network;
 use crate::pooling::Pooling;
@@ -23,6 +24,7 @@ pub(super) const NEO_BERT: Architecture = Architecture {
             let what = format!("is {}; models of this architecture have one a head", network.kv_heads);
             return Err(keys.error("attention.head_count_kv", what));
         }
-        Ok(Config { fused_qkv: FusedQkv::ByHead, default_pooling: Some(Pooling::Cls), ..network })
+        let scoring = keys.scoring(Pooling::Cls, POOLER)?;
+        Ok(Config { fused_qkv: FusedQkv::ByHead, default_pooling: Some(Pooling::Cls), scoring, ..network })
     },
 };

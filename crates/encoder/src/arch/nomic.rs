@@ -4,10 +4,12 @@
 //! which a router picks two, whose shares do not sum to 1. Source: the authors' modeling_hf_nomic_bert.py.
 
 use super::Architecture;
+use super::bert::POOLER;
 use crate::config::{Activation, Config, Experts, NormNames, Positions};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::network::Network;
+use crate::pooling::Pooling;
 use crate::rope::Pairs;
 
 pub(super) const NOMIC_BERT: Architecture =
@@ -41,5 +43,6 @@ fn nomic(keys: &Keys<'_>, activation: Activation) -> Result<Config, Error> {
         activation,
         mask: keys.full_mask()?,
     })?;
-    Ok(Config { token_types: true, ..network })
+    let scoring = keys.scoring(Pooling::Cls, POOLER)?;
+    Ok(Config { token_types: true, scoring, ..network })
 }

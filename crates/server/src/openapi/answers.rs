@@ -17,6 +17,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("OpenAiModels", object(json!({ "object": one("list"), "data": array(schema("OpenAiModel")) }))),
         ("OpenAiModel", openai_model()),
         ("OpenAiError", openai_error()),
+        ("RerankError", rerank_error()),
         ("TeiEmbeddings", described("A vector a text, in the order of the texts.", array(schema("Vector")))),
         ("TeiTokenEmbeddings", described("A vector a token, text by text.", array(array(schema("Vector"))))),
         ("TeiTokens", array(array(tei_token()))),
@@ -28,6 +29,8 @@ pub(super) fn schemas() -> Map<String, Value> {
                 json!({ "error": string(), "error_type": { "enum": ["Validation", "Tokenizer", "Empty", "Overloaded", "Backend"] } }),
             ),
         ),
+        ("TeiRanks", described("The best first.", array(tei_rank()))),
+        ("Relevances", relevances()),
         ("OllamaEmbeddings", ollama()),
         (
             "OllamaEmbedding",
@@ -55,10 +58,23 @@ pub(super) fn schemas() -> Map<String, Value> {
 pub(super) fn error(dialect: Dialect) -> Value {
     schema(match dialect {
         Dialect::OpenAi => "OpenAiError",
+        Dialect::Jina => "RerankError",
         Dialect::Tei => "TeiError",
         Dialect::Ollama => "OllamaError",
         Dialect::Llama => "LlamaError",
     })
+}
+
+/// As OpenAI's, with the words where clients of Jina and Cohere look for them.
+fn rerank_error() -> Value {
+    let mut error = openai_error();
+    for field in ["detail", "message"] {
+        error["properties"][field] = string();
+        if let Some(required) = error["required"].as_array_mut() {
+            required.push(json!(field));
+        }
+    }
+    error
 }
 
 /// Headers of answers.
@@ -164,7 +180,10 @@ fn tei_info() -> Value {
         "model_id": string(),
         "model_sha": string(),
         "model_dtype": string(),
-        "model_type": object(json!({ "embedding": object(json!({ "pooling": string() })) })),
+        "model_type": any_of([
+            object(json!({ "embedding": object(json!({ "pooling": string() })) })),
+            object(json!({ "reranker": object(json!({ "id2label": { "type": "object" }, "label2id": { "type": "object" } })) })),
+        ]),
         "served_model_name": string(),
         "max_input_length": described("The longest text in tokens.", count()),
         "max_batch_tokens": count(),
@@ -177,6 +196,33 @@ fn tei_info() -> Value {
         "sha": string_or_null(),
         "docker_label": string_or_null(),
     }))
+}
+
+fn tei_rank() -> Value {
+    with_optional(json!({ "index": count(), "score": { "type": "number" } }), json!({ "text": string() }))
+}
+
+fn relevances() -> Value {
+    let document = object(json!({ "text": string() }));
+    let result = with_optional(
+        json!({ "index": count(), "relevance_score": { "type": "number" } }),
+        json!({ "document": document }),
+    );
+    object(json!({
+        "model": described("The name that the model is served under.", string()),
+        "object": one("list"),
+        "usage": object(json!({ "prompt_tokens": count(), "total_tokens": count() })),
+        "results": described("The best first.", array(result)),
+    }))
+}
+
+/// An object that has all of the first fields, and may have the others.
+fn with_optional(fields: Value, optional: Value) -> Value {
+    let mut object = object(fields);
+    if let (Some(all), Value::Object(more)) = (object["properties"].as_object_mut(), optional) {
+        all.extend(more);
+    }
+    object
 }
 
 fn ollama() -> Value {

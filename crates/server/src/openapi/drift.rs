@@ -10,7 +10,7 @@ use serde_json::json;
 use super::facts::Facts;
 use super::{batches, requests};
 use crate::batches::Asked;
-use crate::{llama, ollama, openai, tei};
+use crate::{llama, ollama, openai, rerank, tei};
 
 /// Asks a type for its fields: it is told that none can be read, with their names.
 struct Names;
@@ -53,6 +53,7 @@ fn the_document_has_the_fields_that_the_readers_have() {
         keys: false,
         ids_are_ours: false,
         llama: false,
+        reranker: None,
     };
     let mut schemas = requests::schemas(&facts);
     schemas.extend(batches::schemas());
@@ -63,6 +64,8 @@ fn the_document_has_the_fields_that_the_readers_have() {
         ("TeiRequest", names::<tei::Asked>(), ""),
         ("TeiTokenizeRequest", names::<tei::ToTokenize>(), ""),
         ("TeiDecodeRequest", names::<tei::ToDecode>(), ""),
+        ("TeiRerankRequest", names::<rerank::TeiAsked>(), ""),
+        ("RerankRequest", names::<rerank::DocumentsAsked>(), ""),
         ("OllamaRequest", names::<ollama::Asked>(), "keep_alive options"),
         ("OllamaPromptRequest", names::<ollama::AskedOne>(), "keep_alive options"),
         ("OllamaShowRequest", names::<ollama::ToShow>(), ""),
@@ -77,5 +80,5 @@ fn the_document_has_the_fields_that_the_readers_have() {
         assert_eq!(described.collect::<BTreeSet<&str>>(), wanted, "{name}");
     }
     let all = schemas.keys().filter(|name| name.ends_with("Request")).count();
-    assert_eq!(all, 12, "each of them is looked at above");
+    assert_eq!(all, 14, "each of them is looked at above");
 }

@@ -53,6 +53,15 @@ pub(super) struct Facts {
     pub(super) ids_are_ours: bool,
     /// `POST /embeddings` answers as llama-server does.
     pub(super) llama: bool,
+    /// A model that scores pairs.
+    pub(super) reranker: Option<Scorer>,
+}
+
+/// A model that scores pairs.
+pub(super) struct Scorer {
+    pub(super) name: String,
+    /// Where one must be named.
+    pub(super) label: Option<String>,
 }
 
 /// A task that a model has.
@@ -94,6 +103,11 @@ impl Facts {
             keys: !settings.api_keys.is_empty(),
             ids_are_ours: settings.token_ids == TokenIds::Model,
             llama: settings.dialect == EmbeddingsDialect::Llama,
+            reranker: service.models().all().iter().find_map(|served| {
+                let labels = served.reranker().ok()?.labels();
+                let label = (labels.len() > 2).then(|| labels[0].clone());
+                Some(Scorer { name: served.name.clone(), label })
+            }),
         }
     }
 }

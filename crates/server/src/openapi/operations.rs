@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
 use super::{answers, any_of, joined, schema};
-use crate::dialect::Dialect::{self, Llama, Ollama, OpenAi, Tei};
+use crate::dialect::Dialect::{self, Jina, Llama, Ollama, OpenAi, Tei};
 use crate::metrics;
 
 /// [`crate::ask::TIMEOUTS`] in digits.
@@ -64,7 +64,7 @@ pub(super) fn paths(facts: &Facts) -> Value {
             tei_examples(facts),
         )
     };
-    json!({
+    let mut paths = json!({
         "/v1/embeddings": { "post": doors.embed(&[OpenAi], "Vectors (OpenAI)", schema("OpenAiRequest"), schema("OpenAiEmbeddings"), openai_examples(facts)) },
         "/v1/models": { "get": doors.look(OpenAi, "The models that are served", "OpenAiModels") },
         "/models": { "get": doors.look(OpenAi, "The models that are served, by llama-server's path", "OpenAiModels") },
@@ -105,7 +105,12 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/page.js": { "get": public("The page's script", json!({ "text/javascript": { "schema": { "type": "string" } } })) },
         "/style.css": { "get": public("The page's style", json!({ "text/css": { "schema": { "type": "string" } } })) },
         "/openapi.json": { "get": public("This document", json!({ "application/json": { "schema": { "type": "object", "required": ["openapi", "info", "paths"] } } })) },
-    })
+    });
+    paths["/rerank"] = json!({ "post": doors.rerank(&[Tei, Jina]) });
+    for path in ["/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking"] {
+        paths[path] = json!({ "post": doors.rerank(&[Jina, Tei]) });
+    }
+    paths
 }
 
 fn root() -> Value {
@@ -186,10 +191,7 @@ impl Doors<'_> {
         examples: Value,
     ) -> Value {
         let mut operation = self.short(dialects, summary, request, answer, examples);
-        operation["parameters"] = ["Priority", "Timeout"]
-            .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }))
-            .into_iter()
-            .collect();
+        operation["parameters"] = timing();
         let done = &mut operation["responses"]["200"];
         done["headers"] = headers(&[
             "X-Embedding-Fingerprint",
@@ -205,9 +207,29 @@ impl Doors<'_> {
         done["content"]["application/x-ndjson"] = json!({});
         operation["requestBody"]["content"]["application/x-ndjson"] =
             json!({ "schema": { "type": "string", "description": LINES } });
-        let mut busy = refusal(dialects, "Too much waits already.");
-        busy["headers"] = headers(&["Retry-After"]);
-        operation["responses"]["429"] = busy;
+        operation["responses"]["429"] = busy(dialects);
+        operation
+    }
+
+    /// A route for scores, by whichever of two requests.
+    fn rerank(&self, dialects: &[Dialect]) -> Value {
+        let examples = self.0.reranker.as_ref().map_or(json!({}), |scorer| {
+            let texts = json!(["Garlic is planted in autumn.", "Cats sleep a lot."]);
+            let query = "plant garlic when?";
+            json!({
+                "texts": { "value": { "query": query, "texts": texts, "model": scorer.name, "return_text": true, "label": scorer.label } },
+                "documents": { "value": { "query": query, "documents": texts, "model": scorer.name, "top_n": 1, "return_documents": true, "label": scorer.label } },
+            })
+        });
+        let request = any_of([schema("TeiRerankRequest"), schema("RerankRequest")]);
+        let answer = any_of([schema("TeiRanks"), schema("Relevances")]);
+        let mut operation = self.short(dialects, "Scores of texts for a query", request, answer, examples);
+        operation["description"] = json!(
+            "By `texts` as TEI, by `documents` as Jina and Cohere. Of models that are rerankers: others are refused."
+        );
+        operation["parameters"] = timing();
+        operation["responses"]["200"]["headers"] = headers(&["X-Model", "X-Truncated", "Server-Timing"]);
+        operation["responses"]["429"] = busy(dialects);
         operation
     }
 
@@ -310,6 +332,20 @@ impl Doors<'_> {
     }
 }
 
+/// The headers that say when an answer is wanted.
+fn timing() -> Value {
+    ["Priority", "Timeout"]
+        .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }))
+        .into_iter()
+        .collect()
+}
+
+fn busy(dialects: &[Dialect]) -> Value {
+    let mut busy = refusal(dialects, "Too much waits already.");
+    busy["headers"] = headers(&["Retry-After"]);
+    busy
+}
+
 fn headers(names: &[&str]) -> Value {
     let all = names
         .iter()
@@ -329,6 +365,7 @@ pub(super) fn refusal(dialects: &[Dialect], why: &str) -> Value {
 fn tag(dialect: Dialect) -> &'static str {
     match dialect {
         OpenAi => "OpenAI",
+        Jina => "Jina, Cohere",
         Tei => "TEI",
         Ollama => "Ollama",
         Llama => "llama-server",

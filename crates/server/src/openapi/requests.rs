@@ -35,6 +35,8 @@ pub(super) fn schemas(facts: &Facts) -> Map<String, Value> {
         ("TeiRequest", tei(facts)),
         ("TeiTokenizeRequest", tei_tokenize()),
         ("TeiDecodeRequest", tei_decode()),
+        ("TeiRerankRequest", tei_rerank()),
+        ("RerankRequest", rerank()),
         ("OllamaRequest", ollama(facts)),
         ("OllamaPromptRequest", ollama_prompt()),
         ("OllamaShowRequest", ollama_show()),
@@ -228,6 +230,54 @@ fn tei_decode() -> Value {
             "skip_special_tokens": optional("boolean", "Without the model's own marks, as by default."),
         },
         "required": ["ids"],
+    })
+}
+
+/// Fields of both requests for scores.
+fn shared_of_scores(truncate: &str) -> Value {
+    json!({
+        "query": { "type": "string", "description": "What the texts are to answer. It is never cut." },
+        "model": model(),
+        "top_n": joined(nullable(json!({ "type": "integer", "minimum": 0 })), json!({ "description": "Only the best of them." })),
+        "raw_scores": optional("boolean", "Scores as the model's head gives them, instead of from 0 to 1."),
+        "label": optional("string", "The label whose score counts, of a model that gives several."),
+        "truncate": {
+            "enum": [true, false, "end", "start", "error", null],
+            "description": format!("What becomes of a text that is too long: `true` or `end` cuts its end, `start` its start, `false` or `error` refuses it. {truncate}"),
+        },
+        "priority": {
+            "enum": ["interactive", "batch", null],
+            "description": "Interactive work goes before batch work. Without it the size of the request decides.",
+        },
+    })
+}
+
+fn tei_rerank() -> Value {
+    let own = json!({
+        "texts": some(json!({ "type": "string" })),
+        "return_text": optional("boolean", "Each text with its score."),
+        "truncation_direction": { "enum": ["Left", "Right", "left", "right", null], "description": "Which end is cut, with `truncate`." },
+    });
+    json!({
+        "type": "object",
+        "description": "TEI's request for scores.",
+        "properties": joined(own, shared_of_scores("Without it such a text is refused.")),
+        "required": ["query", "texts"],
+    })
+}
+
+fn rerank() -> Value {
+    let text = json!({ "type": "string" });
+    let object = json!({ "type": "object", "properties": { "text": text }, "required": ["text"] });
+    let own = json!({
+        "documents": some(any_of([text, object])),
+        "return_documents": optional("boolean", "Each document with its score."),
+    });
+    json!({
+        "type": "object",
+        "description": "Jina's and Cohere's request for scores.",
+        "properties": joined(own, shared_of_scores("Without it its end is cut.")),
+        "required": ["query", "documents"],
     })
 }
 

@@ -12,6 +12,7 @@ mod openapi;
 mod operation;
 mod protocols;
 mod refusals;
+mod rerank;
 mod shutdown;
 mod wire;
 
