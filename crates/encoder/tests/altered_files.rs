@@ -71,7 +71,8 @@ fn what_is_missing_is_named() {
 /// Optional tensors change the vector, or are counted.
 #[test]
 fn tensors_that_nobody_reads_are_reported() {
-    let bytes = Edit::of(&tiny::bert(1)).tensor("cls.weight", &[24, 2], &[0.0; 48]).bytes();
+    // A pooler that was kept: as wide as the rows, so no outputs of a head.
+    let bytes = Edit::of(&tiny::bert(1)).tensor("cls.weight", &[24, 24], &[0.0; 576]).bytes();
     let encoder = load(bytes, scalar()).expect("it loads");
     assert_eq!(encoder.unread_tensors(), ["cls.weight"]);
 }
