@@ -211,7 +211,8 @@ impl FromStr for TaskChoice {
 /// What happens to a text before the network reads it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PreparationArgs {
-    /// What the vectors are for: chooses the model's prompt. none (the default), query, document,
+    /// What the vectors are for: chooses the model's prompt. none (no prompt, even where the model
+    /// has one by default), query, document,
     /// question-answering, fact-checking, classification, clustering, similarity, code-retrieval or
     /// custom:DESCRIPTION
     #[arg(short, long, value_name = "TASK")]
@@ -255,8 +256,10 @@ impl PreparationArgs {
 
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::new().truncation(self.truncate);
-        if let Some(task) = self.effective_task() {
-            options = options.task(task);
+        match (self.effective_task(), &self.task) {
+            (Some(task), _) => options = options.task(task),
+            (None, Some(_)) => options = options.without_default_prompt(),
+            (None, None) => {}
         }
         if let Some(prompt) = &self.prompt {
             options = options.prompt(prompt);

@@ -222,7 +222,7 @@ impl Model {
         }
         let Some(task) = input.effective_task(options) else {
             return match &input.title {
-                None if input.task.is_some() => Ok(String::new()),
+                None if input.task.is_some() || !options.default_prompt => Ok(String::new()),
                 None => Ok(self.default_prompt().to_owned()),
                 Some(_) => Err(invalid(
                     "a title is given and no task; only the task `document` has a place for one".to_owned(),

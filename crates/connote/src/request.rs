@@ -187,6 +187,8 @@ impl Norm {
 pub struct Options {
     pub(crate) task: Option<Task>,
     pub(crate) prompt: Option<String>,
+    /// Whether the model's default prompt goes before texts that have neither task nor prompt.
+    pub(crate) default_prompt: bool,
     pub(crate) dimensions: Option<usize>,
     pub(crate) norm: Norm,
     pub(crate) truncation: Truncation,
@@ -199,6 +201,7 @@ impl Default for Options {
         Self {
             task: None,
             prompt: None,
+            default_prompt: true,
             dimensions: None,
             norm: Norm::L2,
             truncation: Truncation::default(),
@@ -224,6 +227,13 @@ impl Options {
     /// A prompt of the caller's own, put before every text as it is. Not together with a task.
     pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
         self.prompt = Some(prompt.into());
+        self
+    }
+
+    /// Texts without a task and a prompt go to the model as they are, even where it has a
+    /// [default prompt](crate::Model::default_prompt).
+    pub fn without_default_prompt(mut self) -> Self {
+        self.default_prompt = false;
         self
     }
 

@@ -88,6 +88,7 @@ fn its_words_come_before_what_has_no_other() {
     let bare = ids(&plain, Input::new("a cat"), Options::new());
     assert_eq!(ids(&query, Input::new("a cat").without_task(), Options::new()), bare);
     assert_eq!(ids(&query, Input::new("a cat"), Options::new().prompt("")), bare);
+    assert_eq!(ids(&query, Input::new("a cat"), Options::new().without_default_prompt()), bare);
     let own = ids(&plain, Input::new("say: a cat"), Options::new());
     assert_eq!(ids(&query, Input::new("a cat"), Options::new().prompt("say: ")), own);
     // An adapter without words adds none.
