@@ -214,6 +214,8 @@ fn the_examples_of_serve_run() {
     for example in examples(&["serve".to_owned()]) {
         if let Some(arguments) = example.strip_prefix("connote serve ") {
             let arguments = arguments.replace("--port 8080", "");
+            // Beside the models, not where the tests run.
+            let arguments = arguments.replace("--batch-folder ", &format!("--batch-folder {models}/"));
             let arguments: Vec<&str> = arguments.split_whitespace().collect();
             serving = Some(Serving::start_with(&arguments, Some(("EMBED_MODELS_DIR", models))));
             continue;
