@@ -122,10 +122,14 @@ def test_it_survives_a_kill(binary, folder):
     file = upload(client, lines)
     batch = begin(client, file)
     before = 0
+    end = time.monotonic() + 240
     while True:
         now = client.batches.retrieve(batch.id)
         if now.status == "completed":
             break
+        if now.status in ("failed", "cancelled", "expired") or time.monotonic() > end:
+            started.process.kill()
+            raise AssertionError(f"it does not complete: {now}")
         if kills < 3 and now.request_counts.completed > before:
             before = now.request_counts.completed
             os.kill(started.pid, signal.SIGKILL)

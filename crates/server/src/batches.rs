@@ -1,7 +1,7 @@
 //! OpenAI's Batch API: <https://platform.openai.com/docs/api-reference/batch>.
 //!
 //! The way of a batch: `upload` streams a file of requests (`coming`) to the operator's folder, `jobs` makes a batch of it, `work` reads
-//! its lines (`input`), asks each as `POST /v1/embeddings` would (`answer`), and commits what is done; `files` hands the
+//! its lines (`input`), asks each as `POST /v1/embeddings` would (`answer`), and commits what is done (`results`); `files` hands the
 //! results out. `store` is the folder, `record` what is in it.
 
 mod answer;
@@ -11,6 +11,7 @@ mod input;
 mod jobs;
 mod page;
 mod record;
+mod results;
 mod store;
 mod strangers;
 mod upload;

@@ -32,6 +32,17 @@ pub(crate) struct Share {
     /// Bytes of all shares of the request; they change with those of all requests.
     request: Arc<AtomicUsize>,
     bytes: usize,
+    place: Place,
+}
+
+/// What a share is to the others of its request.
+#[derive(Clone, Copy)]
+enum Place {
+    Any,
+    /// The others wait for it to be written: what they hold is not in its way.
+    First,
+    /// It takes what room there is, for others wait to be written before it.
+    Behind,
 }
 
 fn counted(bytes: usize) -> usize {
@@ -45,7 +56,7 @@ impl Held {
 
     /// A share of nothing yet.
     pub(crate) fn share(&self) -> Share {
-        Share { held: self.clone(), request: Arc::default(), bytes: 0 }
+        Share { held: self.clone(), request: Arc::default(), bytes: 0, place: Place::Any }
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -60,7 +71,14 @@ impl Held {
 impl Share {
     /// Another of the same request.
     pub(crate) fn sibling(&self) -> Self {
-        Self { held: self.held.clone(), request: self.request.clone(), bytes: 0 }
+        Self { held: self.held.clone(), request: self.request.clone(), bytes: 0, place: Place::Any }
+    }
+
+    /// Another of the same request, whose shares end in one order. What is done behind the first never keeps it from its room.
+    pub(crate) fn in_order(&self, is_first: bool) -> Self {
+        let mut share = self.sibling();
+        share.place = if is_first { Place::First } else { Place::Behind };
+        share
     }
 
     /// Whether a body of so many bytes would be taken now. One that finds nothing held by others always is, however large:
@@ -124,7 +142,13 @@ impl Share {
     fn fits(&self, all: usize, wanted: usize) -> bool {
         let others = all - self.request.load(Ordering::Relaxed);
         let rest = all - self.bytes;
-        wanted <= self.bytes || others == 0 || rest.saturating_add(wanted) <= self.held.0.limit
+        let limit = self.held.0.limit;
+        let is_room = match self.place {
+            Place::Any => others == 0 || rest.saturating_add(wanted) <= limit,
+            Place::First => others == 0 || others.saturating_add(wanted) <= limit,
+            Place::Behind => rest.saturating_add(wanted) <= limit,
+        };
+        wanted <= self.bytes || is_room
     }
 
     /// Makes it `bytes` in all: they are there, room or not.
@@ -163,6 +187,21 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_done_behind_the_first_is_never_in_its_way() {
+        let held = Held::new(10 * FREE);
+        let mut other = held.share();
+        let batch = held.share();
+        assert!(other.grow(6 * FREE, 0));
+        let (mut first, mut behind) = (batch.in_order(true), batch.in_order(false));
+        assert!(!first.grow(9 * FREE, 0), "others are here");
+        assert!(behind.grow(5 * FREE, 0), "what is left");
+        drop(other);
+        assert!(first.grow(9 * FREE, 0), "only its own are here");
+        assert!(!batch.in_order(false).grow(2 * FREE, 0), "no more behind it than there is room for");
+        assert!(!held.share().grow(2 * FREE, 0), "what they hold is counted");
+    }
 
     #[test]
     fn what_is_past_the_bound_is_refused_unless_it_is_alone_or_small() {

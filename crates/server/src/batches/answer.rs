@@ -18,6 +18,7 @@ use crate::ask::{self, Door};
 use crate::body::{self, Body, mib};
 use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
+use crate::held::Share;
 use crate::openai;
 
 /// As `POST /v1/embeddings`, but whatever the line says it gives way to who waits.
@@ -67,8 +68,13 @@ struct Tokens {
 }
 
 /// Never fails: what is wrong with a line is its answer. The same line has the same answer, so that work that is done twice
-/// leaves no trace.
-pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answered {
+/// leaves no trace. `share` is what it may hold, as of now.
+pub(super) async fn answer(
+    service: Service,
+    batch: String,
+    line: Line,
+    share: impl Fn() -> Share,
+) -> Answered {
     let Line { number, text, end } = line;
     let own = batch.strip_prefix("batch_").unwrap_or(&batch);
     let (id, request_id) = (format!("batch_req_{own}_{number}"), format!("req_{own}_{number}"));
@@ -130,7 +136,7 @@ pub(super) async fn answer(service: Service, batch: String, line: Line) -> Answe
             "`body` is missing: the body of a POST /v1/embeddings".to_owned(),
         );
     };
-    match embed(&service, asked.get()).await {
+    match embed(&service, asked.get(), share).await {
         Ok((headers, vectors)) => {
             let told: Option<Told> = serde_json::from_slice(&vectors).ok();
             let tokens = told.map_or(0, |told| told.usage.total_tokens);
@@ -151,9 +157,13 @@ fn told_beside(headers: &HeaderMap) -> Value {
 }
 
 /// The headers and the body of the answer to a request, which waits where others are told to come back.
-async fn embed(service: &Service, asked: &str) -> Result<(HeaderMap, Bytes), Fault> {
+async fn embed(
+    service: &Service,
+    asked: &str,
+    share: impl Fn() -> Share,
+) -> Result<(HeaderMap, Bytes), Fault> {
     loop {
-        let attempt = AssertUnwindSafe(attempt(service, asked)).catch_unwind().await;
+        let attempt = AssertUnwindSafe(attempt(service, asked, share())).catch_unwind().await;
         let done = attempt.unwrap_or_else(|_| {
             service.metrics().panicked();
             Err(Fault::internal(ask::FELL))
@@ -167,8 +177,7 @@ async fn embed(service: &Service, asked: &str) -> Result<(HeaderMap, Bytes), Fau
     }
 }
 
-async fn attempt(service: &Service, asked: &str) -> Result<(HeaderMap, Bytes), Fault> {
-    let mut share = service.held().share();
+async fn attempt(service: &Service, asked: &str, mut share: Share) -> Result<(HeaderMap, Bytes), Fault> {
     if !share.grow(asked.len(), 0) {
         return Err(body::crowded(service));
     }

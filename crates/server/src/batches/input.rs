@@ -10,6 +10,9 @@ use serde::Deserialize;
 
 use super::record::Problem;
 
+/// What some programs begin a file with; it is no part of its first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The shortest line that has an id.
 const WITH_ID: usize = r#"{"custom_id":""}"#.len();
 
@@ -61,7 +64,11 @@ impl Lines {
             }
             self.at += read as u64;
             self.number += 1;
+            // Before the mark goes: what was read is then shorter than the line may be, and no whole line yet.
             let is_long = text.len() > self.limit && text.last() != Some(&b'\n');
+            if self.number == 1 && text.starts_with(BYTE_ORDER_MARK) {
+                text.drain(..BYTE_ORDER_MARK.len());
+            }
             if is_long {
                 self.at += self.file.skip_until(b'\n')? as u64;
             } else if text.trim_ascii().is_empty() {

@@ -97,6 +97,7 @@ pub(super) async fn create(State(service): State<Service>, request: Request) -> 
             output_expires_after,
             progress: Progress::default(),
             models: None,
+            failing: None,
         };
         store.has_place()?;
         json::write(&store.add_batch(record)?.ok_or_else(|| no_file(&input).param("input_file_id"))?.batch)

@@ -193,6 +193,9 @@ pub(super) struct Record {
     pub(super) progress: Progress,
     /// Names and fingerprints of the models that were served when its work began: a file of results is of no others.
     pub(super) models: Option<Vec<(String, String)>>,
+    /// Why it fails, from before its results become files until it is over; a restart goes on there.
+    #[serde(default)]
+    pub(super) failing: Option<Vec<Problem>>,
 }
 
 /// What is on the disk for good. What was written beyond it is written again.

@@ -19,7 +19,8 @@ use super::record::{FileRecord, Purpose, Record};
 use crate::body::mib;
 use crate::fault::{Fault, FaultKind};
 
-/// Files and batches that are known at once, each some hundred bytes of memory. Past the latter the oldest that is over is forgotten.
+/// Files and batches that are known at once. Past the latter the oldest that is over is forgotten. Each is some hundred bytes of
+/// memory, a batch up to 40 KB more where its metadata is as long as it may be, and as much where each of its ids is there twice.
 const MOST_FILES_KEPT: usize = 100_000;
 const MOST_BATCHES_KEPT: usize = 10_000;
 
@@ -33,6 +34,8 @@ pub(super) struct Store {
     /// Bytes that its files may have together, and that they have, those under way with them.
     limit: u64,
     used: AtomicU64,
+    /// The time of the newest id: no mutex, which the disk may hold up.
+    last: AtomicU64,
     kept: Mutex<Kept>,
     /// Told when there is something new for who works on batches.
     pub(super) told: Notify,
@@ -44,7 +47,6 @@ pub(super) struct Store {
 pub(super) struct Kept {
     pub(super) files: BTreeMap<String, FileRecord>,
     pub(super) batches: BTreeMap<String, Record>,
-    last: u64,
 }
 
 impl Kept {
@@ -110,7 +112,6 @@ impl Store {
         let kept = Kept {
             files: files.into_iter().map(|file| (file.id.clone(), file)).collect(),
             batches: batches.into_iter().map(|record| (record.batch.id.clone(), record)).collect(),
-            last: 0,
         };
         let under_way = kept.unfinished().map(|record| record.progress.output + record.progress.errors);
         let used = kept.files.values().map(|file| file.bytes).chain(under_way).fold(0, u64::saturating_add);
@@ -119,6 +120,7 @@ impl Store {
             _lock: lock,
             limit,
             used: AtomicU64::new(used),
+            last: AtomicU64::new(0),
             kept: Mutex::new(kept),
             told: Notify::new(),
             closed: AtomicBool::new(false),
@@ -149,8 +151,16 @@ impl Store {
         Ok(())
     }
 
-    /// Takes room for so many bytes, which `give_back` ends.
+    /// Takes room as [`Self::take_now`] does; files whose time is over make room, if the disk takes its time.
     pub(super) fn take(&self, bytes: u64) -> Result<(), Full> {
+        self.take_now(bytes).or_else(|_| {
+            self.expire();
+            self.take_now(bytes)
+        })
+    }
+
+    /// Takes room for so many bytes, which `give_back` ends.
+    pub(super) fn take_now(&self, bytes: u64) -> Result<(), Full> {
         let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
         let taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         taken.map(|_| ()).map_err(|_| Full(self.limit))
@@ -188,21 +198,29 @@ impl Store {
     pub(super) fn new_id(&self, prefix: &str) -> String {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let clock = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        let mut kept = self.kept();
-        kept.last = clock.max(kept.last.saturating_add(1));
+        let later = |last: u64| clock.max(last.saturating_add(1));
+        let last = self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some(later(last)));
+        let time = later(last.unwrap_or_default());
         // Seeded by the system.
         let random = RandomState::new().build_hasher().finish() as u32;
-        format!("{prefix}{:016x}{random:08x}", kept.last)
+        format!("{prefix}{time:016x}{random:08x}")
     }
 
-    /// Makes a whole file of a part. A second time it does nothing.
+    /// Makes a whole file of a part. A second time it does nothing. Where it fails the part is a part as before.
     pub(super) fn keep_file(&self, file: FileRecord) -> io::Result<FileRecord> {
         let (part, content) = (self.part(&file.id), self.content(&file.id));
-        match fs::rename(&part, &content) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && content.exists() => {}
-            done => done?,
+        let is_moved = match fs::rename(&part, &content) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && content.exists() => false,
+            done => done.map(|()| true)?,
+        };
+        let record = self.file_record(&file.id);
+        if let Err(error) = save(&record, &file) {
+            // A content without a record is swept up, and a record without a content is none.
+            if is_moved && remove(&record).is_ok() {
+                fs::rename(&content, &part)?;
+            }
+            return Err(error);
         }
-        save(&self.file_record(&file.id), &file)?;
         self.kept().files.insert(file.id.clone(), file.clone());
         Ok(file)
     }
@@ -312,13 +330,10 @@ impl Store {
         Ok(Some(changed))
     }
 
-    /// Changes a batch here, where the disk may not take it: who asks hears the truth, and after a restart it is tried again.
-    pub(super) fn change_anyway(&self, id: &str, change: impl FnOnce(&mut Record)) {
-        let mut kept = self.kept();
-        let Some(record) = kept.batches.get_mut(id) else { return };
-        change(record);
-        if let Err(error) = self.save_batch(record) {
-            tracing::warn!(target: "connote::batch", batch = id, "its end cannot be kept: {error}");
+    /// Changes a batch here alone, where the disk does not take it: who asks hears the truth, and after a restart it is tried again.
+    pub(super) fn change_here(&self, id: &str, change: impl FnOnce(&mut Record)) {
+        if let Some(record) = self.kept().batches.get_mut(id) {
+            change(record);
         }
     }
 }
@@ -369,3 +384,6 @@ fn load<T: DeserializeOwned>(folder: &Path) -> Result<Vec<T>, String> {
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Pages of strangers. A browser sends forms to any address without asking first, and calls a name its page's own origin whatever
-//! address stands behind it, this machine's too; what clients keep here is not for them.
+//! address stands behind it, this machine's too; what clients keep here is not for them. It says `Origin` with every form, but
+//! `Sec-Fetch-Site` only to addresses it trusts: https, and this machine.
 
 use std::net::IpAddr;
 
@@ -26,14 +27,20 @@ pub(super) async fn refuse(State(service): State<Service>, request: Request, nex
 
 fn may_be_strange(headers: &HeaderMap, allowed: &[String]) -> bool {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_other = matches!(said("sec-fetch-site"), Some("cross-site" | "same-site"));
     let may_ask = |origin: &str| allowed.iter().any(|one| one == "*" || one == origin);
-    if is_other {
-        return !may_ask(said("origin").unwrap_or_default());
+    let host = said(header::HOST.as_str());
+    let own = ["http", "https"].map(|scheme| format!("{scheme}://{}", host.unwrap_or_default()));
+    let is_own = |origin: &str| host.is_some() && own.iter().any(|own| own.eq_ignore_ascii_case(origin));
+    let mut origins = headers.get_all(header::ORIGIN).iter().map(|origin| origin.to_str().unwrap_or("null"));
+    match said("sec-fetch-site") {
+        Some("cross-site" | "same-site") => return !may_ask(said("origin").unwrap_or_default()),
+        // No page can say so for itself. Behind a proxy `Host` may be another than the page's.
+        Some("same-origin") => {}
+        _ if origins.any(|origin| !is_own(origin) && !may_ask(origin)) => return true,
+        _ => {}
     }
-    let Some(host) = said(header::HOST.as_str()) else { return false };
-    let is_named = ["http", "https"].iter().any(|scheme| may_ask(&format!("{scheme}://{host}")));
-    !is_ours(host) && !is_named
+    let Some(host) = host else { return false };
+    !is_ours(host) && !own.iter().any(|own| may_ask(own))
 }
 
 /// Whether the public system of names cannot lead there: an address, this machine, or a name without a dot.
@@ -71,5 +78,20 @@ fn names_that_anybody_may_give_an_address_are_not_ours() {
         assert_eq!(may_be_strange(&headers(host), &allowed), is_strange, "{host}");
     }
     assert!(!may_be_strange(&headers("c.example"), &["*".to_owned()]));
+    // Over http to an address, where no browser says `Sec-Fetch-Site`.
+    for (origin, is_strange) in [
+        ("http://evil.example", true),
+        ("http://192.168.1.5", true),
+        ("http://192.168.1.5:80801", true),
+        ("null", true),
+        ("\u{e9}", true),
+        ("http://192.168.1.5:8080", false),
+        ("https://192.168.1.5:8080", false),
+        ("https://a.example", false),
+    ] {
+        let mut headers = headers("192.168.1.5:8080");
+        headers.insert(header::ORIGIN, origin.parse().expect("a value"));
+        assert_eq!(may_be_strange(&headers, &allowed), is_strange, "{origin}");
+    }
     assert!(!may_be_strange(&HeaderMap::new(), &[]));
 }

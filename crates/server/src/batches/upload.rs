@@ -11,7 +11,7 @@ use axum::response::Response;
 
 use super::coming::{Coming, Part};
 use super::record::{EXPIRY, FileRecord, Purpose};
-use super::store::{Store, trouble};
+use super::store::{Full, Store, trouble};
 use super::{of_store, store};
 use crate::Service;
 use crate::body::{self, DROPPED, mib};
@@ -192,7 +192,7 @@ async fn receive(service: &Service, mut part: Part<'_>) -> Result<Received, Faul
     let mut writing = Writing { received, file: None, buffer: Vec::new() };
     while let Some(data) = part.chunk().await? {
         let size = data.len() as u64;
-        if let Err(full) = writing.received.store.take(size) {
+        if let Err(full) = take(&writing.received.store, size).await {
             drop(writing);
             skip(part, 0).await?;
             return Err(Fault::from(full).param("file"));
@@ -220,6 +220,13 @@ async fn receive(service: &Service, mut part: Part<'_>) -> Result<Received, Faul
     }
     let done = writing.flush(true).await.map_err(|error| trouble(&error))?;
     Ok(done.received)
+}
+
+/// Room for more of it, without holding up a socket where files have to go first.
+async fn take(store: &Arc<Store>, bytes: u64) -> Result<(), Full> {
+    let Err(full) = store.take_now(bytes) else { return Ok(()) };
+    let store = store.clone();
+    tokio::task::spawn_blocking(move || store.take(bytes)).await.unwrap_or(Err(full))
 }
 
 /// A file on its way to the disk.

@@ -1,47 +1,52 @@
 //! The work on batches: one after the other, in a thread of its own, so that no socket waits for its disk.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::cell::Cell;
+use std::io;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 
-use super::answer::{Answered, answer};
+use super::answer::answer;
 use super::input::{Checked, Lines, check};
-use super::record::{Counts, Errors, FileRecord, Problem, Progress, Purpose, Record, Status, now};
-use super::store::{Full, Store, remove, sync, written};
+use super::record::{Errors, Problem, Progress, Record, Status, now};
+use super::results::{Results, results};
+use super::store::{Full, Store, written};
 use crate::{Inner, Service, ask};
 
 /// Lines and their bytes under way at once; one may always be.
 const LINES: usize = 64;
 const BYTES: usize = 256 << 10;
 
-/// How much work a kill may cost: what is past either is put on the disk for good.
-const COMMIT_BYTES: u64 = 1 << 20;
-const COMMIT_TIME: Duration = Duration::from_secs(1);
-
 /// How often files are looked at whose time may be over.
 const EXPIRY: Duration = Duration::from_secs(60);
+
+/// How long to wait for what the system has too few of.
+const BREAK: Duration = Duration::from_secs(1);
 
 /// Vectors of two spaces in one file would be taken for one.
 const OTHER_MODELS: &str = "the server was started again with other models than those that the batch was begun with; what was \
     done is in its files, make a batch of the rest";
 
 /// Why a batch does not go on.
-enum Stop {
+pub(super) enum Stop {
     /// The server stops; the batch goes on when it is there again.
     Service,
+    /// It goes on from its last commit after a while.
+    Momentary(io::Error),
     /// It cannot.
     Failed(Vec<Problem>),
 }
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
+        if is_momentary(&error) {
+            return Stop::Momentary(error);
+        }
         Stop::Failed(vec![Problem::new("storage_error", written(&error))])
     }
 }
@@ -50,6 +55,15 @@ impl From<Full> for Stop {
     fn from(full: Full) -> Self {
         Stop::Failed(vec![Problem::new("storage_full", full.message())])
     }
+}
+
+/// Whether it is of this moment, not of the disk: a call that was interrupted, or too many files that are open, which the sockets
+/// of clients are too.
+fn is_momentary(error: &io::Error) -> bool {
+    // ENFILE and EMFILE; ERROR_TOO_MANY_OPEN_FILES.
+    let too_many_open: &[i32] = if cfg!(windows) { &[4] } else { &[23, 24] };
+    error.kind() == io::ErrorKind::Interrupted
+        || error.raw_os_error().is_some_and(|code| too_many_open.contains(&code))
 }
 
 pub(super) fn start(store: Arc<Store>, service: Weak<Inner>) -> io::Result<()> {
@@ -68,18 +82,27 @@ async fn work(store: Arc<Store>, service: Weak<Inner>) {
             if *service.stopping().borrow() {
                 return;
             }
-            one(&store, &service, &record.batch.id).await;
+            if let Err(error) = one(&store, &service, &record).await {
+                let id = &record.batch.id;
+                tracing::warn!(target: "connote::batch", batch = id, "the batch goes on in a moment: {error}");
+                tokio::time::sleep(BREAK).await;
+            }
             continue;
         }
         let _ = tokio::time::timeout(EXPIRY, store.told.notified()).await;
     }
 }
 
-/// A batch, to its end or the server's. What is wrong with it is its own affair.
-async fn one(store: &Arc<Store>, service: &Service, id: &str) {
+/// A batch, to its end or the server's. What is wrong with it is its own affair; an error is of the moment.
+async fn one(store: &Arc<Store>, service: &Service, record: &Record) -> io::Result<()> {
+    let id = record.batch.id.as_str();
+    if let Some(problems) = &record.failing {
+        return fail(store, service, id, problems.clone());
+    }
     let done = AssertUnwindSafe(through(store, service, id)).catch_unwind().await;
     let problems = match done {
-        Ok(Ok(())) | Ok(Err(Stop::Service)) => return,
+        Ok(Ok(())) | Ok(Err(Stop::Service)) => return Ok(()),
+        Ok(Err(Stop::Momentary(error))) => return Err(error),
         Ok(Err(Stop::Failed(problems))) => problems,
         Err(_) => {
             service.metrics().panicked();
@@ -88,17 +111,41 @@ async fn one(store: &Arc<Store>, service: &Service, id: &str) {
     };
     let why = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
     tracing::warn!(target: "connote::batch", batch = id, "the batch failed: {why}");
-    // What is there is of use; where the disk does not let it be, it is not.
-    let record = store.batch(id);
-    let [output, errors] = record.map_or([None, None], |record| results(store, &record).unwrap_or_default());
-    store.change_anyway(id, |record| {
+    fail(store, service, id, problems)
+}
+
+/// Ends a batch with what is there of its results, for it is of use. Each step is on the disk before the next; where the disk does
+/// not take one, the batch is over until a restart, which tries it again.
+fn fail(store: &Arc<Store>, service: &Service, id: &str, problems: Vec<Problem>) -> io::Result<()> {
+    let failed = |record: &mut Record, [output, errors]: [Option<String>; 2]| {
         let batch = &mut record.batch;
         batch.status = Status::Failed;
         batch.failed_at = Some(now());
-        batch.errors = Some(Errors { object: "list".to_owned(), data: problems });
+        batch.errors = Some(Errors { object: "list".to_owned(), data: problems.clone() });
         (batch.output_file_id, batch.error_file_id) = (output, errors);
+        record.failing = None;
+    };
+    // Before its results are files: a batch that is in progress would begin to write them anew.
+    let begun = store.change(id, |record| record.failing = Some(problems.clone()));
+    let done = begun.and_then(|record| {
+        let Some(record) = record else { return Ok(()) };
+        let results = results(store, &record)?;
+        store.change(id, |record| failed(record, results)).map(|_| ())
     });
+    match done {
+        Err(error) if is_momentary(&error) => return Err(error),
+        Err(error) => {
+            tracing::warn!(target: "connote::batch", batch = id, "its end cannot be kept: {error}");
+            let record = store.batch(id);
+            let is_there = |id: String| store.file(&id).map(|file| file.id);
+            let results =
+                record.map_or([None, None], |record| [record.output_id, record.error_id].map(is_there));
+            store.change_here(id, |record| failed(record, results));
+        }
+        Ok(()) => {}
+    }
     service.metrics().batch_ended(Status::Failed);
+    Ok(())
 }
 
 /// From one state to the next, from wherever it was left.
@@ -175,8 +222,12 @@ async fn compute(store: &Arc<Store>, service: &Service, record: &Record) -> Resu
     let path = store.content(&record.batch.input_file_id);
     let mut lines = Lines::open(&path, service.settings().body_limit, input, lines)?;
     let mut stopping = service.stopping();
+    let mut expiry = tokio::time::interval(EXPIRY);
     let mut under_way = FuturesOrdered::new();
     let (mut bytes, mut more) = (0, true);
+    // One share of all: what lines hold that are done does not keep the one before them from being done.
+    let held = Rc::new(service.held().share());
+    let (mut begun, written) = (0u64, Rc::new(Cell::new(0u64)));
     loop {
         while more && (under_way.is_empty() || (under_way.len() < LINES && bytes < BYTES)) {
             let Some(line) = lines.next()? else {
@@ -185,7 +236,10 @@ async fn compute(store: &Arc<Store>, service: &Service, record: &Record) -> Resu
             };
             let size = line.text.as_ref().map_or(0, Vec::len);
             bytes += size;
-            let answer = answer(service.clone(), id.to_owned(), line);
+            let (place, held, written) = (begun, held.clone(), written.clone());
+            begun += 1;
+            let share = move || held.in_order(place == written.get());
+            let answer = answer(service.clone(), id.to_owned(), line, share);
             under_way.push_back(async move { (answer.await, size) });
         }
         tokio::select! {
@@ -203,8 +257,10 @@ async fn compute(store: &Arc<Store>, service: &Service, record: &Record) -> Resu
                 results.commit()?;
                 return Err(Stop::Service);
             }
+            _ = expiry.tick() => store.expire(),
             answered = under_way.next() => {
                 let Some((answered, size)) = answered else { break };
+                written.set(written.get() + 1);
                 bytes -= size;
                 results.add(answered)?;
                 if results.is_much() {
@@ -217,131 +273,13 @@ async fn compute(store: &Arc<Store>, service: &Service, record: &Record) -> Resu
     Ok(())
 }
 
-/// The two files of results, as far as they are.
-struct Results {
-    store: Arc<Store>,
-    /// Of the batch.
-    id: String,
-    output: BufWriter<File>,
-    errors: BufWriter<File>,
-    /// Of the bytes that are no part of `progress` yet.
-    new_output: u64,
-    new_errors: u64,
-    progress: Progress,
-    counts: Counts,
-    tokens: u64,
-    committed: Instant,
-}
-
-impl Results {
-    /// As they were at the last commit; what a kill left beyond it goes.
-    fn open(store: &Arc<Store>, record: &Record) -> io::Result<Self> {
-        let progress = record.progress;
-        Ok(Self {
-            store: store.clone(),
-            id: record.batch.id.clone(),
-            output: BufWriter::new(part(&store.part(&record.output_id), progress.output)?),
-            errors: BufWriter::new(part(&store.part(&record.error_id), progress.errors)?),
-            new_output: 0,
-            new_errors: 0,
-            progress,
-            counts: record.batch.request_counts,
-            tokens: record.batch.usage.total_tokens,
-            committed: Instant::now(),
-        })
+#[cfg(test)]
+#[test]
+fn what_is_of_the_moment_fails_no_batch() {
+    let too_many = if cfg!(windows) { 4 } else { 24 };
+    for error in [io::ErrorKind::Interrupted.into(), io::Error::from_raw_os_error(too_many)] {
+        assert!(matches!(Stop::from(error), Stop::Momentary(_)));
     }
-
-    /// Writes a line. Until the next commit it is as if it was not there.
-    fn add(&mut self, answered: Answered) -> Result<(), Stop> {
-        let bytes = answered.text.iter().map(|piece| piece.len() as u64).sum();
-        if let Err(full) = self.store.take(bytes) {
-            self.commit()?;
-            return Err(full.into());
-        }
-        let (file, new) = match answered.tokens {
-            Some(_) => (&mut self.output, &mut self.new_output),
-            None => (&mut self.errors, &mut self.new_errors),
-        };
-        *new += bytes;
-        for piece in &answered.text {
-            file.write_all(piece)?;
-        }
-        match answered.tokens {
-            Some(tokens) => {
-                self.tokens += tokens;
-                self.counts.completed += 1;
-            }
-            None => self.counts.failed += 1,
-        }
-        (self.progress.input, self.progress.lines) = (answered.end, answered.number);
-        Ok(())
-    }
-
-    fn is_much(&self) -> bool {
-        self.new_output + self.new_errors >= COMMIT_BYTES || self.committed.elapsed() >= COMMIT_TIME
-    }
-
-    /// Puts them on the disk, and then says so in the batch.
-    fn commit(&mut self) -> io::Result<()> {
-        for (file, new, length) in [
-            (&mut self.output, self.new_output, &mut self.progress.output),
-            (&mut self.errors, self.new_errors, &mut self.progress.errors),
-        ] {
-            if new > 0 {
-                file.flush()?;
-                file.get_ref().sync_data()?;
-                *length += new;
-            }
-        }
-        let (progress, counts, tokens) = (self.progress, self.counts, self.tokens);
-        self.store.change(&self.id, |record| {
-            record.progress = progress;
-            record.batch.request_counts = counts;
-            record.batch.usage.input_tokens = tokens;
-            record.batch.usage.total_tokens = tokens;
-        })?;
-        (self.new_output, self.new_errors) = (0, 0);
-        self.committed = Instant::now();
-        Ok(())
-    }
-}
-
-impl Drop for Results {
-    fn drop(&mut self) {
-        // What was not committed is cut off by who has the files next.
-        self.store.give_back(self.new_output + self.new_errors);
-    }
-}
-
-/// A file of which so many bytes are for good.
-fn part(path: &Path, length: u64) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-    if file.metadata()?.len() < length {
-        return Err(io::Error::other("results that were written are not there any more"));
-    }
-    file.set_len(length)?;
-    file.seek(SeekFrom::Start(length))?;
-    path.parent().map_or(Ok(()), sync)?;
-    Ok(file)
-}
-
-/// Makes whole files of the results; one without a line is none.
-fn results(store: &Store, record: &Record) -> io::Result<[Option<String>; 2]> {
-    let keep = |id: &str, bytes: u64, kind: &str| {
-        if bytes == 0 {
-            return remove(&store.part(id)).map(|()| None);
-        }
-        let name = format!("{}_{kind}.jsonl", record.batch.id);
-        // In parts after a failed write there may be more than was committed.
-        if store.part(id).exists() {
-            part(&store.part(id), bytes)?.sync_all()?;
-        }
-        let file =
-            FileRecord::new(id.to_owned(), bytes, name, Purpose::BatchOutput, record.output_expires_after);
-        store.keep_file(file).map(|file| Some(file.id))
-    };
-    Ok([
-        keep(&record.output_id, record.progress.output, "output")?,
-        keep(&record.error_id, record.progress.errors, "error")?,
-    ])
+    let error = io::Error::from(io::ErrorKind::StorageFull);
+    assert!(matches!(Stop::from(error), Stop::Failed(problems) if problems[0].code == "storage_error"));
 }

@@ -132,7 +132,8 @@ fn a_batch_has_the_answers_that_its_requests_have() {
     let mut client = Client::connect(server.address);
     let long = "cat ".repeat(300);
     let input = [
-        line("one", &json!("a cat on the mat")),
+        // As some editors begin a file.
+        "\u{feff}".to_owned() + &line("one", &json!("a cat on the mat")),
         "\n".to_owned(),
         "no JSON\n".to_owned(),
         line("two", &json!(["hello", "the mat"])),

@@ -1,11 +1,11 @@
 //! The folder of batches: restarts, limits, disks that do not do what they should, and whose it is.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use connote_server::{Service, Settings};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
@@ -189,6 +189,93 @@ fn the_folder_has_a_limit_and_deleting_makes_room() {
     assert_eq!(send_form(&mut client, &parts).status, 200, "there is room again");
 }
 
+/// As a kill left it that came when the results were a file and nothing said so.
+#[test]
+fn results_that_became_a_file_too_early_are_gone_on_with() {
+    let folder = TempDir::new().expect("a folder");
+    let settings = settings(folder.path());
+    let server = start(&settings);
+    let mut client = Client::connect(server.address);
+    let file = upload(&mut client, &many(1_500));
+    let batch = id(&create(&mut client, &file).json());
+    wait(&mut client, &batch, |now| now["request_counts"]["completed"].as_u64() > Some(0));
+    stop(server, folder.path());
+    let (output, bytes) = results_of(folder.path(), &batch);
+    let (part, content_of) =
+        (folder.path().join("parts").join(&output), folder.path().join("files").join(&output));
+    let written = fs::read(&part).expect("it is there");
+    fs::write(&content_of, &written[..bytes]).expect("written");
+    fs::write(&part, "").expect("written");
+    let server = start(&settings);
+    let mut client = Client::connect(server.address);
+    let done = wait(&mut client, &batch, is_over);
+    assert_eq!(done["status"], "completed", "{done}");
+    let output = content(&mut client, &done["output_file_id"]);
+    assert!(output.as_bytes().starts_with(&written[..bytes]) && rows(&output).len() == 1_500);
+}
+
+/// A folder in the place of the record of the results, as on a full disk; then there is room, and a restart.
+#[test]
+fn results_of_a_batch_that_fails_wait_for_the_disk() {
+    let folder = TempDir::new().expect("a folder");
+    let settings = settings(folder.path());
+    let server = start(&settings);
+    let mut client = Client::connect(server.address);
+    let file = upload(&mut client, &many(20_000));
+    let batch = id(&create(&mut client, &file).json());
+    wait(&mut client, &batch, |now| now["request_counts"]["completed"].as_u64() > Some(0));
+    let (output, _) = results_of(folder.path(), &batch);
+    let in_the_way = folder.path().join("files").join(format!("{output}.new"));
+    fs::create_dir(&in_the_way).expect("made");
+    client.send("POST", &format!("/v1/batches/{batch}/cancel"), "");
+    let failed = wait(&mut client, &batch, is_over);
+    assert_eq!((&failed["status"], &failed["output_file_id"]), (&json!("failed"), &json!(null)), "{failed}");
+    stop(server, folder.path());
+    fs::remove_dir(&in_the_way).expect("removed");
+    let server = start(&settings);
+    let mut client = Client::connect(server.address);
+    let done = wait(&mut client, &batch, is_over);
+    assert_eq!((&done["status"], &done["errors"]), (&json!("failed"), &failed["errors"]), "{done}");
+    let completed = done["request_counts"]["completed"].as_u64().expect("a number");
+    assert_eq!(rows(&content(&mut client, &done["output_file_id"])).len() as u64, completed);
+}
+
+/// The name of a batch's results, and the bytes of them that are for good.
+fn results_of(folder: &Path, batch: &str) -> (String, usize) {
+    let record = fs::read(folder.join("batches").join(format!("{batch}.json"))).expect("its record");
+    let record: Value = serde_json::from_slice(&record).expect("JSON");
+    let bytes = record["progress"]["output"].as_u64().expect("a number");
+    (record["output_id"].as_str().expect("a name").to_owned(), usize::try_from(bytes).expect("few"))
+}
+
+/// Lines that are done hold their answers until the first is; meanwhile it has to have its room.
+#[test]
+fn a_large_line_is_not_kept_waiting_by_those_behind_it() {
+    let folder = TempDir::new().expect("a folder");
+    let server = start(&Settings {
+        held_limit: 600 << 10,
+        client_timeout: std::time::Duration::from_secs(600),
+        ..settings(folder.path())
+    });
+    let mut client = Client::connect(server.address);
+    let input = line("large", &json!(vec!["a"; 64]))
+        + &(0..40).map(|at| line(&format!("row-{at}"), &json!(vec!["a"; 8]))).collect::<String>();
+    let file = upload(&mut client, &input);
+    // A body that comes slowly leaves room for small lines alone.
+    let mut other = Client::connect(server.address);
+    other.write(format!(
+        "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+        400 << 10
+    ));
+    other.write_some(&" ".repeat(399 << 10));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let batch = id(&create(&mut client, &file).json());
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    drop(other);
+    let done = wait(&mut client, &batch, is_over);
+    assert_eq!(done["request_counts"], json!({ "total": 41, "completed": 41, "failed": 0 }), "{done}");
+}
+
 /// Vectors of another model would be in one file with those before, and nobody could tell.
 #[test]
 fn a_batch_does_not_go_on_with_other_models() {
@@ -297,6 +384,15 @@ fn pages_of_strangers_neither_fill_the_folder_nor_read_it() {
         let body = form(&[("purpose", "batch"), ("file", "a")]);
         let answer = Client::connect(server.address).send_with("POST", "/v1/files", &from, body);
         assert_eq!(answer.status, status, "{site} {origin}");
+    }
+    // A browser says so much to an address of a network, and no more.
+    for (origin, status) in
+        [("http://evil.example", 400), ("null", 400), ("http://test", 200), ("https://a.example", 200)]
+    {
+        let from = format!("{kind}Origin: {origin}\r\n");
+        let body = form(&[("purpose", "batch"), ("file", "a")]);
+        let answer = Client::connect(server.address).send_with("POST", "/v1/files", &from, body);
+        assert_eq!(answer.status, status, "{origin}");
     }
     // The same page under a name of its own, which it has led here.
     for (host, status) in
