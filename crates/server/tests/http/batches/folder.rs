@@ -258,7 +258,7 @@ fn a_large_line_is_not_kept_waiting_by_those_behind_it() {
         ..settings(folder.path())
     });
     let mut client = Client::connect(server.address);
-    let input = line("large", &json!(vec!["a"; 64]))
+    let input = line("large", &json!(vec!["a"; 128]))
         + &(0..40).map(|at| line(&format!("row-{at}"), &json!(vec!["a"; 8]))).collect::<String>();
     let file = upload(&mut client, &input);
     // A body that comes slowly leaves room for small lines alone.
