@@ -13,16 +13,21 @@ use crate::prepare::Tracing;
 use crate::request::{Input, Options, Request, Truncation};
 use crate::split::{Split, trimmed};
 
-/// Tokens whose rows are held at once, about.
-const TOKENS_AT_ONCE: usize = 16_384;
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Tokens whose rows are held at once, about.
+    tokens_at_once: usize,
+    /// Tokens that a window has in common with the one before it, at most.
+    overlap: usize,
+}
 
-/// Tokens that a window has in common with the one before it, at most; the authors' number.
-const OVERLAP: usize = 256;
+/// The overlap is the authors'.
+const LIMITS: Limits = Limits { tokens_at_once: 16_384, overlap: 256 };
 
 /// The chunks of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chunks {
-    /// As every text is cut.
+    /// As every text is cut. Chunks without tokens (of characters alone that the tokenizer drops) are left out.
     Split(Split),
     /// A list for each text: bytes between characters, in any order; they may overlap, and need not cover the text.
     Given(Vec<Vec<Range<usize>>>),
@@ -45,7 +50,7 @@ impl From<Vec<Vec<Range<usize>>>> for Chunks {
 pub struct LateChunk {
     /// Its bytes in the text.
     pub bytes: Range<usize>,
-    /// The vector, with the number of the chunk's tokens. Fails for a chunk without any
+    /// The vector, with the number of the chunk's tokens. Fails for a given chunk without any
     /// ([`ErrorKind::NoTokens`]): an empty one, or one whose characters the tokenizer drops.
     pub embedding: Result<Embedding, Error>,
 }
@@ -54,7 +59,7 @@ impl Embedder {
     /// The vectors of the chunks of each text, which is read once (late chunking): the mean of the chunk's rows. They
     /// lie in the space of whole texts and queries. A result for every text, in their order.
     ///
-    /// A token belongs to each chunk with which it shares bytes, white space at its front aside; special tokens and
+    /// A token belongs to each chunk with which it shares bytes, white space at its ends aside; special tokens and
     /// the prompt belong to none. A text that is longer than the limit is read in windows, each with prompt and special
     /// tokens, that overlap by up to 256 tokens: those have the rows of the window before. Nothing is cut, so that a
     /// request with [`Truncation::Start`] is refused; [`Truncation::Error`] refuses what would need windows.
@@ -81,10 +86,19 @@ impl Embedder {
         request: impl Into<Request>,
         chunks: impl Into<Chunks>,
     ) -> Result<Vec<Result<Vec<LateChunk>, Error>>, Error> {
-        let Request { inputs, options, schedule } = request.into();
+        self.late_chunks(request.into(), chunks.into(), LIMITS)
+    }
+
+    fn late_chunks(
+        &self,
+        request: Request,
+        chunks: Chunks,
+        limits: Limits,
+    ) -> Result<Vec<Result<Vec<LateChunk>, Error>>, Error> {
+        let Request { inputs, options, schedule } = request;
         self.check_late_chunks(&options)?;
         let dimensions = self.model().check_dimensions(options.dimensions)?;
-        let chunks = match chunks.into() {
+        let chunks = match chunks {
             Chunks::Given(given) if given.len() != inputs.len() => {
                 return Err(invalid(format!(
                     "there are {} texts and {} lists of chunks; give a list for each text",
@@ -97,12 +111,19 @@ impl Embedder {
         let width = self.dimensions();
         let numbered: Vec<(usize, &Input)> = inputs.iter().enumerate().collect();
         let plan = |&(index, input): &(usize, &Input)| {
-            schedule.ended().map_or(Ok(()), |ended| Err(failed(ended)))?;
+            let ended = || schedule.ended().map_or(Ok(()), |ended| Err(failed(ended)));
+            ended()?;
             let own = match &chunks {
                 Chunks::Split(split) => self.model().split(input, *split, &options)?,
                 Chunks::Given(given) => given[index].clone(),
             };
-            Text::plan(self, input, own, &options, width)
+            // A long text takes its time to be cut.
+            ended()?;
+            let mut text = Text::plan(self, input, own, &options, limits.overlap)?;
+            if matches!(chunks, Chunks::Split(_)) {
+                text.leave_out_empty();
+            }
+            Ok(text)
         };
         let planned = each::map(&numbered, self.team(), plan).into_iter();
         let mut texts: Vec<Result<Text, Error>> =
@@ -116,24 +137,27 @@ impl Embedder {
         let mut windows = windows.into_iter().peekable();
         while windows.peek().is_some() {
             let mut tokens = 0;
-            let group: Vec<_> = std::iter::from_fn(|| {
-                let next =
-                    windows.next_if(|(_, window)| tokens == 0 || tokens + window.ids.len() <= TOKENS_AT_ONCE);
+            let mut group: Vec<_> = std::iter::from_fn(|| {
+                let next = windows
+                    .next_if(|(_, window)| tokens == 0 || tokens + window.ids.len() <= limits.tokens_at_once);
                 tokens += next.as_ref().map_or(0, |(_, window)| window.ids.len());
                 next
             })
             .collect();
-            let sequences = group.iter().map(|(_, window)| window.ids.clone()).collect();
+            let sequences = group.iter_mut().map(|(_, window)| std::mem::take(&mut window.ids)).collect();
             let answers = self.token_rows(sequences, &schedule);
             for ((index, window), answer) in group.into_iter().zip(answers) {
                 let Ok(text) = &mut texts[index] else { continue };
                 match answer {
-                    Ok(rows) => text.add(&window, &rows),
+                    Ok(rows) => text.add(&window, &rows, width, |mean, tokens| {
+                        let vector = finish(mean, width, dimensions, &options)?;
+                        Ok(Embedding { vector, dimensions, tokens, truncated: false })
+                    }),
                     Err(failure) => texts[index] = Err(failed(failure)),
                 }
             }
         }
-        Ok(texts.into_iter().map(|text| Ok(text?.finish(dimensions, &options))).collect())
+        Ok(texts.into_iter().map(|text| Ok(text?.finish())).collect())
     }
 
     /// Whether the chunks of texts can have vectors under these options, whatever the texts.
@@ -169,17 +193,23 @@ struct Window {
 /// A text whose chunks are being summed up.
 struct Text {
     windows: Vec<Window>,
-    chunks: Vec<Range<usize>>,
+    chunks: Vec<Pooled>,
     /// Tokens and the chunks they belong to, ascending.
     members: Vec<(usize, usize)>,
     /// How many of `members` were summed up.
     summed: usize,
-    /// Values of a row.
-    width: usize,
-    /// A row a chunk. Sums of thousands of rows in f32 would lose bits that the rows still have.
-    sums: Vec<f64>,
-    /// Rows in each sum.
-    counts: Vec<usize>,
+}
+
+/// A chunk, of whose vector there is only what is needed by now: texts have many.
+struct Pooled {
+    bytes: Range<usize>,
+    tokens: usize,
+    /// Tokens that are still to be added.
+    missing: usize,
+    /// Empty before the first token and after the last. Sums of thousands of rows in f32 would lose bits that the rows
+    /// still have.
+    sum: Vec<f64>,
+    embedding: Option<Result<Embedding, Error>>,
 }
 
 impl Text {
@@ -188,7 +218,7 @@ impl Text {
         input: &Input,
         chunks: Vec<Range<usize>>,
         options: &Options,
-        width: usize,
+        overlap: usize,
     ) -> Result<Text, Error> {
         if input.ids.is_some() {
             return Err(invalid("late chunking needs the text itself, not token ids".to_owned()));
@@ -208,7 +238,7 @@ impl Text {
         let sequence = model.sequence(input, options, Tracing::On)?;
         let room = model.room(options)?;
         let first = sequence.sources.iter().take_while(|source| source.bytes().is_none()).count();
-        // What blanks a token begins with belongs to no chunk in particular, unless it is all it has.
+        // White space at a token's ends belongs to no chunk in particular, unless it is all it has.
         let bytes: Vec<Range<usize>> = sequence.sources[first..]
             .iter()
             .map(|source| {
@@ -239,7 +269,7 @@ impl Text {
         };
         let mut read = sequence.body.len().min(room);
         push(&[], 0..read, first);
-        let overlap = OVERLAP.min((room - kept) / 4);
+        let overlap = overlap.min((room - kept) / 4);
         while read < sequence.body.len() {
             let start = read - overlap;
             let end = sequence.body.len().min(start + room - kept);
@@ -251,42 +281,66 @@ impl Text {
             let from = members.partition_point(|&(token, _)| token < window.tokens.start);
             members.get(from).is_some_and(|&(token, _)| token < window.tokens.end)
         });
-        let (sums, counts) = (vec![0.0; chunks.len() * width], vec![0; chunks.len()]);
-        Ok(Text { windows, chunks, members, summed: 0, width, sums, counts })
+        let mut chunks: Vec<Pooled> = chunks
+            .into_iter()
+            .map(|bytes| Pooled { bytes, tokens: 0, missing: 0, sum: Vec::new(), embedding: None })
+            .collect();
+        for &(_, chunk) in &members {
+            chunks[chunk].tokens += 1;
+            chunks[chunk].missing += 1;
+        }
+        Ok(Text { windows, chunks, members, summed: 0 })
     }
 
-    /// Adds the rows of a window, which come in the order of the text.
-    fn add(&mut self, window: &Window, rows: &[f32]) {
-        let width = self.width;
+    /// Leaves out the chunks without tokens.
+    fn leave_out_empty(&mut self) {
+        let counted = self.chunks.iter().scan(0, |kept, chunk| {
+            let number = *kept;
+            *kept += usize::from(chunk.tokens > 0);
+            Some(number)
+        });
+        let numbers: Vec<usize> = counted.collect();
+        self.members.iter_mut().for_each(|(_, chunk)| *chunk = numbers[*chunk]);
+        self.chunks.retain(|chunk| chunk.tokens > 0);
+    }
+
+    /// Adds the rows of a window, which come in the order of the text. `finish` makes a vector of the mean of so many.
+    fn add(
+        &mut self,
+        window: &Window,
+        rows: &[f32],
+        width: usize,
+        finish: impl Fn(&[f32], usize) -> Result<Embedding, Error>,
+    ) {
         while let Some(&(token, chunk)) = self.members.get(self.summed)
             && token < window.tokens.end
         {
             let row = window.skip + token - window.tokens.start;
-            let sums = &mut self.sums[chunk * width..(chunk + 1) * width];
-            for (sum, &value) in sums.iter_mut().zip(&rows[row * width..(row + 1) * width]) {
+            let chunk = &mut self.chunks[chunk];
+            chunk.sum.resize(width, 0.0);
+            for (sum, &value) in chunk.sum.iter_mut().zip(&rows[row * width..(row + 1) * width]) {
                 *sum += f64::from(value);
             }
-            self.counts[chunk] += 1;
             self.summed += 1;
+            chunk.missing -= 1;
+            if chunk.missing == 0 {
+                let sum = std::mem::take(&mut chunk.sum);
+                let mean: Vec<f32> = sum.iter().map(|sum| (sum / chunk.tokens as f64) as f32).collect();
+                chunk.embedding = Some(finish(&mean, chunk.tokens));
+            }
         }
     }
 
-    fn finish(self, dimensions: usize, options: &Options) -> Vec<LateChunk> {
-        let Text { chunks, width, sums, counts, .. } = self;
-        let sums = sums.chunks_exact(width);
-        let embedding = |sums: &[f64], tokens: usize| {
-            if tokens == 0 {
-                let message = "the chunk has no tokens, so it has no vector; leave it out";
-                return Err(Error::new(ErrorKind::NoTokens, message));
-            }
-            let mean: Vec<f32> = sums.iter().map(|sum| (sum / tokens as f64) as f32).collect();
-            let vector = finish(&mean, width, dimensions, options)?;
-            Ok(Embedding { vector, dimensions, tokens, truncated: false })
+    fn finish(self) -> Vec<LateChunk> {
+        let without_tokens = || {
+            Err(Error::new(ErrorKind::NoTokens, "the chunk has no tokens, so it has no vector; leave it out"))
         };
+        let chunks = self.chunks.into_iter();
         chunks
-            .into_iter()
-            .zip(sums.zip(counts))
-            .map(|(bytes, (sums, tokens))| LateChunk { bytes, embedding: embedding(sums, tokens) })
+            .map(|Pooled { bytes, embedding, .. }| LateChunk {
+                bytes,
+                embedding: embedding.unwrap_or_else(without_tokens),
+            })
             .collect()
     }
 }
@@ -320,7 +374,104 @@ fn invalid(message: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::members;
+    use testkit::tiny;
+
+    use super::{Chunks, LIMITS, Limits, Text, members};
+    use crate::{Embedder, Embedding, Options, Request, Split};
+
+    const LONG: &str = "the cat sat a dog sats the cat sat a dog sats the cat sat. a dog";
+
+    fn tiny_bert() -> Embedder {
+        Embedder::from_bytes(tiny::bert(1)).expect("a tiny model opens")
+    }
+
+    /// Windows of eight tokens of the text.
+    fn short() -> Options {
+        Options::new().max_tokens(10)
+    }
+
+    #[test]
+    fn rounds_make_no_difference_and_overlaps_do() {
+        let bits = |limits: Limits| -> Vec<Vec<u32>> {
+            let request = Request::new([LONG, "a cat", LONG]).with(short());
+            let chunks = Chunks::Given(vec![vec![0..20, 10..LONG.len()], vec![0..5], vec![0..LONG.len()]]);
+            let texts = tiny_bert().late_chunks(request, chunks, limits).expect("options");
+            let chunks = texts.into_iter().flat_map(|text| text.expect("chunks"));
+            chunks
+                .map(|chunk| {
+                    chunk.embedding.expect("a vector").vector.into_iter().map(f32::to_bits).collect()
+                })
+                .collect()
+        };
+        let wanted = bits(LIMITS);
+        assert_eq!(wanted.len(), 4);
+        for tokens_at_once in [1, 11, 25] {
+            assert_eq!(bits(Limits { tokens_at_once, ..LIMITS }), wanted);
+        }
+        assert_eq!(bits(Limits { overlap: 2, ..LIMITS }), wanted);
+        let apart = bits(Limits { overlap: 0, ..LIMITS });
+        assert_eq!(apart[2], wanted[2]);
+        assert_ne!(apart[3], wanted[3]);
+    }
+
+    #[test]
+    fn windows_have_what_was_read_before_in_common() {
+        let embedder = tiny_bert();
+        let all = embedder.model().tokenize(&LONG.into(), &Options::new()).expect("ids");
+        let body = &all[1..all.len() - 1];
+        for (most, overlap) in [(0, 0), (1, 1), (2, 2), (256, 2)] {
+            let text =
+                Text::plan(&embedder, &LONG.into(), vec![0..LONG.len()], &short(), most).expect("fits");
+            assert!(text.windows.len() > 2);
+            let mut read = 0;
+            for window in &text.windows {
+                let known = if read == 0 { 0 } else { overlap };
+                assert_eq!((window.tokens.start, window.skip), (read, 1 + known));
+                assert_eq!(window.ids[1..window.ids.len() - 1], body[read - known..window.tokens.end]);
+                read = window.tokens.end;
+            }
+            assert_eq!(read, body.len());
+        }
+    }
+
+    #[test]
+    fn sums_are_there_while_they_grow() {
+        let embedder = tiny_bert();
+        let chunks = vec![0..3, 0..LONG.len(), LONG.len() - 3..LONG.len()];
+        let mut text = Text::plan(&embedder, &LONG.into(), chunks, &short(), 2).expect("fits");
+        let open =
+            |text: &Text| -> Vec<bool> { text.chunks.iter().map(|chunk| chunk.sum.capacity() > 0).collect() };
+        let finish = |mean: &[f32], tokens: usize| {
+            Ok(Embedding { vector: mean.to_vec(), dimensions: mean.len(), tokens, truncated: false })
+        };
+        assert_eq!(open(&text), [false; 3]);
+        let windows = std::mem::take(&mut text.windows);
+        let (last, others) = windows.split_last().expect("windows");
+        for window in others {
+            text.add(window, &vec![1.0; window.ids.len() * 3], 3, finish);
+            assert_eq!(open(&text), [false, true, false]);
+        }
+        text.add(last, &vec![1.0; last.ids.len() * 3], 3, finish);
+        assert_eq!(open(&text), [false; 3]);
+        for chunk in text.finish() {
+            assert_eq!(chunk.embedding.expect("a vector").vector, [1.0; 3]);
+        }
+    }
+
+    #[test]
+    fn splits_leave_out_what_has_no_tokens() {
+        let embedder = tiny_bert();
+        let text = "the cat\n\n\u{200b}\u{ad}\n\na dog\n\n\u{feff}";
+        let chunks = embedder.embed_late_chunks([text], Split::Paragraphs).expect("options").remove(0);
+        let chunks = chunks.expect("chunks");
+        let of: Vec<&str> = chunks.iter().map(|chunk| &text[chunk.bytes.clone()]).collect();
+        assert_eq!(of, ["the cat", "a dog"]);
+        let alone = embedder.embed_late_chunks(["a dog"], Split::Paragraphs).expect("options").remove(0);
+        let tokens = alone.expect("chunks")[0].embedding.as_ref().expect("a vector").tokens;
+        assert!(
+            chunks.iter().all(|chunk| chunk.embedding.as_ref().is_ok_and(|vector| vector.tokens == tokens))
+        );
+    }
 
     #[test]
     fn tokens_belong_where_they_share_bytes() {

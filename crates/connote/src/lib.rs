@@ -56,6 +56,7 @@ mod request;
 mod reranking;
 mod rounding;
 mod schedule;
+mod sentences;
 mod similarity;
 mod split;
 mod task;

@@ -10,6 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::error::Error;
 use crate::model::Model;
 use crate::request::{Input, Options};
+use crate::sentences;
 
 /// How a text is cut into chunks. What is white space alone becomes none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +19,8 @@ pub enum Split {
     Paragraphs,
     /// At the ends of sentences, as Unicode has them (UAX #29), and at blank lines; a single line break is a space.
     Sentences,
-    /// Every so many tokens, and as many more as end within the last character.
+    /// Every so many tokens, and as many more as begin within the last character (as readers see them: a letter and its
+    /// accents). What no token has belongs to the chunk before it.
     Tokens(NonZeroUsize),
 }
 
@@ -83,32 +85,38 @@ fn paragraphs(text: &str) -> impl Iterator<Item = Range<usize>> {
 }
 
 fn sentences(text: &str, paragraph: Range<usize>) -> Vec<Range<usize>> {
-    // Unicode ends sentences at line breaks, which in texts that are broken to some width stand anywhere.
-    let unbroken = text[paragraph.clone()].replace(['\n', '\r'], " ");
-    let bounds = unbroken.split_sentence_bound_indices();
-    bounds
-        .filter_map(|(at, sentence)| {
-            trimmed(text, paragraph.start + at..paragraph.start + at + sentence.len())
-        })
-        .collect()
+    let mut begin = paragraph.start;
+    let ends = sentences::ends(&text[paragraph.clone()]).into_iter();
+    ends.filter_map(|end| {
+        let end = paragraph.start + end;
+        trimmed(text, std::mem::replace(&mut begin, end)..end)
+    })
+    .collect()
 }
 
-/// Every `count` tokens, by the bytes of all of them.
+/// Every `count` tokens, by the bytes of all of them. A chunk goes on to the next one: characters that no token has (an
+/// accent that the tokenizer drops) belong to what stands before them, at the front of the text to the first.
 fn runs(text: &str, tokens: &[Range<usize>], count: usize) -> Vec<Range<usize>> {
-    let mut chunks = Vec::new();
-    let mut open: Option<(Range<usize>, usize)> = None;
+    let mut characters = text.grapheme_indices(true).map(|(at, _)| at).peekable();
+    let mut character = 0;
+    let (mut starts, mut end, mut in_chunk) = (Vec::new(), 0, 0);
     for token in tokens {
-        match &mut open {
-            // Of the last character, other tokens may follow.
-            Some((bytes, tokens)) if *tokens < count || token.start < bytes.end => {
-                *bytes = bytes.start.min(token.start)..bytes.end.max(token.end);
-                *tokens += 1;
-            }
-            _ => chunks.extend(open.replace((token.clone(), 1)).map(|(bytes, _)| bytes)),
+        while let Some(at) = characters.next_if(|&at| at <= token.start) {
+            character = at;
         }
+        // Of the last character, other tokens may follow.
+        let between = token.start >= end && token.start == character;
+        if starts.is_empty() {
+            starts.push(0);
+        } else if in_chunk >= count && between {
+            starts.push(token.start);
+            in_chunk = 0;
+        }
+        in_chunk += 1;
+        end = end.max(token.end);
     }
-    chunks.extend(open.map(|(bytes, _)| bytes));
-    chunks.into_iter().filter_map(|bytes| trimmed(text, bytes)).collect()
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().zip(ends).filter_map(|(&start, end)| trimmed(text, start..end)).collect()
 }
 
 /// Without white space at the ends; `None` if there is nothing else.
@@ -160,6 +168,16 @@ mod tests {
         assert_eq!(texts(text, runs(text, &tokens, 9)), [text]);
         assert!(runs(text, &[], 1).is_empty());
         assert!(runs("  ", &[0..1, 1..2], 1).is_empty());
+    }
+
+    #[test]
+    fn runs_of_tokens_lose_no_character_and_cut_none() {
+        // An accent without a token, one with, a character without at either end.
+        let text = "\u{ad}cafe\u{301} xe\u{301} y\u{ad}";
+        let tokens = [2..6, 9..10, 10..11, 11..13, 14..15];
+        let all = ["\u{ad}cafe\u{301}", "x", "e\u{301}", "y\u{ad}"];
+        assert_eq!(texts(text, runs(text, &tokens, 1)), all);
+        assert_eq!(texts(text, runs(text, &tokens, 2)), ["\u{ad}cafe\u{301} x", "e\u{301}", "y\u{ad}"]);
     }
 
     #[test]

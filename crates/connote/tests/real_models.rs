@@ -154,6 +154,7 @@ fn late_chunks(path: &Path, case: &Case) -> Result<(), Failed> {
         let ranges = text.chunks.iter().map(|chunk| chunk.bytes[0]..chunk.bytes[1]).collect();
         let request = Request::new([text.text.as_str()]).with(options);
         let chunks = embedder.embed_late_chunks(request, vec![ranges])?.remove(0)?;
+        check(chunks.len() == text.chunks.len(), || format!("{:?}: {} chunks", text.text, chunks.len()))?;
         for (got, wanted) in chunks.iter().zip(&text.chunks) {
             match (&got.embedding, &wanted.embedding) {
                 (Ok(got), Some(vector)) => {

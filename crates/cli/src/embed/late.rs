@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
 use bulk::{Chunk, OutputFormat as BulkFormat, Results, Row};
@@ -62,6 +62,16 @@ pub(super) fn schema(carried: &SchemaRef) -> Result<SchemaRef, Failure> {
     Ok(Arc::new(Schema::new_with_metadata(fields, carried.metadata().clone())))
 }
 
+/// Which chunk of its text a row is, for people; nothing for other rows.
+pub(super) fn shown(carried: &RecordBatch, row: usize) -> Option<String> {
+    let value = |name: &str| -> Option<i64> {
+        let column = carried.column_by_name(name)?.as_any().downcast_ref::<Int64Array>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let [chunk, start, end] = COLUMNS.map(value);
+    Some(format!("#{} {}-{}", chunk?, start?, end?))
+}
+
 impl LateChunks<'_> {
     /// A row for every chunk of every text; a text that has none, or failed, keeps one that says why.
     pub(super) fn answer(&self, texts: &Chunk) -> Result<(Chunk, Results), Failure> {
@@ -78,7 +88,7 @@ impl LateChunks<'_> {
                     Some(Ok(chunks)) if !chunks.is_empty() => Ok(chunks),
                     _ => Err(RowError {
                         kind: ErrorKind::NoTokens.name(),
-                        message: "the text is white space alone, so that it has no chunks".to_owned(),
+                        message: "the text is white space alone, or what the tokenizer drops, so that it has no chunks".to_owned(),
                     }),
                 },
             };

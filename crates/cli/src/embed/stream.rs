@@ -7,7 +7,7 @@ use bulk::{
 };
 use connote::{Embedder, Embedding};
 
-use super::late::LateChunks;
+use super::late::{self, LateChunks};
 use super::listing::Listing;
 use super::spool::Spool;
 use super::{Place, Task, tell_failed};
@@ -153,9 +153,15 @@ impl Writing {
     fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Failure> {
         match self {
             Self::Text(output, texts) => {
-                for ((row, text), result) in chunk.rows.iter().zip(texts).zip(results) {
+                for (at, ((row, text), result)) in chunk.rows.iter().zip(texts).zip(results).enumerate() {
                     match result {
-                        Ok(embedding) => write_for_people(output, row, text, embedding)?,
+                        Ok(embedding) => {
+                            let name = match late::shown(&chunk.carried, at) {
+                                Some(place) => format!("{} {place}", row.id),
+                                None => row.id.to_string(),
+                            };
+                            write_for_people(output, &name, text, embedding)?;
+                        }
                         Err(error) => output.failed(&row.id, error)?,
                     }
                 }
@@ -191,10 +197,10 @@ impl Writing {
     }
 }
 
-/// The text, what became of it, and the first values.
+/// The row's name, the text, what became of it, and the first values.
 fn write_for_people(
     output: &mut Output,
-    row: &Row,
+    name: &str,
     text: &str,
     embedding: &Embedding,
 ) -> Result<(), Failure> {
@@ -203,7 +209,7 @@ fn write_for_people(
         1 => format!("{} values", embedding.dimensions),
         rows => format!("{rows} vectors of {} values", embedding.dimensions),
     };
-    output.line(&format!("{}  \"{}\"  {} tokens{cut}, {count}", row.id, text, embedding.tokens))?;
+    output.line(&format!("{}  \"{}\"  {} tokens{cut}, {count}", name, text, embedding.tokens))?;
     for vector in embedding.rows() {
         let shown: Vec<String> = vector.iter().take(6).map(|value| format!("{value:+.4}")).collect();
         let more = if vector.len() > 6 { " …" } else { "" };

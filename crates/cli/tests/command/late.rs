@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use arrow_array::{Array, Int64Array};
 use connote::{Embedder, Options, Request, Split};
 use serde_json::{Value, json};
 
@@ -77,6 +78,20 @@ fn a_row_a_chunk() {
 }
 
 #[test]
+fn people_see_where_a_chunk_is() {
+    let mut command = connote();
+    command.args(["embed", "-q", "--late-chunks", "--output-format", "text", TEXTS[0]]);
+    let (stdout, _) = run(&mut command, 0);
+    let shown = String::from_utf8(stdout).expect("UTF-8");
+    for (number, (_, start, end, _)) in expected(TEXTS[0], Split::Sentences).into_iter().enumerate() {
+        let wanted = format!(" #{number} {start}-{end}  \"{}\"  ", &TEXTS[0][start..end]);
+        assert!(shown.lines().any(|line| line.contains(&wanted)), "{wanted}: {shown}");
+    }
+    let (stdout, _) = run(connote().args(["embed", "-q", "--output-format", "text", TEXTS[0]]), 0);
+    assert!(!String::from_utf8(stdout).expect("UTF-8").contains('#'));
+}
+
+#[test]
 fn files_in_and_files_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
@@ -98,17 +113,29 @@ fn files_in_and_files_out() {
     for format in ["parquet", "arrow"] {
         let output = path(&format!("chunks.{format}"));
         run(&mut embed(&output), 3);
-        // What was written is read as rows again, with its columns.
-        let mut command = connote();
-        command.args(["tokenize", "--text-column", "id", "--id-column", "start", "-i"]).arg(&output);
-        let starts: Vec<Value> = lines(&run(&mut command, 0).0).iter().map(|row| row["id"].clone()).collect();
-        let all: Vec<usize> = [0, 2]
-            .iter()
-            .flat_map(|&at| expected(TEXTS[at], Split::Sentences))
-            .map(|chunk| chunk.1)
-            .collect();
-        let found: Vec<usize> = starts.iter().filter_map(Value::as_u64).map(|start| start as usize).collect();
-        assert!(all.iter().all(|start| found.contains(start)), "{format}: {starts:?}");
+        let mut stored = bulk::Stored::open(&output).expect("it opens");
+        let mut rows = Vec::new();
+        while let Some(read) = stored.next_chunk().expect("rows") {
+            let vectors = read.vectors.to_f32(stored.dimensions());
+            let column = |name: &str| {
+                let column = read.carried.column_by_name(name).expect("the column");
+                column.as_any().downcast_ref::<Int64Array>().expect("integers").clone()
+            };
+            let (chunk, start, end) = (column("chunk"), column("start"), column("end"));
+            for (row, vector) in vectors.chunks(stored.dimensions()).enumerate() {
+                let place = |column: &Int64Array| column.is_valid(row).then(|| column.value(row) as usize);
+                let places = (place(&chunk), place(&start), place(&end));
+                rows.push((places, read.present[row].then(|| vector.to_vec())));
+            }
+        }
+        let wanted = TEXTS.iter().flat_map(|text| match text.trim() {
+            "" => vec![((None, None, None), None)],
+            _ => expected(text, Split::Sentences)
+                .into_iter()
+                .map(|(chunk, start, end, vector)| ((Some(chunk), Some(start), Some(end)), Some(vector)))
+                .collect(),
+        });
+        assert_eq!(rows, wanted.collect::<Vec<_>>(), "{format}");
     }
 }
 
