@@ -40,12 +40,20 @@ python3 -m venv "$work/clean"
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$wheels"/*.whl
 cp -r "$python/tests" "$python/pyproject.toml" "$work/"
 report=$work/report.xml
+# What hangs is ended, with all that it started, and says so.
+in_time() {
+    local what=$1 code=0
+    shift
+    timeout --kill-after 30 600 nice -n 10 "$@" || code=$?
+    [ "$code" -lt 124 ] || echo "run.sh: $what was ended with $code; 124 and 137 say that it was not done in 600 s" >&2
+    return "$code"
+}
 code=0
-(cd "$work" && CONNOTE_ROOT=$root MYPYPATH= nice -n 10 "$VENV/bin/python" -B -m pytest -p no:cacheprovider -q --durations 5 --junit-xml "$report" "${chosen[@]}" "$@") || code=$?
+(cd "$work" && CONNOTE_ROOT=$root MYPYPATH= in_time pytest "$VENV/bin/python" -B -m pytest -p no:cacheprovider -q --durations 5 --junit-xml "$report" "${chosen[@]}" "$@") || code=$?
 [ "$code" -eq 0 ] || exit "$code"
 
 # Ray on two nodes of this machine, a worker killed in the middle. docs/DISTRIBUTED.md has the same with more rows.
-(cd "$work" && nice -n 10 "$VENV/bin/python" -B "$here/ray_two_nodes.py" "${CONNOTE_RAY_ROWS:-20000}" --words 2 --kill)
+(cd "$work" && in_time ray_two_nodes.py "$VENV/bin/python" -B "$here/ray_two_nodes.py" "${CONNOTE_RAY_ROWS:-20000}" --words 2 --kill)
 
 skipped=$("$VENV/bin/python" -c 'import sys, xml.etree.ElementTree as t
 print(sum(1 for _ in t.parse(sys.argv[1]).iter("skipped")))' "$report")

@@ -132,7 +132,7 @@ impl Engine {
             builder = builder.cache_dir(folder);
         }
         // The library's errors are words; who catches an OSError looks for its number.
-        std::fs::File::open(&path).map_err(|error| Failure::unreadable(&path, &error))?;
+        py.detach(|| std::fs::File::open(&path)).map_err(|error| Failure::unreadable(&path, &error))?;
         let embedder = py.detach(|| builder.load(Model::open(path)?)).map_err(Failure::from)?;
         Ok(Self { embedder: Arc::new(embedder) })
     }

@@ -79,3 +79,31 @@ def test_a_cancellation_of_ones_own(minilm):
     cancel.cancel()
     with pytest.raises(connote.CancelledError):
         minilm.embed(["a"] * 100, cancel=cancel)
+
+
+async def test_a_cancellation_from_before_ends_a_call_that_begins(minilm):
+    cancel = connote.Cancellation()
+    cancel.cancel()
+    for call in (minilm.aembed(["a"], cancel=cancel), minilm.aencode(["a"], cancel=cancel)):
+        with pytest.raises(connote.CancelledError):
+            await call
+
+
+def test_every_generation_hears_its_ancestors_and_no_other(minilm):
+    first = connote.Cancellation()
+    last = connote.Cancellation(connote.Cancellation(connote.Cancellation(first)))
+    beside = connote.Cancellation()
+    middle = connote.Cancellation(beside)
+    connote.Cancellation(middle).cancel()
+    minilm.embed(["a"], cancel=last)
+    minilm.embed(["a"], cancel=middle)
+    first.cancel()
+    for cancel in (last, connote.Cancellation(last)):
+        with pytest.raises(connote.CancelledError):
+            minilm.embed(["a"], cancel=cancel)
+    minilm.embed(["a"], cancel=beside)
+
+
+def test_what_is_no_cancellation_is_refused(minilm):
+    with pytest.raises(TypeError, match=r"connote\.Cancellation, not str"):
+        minilm.embed(["a"], cancel="now")

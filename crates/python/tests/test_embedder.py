@@ -1,17 +1,20 @@
 import errno
+import gc
 import logging
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import connote
 import numpy as np
 import pytest
 from conftest import golden
-from connote import _connote
+from connote import _connote, opened
 
 TEXTS = ["a cat on the mat", "a feline on a rug", "stock markets fell sharply", "", "naïve café ☕"]
 
@@ -333,3 +336,53 @@ def test_a_forked_child_is_told_and_does_not_hang(minilm):
         said = pipe.read().decode()
     os.waitpid(child, 0)
     assert "spawn" in said
+
+
+def test_a_file_in_the_place_of_another_is_another_model(tmp_path, monkeypatch):
+    """Also where the first one is kept open, and a relative path means another file in another folder."""
+    path = connote.find_model()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(path, tmp_path / folder / "m.gguf")
+    monkeypatch.chdir(tmp_path / "one")
+    one = connote.Embedder.shared("m.gguf", 1)
+    assert connote.Embedder.shared(tmp_path / "one" / "m.gguf", 1) is one, "one file, however it is named"
+    monkeypatch.chdir(tmp_path / "two")
+    two = connote.Embedder.shared("m.gguf", 1)
+    assert two is not one
+    assert two.path.resolve() == tmp_path / "two" / "m.gguf"
+    shutil.copy(path, tmp_path / "new")
+    os.replace(tmp_path / "new", "m.gguf")
+    assert connote.Embedder.shared("m.gguf", 1) is not two
+
+
+def test_kept_models_are_let_go():
+    kept = connote.Embedder.shared(threads=1, pooling="last")
+    opened.keep(kept)
+    alive = weakref.ref(kept)
+    del kept
+    gc.collect()
+    assert alive() is not None
+    connote.forget_models()
+    gc.collect()
+    assert alive() is None
+
+
+def test_models_are_let_go_outside_the_lock(monkeypatch):
+    """A finalizer that asks for a model, on whatever thread, does not wait for who lets go of one."""
+    heard = []
+
+    class Kept:
+        def __del__(self):
+            thread = threading.Thread(target=lambda: heard.append(opened._opened.lock.acquire(timeout=5)))
+            thread.start()
+            thread.join()
+            if heard[-1]:
+                opened._opened.lock.release()
+
+    monkeypatch.setattr(opened, "_opened", opened._Opened())
+    for _ in range(3):
+        opened.keep(Kept())
+    assert heard == [True]
+    connote.forget_models()
+    assert heard == [True] * 3

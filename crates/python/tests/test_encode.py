@@ -76,6 +76,17 @@ def test_settings_of_the_model_object():
     assert np.array_equal(again.encode("a cat"), own.encode("a cat"))
 
 
+def test_pickles_open_a_model_once_and_keep_their_own_settings():
+    pickled = pickle.dumps(SentenceTransformer(None, prompts={"shout": "HEY "}, truncate_dim=100, threads=1))
+    one, two = pickle.loads(pickled), pickle.loads(pickled)
+    assert one._engine is two._engine
+    one.truncate_dim = 50
+    assert [model.encode("a cat").shape for model in (one, two, pickle.loads(pickled))] == [(50,), (100,), (100,)]
+    again = pickle.loads(pickle.dumps(one))
+    assert again.encode("a cat").shape == (50,)
+    assert again._engine is one._engine
+
+
 def test_another_device_is_warned_of(st):
     with pytest.warns(UserWarning, match="cuda"):
         st.encode("a cat", device="cuda")

@@ -10,7 +10,8 @@ A text's vector has the same bits whatever it is embedded with, on any number of
 finite is handed out.
 """
 
-from connote._connote import Cancellation, Vectors, __version__
+from connote._connote import Vectors, __version__
+from connote.cancellation import Cancellation
 from connote.embedder import Embedder
 from connote.errors import (
     BadVectorError,
@@ -27,6 +28,7 @@ from connote.errors import (
     UnsupportedModelError,
 )
 from connote.models import find_model
+from connote.opened import forget_models
 from connote.similarity import cosine_similarity
 
 __all__ = [
@@ -48,4 +50,5 @@ __all__ = [
     "__version__",
     "cosine_similarity",
     "find_model",
+    "forget_models",
 ]

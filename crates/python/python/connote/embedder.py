@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from connote import _connote, opened
-from connote._connote import Cancellation, Vectors
+from connote._connote import Vectors
+from connote.cancellation import Cancellation, token
 from connote.encode import Encoding
 from connote.errors import ConnoteError, InvalidRequestError, from_kind
 from connote.models import find_model
@@ -102,10 +103,12 @@ class Embedder(Encoding):
     @classmethod
     def shared(cls, *arguments: Any, **options: Any) -> Embedder:
         """The embedder of these arguments, however they are given, that this process has, else a new one. Threads that ask at
-        once get the same."""
+        once get the same. A file that was replaced or changed is another model."""
         bound = inspect.signature(cls).bind(*arguments, **options)
         bound.apply_defaults()
-        key = (cls, bound.args, tuple(sorted(bound.kwargs.items())))
+        named = bound.args[0] if bound.args else bound.kwargs.get("path_or_name")
+        others = {name: value for name, value in bound.kwargs.items() if name != "path_or_name"}
+        key = (cls, opened.file(named), opened.hashable(bound.args[1:]), opened.hashable(others))
         return opened.get(key, lambda: cls(*arguments, **options))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -230,7 +233,7 @@ class Embedder(Encoding):
                 output=output,
                 strict=strict,
                 per_token=False,
-                cancel=cancel,
+                cancel=token(cancel),
                 progress=watch,
                 priority=priority,
                 timeout=timeout,
@@ -300,7 +303,7 @@ class Embedder(Encoding):
                 output=output,
                 strict=True,
                 per_token=True,
-                cancel=cancel,
+                cancel=token(cancel),
                 progress=watch,
                 priority=priority,
                 timeout=timeout,

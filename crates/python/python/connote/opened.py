@@ -7,14 +7,16 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from connote.models import find_model
 
 if TYPE_CHECKING:
     from connote.embedder import Embedder
 
     _E = TypeVar("_E", bound=Embedder)
 
-__all__ = ["get", "keep"]
+__all__ = ["file", "forget_models", "get", "hashable", "keep"]
 
 #: Models that stay open for the tasks of an engine, each of which may come with a function of its own: a job's model, and another.
 _MOST_KEPT = 2
@@ -51,14 +53,52 @@ def get(key: Hashable, make: Callable[[], _E]) -> _E:
     return found  # type: ignore[return-value]  # a key names its class
 
 
+def file(path_or_name: str | os.PathLike[str] | None) -> Hashable:
+    """What tells a model's file from others, and from what lies in its place later.
+
+    Raises:
+        ModelNotFoundError: If there is no such file.
+    """
+    path = os.path.realpath(find_model(path_or_name))
+    # Embedders are pickled by their names, which other machines know, too: who asks by a name gets none that has a path.
+    name = None if path_or_name is None or os.path.isfile(path_or_name) else os.fspath(path_or_name)
+    by_default = path_or_name is None
+    try:
+        is_now = os.stat(path)
+    except OSError:  # which is told where it is opened
+        return by_default, name, path
+    return by_default, name, path, is_now.st_dev, is_now.st_ino, is_now.st_size, is_now.st_mtime_ns
+
+
+def hashable(value: Any) -> Hashable:
+    """Arguments as a part of a key."""
+    if isinstance(value, dict):
+        return tuple(sorted((name, hashable(one)) for name, one in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(hashable(one) for one in value)
+    return value  # type: ignore[no-any-return]
+
+
 def keep(embedder: Embedder) -> None:
     """Keeps an embedder open when nobody holds it any more, until others have been kept after it."""
     state = _opened
+    dropped = []
     with state.lock:
         state.kept[id(embedder)] = embedder
         state.kept.move_to_end(id(embedder))
         while len(state.kept) > _MOST_KEPT:
-            state.kept.popitem(last=False)
+            dropped.append(state.kept.popitem(last=False))
+    # An engine ends its threads as it goes, for which nobody else should wait.
+    del dropped
+
+
+def forget_models() -> None:
+    """Lets go of the models that this process keeps open for the tasks of an engine; those that somebody holds stay open."""
+    state = _opened
+    with state.lock:
+        dropped = list(state.kept.values())
+        state.kept.clear()
+    del dropped
 
 
 def _forget() -> None:

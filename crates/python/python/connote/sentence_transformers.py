@@ -7,6 +7,7 @@ import os
 import warnings
 from typing import Any
 
+from connote import opened
 from connote.embedder import Embedder
 from connote.encode import Encoding, warn_of_device
 
@@ -65,6 +66,8 @@ class SentenceTransformer(Embedder):
         self.default_prompt_name = default_prompt_name
         self._own_prompts = dict(prompts or {})
         self._options = options
+        #: What was opened where this one was read back from a pickle: others that are read back find it while this one lives.
+        self._opened_as: SentenceTransformer | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = (self._arguments["path_or_name"], None, self.truncate_dim, self._own_prompts, self.default_prompt_name)
@@ -84,4 +87,12 @@ class SentenceTransformer(Embedder):
 
 
 def _again(cls: type[SentenceTransformer], own: tuple[Any, ...], options: dict[str, Any]) -> SentenceTransformer:
-    return cls(*own, **options)
+    key = ("unpickled", cls, opened.file(own[0]), opened.hashable(options))
+    first = opened.get(key, lambda: cls(*own, **options))
+    # Who changes `truncate_dim` or a prompt does so for one object: each has its own beside the engine of all.
+    again = cls.__new__(cls)
+    again.__dict__.update(first.__dict__)
+    _, _, again.truncate_dim, prompts, again.default_prompt_name = own
+    again._own_prompts = dict(prompts)
+    again._opened_as = first
+    return again
