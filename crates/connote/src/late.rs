@@ -421,7 +421,8 @@ mod tests {
         let body = &all[1..all.len() - 1];
         for (most, overlap) in [(0, 0), (1, 1), (2, 2), (256, 2)] {
             let text =
-                Text::plan(&embedder, &LONG.into(), vec![0..LONG.len()], &short(), most).expect("fits");
+                Text::plan(&embedder, &LONG.into(), std::iter::once(0..LONG.len()).collect(), &short(), most)
+                    .expect("fits");
             assert!(text.windows.len() > 2);
             let mut read = 0;
             for window in &text.windows {

@@ -267,7 +267,7 @@ fn a_large_line_is_not_kept_waiting_by_those_behind_it() {
         "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
         400 << 10
     ));
-    other.write_some(&" ".repeat(399 << 10));
+    other.write_some(" ".repeat(399 << 10));
     std::thread::sleep(std::time::Duration::from_millis(200));
     let batch = id(&create(&mut client, &file).json());
     std::thread::sleep(std::time::Duration::from_secs(1));
