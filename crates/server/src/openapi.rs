@@ -24,6 +24,9 @@ pub(crate) fn document(service: &Service) -> Value {
     if service.batches().is_some() {
         schemas.extend(batches::schemas());
     }
+    if facts.reranker.is_none() {
+        schemas.retain(|name, _| !operations::RERANK_SCHEMAS.contains(&name.as_str()));
+    }
     let mut paths = operations::paths(&facts);
     if service.batches().is_some() {
         paths = joined(paths, batches::paths(&operations::Doors(&facts)));

@@ -106,12 +106,22 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/style.css": { "get": public("The page's style", json!({ "text/css": { "schema": { "type": "string" } } })) },
         "/openapi.json": { "get": public("This document", json!({ "application/json": { "schema": { "type": "object", "required": ["openapi", "info", "paths"] } } })) },
     });
-    paths["/rerank"] = json!({ "post": doors.rerank(&[Tei, Jina]) });
-    for path in ["/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking"] {
-        paths[path] = json!({ "post": doors.rerank(&[Jina, Tei]) });
+    // Without a reranker these refuse every request, and a document that offers them would not be true.
+    if doors.0.reranker.is_some() {
+        paths["/rerank"] = json!({ "post": doors.rerank(&[Tei, Jina]) });
+        for path in RERANK {
+            paths[path] = json!({ "post": doors.rerank(&[Jina, Tei]) });
+        }
     }
     paths
 }
+
+/// What only the routes that score speak of.
+pub(super) const RERANK_SCHEMAS: [&str; 5] =
+    ["Relevances", "RerankError", "RerankRequest", "TeiRanks", "TeiRerankRequest"];
+
+/// Beside `/rerank`.
+const RERANK: [&str; 4] = ["/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking"];
 
 fn root() -> Value {
     let text = json!({ "schema": { "type": "string" } });

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use connote::{Embedder, Model};
 use connote_server::{EmbeddingsDialect, Settings, TokenIds};
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -92,8 +93,13 @@ fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
     }
 }
 
-/// The paths that the sources of the server route.
+/// The paths that the sources of the server route for models that give vectors.
 fn routed(with_batches: bool) -> BTreeSet<String> {
+    every_route(with_batches).into_iter().filter(|path| !path.contains("/rerank")).collect()
+}
+
+/// The paths that the sources of the server route.
+fn every_route(with_batches: bool) -> BTreeSet<String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = fs::read_dir(sources).expect("the sources").map(|file| file.expect("a file").path());
     let files = files.filter(|file| with_batches || !file.ends_with("batches.rs"));
@@ -122,6 +128,18 @@ fn every_route_is_described_and_nothing_else_is() {
             assert_eq!(answer.status == 405, answer.header("allow").is_some(), "{method} {path}");
         }
     }
+}
+
+/// Routes that score are described where there is a reranker.
+#[test]
+fn rerankers_are_described_where_there_are_some() {
+    let model = Model::from_bytes(testkit::rerankers::named("bert").file()).expect("it opens");
+    let reranker = Embedder::builder().rerankers(true).load(model).expect("it loads");
+    let server = Running::start(Arc::new(reranker));
+    let document = document(&mut Client::connect(server.address));
+    let described: BTreeSet<String> = operations(&document).map(|(path, ..)| path.clone()).collect();
+    assert_eq!(described, every_route(false));
+    assert_eq!(described.difference(&routed(false)).count(), 5);
 }
 
 /// Files and batches are described where there is a folder for them.
