@@ -1,8 +1,6 @@
 //! What Hugging Face's BertNormalizer and BertPreTokenizer make of a text: cleaned, decomposed, stripped of
 //! nonspacing marks, lowercased, cut into words.
 
-use std::ops::Range;
-
 use crate::bert_tables::{CLASSES, COMBINING, DECOMPOSED};
 use crate::offsets::Origins;
 
@@ -69,10 +67,10 @@ impl BertNormalizer {
             let at = base + at;
             if c.is_ascii_alphanumeric() {
                 flush(moved, &mut words);
-                words.keep(if self.lowercase { c.to_ascii_lowercase() } else { c }, &(at..at + 1));
+                words.keep(if self.lowercase { c.to_ascii_lowercase() } else { c }, &O::place(at..at + 1));
                 continue;
             }
-            let from = at..at + c.len_utf8();
+            let from = O::place(at..at + c.len_utf8());
             let class = class(c);
             match class {
                 Some(Class::Removed) => continue,
@@ -101,16 +99,21 @@ impl BertNormalizer {
 }
 
 /// What a call works in.
-#[derive(Default)]
-pub(crate) struct Scratch<O> {
+pub(crate) struct Scratch<O: Origins> {
     word: String,
     origins: O,
     /// Characters that await canonical ordering, with their combining class.
-    moved: Moved,
+    moved: Moved<O::Place>,
+}
+
+impl<O: Origins> Default for Scratch<O> {
+    fn default() -> Self {
+        Self { word: String::new(), origins: O::default(), moved: Vec::new() }
+    }
 }
 
 /// Combining class, character, and where it comes from.
-type Moved = Vec<(u8, char, Range<usize>)>;
+type Moved<P> = Vec<(u8, char, P)>;
 
 /// The word that is being collected.
 struct Words<'a, O, F> {
@@ -122,7 +125,7 @@ struct Words<'a, O, F> {
 
 impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
     /// Takes a normalised character: lowercased first, since the pre-tokeniser sees only the result.
-    fn letter(&mut self, c: char, from: &Range<usize>) {
+    fn letter(&mut self, c: char, from: &O::Place) {
         if self.lowercase {
             c.to_lowercase().for_each(|c| self.place(c, from));
         } else {
@@ -130,7 +133,7 @@ impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
         }
     }
 
-    fn place(&mut self, c: char, from: &Range<usize>) {
+    fn place(&mut self, c: char, from: &O::Place) {
         match class(c) {
             Some(Class::Space) => self.end(),
             Some(Class::Punctuation) => {
@@ -142,7 +145,7 @@ impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
         }
     }
 
-    fn keep(&mut self, c: char, from: &Range<usize>) {
+    fn keep(&mut self, c: char, from: &O::Place) {
         self.word.push(c);
         self.origins.push(c.len_utf8(), from.clone());
     }
@@ -161,8 +164,8 @@ impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
 /// Dropping the marks while sorting gives the same as dropping them afterwards, because the sort is stable.
 fn order<O: Origins, F: FnMut(&str, &O)>(
     c: char,
-    from: &Range<usize>,
-    moved: &mut Moved,
+    from: &O::Place,
+    moved: &mut Moved<O::Place>,
     words: &mut Words<'_, O, F>,
 ) {
     match class(c) {
@@ -179,7 +182,7 @@ fn order<O: Origins, F: FnMut(&str, &O)>(
     }
 }
 
-fn flush<O: Origins, F: FnMut(&str, &O)>(moved: &mut Moved, words: &mut Words<'_, O, F>) {
+fn flush<O: Origins, F: FnMut(&str, &O)>(moved: &mut Moved<O::Place>, words: &mut Words<'_, O, F>) {
     if !moved.is_empty() {
         moved.sort_by_key(|&(combining, _, _)| combining);
         moved.drain(..).for_each(|(_, c, from)| words.letter(c, &from));

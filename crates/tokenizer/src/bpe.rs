@@ -179,7 +179,7 @@ impl Bpe {
     }
 
     /// The tokens of single characters; those without fall to bytes, else become unknown, side by side as one.
-    fn characters<O: Origins>(&self, piece: &Piece<'_, O>) -> Vec<(u32, Range<usize>)> {
+    fn characters<O: Origins>(&self, piece: &Piece<'_, O>) -> Vec<(u32, O::Place)> {
         let mut tokens = Vec::with_capacity(piece.text.len());
         let mut known = true;
         for (at, c) in piece.text.char_indices() {
@@ -195,7 +195,7 @@ impl Bpe {
             } else {
                 known = false;
                 match tokens.last_mut().filter(|_| !was_known) {
-                    Some((_, unknown)) => unknown.end = from.end,
+                    Some((_, unknown)) => O::join(unknown, from),
                     None => tokens.extend(self.unknown.map(|token| (token, from))),
                 }
             }
@@ -239,7 +239,7 @@ struct Piece<'a, O> {
 }
 
 impl<O: Origins> Piece<'_, O> {
-    fn from(&self, part: Range<usize>) -> Range<usize> {
+    fn from(&self, part: Range<usize>) -> O::Place {
         self.origins.of(self.at + part.start..self.at + part.end)
     }
 }

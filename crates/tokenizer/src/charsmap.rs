@@ -130,7 +130,7 @@ impl Charsmap {
                 from = at..at + length;
                 at += length;
             }
-            origins.push(c.len_utf8(), from.clone());
+            origins.push(c.len_utf8(), O::place(from.clone()));
         }
     }
 
@@ -149,7 +149,7 @@ impl Charsmap {
                     Some(found) => self.replace(found, &text[at..at + 1], base + at, out, origins),
                     None => {
                         out.push(char::from(byte));
-                        origins.push(1, base + at..base + at + 1);
+                        origins.push(1, O::place(base + at..base + at + 1));
                     }
                 }
                 at += 1;
@@ -166,7 +166,7 @@ impl Charsmap {
                             Some(found) => self.replace(found, one, begin, out, origins),
                             None => {
                                 out.push(c);
-                                origins.push(one.len(), begin..begin + one.len());
+                                origins.push(one.len(), O::place(begin..begin + one.len()));
                             }
                         }
                     }

@@ -50,7 +50,7 @@ use std::fmt;
 use std::ops::Range;
 
 use algorithm::{Algorithm, Ends};
-use offsets::{Sink, WithOffsets};
+use offsets::{Origins, Sink, WithOffsets};
 use special::{Fragment, SpecialTexts};
 use vocabulary::Vocabulary;
 
@@ -241,7 +241,7 @@ impl Tokenizer {
                     Fragment::Text(text) => {
                         pieces.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
                     }
-                    Fragment::Token(id) => ids.push(id, || at),
+                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
                 });
             }
             Algorithm::WordPiece(words) => {
@@ -250,7 +250,7 @@ impl Tokenizer {
                     Fragment::Text(text) => {
                         words.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
                     }
-                    Fragment::Token(id) => ids.push(id, || at),
+                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
                 });
             }
             Algorithm::Unigram(unigram) => {
@@ -259,14 +259,14 @@ impl Tokenizer {
                     Fragment::Text(text) => {
                         unigram.encode(text, (marks, withheld), at.start, &mut scratch, ids);
                     }
-                    Fragment::Token(id) => ids.push(id, || at),
+                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
                 });
             }
             Algorithm::Bpe(bpe) => {
                 let mut scratch = bpe::Scratch::default();
                 raw.split(text, |fragment, at| match fragment {
                     Fragment::Text(text) => bpe.encode(text, normalized, at.start, &mut scratch, ids),
-                    Fragment::Token(id) => ids.push(id, || at),
+                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
                 });
             }
         }

@@ -1,7 +1,6 @@
 //! Canonical composition (NFC), as Hugging Face tokenizers do it, whose Unicode tables are older than others'.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use crate::bert_normalizer::decompose;
 use crate::char_class::Classes;
@@ -15,7 +14,7 @@ pub(crate) fn nfc<'a, O: Origins>(text: &'a str, classes: &Classes, origins: &mu
     };
     let given = std::mem::take(origins);
     let mut out = String::with_capacity(text.len());
-    let mut segment = Vec::new();
+    let mut segment: Vec<Part<O>> = Vec::new();
     let mut rest = text;
     let mut next = Some(first);
     while let Some(at) = next {
@@ -48,10 +47,10 @@ pub(crate) fn nfc<'a, O: Origins>(text: &'a str, classes: &Classes, origins: &mu
 }
 
 /// A decomposed character: its combining class, and where it comes from.
-struct Part {
+struct Part<O: Origins> {
     class: u8,
     c: char,
-    from: Range<usize>,
+    from: O::Place,
 }
 
 fn concerned(classes: &Classes, c: char) -> bool {
@@ -65,14 +64,14 @@ fn combining_class(c: char) -> u8 {
 }
 
 /// Canonical ordering: between starters, by combining class.
-fn order(segment: &mut [Part]) {
+fn order<O: Origins>(segment: &mut [Part<O>]) {
     for marks in segment.split_mut(|part| part.class == 0) {
         marks.sort_by_key(|part| part.class);
     }
 }
 
 /// Joins starters with what follows them, where nothing of the same or a higher class stands between.
-fn compose(segment: &mut Vec<Part>) {
+fn compose<O: Origins>(segment: &mut Vec<Part<O>>) {
     let mut starter = None;
     let (mut kept, mut last_class) = (0, 0);
     for at in 0..segment.len() {
@@ -85,7 +84,7 @@ fn compose(segment: &mut Vec<Part>) {
             let from = from.clone();
             let starter = &mut segment[place];
             starter.c = whole;
-            starter.from = starter.from.start.min(from.start)..starter.from.end.max(from.end);
+            O::join(&mut starter.from, from);
             continue;
         }
         segment.swap(kept, at);

@@ -5,14 +5,17 @@
 
 use std::ops::Range;
 
+/// Where an id of a sink comes from.
+pub(crate) type Place<S> = <<S as Sink>::Origins as Origins>::Place;
+
 /// What takes the ids of a text, in order.
 pub(crate) trait Sink {
     /// What it wants kept of a normalised text.
     type Origins: Origins;
     /// Takes an id. `from`, the bytes of the text that it comes from, is asked for where somebody wants it.
-    fn push(&mut self, id: u32, from: impl FnOnce() -> Range<usize>);
-    /// The last id comes from what ends there, too.
-    fn widen_last(&mut self, end: usize);
+    fn push(&mut self, id: u32, from: impl FnOnce() -> Place<Self>);
+    /// The last id comes from there, too.
+    fn widen_last(&mut self, with: Place<Self>);
     /// The ids so far.
     fn ids(&self) -> &[u32];
     /// Takes back all but the first `count` ids.
@@ -22,11 +25,11 @@ pub(crate) trait Sink {
 impl Sink for Vec<u32> {
     type Origins = ();
 
-    fn push(&mut self, id: u32, _: impl FnOnce() -> Range<usize>) {
+    fn push(&mut self, id: u32, _: impl FnOnce()) {
         self.push(id);
     }
 
-    fn widen_last(&mut self, _: usize) {}
+    fn widen_last(&mut self, (): ()) {}
 
     fn ids(&self) -> &[u32] {
         self
@@ -52,9 +55,9 @@ impl Sink for WithOffsets {
         self.offsets.push(from());
     }
 
-    fn widen_last(&mut self, end: usize) {
+    fn widen_last(&mut self, with: Range<usize>) {
         if let Some(last) = self.offsets.last_mut() {
-            last.end = last.end.max(end);
+            Table::join(last, with);
         }
     }
 
@@ -70,11 +73,18 @@ impl Sink for WithOffsets {
 
 /// Where the bytes of a normalised text come from. Ranges are of the text that was given, between its characters.
 pub(crate) trait Origins: Default {
+    /// What is known of where something comes from: a range, or nothing.
+    type Place: Clone;
+    /// Those bytes of the given text.
+    fn place(from: Range<usize>) -> Self::Place;
+    /// Both, and what lies between.
+    fn join(place: &mut Self::Place, with: Self::Place);
+
     fn clear(&mut self);
-    /// The next `bytes` bytes of the normalised text come from these of the given one.
-    fn push(&mut self, bytes: usize, from: Range<usize>);
+    /// The next `bytes` bytes of the normalised text come from there.
+    fn push(&mut self, bytes: usize, from: Self::Place);
     /// What a part of the normalised text comes from: all that its bytes do, and what lies between.
-    fn of(&self, part: Range<usize>) -> Range<usize>;
+    fn of(&self, part: Range<usize>) -> Self::Place;
 
     /// A text that is as it was given, from byte `base` on.
     fn push_unchanged(&mut self, text: &str, base: usize);
@@ -83,11 +93,13 @@ pub(crate) trait Origins: Default {
 }
 
 impl Origins for () {
+    type Place = ();
+
+    fn place(_: Range<usize>) {}
+    fn join((): &mut (), (): ()) {}
     fn clear(&mut self) {}
-    fn push(&mut self, _: usize, _: Range<usize>) {}
-    fn of(&self, _: Range<usize>) -> Range<usize> {
-        0..0
-    }
+    fn push(&mut self, _: usize, (): ()) {}
+    fn of(&self, _: Range<usize>) {}
     fn push_unchanged(&mut self, _: &str, _: usize) {}
     fn push_part(&mut self, _: &(), _: Range<usize>) {}
 }
@@ -97,6 +109,16 @@ impl Origins for () {
 pub(crate) struct Table(Vec<Range<usize>>);
 
 impl Origins for Table {
+    type Place = Range<usize>;
+
+    fn place(from: Range<usize>) -> Range<usize> {
+        from
+    }
+
+    fn join(place: &mut Range<usize>, with: Range<usize>) {
+        *place = place.start.min(with.start)..place.end.max(with.end);
+    }
+
     fn clear(&mut self) {
         self.0.clear();
     }

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
-use std::ops::Range;
 
 use crate::offsets::Origins;
 
@@ -94,9 +93,9 @@ impl PairMerger {
     pub(crate) fn merge<O: Origins>(
         &mut self,
         ranks: &MergeRanks,
-        tokens: impl Iterator<Item = (u32, Range<usize>)>,
+        tokens: impl Iterator<Item = (u32, O::Place)>,
         places: &mut O,
-        mut take: impl FnMut(u32, Range<usize>),
+        mut take: impl FnMut(u32, O::Place),
     ) {
         places.clear();
         self.symbols.clear();
@@ -159,7 +158,7 @@ mod tests {
         let mut out = Vec::new();
         PairMerger::default().merge(
             &MergeRanks::new(merges),
-            ids.iter().map(|&id| (id, 0..0)),
+            ids.iter().map(|&id| (id, ())),
             &mut (),
             |id, _| out.push(id),
         );

@@ -1,12 +1,10 @@
 //! SentencePiece byte-pair encoding (`tokenizer.ggml.model` = `llama`), as Gemma's Hugging Face tokenizer does it.
 
-use std::ops::Range;
-
 use crate::error::Error;
 use crate::load::UNKNOWN;
 use crate::merge::{MergeTable, Merger};
 use crate::merge_index::{MergeIndex, Token};
-use crate::offsets::{Origins, Sink};
+use crate::offsets::{Origins, Place, Sink};
 use crate::seams::Seams;
 use crate::vocabulary::{TokenType, Vocabulary};
 
@@ -106,13 +104,13 @@ impl SentencePiece {
     }
 
     /// A character that no token has: its bytes if all of them are tokens, else unknown.
-    fn fall_back(&self, character: &str, floor: usize, from: Range<usize>, ids: &mut impl Sink) {
+    fn fall_back<S: Sink>(&self, character: &str, floor: usize, from: Place<S>, ids: &mut S) {
         let tokens = character.bytes().map(|byte| self.bytes[usize::from(byte)]);
         if tokens.clone().all(|token| token.is_some()) {
             tokens.flatten().for_each(|token| ids.push(token, || from.clone()));
         } else if let Some(unknown) = self.unknown {
             if ids.ids()[floor..].last() == Some(&unknown) {
-                ids.widen_last(from.end);
+                ids.widen_last(from);
             } else {
                 ids.push(unknown, || from);
             }
