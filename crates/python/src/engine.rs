@@ -165,10 +165,8 @@ impl Engine {
                 .at(index)
                 .raise(py));
         }
-        let (token, parent) = cancel.map(Cancellation::tokens).unwrap_or_default();
         let manner = Manner {
-            token,
-            parent,
+            token: cancel.map(Cancellation::token).unwrap_or_default(),
             priority: priority
                 .map(str::parse::<Priority>)
                 .transpose()

@@ -29,24 +29,20 @@ const BYTES_AT_ONCE: usize = 256 << 10;
 #[derive(Default)]
 pub(crate) struct Cancellation {
     token: CancellationToken,
-    /// Ends them, too.
-    parent: Option<CancellationToken>,
 }
 
 impl Cancellation {
-    /// The token of a call that carries it, and one whose cancelling ends the call as well.
-    pub(crate) fn tokens(&self) -> (CancellationToken, Option<CancellationToken>) {
-        (self.token.clone(), self.parent.clone())
+    /// What a call that carries it looks at.
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.token.clone()
     }
 }
 
 #[pymethods]
 impl Cancellation {
-    /// With a parent, what ends the parent's calls ends its own, and not the other way round.
     #[new]
-    #[pyo3(signature = (parent = None))]
-    fn new(parent: Option<&Cancellation>) -> Self {
-        Self { token: CancellationToken::new(), parent: parent.map(|parent| parent.token.clone()) }
+    fn new() -> Self {
+        Self::default()
     }
 
     /// Ends the calls that carry it, now and later.
@@ -59,8 +55,6 @@ impl Cancellation {
 #[derive(Default)]
 pub(crate) struct Manner<'a> {
     pub(crate) token: CancellationToken,
-    /// Ends the call within [`LISTEN`], too.
-    pub(crate) parent: Option<CancellationToken>,
     pub(crate) priority: Option<Priority>,
     pub(crate) deadline: Option<Instant>,
     /// Called with texts done and texts in all.
@@ -188,12 +182,8 @@ fn wait(pending: Pending, manner: &Manner<'_>) -> PyResult<Vec<Result<Embedding,
 }
 
 impl Manner<'_> {
-    /// Hears whether the call is to end: by the parent's token, or by what handlers of signals raise, which Python lets run
-    /// on its main thread only.
+    /// Hears what handlers of signals raise, which Python lets run on its main thread only.
     fn listen(&self) -> PyResult<()> {
-        if self.parent.as_ref().is_some_and(CancellationToken::is_cancelled) {
-            self.token.cancel();
-        }
         Python::attach(|py| py.check_signals()).inspect_err(|_| self.token.cancel())
     }
 
