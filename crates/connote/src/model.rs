@@ -106,7 +106,10 @@ impl Model {
         let known = KnownModel::find(&name, &config);
         let stated = Stated::read(gguf.metadata())?;
         let (prompts, stated_max_tokens) = (stated.over(known), stated.max_tokens);
-        let default_prompt = stated.default_prompt;
+        let default_prompt = match adapter::prompt(&gguf) {
+            "" => stated.default_prompt,
+            words => words.to_owned(),
+        };
         let last_head =
             config.dense_heads.names.last().and_then(|head| gguf.tensor(&format!("{head}.weight")));
         let has_dense_heads = last_head.is_some();
@@ -171,10 +174,7 @@ impl Model {
     /// The words that go before every text that is given neither a task nor a prompt: an adapter's, else those that the
     /// file names as sentence-transformers' default, else none.
     pub fn default_prompt(&self) -> &str {
-        match adapter::prompt(self.gguf()) {
-            "" => &self.inner.default_prompt,
-            words => words,
-        }
+        &self.inner.default_prompt
     }
 
     /// Prompts by task: what the file says, else what the model's authors say. An empty prompt: the task is meant, and
