@@ -19,6 +19,7 @@ import sys
 import unicodedata
 
 from tokenizers import Tokenizer
+from tokenizers.normalizers import BertNormalizer
 
 # Where characters that behave differently lie: every draw takes a block first, then a character of it.
 BLOCKS = [
@@ -143,9 +144,11 @@ def own_offsets(tokenizer):
     declared = json.loads(tokenizer.to_str())
     normalizer, model = declared["normalizer"] or {}, declared["model"]
     if normalizer.get("type") == "BertNormalizer":
-        # Canonical ordering: characters keep their own place, Hugging Face counts them off.
+        # Canonical ordering, of what stands side by side once characters are dropped: each keeps its own place, Hugging Face
+        # counts them off.
+        clean = BertNormalizer(clean_text=normalizer["clean_text"], handle_chinese_chars=False, strip_accents=False, lowercase=False)
         nfd = functools.partial(unicodedata.normalize, "NFD")
-        return lambda text: nfd(text) != "".join(map(nfd, text))
+        return lambda text: nfd(cleaned := clean.normalize_str(text)) != "".join(map(nfd, cleaned))
     if normalizer.get("type") == "NFC":
         # A composed character comes from all its parts, not from the first.
         return lambda text: tokenizer.normalizer.normalize_str(text) != text
