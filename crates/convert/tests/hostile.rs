@@ -1,9 +1,6 @@
 //! Folders that are damaged or meant to harm: an error in one line or a file, never a panic, and no more memory than what
 //! the folder holds asks for.
-#![allow(unsafe_code)] // Allocators are unsafe by nature; this one only counts.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -11,39 +8,9 @@ use std::path::{Path, PathBuf};
 use connote_convert::{FileType, Folder, Model};
 use gguf::{Gguf, TensorType, Writer};
 use serde_json::{Value, json};
+use testkit::allocations::{self, Counting};
 use testkit::random::Random;
 use testkit::{golden, hf_folder};
-
-/// Adds up all that is ever asked for: more than what is in use at any time.
-struct Counting;
-
-thread_local! {
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count(bytes: usize) {
-    ASKED.with(|asked| asked.set(asked.get().saturating_add(bytes as u64)));
-}
-
-// SAFETY: all work is the system allocator's. Counting allocates nothing: the cell is constant and needs no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller keeps the promises of `alloc`, which are the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `alloc` or `realloc` below, so from the system.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: as above; the caller keeps the promises of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -60,9 +27,8 @@ fn folders() -> Vec<PathBuf> {
 
 /// Converts, and says whether it was done.
 fn survives(folder: &Path, what: &str) -> bool {
-    let before = ASKED.with(Cell::get);
-    let model = catch_unwind(AssertUnwindSafe(|| Folder::open(folder)?.model()));
-    let asked = ASKED.with(Cell::get) - before;
+    let (asked, model) =
+        allocations::during(|| catch_unwind(AssertUnwindSafe(|| Folder::open(folder)?.model())));
     assert!(asked <= MOST, "{what}: {asked} bytes asked for");
     match model.unwrap_or_else(|_| panic!("{what}: a panic")) {
         Ok(model) => {

@@ -1,55 +1,18 @@
 //! Opening allocates at most 8 times the bytes of the file plus 1 MB, whatever the file says.
-#![allow(unsafe_code)] // Allocators are unsafe by nature; this one only counts.
 
 mod raw;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use connote_gguf::{Gguf, Writer};
 use proptest::prelude::*;
 use raw::{Raw, array, string};
-
-/// Adds up all that is ever asked for: more than what is in use at any time.
-struct Counting;
-
-thread_local! {
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count(bytes: usize) {
-    ASKED.with(|asked| asked.set(asked.get().saturating_add(bytes as u64)));
-}
-
-// SAFETY: all work is the system allocator's. Counting allocates nothing: the cell is constant and needs no
-// destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller keeps the promises of `alloc`, which are the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `alloc` or `realloc` above, so from the system.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: as above; the caller keeps the promises of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use testkit::allocations::{self, Counting};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 /// What opening a file asks for, beside the file's own bytes, which are there already.
 fn asked(file: Vec<u8>) -> (u64, bool) {
-    let before = ASKED.with(Cell::get);
-    let opened = Gguf::from_bytes(file);
-    (ASKED.with(Cell::get) - before, opened.is_ok())
+    allocations::during(|| Gguf::from_bytes(file).is_ok())
 }
 
 #[track_caller]
@@ -63,8 +26,8 @@ fn check(what: &str, file: Vec<u8>) -> bool {
 
 #[test]
 fn the_allocator_counts() {
-    let (before, bytes) = (ASKED.with(Cell::get), std::hint::black_box(vec![0u8; 5000]));
-    assert!(ASKED.with(Cell::get) - before >= bytes.len() as u64);
+    let (asked, bytes) = allocations::during(|| std::hint::black_box(vec![0u8; 5000]));
+    assert!(asked >= bytes.len() as u64);
 }
 
 /// Names that are all different, of at least `length` bytes.
