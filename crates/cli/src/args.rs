@@ -137,7 +137,7 @@ pub(crate) struct ModelArgs {
 
 /// Which texts.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct TextArgs {
+pub(crate) struct SourceArgs {
     /// The texts; without any, --input or standard input is read
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
@@ -156,6 +156,13 @@ pub(crate) struct TextArgs {
     /// The column with the ids of the rows [default: `id`, where there is one, else their numbers]
     #[arg(long, value_name = "NAME")]
     pub(crate) id_column: Option<String>,
+}
+
+/// Which texts, with what may belong to each.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TextArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     /// The column with the titles of the texts, for the document prompt
     #[arg(long, value_name = "NAME")]
     pub(crate) title_column: Option<String>,

@@ -6,7 +6,7 @@ use connote::{Embedder, RankRequest, Reranker, Score, Truncation};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::args::{InputFormat, ModelArgs, OutputArgs, OutputFormat, TextArgs};
+use crate::args::{ModelArgs, OutputArgs, OutputFormat, SourceArgs, TextArgs};
 use crate::failure::{Failure, Outcome};
 use crate::model;
 use crate::output::{Output, excerpt};
@@ -25,24 +25,8 @@ pub(crate) struct RerankArgs {
     /// What the texts are to answer
     #[arg(short, long, value_name = "TEXT")]
     query: String,
-    /// The texts; without any, --input or standard input is read
-    #[arg(value_name = "TEXT")]
-    texts: Vec<String>,
-    /// A file of texts, or a pattern such as 'notes/*.csv'; several times for several; `-` is standard input
-    #[arg(short, long, value_name = "FILE|-", conflicts_with = "texts")]
-    input: Vec<String>,
-    /// How the input is written [default: by the file's ending, else lines]
-    #[arg(long, value_name = "FORMAT")]
-    input_format: Option<InputFormat>,
-    /// The column (of JSON: the field) with the texts [default: `text`, else the only one of strings]
-    #[arg(long, value_name = "NAME")]
-    text_column: Option<String>,
-    /// Texts made of several columns: a text with {NAME} where a column's value goes, as in '{title}\n{body}'
-    #[arg(long, value_name = "TEXT", conflicts_with = "text_column")]
-    template: Option<String>,
-    /// The column with the ids of the rows [default: `id`, where there is one, else their numbers]
-    #[arg(long, value_name = "NAME")]
-    id_column: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
     #[command(flatten)]
     model: ModelArgs,
     /// Show only the N best
@@ -85,7 +69,9 @@ pub(crate) fn run(args: &RerankArgs) -> Result<Outcome, Failure> {
     if args.query.trim().is_empty() {
         return Err(Failure::usage("--query is empty; say what the texts are to answer"));
     }
-    let mut rows = Rows::open(&texts(args), &[])?;
+    // They have neither titles nor tasks of their own.
+    let texts = TextArgs { source: args.source.clone(), title_column: None, task_column: None };
+    let mut rows = Rows::open(&texts, &[])?;
     let reranker = load(args)?;
     // Whatever the texts, before any is read.
     let nothing: [String; 0] = [];
@@ -114,10 +100,11 @@ pub(crate) fn run(args: &RerankArgs) -> Result<Outcome, Failure> {
                 }
             }
         }
-        // Only what can still be shown is kept; of equal ones the earlier.
-        ranked.sort_by(|one, other| one.of.better_first(&other.of));
-        ranked.truncate(args.top_n.unwrap_or(usize::MAX));
+        if args.top_n.is_some_and(|top_n| ranked.len() >= top_n.saturating_mul(2)) {
+            keep_best(&mut ranked, args.top_n);
+        }
     }
+    keep_best(&mut ranked, args.top_n);
     if read == 0 {
         say(format_args!("connote: there are no texts to rank"));
     }
@@ -132,6 +119,12 @@ pub(crate) fn run(args: &RerankArgs) -> Result<Outcome, Failure> {
     }
     output.finish()?;
     Ok(Outcome::of_rows(read, failed))
+}
+
+/// The best first, of equal ones the earlier, and no more than can be shown.
+fn keep_best(ranked: &mut Vec<Ranked>, top_n: Option<usize>) {
+    ranked.sort_by(|one, other| one.of.better_first(&other.of));
+    ranked.truncate(top_n.unwrap_or(usize::MAX));
 }
 
 impl Ranked {
@@ -160,18 +153,4 @@ fn load(args: &RerankArgs) -> Result<Reranker, Failure> {
         say(format_args!("connote: warning: {warning}"));
     }
     Ok(reranker)
-}
-
-/// The texts, which have neither tasks nor titles of their own here.
-fn texts(args: &RerankArgs) -> TextArgs {
-    TextArgs {
-        texts: args.texts.clone(),
-        input: args.input.clone(),
-        input_format: args.input_format,
-        text_column: args.text_column.clone(),
-        template: args.template.clone(),
-        id_column: args.id_column.clone(),
-        title_column: None,
-        task_column: None,
-    }
 }

@@ -35,28 +35,29 @@ pub(crate) struct Texts {
 impl Rows {
     /// Opens what the arguments name. `keep` is the columns that come along.
     pub(crate) fn open(args: &TextArgs, keep: &[String]) -> Result<Self, Failure> {
-        if !args.texts.is_empty() {
+        let source = &args.source;
+        if !source.texts.is_empty() {
             refuse_columns(args, keep)?;
-            let total = args.texts.len() as u64;
-            return Ok(Self::Texts(Texts { left: args.texts.clone().into_iter(), given: 0, total }));
+            let total = source.texts.len() as u64;
+            return Ok(Self::Texts(Texts { left: source.texts.clone().into_iter(), given: 0, total }));
         }
-        let mut inputs = args.input.clone();
+        let mut inputs = source.input.clone();
         if inputs.is_empty() {
             inputs.push("-".to_owned());
         }
         if inputs.iter().any(|input| input == "-") && io::stdin().is_terminal() {
             say(format_args!("Reading texts from the terminal, one a line; Ctrl-D ends them."));
         }
-        let text = match (&args.text_column, &args.template) {
+        let text = match (&source.text_column, &source.template) {
             (Some(column), _) => TextFrom::Column(column.clone()),
             (None, Some(template)) => TextFrom::Template(template.parse().map_err(Failure::usage)?),
             (None, None) => TextFrom::Default,
         };
         let options = SourceOptions {
             inputs,
-            format: args.input_format.map(Into::into),
+            format: source.input_format.map(Into::into),
             text,
-            id: args.id_column.clone(),
+            id: source.id_column.clone(),
             title: args.title_column.clone(),
             task: args.task_column.clone(),
             keep: keep.to_vec(),
@@ -149,11 +150,12 @@ impl Texts {
 
 /// Texts of the command line have no columns.
 fn refuse_columns(args: &TextArgs, keep: &[String]) -> Result<(), Failure> {
+    let source = &args.source;
     let named = [
-        ("--input-format", args.input_format.is_some()),
-        ("--text-column", args.text_column.is_some()),
-        ("--template", args.template.is_some()),
-        ("--id-column", args.id_column.is_some()),
+        ("--input-format", source.input_format.is_some()),
+        ("--text-column", source.text_column.is_some()),
+        ("--template", source.template.is_some()),
+        ("--id-column", source.id_column.is_some()),
         ("--title-column", args.title_column.is_some()),
         ("--task-column", args.task_column.is_some()),
         ("--keep", !keep.is_empty()),

@@ -24,6 +24,9 @@ struct Limits {
 /// The overlap is the authors'.
 const LIMITS: Limits = Limits { tokens_at_once: 16_384, overlap: 256 };
 
+/// Tokens of a round for each thread: some micro-batches, so that all have something to do until its end.
+const TOKENS_A_THREAD: usize = 2_048;
+
 /// The chunks of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chunks {
@@ -86,7 +89,8 @@ impl Embedder {
         request: impl Into<Request>,
         chunks: impl Into<Chunks>,
     ) -> Result<Vec<Result<Vec<LateChunk>, Error>>, Error> {
-        self.late_chunks(request.into(), chunks.into(), LIMITS)
+        let tokens_at_once = LIMITS.tokens_at_once.max(self.team().threads() * TOKENS_A_THREAD);
+        self.late_chunks(request.into(), chunks.into(), Limits { tokens_at_once, ..LIMITS })
     }
 
     fn late_chunks(

@@ -180,7 +180,11 @@ impl Model {
                 "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
             return Err(Error::new(ErrorKind::NoTokens, message));
         }
-        Ok((Prepared { ids, truncated }, sequence.whole_sources()))
+        let sources = match tracing {
+            Tracing::On => sequence.whole_sources(),
+            Tracing::Off => Vec::new(),
+        };
+        Ok((Prepared { ids, truncated }, sources))
     }
 
     /// How many of the first ids stay as the prompt, of a text that does not fit: `least`, and what keeps it whole.

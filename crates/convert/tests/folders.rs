@@ -160,6 +160,46 @@ fn a_cross_encoder_keeps_its_pooler() {
     assert_eq!(file.metadata().u32("bert.pooling_type").expect("a key"), Some(4));
 }
 
+/// Under the names that their authors' classes and those of transformers give to it.
+#[test]
+fn rerankers_of_other_families_keep_theirs() {
+    for (name, prefix) in
+        [("jina-bert-v2-plain", "bert."), ("nomic-bert", "bert."), ("nomic-bert", "nomic_bert.")]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        hf_folder::copy(name, folder.path());
+        let mut tensors = hf_folder::weights(folder.path());
+        tensors.iter_mut().for_each(|(name, ..)| name.insert_str(0, prefix));
+        let ramp = |count: usize| (0..count).map(|at| (at % 7) as f32 * 0.01 - 0.03).collect::<Vec<_>>();
+        for (name, shape) in [
+            (format!("{prefix}pooler.dense.weight"), vec![32, 32]),
+            (format!("{prefix}pooler.dense.bias"), vec![32]),
+            ("classifier.weight".to_owned(), vec![1, 32]),
+            ("classifier.bias".to_owned(), vec![1]),
+        ] {
+            let values = ramp(shape.iter().product());
+            tensors.push((name, shape, values));
+        }
+        hf_folder::write_weights(folder.path(), 1, &tensors);
+        let file = convert(folder.path(), FileType::F32).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (tensor, dims) in
+            [("cls.weight", vec![32, 32]), ("cls.output.weight", vec![32, 1]), ("cls.output.bias", vec![1])]
+        {
+            assert_eq!(file.tensor(tensor).expect(tensor).dims(), dims, "{name}");
+        }
+        let mut bytes = Vec::new();
+        Folder::open(folder.path())
+            .and_then(|folder| folder.model()?.write(FileType::F32, &mut bytes, |_| true))
+            .expect("written");
+        let model = connote::Model::from_bytes(bytes).expect("it opens");
+        let reranker = connote::Embedder::builder().load_reranker(model).expect("a reranker");
+        assert!(reranker.warnings().iter().all(|warning| !warning.contains("pooler")), "nothing is lost");
+        let ranked =
+            reranker.rank(connote::RankRequest::new("a cat", ["a cat sat", "dogs"])).expect("ranked");
+        assert_ne!(ranked[0].score.raw, ranked[1].score.raw);
+    }
+}
+
 #[test]
 fn what_gguf_cannot_say_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

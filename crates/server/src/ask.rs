@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use connote::{CancellationToken, Embedder, Embedding, Input, Options, PreparedCall, Priority};
+use connote::{CancellationToken, Embedder, Embedding, Input, Options, Pending, PreparedCall, Priority};
 use tokio::sync::Semaphore;
 
 use crate::Service;
 use crate::body::{self, Body, Purpose};
+use crate::compute::{self, Computed, Load, too_slow};
 use crate::fault::{Fault, FaultKind, TooLong};
 use crate::formats::{self, Format};
 use crate::held::Share;
 use crate::models::Served;
-use crate::observe::Watch;
 use crate::settings::Settings;
 
 /// What a client asks for, read from its protocol.
@@ -184,34 +184,24 @@ pub(crate) async fn embed<F: Send + 'static>(
     if !share.grow(size, values(&ask, &call).saturating_mul(bytes_a_value)) {
         return Err(body::crowded(&service));
     }
-    let parsed = begin.elapsed();
-    let tokens = call.tokens();
-    let priority = call.priority();
-    let watch = Watch::current();
-    watch.step("parse", begin, parsed);
-    watch.asks(&ask.served.name, ask.inputs.len(), tokens);
-    let ticket = service.admission().admit(priority, tokens);
-    let ticket = ticket.inspect_err(|_| service.metrics().refused(tokens))?;
-    let mut pending = call.submit();
-    let results = tokio::time::timeout(timeout.saturating_sub(parsed), &mut pending).await;
-    let waited = pending.waited().unwrap_or_default();
-    // Where nobody waits any more, dropping it has ended its work.
-    drop(pending);
-    let Ok(results) = results else { return Err(too_slow(timeout)) };
-    let took = begin.elapsed();
-    let engine = took.saturating_sub(parsed + waited);
-    passed(&service, &watch, priority, begin + parsed, waited, engine);
+    let load = Load {
+        model: &ask.served.name,
+        results: ask.inputs.len(),
+        tokens: call.tokens(),
+        priority: call.priority(),
+    };
+    let computed =
+        compute::compute(&service, begin, timeout, load, || call.submit(), Pending::waited).await?;
+    let Computed { results, times } = computed;
     let results = results.into_iter().enumerate();
     let embeddings = results.map(|(index, result)| result.map_err(|error| at(&ask, index, &error, timeout)));
     let embeddings = embeddings.collect::<Result<Vec<Embedding>, Fault>>()?;
-    drop(ticket);
     let served = ask.served.clone();
     let truncated = embeddings.iter().filter(|embedding| embedding.truncated).count();
     let fingerprint = fingerprint(&ask)?;
-    let done = Done { served, embeddings, took };
-    service.metrics().embedded(&done.served.name, &done.embeddings);
+    let done = Done { served: served.clone(), embeddings, took: times.took() };
+    service.metrics().embedded(&served.name, &done.embeddings);
     let values: usize = done.embeddings.iter().map(|embedding| embedding.vector.len()).sum();
-    let name = done.served.name.clone();
     let dimensions = done.embeddings.first().map_or(0, |embedding| embedding.dimensions);
     let (told, per_token) = (fingerprint.clone(), ask.per_token);
     let task = ask.inputs.first().and_then(|input| input.effective_task(&ask.options));
@@ -222,30 +212,22 @@ pub(crate) async fn embed<F: Send + 'static>(
         Format::Lines => formats::lines(&done, per_token),
     });
     let body = answer.await?;
-    watch.step("write", begin + took, begin.elapsed().saturating_sub(took));
+    times.written();
     let mut response = ([(header::CONTENT_TYPE, format.kind())], held(body, share)).into_response();
-    let headers = response.headers_mut();
-    let mut say = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    say("x-embedding-fingerprint", fingerprint);
-    say("x-model", name);
+    let task = task.map_or_else(|| "none".to_owned(), |task| task.to_string());
+    compute::say(
+        &mut response,
+        &served.name,
+        truncated,
+        &times,
+        [("x-embedding-fingerprint", fingerprint), ("x-task", task)],
+    );
     if format != Format::Json {
-        say("x-dimensions", dimensions.to_string());
-        say("x-count", (values / dimensions.max(1)).to_string());
+        let headers = response.headers_mut();
+        headers.insert("x-dimensions", dimensions.into());
+        headers.insert("x-count", (values / dimensions.max(1)).into());
     }
-    say("x-task", task.map_or_else(|| "none".to_owned(), |task| task.to_string()));
-    say("x-truncated", truncated.to_string());
-    say("server-timing", timing(parsed, waited, engine));
     Ok(response)
-}
-
-/// The header `Server-Timing`: milliseconds.
-pub(crate) fn timing(parsed: Duration, waited: Duration, engine: Duration) -> String {
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    format!("parse;dur={:.3}, queue;dur={:.3}, engine;dur={:.3}", ms(parsed), ms(waited), ms(engine))
 }
 
 /// Row after row, and nothing that says which rows are of which text.
@@ -268,20 +250,6 @@ fn not_as_bytes(format: Format) -> Fault {
     Fault::invalid(message).param("output_dtype")
 }
 
-/// Notes how long a call, or a part of one, waited for the engine and then was in it.
-pub(crate) fn passed(
-    service: &Service,
-    watch: &Watch,
-    priority: Priority,
-    submitted: Instant,
-    waited: Duration,
-    engine: Duration,
-) {
-    service.metrics().waited(priority, waited);
-    watch.step("queue", submitted, waited);
-    watch.step("engine", submitted + waited, engine);
-}
-
 /// Ends the work of a request that nobody waits for.
 pub(crate) struct CancelOnDrop(pub(crate) CancellationToken);
 
@@ -289,11 +257,6 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
     }
-}
-
-pub(crate) fn too_slow(limit: Duration) -> Fault {
-    let message = format!("it took longer than {} s, which is what a request may take", limit.as_secs_f64());
-    Fault::new(FaultKind::Timeout, message)
 }
 
 /// The values of all vectors.

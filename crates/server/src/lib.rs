@@ -13,6 +13,7 @@ mod ask;
 mod auth;
 mod batches;
 mod body;
+mod compute;
 mod connections;
 mod dialect;
 mod encoding;

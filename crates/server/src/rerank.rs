@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use connote::{CancellationToken, Priority, RankRequest, Ranked, Score, Truncation};
+use connote::{CancellationToken, PendingScores, Priority, RankRequest, Ranked, Score, Truncation};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::ask::{self, CancelOnDrop};
 use crate::body::{self, Body, Purpose};
+use crate::compute::{self, Computed, Load};
 use crate::dialect::Dialect;
 use crate::fault::{Fault, FaultKind};
 use crate::json::{self, Count};
 use crate::models::Served;
-use crate::observe::Watch;
 use crate::tei::Direction;
 
 /// TEI's request.
@@ -259,40 +259,21 @@ async fn answer(service: &Service, shape: Shape, headers: HeaderMap, body: Body)
     if !share.grow(size, texts.saturating_add(count * 96)) {
         return Err(body::crowded(service));
     }
-    let parsed = begin.elapsed();
-    let (tokens, priority) = (call.tokens(), call.priority());
-    let watch = Watch::current();
-    watch.step("parse", begin, parsed);
-    watch.asks(&served.name, count, tokens);
-    let ticket = service.admission().admit(priority, tokens);
-    let ticket = ticket.inspect_err(|_| service.metrics().refused(tokens))?;
-    let mut pending = call.submit();
-    let results = tokio::time::timeout(timeout.saturating_sub(parsed), &mut pending).await;
-    let waited = pending.waited().unwrap_or_default();
-    // Where nobody waits any more, dropping it has ended its work.
-    drop(pending);
-    let Ok(results) = results else { return Err(ask::too_slow(timeout)) };
-    let took = begin.elapsed();
-    let engine = took.saturating_sub(parsed + waited);
-    ask::passed(service, &watch, priority, begin + parsed, waited, engine);
+    let tokens = call.tokens();
+    let load = Load { model: &served.name, results: count, tokens, priority: call.priority() };
+    let computed =
+        compute::compute(service, begin, timeout, load, || call.submit(), PendingScores::waited).await?;
+    let Computed { results, times } = computed;
     let results = results.into_iter().enumerate();
     let scores = results.map(|(index, one)| one.map_err(|error| at(shape, index, &error, timeout)));
     let scores = scores.collect::<Result<Vec<Score>, Fault>>()?;
-    drop(ticket);
     service.metrics().scored(&served.name, &scores);
     let truncated = scores.iter().filter(|score| score.truncated).count();
     let answer = ask::aside(texts, move || form.write(scores, tokens)).await?;
-    watch.step("write", begin + took, begin.elapsed().saturating_sub(took));
+    times.written();
     let kind = [(header::CONTENT_TYPE, "application/json")];
     let mut response = (kind, ask::held(answer, share)).into_response();
-    let mut say = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
-    };
-    say("x-model", served.name.clone());
-    say("x-truncated", truncated.to_string());
-    say("server-timing", ask::timing(parsed, waited, engine));
+    compute::say(&mut response, &served.name, truncated, &times, []);
     Ok(response)
 }
 
@@ -305,7 +286,7 @@ fn at(shape: Shape, index: usize, error: &connote::Error, timeout: std::time::Du
     let mut fault = Fault::from(error).param(field);
     match fault.kind {
         // Its time was the request's: no text of it is to blame.
-        FaultKind::Timeout => return ask::too_slow(timeout),
+        FaultKind::Timeout => return compute::too_slow(timeout),
         FaultKind::TooLong => {
             fault.message = format!("{what} {index}: {} with \"truncate\": true", error.message());
         }

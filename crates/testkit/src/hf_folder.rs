@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gguf::{Gguf, Metadata};
 use kernels::decode;
-use safetensors::{Dtype, serialize_to_file, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, serialize_to_file, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
 use crate::golden;
@@ -202,6 +202,18 @@ fn sentence(folder: &Path, modules: &[(&str, &str)]) {
 /// A JSON file of a folder.
 pub fn write_json(folder: &Path, name: &str, value: &Value) {
     fs::write(folder.join(name), value.to_string()).expect("written");
+}
+
+/// What `model.safetensors` of a folder holds, in f32.
+pub fn weights(folder: &Path) -> Vec<HfTensor> {
+    let bytes = fs::read(folder.join("model.safetensors")).expect("a file");
+    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let tensors = file.iter().map(|(name, tensor)| {
+        assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
+        let values = tensor.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        (name.to_owned(), tensor.shape().to_vec(), values)
+    });
+    tensors.collect()
 }
 
 /// `model.safetensors`, or as many files with their index.

@@ -71,7 +71,7 @@ pub(super) fn run(task: Task<'_>, place: &Place, format: OutputFormat) -> Result
 
 /// What decides the output besides the texts themselves, under the names that a message would give it.
 fn settings(args: &EmbedArgs, sink: &SinkOptions) -> BTreeMap<String, String> {
-    let (text, preparation) = (&args.text, &args.preparation);
+    let (text, source, preparation) = (&args.text, &args.text.source, &args.preparation);
     let mut settings = BTreeMap::new();
     let mut set = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -79,10 +79,10 @@ fn settings(args: &EmbedArgs, sink: &SinkOptions) -> BTreeMap<String, String> {
         }
     };
     let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-    set("the input format", text.input_format.map(|format| name(&format)));
-    set("the text column", text.text_column.clone());
-    set("the template", text.template.clone());
-    set("the id column", text.id_column.clone());
+    set("the input format", source.input_format.map(|format| name(&format)));
+    set("the text column", source.text_column.clone());
+    set("the template", source.template.clone());
+    set("the id column", source.id_column.clone());
     set("the title column", text.title_column.clone());
     set("the task column", text.task_column.clone());
     set("the columns kept", (!args.keep.is_empty()).then(|| args.keep.join(",")));

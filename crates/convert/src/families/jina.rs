@@ -30,7 +30,8 @@ pub(super) const JINA_BERT_V2: Family = Family {
         maybe("encoder.layer.{}.mlp.layernorm", "blk.{}.layer_output_norm"),
         maybe("encoder.layer.{}.output.LayerNorm", "blk.{}.layer_output_norm"),
         maybe("encoder.layer.{}.layer_norm_2", "blk.{}.layer_output_norm"),
-        maybe("classifier", "cls"),
+        maybe("pooler.dense", "cls"),
+        maybe("classifier", "cls.output"),
     ]],
     ignored: &["pooler.", "cls.", "embeddings.position_ids"],
     keys: |config, keys| {

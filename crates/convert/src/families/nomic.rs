@@ -19,7 +19,7 @@ pub(super) const NOMIC_BERT: Family = Family {
     model_types: &["nomic_bert"],
     is_this: |config| !has_experts(config),
     architecture: "nomic-bert",
-    prefixes: &["model.", "bert."],
+    prefixes: &["model.", "bert.", "nomic_bert."],
     tensors: &[&[
         EMBEDDINGS[0],
         EMBEDDINGS[1],
@@ -31,6 +31,8 @@ pub(super) const NOMIC_BERT: Family = Family {
         weight("encoder.layers.{}.mlp.fc12", "blk.{}.ffn_gate"),
         weight("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
         NORMS[1],
+        maybe("pooler.dense", "cls"),
+        maybe("classifier", "cls.output"),
     ]],
     ignored: &["pooler.", "cls."],
     keys: |config, keys| {

@@ -5,8 +5,9 @@ use std::io::Read;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
@@ -44,11 +45,7 @@ pub(super) async fn list(
 }
 
 /// `GET /v1/files/ID`.
-pub(super) async fn retrieve(
-    State(service): State<Service>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Fault> {
-    let id = named(id)?;
+pub(super) async fn retrieve(State(service): State<Service>, Id(id): Id) -> Result<Response, Fault> {
     let answer = of_store(&service, move |store| json::write(&store.file(&id).ok_or_else(|| no_file(&id))?));
     answer.await.map(as_json)
 }
@@ -61,11 +58,7 @@ struct Deleted<'a> {
 }
 
 /// `DELETE /v1/files/ID`.
-pub(super) async fn delete(
-    State(service): State<Service>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Fault> {
-    let id = named(id)?;
+pub(super) async fn delete(State(service): State<Service>, Id(id): Id) -> Result<Response, Fault> {
     let answer = of_store(&service, move |store| {
         store.file(&id).ok_or_else(|| no_file(&id))?;
         match store.delete(&id).map_err(|error| trouble(&error))? {
@@ -83,11 +76,7 @@ pub(super) async fn delete(
 }
 
 /// `GET /v1/files/ID/content`: a piece at a time, as the client takes them.
-pub(super) async fn content(
-    State(service): State<Service>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Fault> {
-    let id = named(id)?;
+pub(super) async fn content(State(service): State<Service>, Id(id): Id) -> Result<Response, Fault> {
     let opened = of_store(&service, move |store| {
         store.file(&id).ok_or_else(|| no_file(&id))?;
         let file = File::open(store.content(&id)).map_err(|error| trouble(&error))?;
@@ -111,6 +100,15 @@ pub(super) async fn content(
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
-pub(super) fn named(id: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
-    id.map(|Path(id)| id).map_err(|error| Fault::invalid(format!("the id in the address: {error}")))
+/// The id in the address of a file or a batch.
+pub(super) struct Id(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let id = Path::from_request_parts(parts, state).await;
+        let refused = |error: PathRejection| Fault::invalid(format!("the id in the address: {error}"));
+        id.map(|Path(id)| Self(id)).map_err(refused)
+    }
 }

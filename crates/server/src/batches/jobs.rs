@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::files::named;
+use super::files::Id;
 use super::page::{MOST_BATCHES, Page};
 use super::record::{Batch, Counts, EXPIRY, Progress, Purpose, Record, Status, Usage, now};
 use super::store::trouble;
@@ -143,22 +142,14 @@ pub(super) async fn list(
 }
 
 /// `GET /v1/batches/ID`.
-pub(super) async fn retrieve(
-    State(service): State<Service>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Fault> {
-    let id = named(id)?;
+pub(super) async fn retrieve(State(service): State<Service>, Id(id): Id) -> Result<Response, Fault> {
     let answer =
         of_store(&service, move |store| json::write(&store.batch(&id).ok_or_else(|| no_batch(&id))?.batch));
     answer.await.map(as_json)
 }
 
 /// `POST /v1/batches/ID/cancel`: what is answered by then is kept.
-pub(super) async fn cancel(
-    State(service): State<Service>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Fault> {
-    let id = named(id)?;
+pub(super) async fn cancel(State(service): State<Service>, Id(id): Id) -> Result<Response, Fault> {
     let answer = of_store(&service, move |store| {
         let mut before = Status::Cancelled;
         let changed = store.change(&id, |record| {

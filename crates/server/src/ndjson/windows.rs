@@ -12,6 +12,7 @@ use super::{Stream, Window};
 use crate::Service;
 use crate::admission::Ticket;
 use crate::ask;
+use crate::compute;
 use crate::fault::Fault;
 use crate::held::Share;
 use crate::lines::Line;
@@ -103,7 +104,7 @@ async fn compute(
     drop(ticket);
     let waited = pending.waited().unwrap_or_default();
     let engine = submitted.elapsed().saturating_sub(waited);
-    ask::passed(&stream.service, &stream.watch, stream.priority, submitted, waited, engine);
+    compute::passed(&stream.service, &stream.watch, stream.priority, submitted, waited, engine);
     stream.service.metrics().embedded(&stream.served.name, results.iter().flatten());
     let values: usize = results.iter().flatten().map(|embedding| embedding.vector.len()).sum();
     ask::aside(values * 10, move || {

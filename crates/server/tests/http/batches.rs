@@ -84,6 +84,14 @@ fn wait(client: &mut Client, batch: &str, is: impl Fn(&Value) -> bool) -> Value 
     panic!("it never comes: {}", look(client, batch));
 }
 
+/// A batch of many lines, of which some are done.
+fn begun(client: &mut Client, lines: usize) -> String {
+    let file = upload(client, &many(lines));
+    let batch = id(&create(client, &file).json());
+    wait(client, &batch, |now| now["request_counts"]["completed"].as_u64() > Some(0));
+    batch
+}
+
 fn is_over(batch: &Value) -> bool {
     ["completed", "failed", "cancelled"].contains(&batch["status"].as_str().expect("a status"))
 }

@@ -13,6 +13,7 @@ mod operation;
 mod protocols;
 mod refusals;
 mod rerank;
+mod settings;
 mod shutdown;
 mod wire;
 

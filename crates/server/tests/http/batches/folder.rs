@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    BOUNDARY, content, create, form, id, is_over, line, look, many, rows, send_form, settings, start, stop,
-    upload, wait,
+    BOUNDARY, begun, content, create, form, id, is_over, line, look, many, rows, send_form, settings, start,
+    stop, upload, wait,
 };
 use crate::EMBEDDER;
 use crate::client::Client;
@@ -196,9 +196,7 @@ fn results_that_became_a_file_too_early_are_gone_on_with() {
     let settings = settings(folder.path());
     let server = start(&settings);
     let mut client = Client::connect(server.address);
-    let file = upload(&mut client, &many(1_500));
-    let batch = id(&create(&mut client, &file).json());
-    wait(&mut client, &batch, |now| now["request_counts"]["completed"].as_u64() > Some(0));
+    let batch = begun(&mut client, 1_500);
     stop(server, folder.path());
     let (output, bytes) = results_of(folder.path(), &batch);
     let (part, content_of) =
@@ -221,9 +219,7 @@ fn results_of_a_batch_that_fails_wait_for_the_disk() {
     let settings = settings(folder.path());
     let server = start(&settings);
     let mut client = Client::connect(server.address);
-    let file = upload(&mut client, &many(20_000));
-    let batch = id(&create(&mut client, &file).json());
-    wait(&mut client, &batch, |now| now["request_counts"]["completed"].as_u64() > Some(0));
+    let batch = begun(&mut client, 20_000);
     let (output, _) = results_of(folder.path(), &batch);
     let in_the_way = folder.path().join("files").join(format!("{output}.new"));
     fs::create_dir(&in_the_way).expect("made");
@@ -283,9 +279,7 @@ fn a_batch_does_not_go_on_with_other_models() {
     let settings = settings(folder.path());
     let server = start(&settings);
     let mut client = Client::connect(server.address);
-    let file = upload(&mut client, &many(20_000));
-    let batch = id(&create(&mut client, &file).json());
-    wait(&mut client, &batch, |now| now["request_counts"]["completed"].as_u64() > Some(0));
+    let batch = begun(&mut client, 20_000);
     stop(server, folder.path());
     let record = folder.path().join("batches").join(format!("{batch}.json"));
     let kept = fs::read_to_string(&record).expect("its record");
