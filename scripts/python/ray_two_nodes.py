@@ -127,13 +127,15 @@ def run(ray, cluster, store, folder, model, rows, kill):
     cluster.add_node(num_cpus=2, object_store_memory=store)
     ray.init(address=cluster.address, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    data = ray.data.read_parquet(str(folder / "in")).map_batches(
+    size = min(1024, max(32, rows // 40))
+    # Ray reads little data as one block, which one actor would get.
+    data = ray.data.read_parquet(str(folder / "in")).repartition(target_num_rows_per_block=size).map_batches(
         recorded(),
         fn_constructor_args=(str(folder), rows / 2 if kill else None),
         fn_constructor_kwargs={"path": model, "share_weights": True},
         batch_format="pyarrow",
-        batch_size=min(1024, max(32, rows // 40)),
-        concurrency=2,
+        batch_size=size,
+        compute=ray.data.ActorPoolStrategy(size=2),
         num_cpus=1,
     )
     killed: list[int] = []
