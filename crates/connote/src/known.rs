@@ -29,6 +29,9 @@ pub struct KnownModel {
     pub bidirectional: bool,
     /// How its vectors are pooled, for files that do not say; `None` for rerankers.
     pub pooling: Option<Pooling>,
+    /// Whether the authors' stack ends in a module that gives vectors unit length. Taken to be so, but for rows of which it was
+    /// looked up that it is not.
+    pub normalizes: bool,
     /// What the authors' tokenizer puts before and after a text, where that was looked up.
     pub special_tokens: Option<(String, String)>,
     /// Sizes the vectors were trained to be cut to; empty if they were not.
@@ -54,12 +57,18 @@ struct Row {
     #[serde(default)]
     bidirectional: bool,
     pooling: Option<String>,
+    #[serde(default = "unless_said")]
+    normalizes: bool,
     special_tokens: Option<(String, String)>,
     #[serde(default)]
     matryoshka: Vec<usize>,
     #[serde(default)]
     prompts: Vec<(String, String)>,
     custom_prompt: Option<String>,
+}
+
+fn unless_said() -> bool {
+    true
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -98,6 +107,7 @@ impl From<Row> for KnownModel {
             max_tokens: row.max_tokens,
             bidirectional: row.bidirectional,
             pooling: row.pooling.map(|name| name.parse().expect("the table names poolings")),
+            normalizes: row.normalizes,
             special_tokens: row.special_tokens,
             matryoshka: row.matryoshka,
             prompts: row.prompts.into_iter().map(prompt).collect(),
@@ -210,6 +220,8 @@ mod tests {
             assert!(model.prompts.iter().all(|(task, _)| tasks.insert(task)), "{name}: a task twice");
         }
         assert!(table.iter().filter(|model| model.reranks).count() >= 18);
+        let others: Vec<&str> = table.iter().filter(|row| !row.normalizes).map(|row| row.name.as_str()).collect();
+        assert_eq!(others, ["paraphrase-multilingual-MiniLM-L12-v2"], "of these it was looked up");
         // Every row is found by its own name and by its repository's.
         for model in table {
             let repository = model.source.split(' ').next().expect("an address");

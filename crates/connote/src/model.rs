@@ -33,6 +33,7 @@ struct Inner {
     /// The file's own limit, special tokens included.
     stated_max_tokens: Option<usize>,
     default_prompt: String,
+    stated_normalizes: Option<bool>,
     dimensions: usize,
     has_dense_heads: bool,
 }
@@ -106,6 +107,7 @@ impl Model {
         let known = KnownModel::find(&name, &config);
         let stated = Stated::read(gguf.metadata())?;
         let (prompts, stated_max_tokens) = (stated.over(known), stated.max_tokens);
+        let stated_normalizes = stated.normalizes;
         let default_prompt = match adapter::prompt(&gguf) {
             "" => stated.default_prompt,
             words => words.to_owned(),
@@ -125,6 +127,7 @@ impl Model {
             prompts,
             stated_max_tokens,
             default_prompt,
+            stated_normalizes,
             dimensions,
             has_dense_heads,
         };
@@ -175,6 +178,13 @@ impl Model {
     /// file names as sentence-transformers' default, else none.
     pub fn default_prompt(&self) -> &str {
         &self.inner.default_prompt
+    }
+
+    /// Whether the authors' own stack (sentence-transformers) gives vectors unit length: as the file says, else the table of
+    /// known models; `None` where neither does. connote's vectors have it unless [`crate::Options::normalize`] says otherwise.
+    pub fn normalizes(&self) -> Option<bool> {
+        let of_table = self.known().filter(|known| !known.reranks).map(|known| known.normalizes);
+        self.inner.stated_normalizes.or(of_table)
     }
 
     /// Prompts by task: what the file says, else what the model's authors say. An empty prompt: the task is meant, and

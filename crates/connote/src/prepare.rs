@@ -125,6 +125,14 @@ impl Model {
         self.room(options).map(drop)
     }
 
+    /// Whether texts may have a title with these options: only some prompts have a place for one.
+    ///
+    /// # Errors
+    /// If they may not.
+    pub fn check_titles(&self, options: &Options) -> Result<(), Error> {
+        self.prompt_for(&Input::new("").title("a title"), options).map(drop)
+    }
+
     /// Tokenizes one input: what [`crate::Embedder::embed`] feeds to the network.
     ///
     /// # Errors

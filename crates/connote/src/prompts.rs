@@ -15,6 +15,7 @@ const NAMES: &str = "sentence_transformers.prompt_names";
 const TEXTS: &str = "sentence_transformers.prompts";
 const DEFAULT: &str = "sentence_transformers.default_prompt_name";
 const LONGEST: &str = "sentence_transformers.max_seq_length";
+const NORMALIZES: &str = "sentence_transformers.normalize";
 
 /// What goes before a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(crate) struct Stated {
     pub(crate) max_tokens: Option<usize>,
     /// What goes before a text that is given neither a task nor a prompt; empty if nothing does.
     pub(crate) default_prompt: String,
+    /// Whether its modules end in one that gives vectors unit length.
+    pub(crate) normalizes: Option<bool>,
 }
 
 impl Stated {
@@ -95,7 +98,7 @@ impl Stated {
         let default_prompt = named.into_iter().find(|(name, _)| Some(name.as_str()) == default);
         let default_prompt = default_prompt.map(|(_, words)| words).unwrap_or_default();
         let max_tokens = metadata.usize(LONGEST)?.filter(|longest| *longest > 0);
-        Ok(Self { prompts, max_tokens, default_prompt })
+        Ok(Self { prompts, max_tokens, default_prompt, normalizes: metadata.bool(NORMALIZES)? })
     }
 
     /// The file's prompts, and for tasks that it does not name those of the table. Where both say the same of a text

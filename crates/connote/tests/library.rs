@@ -211,6 +211,12 @@ fn tasks_need_a_prompt_that_the_model_has() {
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     let both = Options::new().task(Task::Query).prompt("query: ");
     assert!(known.embed(Request::new(["text"]).with(both)).is_err());
+    let document = Options::new().task("document".parse().expect("a task"));
+    for options in [&document, &Options::new(), &Options::new().prompt("a prompt: ")] {
+        known.model().check_options(options).expect("without a title");
+        let error = known.model().check_titles(options).expect_err("no place for a title");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    }
     // A title has no place in these prompts, and is not dropped in silence.
     let results = known.embed_each([Input::new("text").title("Title"), Input::new("text")]).expect("results");
     assert_eq!(results[0].as_ref().expect_err("no place").kind(), ErrorKind::InvalidRequest);

@@ -17,6 +17,7 @@ const PROMPT_NAMES: &str = "sentence_transformers.prompt_names";
 const PROMPTS: &str = "sentence_transformers.prompts";
 const DEFAULT_PROMPT: &str = "sentence_transformers.default_prompt_name";
 const LONGEST: &str = "sentence_transformers.max_seq_length";
+const NORMALIZES: &str = "sentence_transformers.normalize";
 
 #[derive(Debug, Default)]
 pub(crate) struct Sentence {
@@ -85,6 +86,7 @@ impl Sentence {
                 }
             }
         }
+        sentence.keys.push((NORMALIZES.to_owned(), normalised.into()));
         if !normalised {
             notes.push("the authors do not make vectors one long (no Normalize module): embed with --no-normalize to get theirs"
                 .to_owned());

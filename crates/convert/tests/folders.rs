@@ -112,6 +112,33 @@ fn prompts_and_limits_go_into_the_file() {
 }
 
 #[test]
+fn whether_vectors_are_made_one_long_goes_into_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    hf_folder::bert(&bert(), folder.path(), 1);
+    let modules = folder.path().join("modules.json");
+    let written = |names: &[&str]| {
+        let module = |name: &&str| {
+            let path = if *name == "Pooling" { "1_Pooling" } else { "" };
+            json!({"type": format!("sentence_transformers.models.{name}"), "path": path})
+        };
+        let all: Vec<_> = names.iter().map(module).collect();
+        write_json(folder.path(), "modules.json", &json!(all));
+        let model = Folder::open(folder.path()).expect("opened").name("a name").model().expect("a model");
+        let mut bytes = Vec::new();
+        model.write(FileType::F32, &mut bytes, |_| true).expect("written");
+        connote::Model::from_bytes(bytes).expect("connote reads it").normalizes()
+    };
+    assert_eq!(written(&["Transformer", "Pooling", "Normalize"]), Some(true));
+    assert_eq!(written(&["Transformer", "Pooling"]), Some(false));
+    fs::remove_file(modules).expect("gone");
+    let model = Folder::open(folder.path()).expect("opened").name("a name").model().expect("a model");
+    let mut bytes = Vec::new();
+    model.write(FileType::F32, &mut bytes, |_| true).expect("written");
+    let model = connote::Model::from_bytes(bytes).expect("connote reads it");
+    assert_eq!(model.normalizes(), None, "nobody says");
+}
+
+#[test]
 fn tensors_that_are_missing_or_left_over_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();

@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
 use arrow_array::{Array, ArrayRef, StructArray, make_array};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
@@ -21,7 +21,13 @@ const STREAM: &CStr = c"arrow_array_stream";
 pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>>> {
     // Streams first: a chunked array has both, and its array would be a copy.
     if let Some(method) = object.getattr_opt("__arrow_c_stream__")? {
-        return stream(&method.call0()?).map(Some);
+        return match method.call0() {
+            // A column of pandas where pyarrow is not: it can be iterated. (A frame would give its names.)
+            Err(error) if error.is_instance_of::<PyImportError>(object.py()) && !object.hasattr("columns")? => {
+                Ok(None)
+            }
+            found => stream(&found?).map(Some),
+        };
     }
     let Some(method) = object.getattr_opt("__arrow_c_array__")? else { return Ok(None) };
     let pair = method.call0()?;
@@ -32,7 +38,8 @@ pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>
     // that they are gone. We hold both capsules, and the interpreter, until they are moved.
     let (schema, array) =
         unsafe { (FFI_ArrowSchema::from_raw(schema.as_ptr()), FFI_ArrowArray::from_raw(array.as_ptr())) };
-    // SAFETY: the interface promises an array of that schema.
+    // SAFETY: the interface promises an array of that schema, whose buffers are as long as it says. Nothing is believed of what
+    // is in them: `texts` looks at offsets, keys and bytes row by row, and never makes a `str` unchecked.
     let data = unsafe { from_ffi(array, &schema) }.map_err(unreadable)?;
     Ok(Some(vec![column(make_array(data))?]))
 }
@@ -40,7 +47,7 @@ pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>
 fn stream(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     let capsule = capsule.cast::<PyCapsule>()?;
     let stream = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
-    // SAFETY: as for arrays: a capsule of this name holds a stream, which is moved out.
+    // SAFETY: as for arrays: a capsule of this name holds a stream, which is moved out; its arrays are believed no further.
     let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
     let chunks = ArrayStreamReader::try_new(stream).map_err(unreadable)?;
     chunks.map(|chunk| column(chunk.map_err(unreadable)?)).collect()

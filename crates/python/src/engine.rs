@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use connote::{Embedder, Input, Model, Options, Policy, Pooling, Priority, Tuning};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use crate::failure::Failure;
 use crate::job::{self, Cancellation, Manner};
 use crate::output::Output;
 use crate::table::{Rules, Table};
-use crate::texts;
+use crate::texts::{self, Row};
 use crate::vectors::Vectors;
 
 /// A model with its weights packed.
@@ -42,9 +42,11 @@ impl How {
         if let Some(task) = &self.task {
             options = options.task(task.parse().map_err(|said: String| Failure::invalid(said))?);
         }
-        if let Some(prompt) = &self.prompt {
-            options = options.prompt(prompt);
-        }
+        options = match self.prompt.as_deref() {
+            None => options,
+            Some("") if self.task.is_none() => options.without_default_prompt(),
+            Some(prompt) => options.prompt(prompt),
+        };
         if let Some(dimensions) = self.dimensions {
             options = options.dimensions(dimensions);
         }
@@ -54,17 +56,18 @@ impl How {
         Ok(options)
     }
 
-    /// Inputs for the texts that are there, and which those are if not all.
-    fn inputs(
-        &self,
-        py: Python<'_>,
-        texts: Vec<Option<String>>,
-    ) -> PyResult<(Vec<Input>, Option<Vec<bool>>)> {
-        let there = texts.iter().any(Option::is_none).then(|| texts.iter().map(Option::is_some).collect());
+    /// Inputs for the texts that are there, and which are not.
+    ///
+    /// # Errors
+    /// If there are not as many titles as texts, or the model's prompt has no place for any.
+    fn inputs(&self, py: Python<'_>, model: &Model, options: &Options, texts: Vec<Row>) -> PyResult<Inputs> {
         let titles = match self.title.as_ref().map(|title| title.bind(py)) {
             None => Titles::None,
-            Some(title) => match title.extract::<String>() {
-                Ok(title) => Titles::One(title),
+            Some(title) => match title.cast::<PyString>() {
+                Ok(title) => {
+                    let title = texts::unicode(title);
+                    Titles::One(title.map_err(|why| Failure::invalid(format!("the title {why}")))?)
+                }
                 Err(_) => Titles::Each(texts::read(title)?),
             },
         };
@@ -74,25 +77,65 @@ impl How {
             let message = format!("{} titles for {} texts; give one for each", titles.len(), texts.len());
             return Err(Failure::invalid(message).raise(py));
         }
-        let inputs = texts.into_iter().enumerate().filter_map(|(index, text)| {
-            let input = Input::new(text?);
-            Some(match &titles {
-                Titles::None => input,
-                Titles::One(title) => input.title(title),
-                Titles::Each(titles) => match &titles[index] {
-                    Some(title) => input.title(title),
-                    None => input,
-                },
-            })
-        });
-        Ok((inputs.collect(), there))
+        // A setting, not a fault of texts: who has each text's own failure alone would get as many as there are titles.
+        if titles.any() {
+            model.check_titles(options).map_err(Failure::from)?;
+        }
+        let mut found = Inputs { there: Vec::with_capacity(texts.len()), absent: Vec::new() };
+        for (index, text) in texts.into_iter().enumerate() {
+            let title = match &titles {
+                Titles::None => Ok(None),
+                Titles::One(title) => Ok(Some(title)),
+                Titles::Each(titles) => titles[index].as_ref().map(Option::as_ref),
+            };
+            match (text, title) {
+                (Ok(None), _) => found.absent.push((index, None)),
+                (Err(why), _) => found.absent.push((index, Some(why))),
+                (Ok(Some(_)), Err(why)) => found.absent.push((index, Some(format!("its title {why}").into()))),
+                (Ok(Some(text)), Ok(None)) => found.there.push(Input::new(text)),
+                (Ok(Some(text)), Ok(Some(title))) => found.there.push(Input::new(text).title(title)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Rows of a call.
+struct Inputs {
+    there: Vec<Input>,
+    /// Where there is no text: a null, or why it is none.
+    absent: Vec<(usize, Option<Box<str>>)>,
+}
+
+impl Inputs {
+    fn len(&self) -> usize {
+        self.there.len() + self.absent.len()
+    }
+
+    /// # Errors
+    /// The first row that has no text.
+    fn all_there(&self, null: &str) -> Result<(), Failure> {
+        self.absent.first().map_or(Ok(()), |(index, why)| {
+            Err(Failure::invalid(why.as_deref().unwrap_or(null)).at(*index))
+        })
     }
 }
 
 enum Titles {
     None,
     One(String),
-    Each(Vec<Option<String>>),
+    Each(Vec<Row>),
+}
+
+impl Titles {
+    /// Whether any text has one.
+    fn any(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::One(_) => true,
+            Self::Each(titles) => titles.iter().any(|title| matches!(title, Ok(Some(_)))),
+        }
+    }
 }
 
 #[pymethods]
@@ -158,12 +201,9 @@ impl Engine {
         let how: How = how.extract()?;
         let options = how.options()?;
         let output = Output::named(output)?;
-        let (inputs, there) = how.inputs(py, texts::read(texts)?)?;
-        if strict && let Some(index) = there.as_ref().and_then(|there| there.iter().position(|there| !there))
-        {
-            return Err(Failure::invalid("is None; `embed_arrow` gives a null row for it")
-                .at(index)
-                .raise(py));
+        let inputs = how.inputs(py, self.embedder.model(), &options, texts::read(texts)?)?;
+        if strict {
+            inputs.all_there("is None; `embed_arrow` gives a null row for it")?;
         }
         let manner = Manner {
             token: cancel.map(Cancellation::token).unwrap_or_default(),
@@ -194,15 +234,17 @@ impl Engine {
             return Err(Failure::invalid(message).raise(py));
         }
         let dimensions = embedder.model().check_dimensions(how.dimensions).map_err(Failure::from)?;
-        let texts = there.as_ref().map_or(inputs.len(), Vec::len);
-        let mut table = Table::new(output, dimensions, texts, Rules { strict, per_token });
+        let mut table = Table::new(output, dimensions, inputs.len(), Rules { strict, per_token });
         py.detach(|| {
-            let mut there = there.into_iter().flatten();
-            job::run(embedder, inputs, &options, &manner, |result| {
-                there.by_ref().take_while(|there| !there).for_each(|_| table.push_null());
+            let Inputs { there, absent } = inputs;
+            let mut absent = absent.into_iter().peekable();
+            job::run(embedder, there, &options, &manner, |result| {
+                while let Some((_, why)) = absent.next_if(|(index, _)| *index == table.len()) {
+                    table.push_absent(why);
+                }
                 table.push(result)
             })?;
-            there.for_each(|_| table.push_null());
+            absent.for_each(|(_, why)| table.push_absent(why));
             Ok(table.finish())
         })
     }
@@ -231,8 +273,8 @@ impl Engine {
     fn fingerprint(&self, py: Python<'_>, how: &Bound<'_, PyDict>) -> PyResult<String> {
         let how: How = how.extract()?;
         let options = how.options()?;
-        let (inputs, _) = how.inputs(py, vec![Some(String::new())])?;
-        let input = inputs.into_iter().next().unwrap_or_default();
+        let inputs = how.inputs(py, self.embedder.model(), &options, vec![Ok(Some(String::new()))])?;
+        let input = inputs.there.into_iter().next().unwrap_or_default();
         let fingerprint = py.detach(|| self.embedder.fingerprint_of(&input, &options));
         Ok(fingerprint.map_err(Failure::from)?.to_string())
     }
@@ -267,10 +309,16 @@ impl Engine {
         each.map(|(task, prompt)| (task.to_string(), prompt.to_string())).collect()
     }
 
-    /// Whether connote knows what the model's authors say of it.
+    /// What goes before texts that are given neither a task nor a prompt.
     #[getter]
-    fn known(&self) -> bool {
-        self.embedder.model().known().is_some()
+    fn default_prompt(&self) -> &str {
+        self.embedder.model().default_prompt()
+    }
+
+    /// Whether the authors' own stack gives vectors unit length; `None` where nobody says.
+    #[getter]
+    fn normalizes(&self) -> Option<bool> {
+        self.embedder.model().normalizes()
     }
 
     /// How rows become a vector.
@@ -303,10 +351,9 @@ impl Engine {
         same_process()?;
         let how: How = how.extract()?;
         let options = how.options()?;
-        let (inputs, there) = how.inputs(py, texts::read(texts)?)?;
-        if let Some(index) = there.and_then(|there| there.iter().position(|there| !there)) {
-            return Err(Failure::invalid("is None").at(index).raise(py));
-        }
+        let inputs = how.inputs(py, self.embedder.model(), &options, texts::read(texts)?)?;
+        inputs.all_there("is None")?;
+        let inputs = inputs.there;
         let manner = Manner::default();
         let (embedder, token) = (self.embedder.clone(), manner.token.clone());
         let work = move || {
@@ -336,4 +383,10 @@ fn same_process() -> PyResult<()> {
         "connote was used in the parent of this forked process, whose threads are not here. Start processes with the method \
          `spawn` or `forkserver` (multiprocessing.set_start_method), or open the first Embedder after the fork",
     ))
+}
+
+/// Threads that this process may use: by affinity and cgroup limits, and as `CONNOTE_THREADS` and its like say.
+#[pyfunction]
+pub(crate) fn available_threads() -> usize {
+    connote::threads::Topology::detect().workers()
 }

@@ -76,8 +76,19 @@ impl Table {
         Ok(())
     }
 
+    /// The next row has no text: it is null, or this is why.
+    pub(crate) fn push_absent(&mut self, why: Option<Box<str>>) {
+        self.failures.extend(why.map(|why| Failure::invalid(why).at(self.valid.len())));
+        self.push_null();
+    }
+
+    /// Texts so far.
+    pub(crate) fn len(&self) -> usize {
+        self.valid.len()
+    }
+
     /// The next text has no vector.
-    pub(crate) fn push_null(&mut self) {
+    fn push_null(&mut self) {
         let rows = usize::from(!self.rules.per_token);
         self.rows.push_none(rows * self.width);
         self.text(rows, false, 0, false);

@@ -8,7 +8,7 @@ import inspect
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -149,6 +149,11 @@ class Embedder(Encoding):
         """Tasks that the model's authors give, and the prompt of each."""
         return dict(self._engine.tasks)
 
+    @property
+    def default_prompt(self) -> str:
+        """What goes before texts that are given neither a task nor a prompt, as the file says; empty if nothing does."""
+        return self._engine.default_prompt
+
     # Texts in, vectors out
 
     def embed(
@@ -168,9 +173,11 @@ class Embedder(Encoding):
         Args:
             texts: See :data:`Texts`. For a single ``str`` the array has one axis.
             task: What the vectors are for, which chooses the model's prompt: ``"query"``, ``"document"``, ``"classification"``,
-                ``"clustering"``, ``"similarity"``, ...; see :attr:`prompts`. Default: none, and no prompt.
+                ``"clustering"``, ``"similarity"``, ...; see :attr:`prompts`. Default: none, and no prompt but the file's
+                :attr:`default_prompt`, which few have.
             title: The title of all texts, or one for each; only document prompts have a place for it.
-            prompt: A prompt of your own, put before every text as it is. Not together with a task.
+            prompt: A prompt of your own, put before every text as it is. Not together with a task. ``""``: none, not even the
+                file's :attr:`default_prompt`.
             dimensions: Cut vectors to this many values, and normalise them again. For Matryoshka models only.
             normalize: Give vectors unit length.
             truncate: What happens to texts that are longer than the limit: cut at the ``"end"`` or ``"start"`` (which is logged),
@@ -345,13 +352,12 @@ class Embedder(Encoding):
     def similarity(self, a: Any, b: Any) -> npt.NDArray[np.float32]:
         """Cosines between ``a`` and ``b``, which are vectors or texts, as an array of shape (of a, of b).
 
-        Texts are embedded without a task.
+        Texts are embedded without a task, and come as for :meth:`embed`.
         """
         return cosine_similarity(self._vectors(a), self._vectors(b))
 
     def _vectors(self, what: Any) -> Any:
-        words = isinstance(what, str) or (isinstance(what, Sequence) and len(what) > 0 and isinstance(what[0], str))
-        return self.embed(what) if words else what
+        return self.embed(what) if _are_texts(what) else what
 
     def fingerprint(
         self,
@@ -384,9 +390,9 @@ class Embedder(Encoding):
         """As :meth:`embed_arrow`. Cancelling the task ends the work."""
         return await self._aside(self.embed_arrow, array, **how)
 
-    async def aencode(self, sentences: Any, *arguments: Any, **how: Any) -> Any:
+    async def aencode(self, *arguments: Any, **how: Any) -> Any:
         """As :meth:`encode`. Cancelling the task ends the work."""
-        return await self._aside(self.encode, sentences, *arguments, **how)
+        return await self._aside(self.encode, *arguments, **how)
 
     async def _aside(self, work: Callable[..., _T], *arguments: Any, **how: Any) -> _T:
         # Ending this task must not end other calls that carry the caller's own.
@@ -431,6 +437,18 @@ def _how(
 
 def _several(texts: Texts) -> Texts:
     return [texts] if isinstance(texts, str) else texts
+
+
+def _are_texts(what: Any) -> bool:
+    """Whether something that is read as texts or as vectors is texts: by the first that is there."""
+    if isinstance(what, str):
+        return True
+    # A generator would be empty after a look at it.
+    if not hasattr(what, "__len__") or not hasattr(what, "__iter__"):
+        return False
+    values = (one.as_py() if hasattr(one, "as_py") else one for one in what)  # pyarrow's scalars
+    first = next((one for one in values if isinstance(one, str) or hasattr(one, "__len__")), None)
+    return isinstance(first, str)
 
 
 class _Memory:

@@ -16,6 +16,9 @@ __all__ = ["Encoding", "Precision"]
 #: Keywords of :meth:`Embedder.embed` that sentence-transformers does not have.
 _PASSED_ON = frozenset({"cancel", "max_tokens", "priority", "timeout", "title", "truncate"})
 
+#: The place of texts that were not given: ``None`` is an argument that is wrong.
+_NOT_GIVEN: Any = object()
+
 #: What values are written as, by sentence-transformers' names.
 Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
@@ -30,13 +33,13 @@ class Encoding:
 
     def encode(
         self,
-        sentences: Any,
+        inputs: Any = _NOT_GIVEN,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding", "token_embeddings"] | None = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: Any = None,
@@ -45,29 +48,33 @@ class Encoding:
         pool: Any = None,
         chunk_size: int | None = None,
         task: str | None = None,
+        *,
+        sentences: Any = _NOT_GIVEN,
         **how: Any,
     ) -> Any:
         """As ``SentenceTransformer.encode``.
 
         Args:
-            sentences: A text, or several.
+            inputs: A text, or several.
             prompt_name: A task by its name, as :meth:`Embedder.embed` has it; sentence-transformers' own names are read.
             prompt: A prompt of your own; goes before ``prompt_name``.
             batch_size: Taken, and of no effect: the engine chooses what is computed together, and vectors do not depend on it.
             show_progress_bar: Whether tqdm shows a bar.
-            output_value: ``"token_embeddings"`` gives the vectors of all tokens of each text.
+            output_value: ``"token_embeddings"`` gives the vectors of all tokens of each text, as tensors where torch is there,
+                else as arrays. ``None``, all that a network of torch gives, is refused.
             precision: ``"int8"`` and ``"uint8"`` have a scale a vector (the largest value is 127), not ranges of the whole call:
                 a vector does not depend on its neighbours.
-            convert_to_numpy: One array, else a list of them.
+            convert_to_numpy: One array, else a list: of tensors where torch is there, else of arrays.
             convert_to_tensor: A torch tensor; needs torch.
             device: ``None`` or ``"cpu"``; another warns, and the CPU computes.
-            normalize_embeddings: Unit length. Models that connote knows have a normalising layer of their own, as in
-                sentence-transformers, so that their whole vectors always have it.
+            normalize_embeddings: Unit length. A model whose own stack ends in a normalising layer always has it for whole vectors,
+                as in sentence-transformers: the file says so (``connote convert`` writes it), else connote's table of known models.
             truncate_dim: Cut vectors to this many values; as in sentence-transformers they are only normalised again with
                 ``normalize_embeddings``.
             pool: Of processes, which the engine has no need of: another than ``None`` warns.
             chunk_size: Taken, and of no effect, as ``batch_size``.
             task: As ``prompt_name``.
+            sentences: The older name of ``inputs``.
             how: ``max_tokens``, ``truncate``, ``title``, ``priority``, ``timeout`` and ``cancel``, as :meth:`Embedder.embed`.
 
         Raises:
@@ -81,19 +88,29 @@ class Encoding:
         unknown = sorted(how.keys() - _PASSED_ON)
         if unknown:
             raise TypeError(f"encode() has no keyword {', '.join(unknown)}; see connote.Embedder.encode")
+        inputs = sentences if inputs is _NOT_GIVEN else inputs
+        if inputs is _NOT_GIVEN:
+            raise TypeError("encode() needs texts: `inputs`, a str or several")
+        if batch_size <= 0:
+            raise InvalidRequestError(f"batch_size is at least 1, not {batch_size}")
         if prompt_name is not None and task is not None and prompt_name != task:
             raise InvalidRequestError(f"prompt_name {prompt_name!r} and task {task!r} name the same thing: give one of them")
-        single = isinstance(sentences, str)
-        texts = [sentences] if single else sentences
+        precision = precision or "float32"
+        single = isinstance(inputs, str)
+        texts = [inputs] if single else inputs
         named = {"prompt": prompt} if prompt is not None else {"task": prompt_name or task}
-        normalize = normalize_embeddings or self._engine.known
+        normalize = normalize_embeddings or self._engine.normalizes is True
         if output_value == "token_embeddings":
-            tokens = self.embed_tokens(texts, normalize=False, progress=show_progress_bar, **named, **how)
-            tokens = [_tensor(rows) for rows in tokens] if convert_to_tensor else tokens
-            return tokens[0] if single else tokens
+            rows = self.embed_tokens(texts, normalize=False, progress=show_progress_bar, **named, **how)
+            if precision == "float32":
+                rows = [_tensor(one) for one in rows] if convert_to_tensor else _tensors_if_torch(rows)
+            else:
+                rows = [quantize(one, precision) for one in rows]
+            return rows[0] if single else rows
         if output_value != "sentence_embedding":
             raise InvalidRequestError(
-                f"output_value is `sentence_embedding` or `token_embeddings`, not {output_value!r}"
+                f"output_value is `sentence_embedding` or `token_embeddings`, not {output_value!r}: there is no network of torch "
+                "whose other tensors could be given"
             )
         cut = truncate_dim is not None and truncate_dim < self._engine.dimensions
         vectors = self.embed(
@@ -109,31 +126,63 @@ class Encoding:
             if normalize_embeddings:
                 vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
             vectors = quantize(vectors, precision)
-        if single:
-            vectors = vectors[0]
         if convert_to_tensor:
-            return _tensor(vectors)
-        return vectors if convert_to_numpy or single else list(vectors)
+            return _tensor(vectors)[0] if single else _tensor(vectors)
+        rows = vectors if convert_to_numpy else _tensors_if_torch(list(vectors))
+        return rows[0] if single else rows
 
-    def encode_query(self, sentences: Any, **options: Any) -> Any:
-        """As :meth:`encode`, with the model's prompt for queries if it has one."""
-        return self._encode_as("query", sentences, options)
+    def encode_query(
+        self,
+        inputs: Any = _NOT_GIVEN,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
+        """As :meth:`encode`, with the model's prompt for queries if it has one, else with none: never with the default one."""
+        return self._encode_as(("query",), inputs, prompt_name, prompt, arguments, options)
 
-    def encode_document(self, sentences: Any, **options: Any) -> Any:
-        """As :meth:`encode`, with the model's prompt for documents if it has one."""
-        return self._encode_as("document", sentences, options)
+    def encode_document(
+        self,
+        inputs: Any = _NOT_GIVEN,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
+        """As :meth:`encode`, with the model's prompt for documents if it has one, else with none: never with the default one."""
+        return self._encode_as(("document", "passage", "corpus"), inputs, prompt_name, prompt, arguments, options)
 
-    def _encode_as(self, task: str, sentences: Any, options: dict[str, Any]) -> Any:
-        named = options.get("prompt") is not None or options.get("prompt_name") is not None
-        if not named and task in dict(self._engine.tasks):
-            options["prompt_name"] = task
-        return self.encode(sentences, **options)
+    def _encode_as(
+        self,
+        names: tuple[str, ...],
+        inputs: Any,
+        prompt_name: str | None,
+        prompt: str | None,
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> Any:
+        if prompt_name is None and prompt is None and options.get("task") is None:
+            own = self._prompts_of_ones_own()
+            found = next((name for name in names if name in own), None)
+            if found is not None:
+                prompt = own[found]
+            elif names[0] in dict(self._engine.tasks):
+                prompt_name = names[0]
+            else:
+                prompt = ""
+        return self.encode(inputs, prompt_name, prompt, *arguments, **options)
 
-    def get_sentence_embedding_dimension(self) -> int:
-        """Values of a whole vector."""
+    def _prompts_of_ones_own(self) -> dict[str, str]:
+        return {}
+
+    def get_embedding_dimension(self) -> int:
+        """Values of a vector of :meth:`encode`."""
         return self._engine.dimensions
 
-    get_embedding_dimension = get_sentence_embedding_dimension
+    def get_sentence_embedding_dimension(self) -> int:
+        """Values of a vector of :meth:`encode`."""
+        return self.get_embedding_dimension()
 
     @property
     def max_seq_length(self) -> int:
@@ -142,7 +191,7 @@ class Encoding:
 
     def get_max_seq_length(self) -> int:
         """Tokens a text may have, special tokens included."""
-        return self._engine.max_tokens
+        return self.max_seq_length
 
 
 def warn_of_device(device: Any) -> None:
@@ -173,3 +222,16 @@ def _tensor(vectors: Any) -> Any:
     except ImportError as error:
         raise ImportError("convert_to_tensor needs torch; leave it out for numpy") from error
     return torch.from_numpy(vectors)
+
+
+def tensor_if_torch(vectors: Any) -> Any:
+    """What sentence-transformers gives as a tensor: one where torch is there, else the array."""
+    try:
+        import torch
+    except ImportError:
+        return vectors
+    return torch.from_numpy(vectors)
+
+
+def _tensors_if_torch(rows: list[Any]) -> list[Any]:
+    return [tensor_if_torch(one) for one in rows]

@@ -73,7 +73,7 @@ class PoolingUnknownError(ConnoteError, ValueError):
 
 
 class InvalidRequestError(ConnoteError, ValueError):
-    """A setting makes no sense for this model: dimensions, task, title, token limit."""
+    """A setting makes no sense for this model: dimensions, task, title, token limit. Or a text is none: ``None``, or not Unicode."""
 
     kind = "invalid_request"
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from connote import opened
 from connote.embedder import Embedder
-from connote.encode import Encoding, warn_of_device
+from connote.encode import _NOT_GIVEN, Encoding, tensor_if_torch, warn_of_device
+from connote.errors import InvalidRequestError
+from connote.similarity import pairwise_cosine_similarity
 
 __all__ = ["SentenceTransformer"]
 
@@ -65,28 +69,80 @@ class SentenceTransformer(Embedder):
         self.truncate_dim = truncate_dim
         self.default_prompt_name = default_prompt_name
         self._own_prompts = dict(prompts or {})
+        self._max_seq_length: int | None = None
         self._options = options
         #: What was opened where this one was read back from a pickle: others that are read back find it while this one lives.
         self._opened_as: SentenceTransformer | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = (self._arguments["path_or_name"], None, self.truncate_dim, self._own_prompts, self.default_prompt_name)
-        return _again, (type(self), own, self._options)
+        return _again, (type(self), own, self._options, self._max_seq_length)
 
-    def encode(self, sentences: Any, prompt_name: str | None = None, *arguments: Any, **options: Any) -> Any:
+    def encode(self, inputs: Any = _NOT_GIVEN, *arguments: Any, **options: Any) -> Any:
         """As :meth:`connote.Embedder.encode`."""
-        if arguments:
-            given = inspect.signature(Encoding.encode).bind(self, sentences, prompt_name, *arguments, **options).arguments
-            more = given.pop("how", {})
-            options = {name: value for name, value in given.items() if name not in ("self", "sentences", "prompt_name")} | more
-        prompt_name = prompt_name or options.pop("task", None) or self.default_prompt_name
-        if options.get("prompt") is None and prompt_name in self._own_prompts:
-            options["prompt"], prompt_name = self._own_prompts[prompt_name], None
-        options.setdefault("truncate_dim", self.truncate_dim)
-        return super().encode(sentences, prompt_name, **options)
+        given = dict(inspect.signature(Encoding.encode).bind(self, inputs, *arguments, **options).arguments)
+        options = given.pop("how", {}) | {name: value for name, value in given.items() if name not in ("self", "inputs")}
+        name = options.pop("prompt_name", None)
+        task = options.pop("task", None)
+        if name is not None and task is not None and name != task:
+            raise InvalidRequestError(f"prompt_name {name!r} and task {task!r} name the same thing: give one of them")
+        name = name or task or self.default_prompt_name
+        if options.get("prompt") is None:
+            options["prompt"], options["prompt_name"] = (
+                (self._own_prompts[name], None) if name in self._own_prompts else (None, name)
+            )
+        # As there: None is the object's own.
+        if options.get("truncate_dim") is None:
+            options["truncate_dim"] = self.truncate_dim
+        if options.get("max_tokens") is None and self._max_seq_length is not None:
+            options["max_tokens"] = self._max_seq_length
+        return super().encode(inputs, **options)
+
+    def _prompts_of_ones_own(self) -> dict[str, str]:
+        return self._own_prompts
+
+    def get_embedding_dimension(self) -> int:
+        """Values of a vector of :meth:`encode`: ``truncate_dim``, where that is less than the model has."""
+        return self.dimensions if self.truncate_dim is None else min(self.dimensions, self.truncate_dim)
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Cuts vectors of :meth:`encode` to this many values, as long as it lasts."""
+        before, self.truncate_dim = self.truncate_dim, truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    @property
+    def max_seq_length(self) -> int:
+        """Tokens a text may have in :meth:`encode`, special tokens included."""
+        return self.max_tokens if self._max_seq_length is None else self._max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, tokens: int | None) -> None:
+        if tokens is not None:
+            self.tokenize([""], max_tokens=tokens)  # which says whether it makes sense
+        self._max_seq_length = tokens
+
+    def similarity(self, a: Any, b: Any) -> Any:
+        """Cosines of every row of ``a`` and every row of ``b``: a tensor where torch is there, else an array."""
+        return tensor_if_torch(super().similarity(a, b))
+
+    def similarity_pairwise(self, a: Any, b: Any) -> Any:
+        """The cosine of each row of ``a`` and the row of ``b`` in its place: a tensor where torch is there, else an array.
+
+        Raises:
+            ValueError: If there are not as many rows of ``b`` as of ``a``, or theirs are of another length.
+        """
+        return tensor_if_torch(pairwise_cosine_similarity(a, b))
 
 
-def _again(cls: type[SentenceTransformer], own: tuple[Any, ...], options: dict[str, Any]) -> SentenceTransformer:
+def _again(
+    cls: type[SentenceTransformer], own: tuple[Any, ...], options: dict[str, Any], longest: int | None = None
+) -> SentenceTransformer:
     key = ("unpickled", cls, opened.file(own[0]), opened.hashable(options))
     first = opened.get(key, lambda: cls(*own, **options))
     # Who changes `truncate_dim` or a prompt does so for one object: each has its own beside the engine of all.
@@ -94,5 +150,6 @@ def _again(cls: type[SentenceTransformer], own: tuple[Any, ...], options: dict[s
     again.__dict__.update(first.__dict__)
     _, _, again.truncate_dim, prompts, again.default_prompt_name = own
     again._own_prompts = dict(prompts)
+    again._max_seq_length = longest
     again._opened_as = first
     return again
