@@ -1,5 +1,6 @@
 import json
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -32,6 +33,30 @@ def model(name):
     if not path.is_file():
         pytest.skip(f"{path} is not here")
     return path
+
+
+def with_keys(source, target, keys):
+    """A copy of a GGUF file with more metadata: flags, strings and lists of strings."""
+
+    def string(text):
+        return struct.pack("<Q", len(text.encode())) + text.encode()
+
+    def value(one):
+        if isinstance(one, bool):
+            return struct.pack("<I?", 7, one)
+        if isinstance(one, str):
+            return struct.pack("<I", 8) + string(one)
+        return struct.pack("<IIQ", 9, 8, len(one)) + b"".join(map(string, one))
+
+    old = source.read_bytes()
+    added = b"".join(string(key) + value(one) for key, one in keys.items())
+    # Tensors stay where a multiple of 32 is.
+    filling = string("test.filling") + struct.pack("<I", 8) + struct.pack("<Q", 0)
+    filler = -(len(added) + len(filling)) % 32
+    added += filling[:-8] + struct.pack("<Q", filler) + b"x" * filler
+    magic, version, tensors, count = struct.unpack_from("<4sIQQ", old)
+    target.write_bytes(struct.pack("<4sIQQ", magic, version, tensors, count + len(keys) + 1) + added + old[24:])
+    return target
 
 
 @pytest.fixture(scope="session")

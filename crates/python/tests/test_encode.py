@@ -1,16 +1,22 @@
 """sentence-transformers' names, arguments and results."""
 
+import importlib.util
 import pickle
 
+import connote
 import numpy as np
 import pytest
-from conftest import golden, model
+from conftest import golden, model, with_keys
 from connote.sentence_transformers import SentenceTransformer
 
 
 @pytest.fixture(scope="module")
 def st():
     return SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2", device="cpu")
+
+
+def is_a_tensor_where_torch_is(found):
+    return hasattr(found, "detach") == (importlib.util.find_spec("torch") is not None)
 
 
 def test_encode_gives_the_golden_vectors(st):
@@ -38,7 +44,12 @@ def test_shapes(st):
     rows = st.encode(["a cat", "a dog"], convert_to_numpy=False)
     assert isinstance(rows, list)
     assert rows[0].shape == (384,)
-    assert st.encode("a cat", output_value="token_embeddings").shape == (4, 384)
+    assert is_a_tensor_where_torch_is(rows[0])
+    assert is_a_tensor_where_torch_is(st.encode("a cat", convert_to_numpy=False))
+    tokens = st.encode("a cat", output_value="token_embeddings")
+    assert tokens.shape == (4, 384)
+    assert is_a_tensor_where_torch_is(tokens)
+    assert st.encode(["a cat"], output_value="token_embeddings", precision="int8")[0].dtype == np.int8
     assert st.get_sentence_embedding_dimension() == 384
     assert st.max_seq_length == st.get_max_seq_length() == 256
 
@@ -71,9 +82,97 @@ def test_precisions(dense, precision):
 def test_settings_of_the_model_object():
     own = SentenceTransformer(None, prompts={"shout": "HEY "}, default_prompt_name="shout", truncate_dim=100)
     assert own.encode("a cat").shape == (100,)
-    assert np.array_equal(own.encode("a cat", truncate_dim=None), own.embed("HEY a cat"))
+    assert np.array_equal(own.encode("a cat", truncate_dim=None), own.embed("HEY a cat")[:100]), "None is the object's own"
+    assert own.get_embedding_dimension() == own.get_sentence_embedding_dimension() == 100
+    own.truncate_dim = 1000
+    assert own.get_embedding_dimension() == 384
+    own.truncate_dim = 100
+    with own.truncate_embeddings(7):
+        assert own.encode(["a cat"]).shape == (1, 7)
+        assert own.get_embedding_dimension() == 7
+    assert own.encode("a cat").shape == (100,)
     again = pickle.loads(pickle.dumps(own))
     assert np.array_equal(again.encode("a cat"), own.encode("a cat"))
+
+
+def test_queries_and_documents_have_their_own_prompt_or_none():
+    own = SentenceTransformer(
+        None, prompts={"query": "ask: ", "passage": "told: ", "shout": "HEY "}, default_prompt_name="shout"
+    )
+    bare = connote.Embedder.shared(None)
+    assert np.array_equal(own.encode_query(["a cat"]), bare.embed(["ask: a cat"]))
+    assert np.array_equal(own.encode_document(["a cat"]), bare.embed(["told: a cat"]))
+    assert np.array_equal(own.encode(["a cat"]), bare.embed(["HEY a cat"]))
+    # As there, where `prompts` always has a query and a document: the default prompt is never theirs.
+    plain = SentenceTransformer(None, prompts={"shout": "HEY "}, default_prompt_name="shout")
+    for encode in (plain.encode_query, plain.encode_document):
+        assert np.array_equal(encode(["a cat"]), bare.embed(["a cat"]))
+        assert np.array_equal(encode(["a cat"], "shout"), bare.embed(["HEY a cat"]))
+        assert np.array_equal(encode(["a cat"], None, "so: "), bare.embed(["so: a cat"]))
+        assert np.array_equal(encode(inputs=["a cat"]), bare.embed(["a cat"]))
+        assert np.array_equal(encode(sentences=["a cat"]), bare.embed(["a cat"]))
+
+
+def test_a_file_with_a_default_prompt(tmp_path):
+    keys = {
+        "sentence_transformers.prompt_names": ["query"],
+        "sentence_transformers.prompts": ["ask: "],
+        "sentence_transformers.default_prompt_name": "query",
+    }
+    own = SentenceTransformer(with_keys(connote.find_model(), tmp_path / "own.gguf", keys))
+    bare = connote.Embedder.shared(None)
+    assert own.default_prompt == "ask: "
+    assert np.array_equal(own.encode(["a cat"]), bare.embed(["ask: a cat"]))
+    assert np.array_equal(own.encode_document(["a cat"]), bare.embed(["a cat"]))
+    assert np.array_equal(own.embed(["a cat"], prompt=""), bare.embed(["a cat"]))
+
+
+def test_only_models_that_normalise_do(tmp_path):
+    """paraphrase-multilingual-MiniLM-L12-v2 ends in its pooling: as `connote convert` writes it into the file."""
+    raw = connote.Embedder.shared(None).embed(["a cat"], normalize=False)
+    assert not np.allclose(np.linalg.norm(raw), 1, atol=1e-2)
+    for says in (True, False):
+        keys = {"sentence_transformers.normalize": says}
+        own = SentenceTransformer(with_keys(connote.find_model(), tmp_path / f"{says}.gguf", keys))
+        found = own.encode(["a cat"])
+        assert np.allclose(np.linalg.norm(found), 1, atol=1e-5) == says
+        assert np.array_equal(found, own.embed(["a cat"], normalize=says))
+        assert np.allclose(np.linalg.norm(own.encode(["a cat"], normalize_embeddings=True)), 1, atol=1e-5)
+
+
+def test_the_longest_text_can_be_set():
+    own = SentenceTransformer(None)
+    own.max_seq_length = 8
+    assert own.get_max_seq_length() == 8
+    assert np.array_equal(own.encode("word " * 50), own.embed("word " * 50, max_tokens=8))
+    assert pickle.loads(pickle.dumps(own)).max_seq_length == 8
+    with pytest.raises(connote.InvalidRequestError):
+        own.max_seq_length = 100_000
+    assert own.max_seq_length == 8
+
+
+def test_similarity_by_pairs(st):
+    vectors = st.encode(["a cat", "a dog", "a train"])
+    whole = st.similarity(vectors, vectors)
+    pairs = st.similarity_pairwise(vectors, vectors[::-1])
+    assert is_a_tensor_where_torch_is(whole)
+    assert is_a_tensor_where_torch_is(pairs)
+    assert np.allclose(pairs, [whole[0][2], whole[1][1], whole[2][0]], atol=1e-6)
+    assert np.allclose(st.similarity(list(vectors), st.encode(["a cat"], convert_to_numpy=False)), whole[:, :1], atol=1e-6)
+    with pytest.raises(ValueError, match="one by one"):
+        st.similarity_pairwise(vectors, vectors[:2])
+
+
+def test_texts_have_two_names_and_one_place(st):
+    rows = st.encode(["a cat"])
+    assert np.array_equal(st.encode(inputs=["a cat"]), rows)
+    assert np.array_equal(st.encode(sentences=["a cat"]), rows)
+    with pytest.raises(TypeError, match="needs texts"):
+        st.encode()
+    with pytest.raises(ValueError, match="output_value.*torch"):
+        st.encode("a cat", output_value=None)
+    with pytest.raises(ValueError, match="batch_size"):
+        st.encode("a cat", batch_size=0)
 
 
 def test_pickles_open_a_model_once_and_keep_their_own_settings():

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from connote._connote import available_threads
 from connote.integrations import ArrowEmbedder, daft_embed, dask_embed, engine_threads, lance_embed, ray_embed
 
 ROWS = 600
@@ -65,7 +66,7 @@ def test_a_poison_row_is_reported_and_not_fatal(caplog, expected):
     assert rows[:11] == expected[:11]
     assert rows[12:] == expected[12:]
     ArrowEmbedder(truncate="error")(table())
-    assert "row 11 of a batch has no vector (too_long)" in caplog.text
+    assert "row 11 of a batch, whose text begins 'word word" in caplog.text
 
 
 def test_titles_have_a_column(dense):
@@ -74,6 +75,27 @@ def test_titles_have_a_column(dense):
     )
     expected = dense.embed(["a", "b"], task="document", title=["Garlic", None], dimensions=128)
     assert vectors(found.column("embedding")) == [row.tobytes() for row in expected]
+
+
+@pytest.mark.parametrize("how", [{}, {"task": "document"}, {"prompt": "a prompt: "}])
+def test_a_title_column_that_the_model_has_no_place_for_ends_the_job(minilm, how):
+    """all-MiniLM's prompt for documents is none."""
+    rows = pa.table({"title": ["Garlic", None], "text": ["a", "b"]})
+    with pytest.raises(connote.InvalidRequestError, match="title"):
+        ArrowEmbedder(title_column="title", error_column="error", **how)(rows)
+    with pytest.raises(connote.InvalidRequestError, match="title"):
+        minilm.embed_vectors(["a", "b"], title=["Garlic", None], strict=False, **how)
+    assert minilm.embed(["a"], title=[None], **how).shape == (1, 384)
+
+
+def test_threads_of_an_engine_are_held_to_the_process_s(monkeypatch):
+    monkeypatch.setattr("connote.integrations.threads._ray", lambda: 10_000)
+    assert engine_threads() == available_threads()
+
+
+def test_ray_actors_have_a_cpu_at_least():
+    with pytest.raises(ValueError, match=r"num_cpus=0\.5"):
+        ray_embed(None, num_cpus=0.5)
 
 
 def test_no_engine_gives_no_threads():
@@ -133,7 +155,7 @@ def test_ray_data_survives_a_killed_worker(ray_cluster, tmp_path, expected):
         fn_constructor_args=(str(pids), 0.3),
         batch_format="pyarrow",
         batch_size=25,
-        concurrency=2,
+        compute=ray_cluster.data.ActorPoolStrategy(size=2),
         num_cpus=1,
         max_restarts=3,
         max_task_retries=3,
@@ -215,7 +237,7 @@ def test_what_spark_has_no_type_for_is_refused(output):
         spark_embed(None, output=output)
 
 
-def test_dask(expected):
+def test_dask(tmp_path, expected):
     import dask.dataframe
     import distributed
 
@@ -227,6 +249,8 @@ def test_dask(expected):
         found = dask_embed(frame).compute()
         threads = [client.submit(engine_threads, pure=False) for _ in range(4)]
         assert set(client.gather(threads)) == {1}
+        dask_embed(frame).to_parquet(str(tmp_path / "out"), write_index=False)
+    check(pq.read_table(tmp_path / "out"), expected)
     check(pa.Table.from_pandas(found, preserve_index=False), expected)
 
 
@@ -242,6 +266,55 @@ def test_lance(tmp_path, expected):
         embedder.schema(table().schema), embedder.batches(table().to_batches(max_chunksize=100))
     )
     check(lance.write_dataset(reader, str(tmp_path / "stream.lance")).to_table(), expected)
+
+
+def test_lance_goes_on_with_the_same_call_only(tmp_path, expected, monkeypatch):
+    import lance
+
+    done = []
+    embed = ArrowEmbedder.__call__
+
+    def call(self, batch):
+        if batch.num_rows and len(done) == 3:
+            raise RuntimeError("the machine is gone")
+        done.append(batch.num_rows)
+        return embed(self, batch)
+
+    where = str(tmp_path / "texts.lance")
+    lance.write_dataset(table(), where)
+    checkpoint = tmp_path / "checkpoint"
+    monkeypatch.setattr(ArrowEmbedder, "__call__", call)
+    with pytest.raises(Exception, match="the machine is gone"):
+        lance_embed(where, batch_size=100, checkpoint_file=checkpoint)
+    assert [rows for rows in done if rows] == [100, 100]
+    # Another model's vectors, and other batches, are none of these.
+    for options in ({"batch_size": 100, "pooling": "cls"}, {"batch_size": 200}, {"batch_size": 100, "max_tokens": 5}):
+        done.clear()
+        with pytest.raises(Exception, match="the machine is gone"):
+            lance_embed(where, checkpoint_file=checkpoint, **options)
+        assert len([rows for rows in done if rows]) == 2, "from the first batch on"
+    done.clear()
+    monkeypatch.setattr(ArrowEmbedder, "__call__", lambda self, batch: done.append(batch.num_rows) or embed(self, batch))
+    lance_embed(where, batch_size=100, checkpoint_file=checkpoint)
+    assert sum(done) == ROWS - 200, "what was done is not done again"
+    check(lance.dataset(where).to_table(), expected)
+
+
+@pytest.mark.spark
+def test_spark_keeps_columns_with_dots(tmp_path, expected):
+    sql = pytest.importorskip("pyspark.sql")
+    from connote.integrations import spark_embed
+
+    pq.write_table(table().append_column("a.b", table().column("id")), tmp_path / "in.parquet")
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    spark = builder.getOrCreate()
+    try:
+        spark_embed(spark.read.parquet(str(tmp_path / "in.parquet"))).write.parquet(str(tmp_path / "out"))
+    finally:
+        spark.stop()
+    found = pq.read_table(tmp_path / "out")
+    assert found.schema.names == ["id", "text", "a.b", "embedding"]
+    check(found, expected)
 
 
 @pytest.mark.spark

@@ -3,14 +3,16 @@
 import asyncio
 
 import chromadb
+import connote
 import numpy as np
 import pytest
 from chromadb.utils.embedding_functions import known_embedding_functions
+from conftest import with_keys
 from connote.chroma import ConnoteEmbeddingFunction
 from connote.haystack import ConnoteDocumentEmbedder, ConnoteTextEmbedder
 from connote.langchain import ConnoteEmbeddings
 from connote.llama_index import ConnoteEmbedding
-from haystack import Document, Pipeline
+from haystack import DeserializationError, Document, Pipeline
 from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
 from haystack.document_stores.in_memory import InMemoryDocumentStore
 from langchain_core.vectorstores import InMemoryVectorStore
@@ -43,6 +45,22 @@ def test_prompts_are_the_models(dense):
     assert np.allclose(own.embed_documents(["garlic"]), dense.embed(["garlic"], task="document"))
     plain = ConnoteEmbeddings(str(dense.path), use_prompts=False, dimensions=128)
     assert np.allclose(plain.embed_query("garlic"), dense.embed("garlic", dimensions=128))
+
+
+def test_a_file_with_a_default_prompt_can_be_used_without(tmp_path, minilm):
+    keys = {
+        "sentence_transformers.prompt_names": ["query"],
+        "sentence_transformers.prompts": ["ask: "],
+        "sentence_transformers.default_prompt_name": "query",
+    }
+    path = str(with_keys(connote.find_model(), tmp_path / "own.gguf", keys))
+    (bare,), (asked,) = minilm.embed(["garlic"]).tolist(), minilm.embed(["ask: garlic"]).tolist()
+    own = ConnoteEmbeddings(path)
+    assert own.embed_query("garlic") == asked
+    assert own.embed_documents(["garlic"]) == [minilm.embed("garlic", task="document").tolist()] == [bare]
+    plain = ConnoteEmbeddings(path, use_prompts=False)
+    assert plain.embed_query("garlic") == bare
+    assert plain.embed_documents(["garlic"]) == [bare]
 
 
 def test_llama_index():
@@ -90,7 +108,11 @@ def test_haystack_pipelines():
     pipeline.add_component("retriever", InMemoryEmbeddingRetriever(store, top_k=1))
     pipeline.connect("query.embedding", "retriever.query_embedding")
     # As text and back, as Haystack stores pipelines.
-    pipeline.dumps()
+    text = pipeline.dumps()
+    with pytest.raises(DeserializationError, match="connote"):
+        Pipeline.loads(text)
+    again = Pipeline.loads(text, allowed_modules=["connote.haystack"])
+    assert again.get_component("query").to_dict() == pipeline.get_component("query").to_dict()
     found = pipeline.run({"query": {"text": QUESTION}})
     assert found["retriever"]["documents"][0].content == NOTES[0]
 

@@ -30,7 +30,8 @@ class ArrowEmbedder:
         column: The column of texts.
         out: The column of vectors: ``fixed_size_list<float>[dimensions]``. One of that name is replaced.
         title_column: A column of titles, for document prompts.
-        error_column: A column that says why a text has no vector, null where it has one. Without it such a text is logged.
+        error_column: A column that says why a text has no vector, null where it has one. Without it such a text is logged, with its
+            beginning.
         threads: As :class:`connote.Embedder`; 0 asks the engine (:func:`connote.integrations.engine_threads`), then the machine.
         fixed_size: Whether ``out`` is a ``fixed_size_list`` or a ``list``. Default: a list in tasks of Spark, which has no other.
         options: Anything else that :class:`connote.Embedder` or :meth:`connote.Embedder.embed` takes: ``task``, ``dimensions``,
@@ -82,7 +83,12 @@ class ArrowEmbedder:
         """The process's embedder of these arguments."""
         if self._embedder is None:
             threads = self.threads or engine_threads()
-            self._embedder = Embedder.shared(self.path, threads, **self._opening)
+            embedder = Embedder.shared(self.path, threads, **self._opening)
+            if self.title_column is not None:
+                # A setting that is wrong for every row with a title ends the job at its first, instead of leaving it none.
+                named = {name: self._how[name] for name in ("task", "prompt") if name in self._how}
+                embedder.tokenize([""], title="", **named)
+            self._embedder = embedder
         opened.keep(self._embedder)
         return self._embedder
 
@@ -104,10 +110,16 @@ class ArrowEmbedder:
         for index, kind, message in vectors.failures:
             said[index] = f"{kind}: {message}"
             if self.error_column is None:
-                _log.warning("row %d of a batch has no vector (%s): %s", index, kind, message)
+                begins = _beginning(batch.column(self.column)[index])
+                _log.warning("row %d of a batch, %s, has no vector (%s): %s", index, begins, kind, message)
         if self.error_column is not None:
             batch = _with_column(batch, self.error_column, pa.array(said, pa.string()))
         return batch
+
+    def settings(self) -> tuple[Any, ...]:
+        """All that vectors depend on but the texts: the name of the vector space, and what is done to texts and values."""
+        named = {name: self._how[name] for name in ("task", "prompt", "dimensions", "normalize") if name in self._how}
+        return self.embedder.fingerprint(**named), sorted(self._how.items()), self._opening.get("cpu_level")
 
     def batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """As :meth:`__call__` for each of them: what Spark's ``mapInArrow`` and Lance's writers take."""
@@ -117,6 +129,15 @@ class ArrowEmbedder:
     def schema(self, schema: pa.Schema) -> pa.Schema:
         """The schema of what becomes of tables of this one. Opens the model, for its dimensions."""
         return self(schema.empty_table()).schema
+
+
+def _beginning(text: Any) -> str:
+    """What a row of a batch, which has no number in its job, is found by."""
+    try:
+        words = str(text.as_py())
+    except UnicodeDecodeError:
+        return "whose text is not UTF-8"
+    return f"whose text begins {words[:40]!r}" if len(words) > 40 else f"whose text is {words!r}"
 
 
 def _with_column(batch: Any, name: str, values: Any) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from connote import _connote
 from connote.integrations.arrow import ArrowEmbedder
+from connote.integrations.threads import engine_threads
 
 if TYPE_CHECKING:
     import dask.dataframe
@@ -34,11 +37,16 @@ def ray_embed(
 
     Args:
         actors: How many, or the least and the most of them.
-        num_cpus: CPUs, and so threads, of an actor.
+        num_cpus: CPUs, and so threads, of an actor; at least 1, for a thread is the least that computes.
         batch_size: Rows of a batch, which is what is computed again when an actor is lost.
         map_options: Anything else for ``Dataset.map_batches``.
         options: As :class:`ArrowEmbedder`.
     """
+    if num_cpus < 1:
+        raise ValueError(f"num_cpus={num_cpus!r}: an actor computes with a thread at least, so give it 1 CPU or more")
+    import ray.data
+
+    pool = {"size": actors} if isinstance(actors, int) else {"min_size": actors[0], "max_size": actors[1]}
     return dataset.map_batches(
         ArrowEmbedder,
         fn_constructor_args=(path, column, out),
@@ -46,7 +54,7 @@ def ray_embed(
         batch_format="pyarrow",
         batch_size=batch_size,
         zero_copy_batch=True,
-        concurrency=actors,
+        compute=ray.data.ActorPoolStrategy(**pool),
         num_cpus=num_cpus,
         udf_modifying_row_count=False,
         **(map_options or {}),
@@ -75,12 +83,9 @@ def spark_embed(
     added = [types.StructField(out, types.ArrayType(values))]
     if embedder.error_column is not None:
         added.append(types.StructField(embedder.error_column, types.StringType()))
-    names = {field.name for field in added}
-    kept = [field for field in frame.schema.fields if field.name not in names]
-    # Replaced columns go last, as the schema has them.
-    return frame.select(*[field.name for field in kept]).mapInArrow(
-        embedder.batches, types.StructType([*kept, *added])
-    )
+    # Replaced columns go last, as the schema has them. `drop` takes names as they are, where `select` would read `a.b` as a field.
+    kept = frame.drop(*(field.name for field in added))
+    return kept.mapInArrow(embedder.batches, types.StructType([*kept.schema.fields, *added]))
 
 
 def daft_embed(
@@ -98,13 +103,16 @@ def daft_embed(
     Args:
         batch_size: Rows of a batch.
         class_options: Arguments of ``daft.cls``: ``max_concurrency``, ``use_process``, ``cpus``, ``max_retries``, ...
-            Default: one instance, with all threads of the process.
+            Default: one instance, with all threads of the process. Several of a process share them; with processes of their own
+            (``use_process=True``) each has its share, or ``cpus`` threads where that is given.
         options: As :class:`ArrowEmbedder`.
     """
     import daft
     import pyarrow as pa
 
+    classes = {"max_concurrency": 1, **(class_options or {})}
     embedder = ArrowEmbedder(path, column, out, **options)
+    here, own = os.getpid(), _share(classes)
     read = list(dict.fromkeys([column, *([embedder.title_column] if embedder.title_column else [])]))
     field = embedder.schema(pa.schema([(name, pa.string()) for name in read])).field(out)
     values = daft.DataType.from_arrow_type(field.type.value_type)
@@ -114,6 +122,8 @@ def daft_embed(
     # A function gives one column: with errors it is one of pairs, which are taken apart.
     class Embed:
         def __call__(self, *columns: daft.Series) -> Any:
+            if os.getpid() != here and not embedder.threads:
+                embedder.threads = min(own or engine_threads(), _connote.available_threads())
             table = embedder(pa.table(dict(zip(read, (one.to_arrow() for one in columns), strict=True))))
             found = table.column(out).combine_chunks()
             if error is None:
@@ -127,12 +137,24 @@ def daft_embed(
     Embed.__call__ = daft.method.batch(  # type: ignore[method-assign]
         Embed.__call__, return_dtype=given, batch_size=batch_size
     )
-    embed = daft.cls(Embed, **{"max_concurrency": 1, **(class_options or {})})()
+    embed = daft.cls(Embed, **classes)()
     frame = frame.with_column(out, embed(*(frame[name] for name in read)))
     if error is None:
         return frame
     pair = frame[out]
     return frame.with_columns({error: pair.get("error"), out: pair.get("vector").cast(vectors)})
+
+
+def _share(classes: dict[str, Any]) -> int:
+    """Threads of a process of an instance of Daft's; 0 where its engine is to be asked."""
+    if classes.get("cpus"):
+        return max(1, int(classes["cpus"]))
+    import daft
+
+    # Ray's instances are of many machines.
+    if not classes.get("use_process") or daft.get_or_infer_runner_type() == "ray":
+        return 0
+    return max(1, _connote.available_threads() // max(1, int(classes["max_concurrency"] or 1)))
 
 
 def dask_embed(
@@ -178,7 +200,9 @@ def lance_embed(
     """Adds a column of vectors to a Lance data set, in place.
 
     Args:
-        checkpoint_file: Where finished batches are kept, so that an interrupted call goes on from there.
+        checkpoint_file: Where finished batches are kept, so that the same call goes on from there when it was interrupted. What makes
+            a call the same (the model, columns, options, batches, the data set's version) goes into a file's name as its ending, since
+            Lance knows batches by their number alone: another call begins anew.
         batch_size: Rows of a batch.
         options: As :class:`ArrowEmbedder`.
     """
@@ -194,6 +218,9 @@ def lance_embed(
     def embed(batch: pa.RecordBatch) -> pa.RecordBatch:
         return embedder(batch).select(added.names)
 
+    if checkpoint_file is not None:
+        same = (dataset.uri, dataset.version, embedder.settings(), read, added.to_string(), batch_size)
+        checkpoint_file = f"{os.fspath(checkpoint_file)}-{hashlib.sha256(repr(same).encode()).hexdigest()[:16]}"
     udf = lance.batch_udf(output_schema=added, checkpoint_file=checkpoint_file)(embed)
     dataset.add_columns(udf, read_columns=read, batch_size=batch_size)
     return dataset

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any
 
+from connote import _connote
+
 __all__ = ["engine_threads"]
 
 
@@ -13,7 +15,8 @@ def engine_threads() -> int:
     """Threads that the engine around this process gives to it: Ray's ``num_cpus``, Spark's ``spark.task.cpus``, the threads of a
     Dask worker. 0 where no engine is asked: then connote takes what affinity and cgroup limits give.
 
-    Only engines that are loaded already are asked: nothing is imported.
+    Never more than affinity and cgroup limits give: engines count what they were told of, a container's limit or not. Only engines
+    that are loaded already are asked: nothing is imported.
     """
     # What was said by number goes before what an engine says.
     if os.environ.get("CONNOTE_THREADS"):
@@ -21,7 +24,7 @@ def engine_threads() -> int:
     for ask in (_ray, _spark, _dask):
         threads = ask()
         if threads:
-            return threads
+            return min(threads, _connote.available_threads())
     return 0
 
 
