@@ -83,9 +83,17 @@ def spark_embed(
     added = [types.StructField(out, types.ArrayType(values))]
     if embedder.error_column is not None:
         added.append(types.StructField(embedder.error_column, types.StringType()))
-    # Replaced columns go last, as the schema has them. `drop` takes names as they are, where `select` would read `a.b` as a field.
+    # Replaced columns go last, as the schema has them. `drop` takes names as they are, where `select` reads `a.b` as a field of
+    # `a`, and so does `mapInArrow`, for which such columns have another name.
     kept = frame.drop(*(field.name for field in added))
-    return kept.mapInArrow(embedder.batches, types.StructType([*kept.schema.fields, *added]))
+    names = [field.name for field in kept.schema.fields]
+    plain = [f"__connote_{index}" if "." in name or "`" in name else name for index, name in enumerate(names)]
+    by_name = dict(zip(names, plain, strict=True))
+    embedder.column = by_name.get(column, column)
+    embedder.title_column = by_name.get(embedder.title_column, embedder.title_column)
+    kept = kept.toDF(*plain)
+    found = kept.mapInArrow(embedder.batches, types.StructType([*kept.schema.fields, *added]))
+    return found.toDF(*names, *(field.name for field in added))
 
 
 def daft_embed(
