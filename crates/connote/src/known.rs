@@ -220,7 +220,8 @@ mod tests {
             assert!(model.prompts.iter().all(|(task, _)| tasks.insert(task)), "{name}: a task twice");
         }
         assert!(table.iter().filter(|model| model.reranks).count() >= 18);
-        let others: Vec<&str> = table.iter().filter(|row| !row.normalizes).map(|row| row.name.as_str()).collect();
+        let others: Vec<&str> =
+            table.iter().filter(|row| !row.normalizes).map(|row| row.name.as_str()).collect();
         assert_eq!(others, ["paraphrase-multilingual-MiniLM-L12-v2"], "of these it was looked up");
         // Every row is found by its own name and by its repository's.
         for model in table {

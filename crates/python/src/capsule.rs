@@ -23,7 +23,9 @@ pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>
     if let Some(method) = object.getattr_opt("__arrow_c_stream__")? {
         return match method.call0() {
             // A column of pandas where pyarrow is not: it can be iterated. (A frame would give its names.)
-            Err(error) if error.is_instance_of::<PyImportError>(object.py()) && !object.hasattr("columns")? => {
+            Err(error)
+                if error.is_instance_of::<PyImportError>(object.py()) && !object.hasattr("columns")? =>
+            {
                 Ok(None)
             }
             found => stream(&found?).map(Some),

@@ -91,7 +91,9 @@ impl How {
             match (text, title) {
                 (Ok(None), _) => found.absent.push((index, None)),
                 (Err(why), _) => found.absent.push((index, Some(why))),
-                (Ok(Some(_)), Err(why)) => found.absent.push((index, Some(format!("its title {why}").into()))),
+                (Ok(Some(_)), Err(why)) => {
+                    found.absent.push((index, Some(format!("its title {why}").into())))
+                }
                 (Ok(Some(text)), Ok(None)) => found.there.push(Input::new(text)),
                 (Ok(Some(text)), Ok(Some(title))) => found.there.push(Input::new(text).title(title)),
             }
@@ -115,9 +117,9 @@ impl Inputs {
     /// # Errors
     /// The first row that has no text.
     fn all_there(&self, null: &str) -> Result<(), Failure> {
-        self.absent.first().map_or(Ok(()), |(index, why)| {
-            Err(Failure::invalid(why.as_deref().unwrap_or(null)).at(*index))
-        })
+        self.absent
+            .first()
+            .map_or(Ok(()), |(index, why)| Err(Failure::invalid(why.as_deref().unwrap_or(null)).at(*index)))
     }
 }
 

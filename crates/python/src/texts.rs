@@ -80,7 +80,8 @@ fn strings(array: &ArrayRef, texts: &mut Vec<Row>) -> PyResult<()> {
         DataType::LargeUtf8 => texts.extend(side_by_side(array.as_string::<i64>())),
         DataType::Utf8View => {
             let array = array.as_string_view();
-            let rows = (0..array.len()).map(|row| if array.is_null(row) { Ok(None) } else { viewed(array, row) });
+            let rows =
+                (0..array.len()).map(|row| if array.is_null(row) { Ok(None) } else { viewed(array, row) });
             texts.extend(rows);
         }
         DataType::Null => texts.extend((0..array.len()).map(|_| Ok(None))),
@@ -117,7 +118,8 @@ fn side_by_side<O: OffsetSizeTrait>(
 fn viewed(array: &StringViewArray, row: usize) -> Row {
     const INSIDE: usize = 12;
     let view = array.views()[row].to_le_bytes();
-    let number = |at: usize| u32::from_le_bytes([view[at], view[at + 1], view[at + 2], view[at + 3]]) as usize;
+    let number =
+        |at: usize| u32::from_le_bytes([view[at], view[at + 1], view[at + 2], view[at + 3]]) as usize;
     let len = number(0);
     if len <= INSIDE {
         return utf8(view.get(4..4 + len));

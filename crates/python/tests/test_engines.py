@@ -181,6 +181,22 @@ def test_daft(tmp_path, expected):
     check(found.to_arrow(), expected)
 
 
+def test_daft_processes_share_the_machine(expected):
+    import daft
+    from connote.integrations import engines
+
+    for classes, threads in [
+        ({"use_process": True, "max_concurrency": 2}, max(1, available_threads() // 2)),
+        ({"use_process": True, "max_concurrency": 10_000}, 1),
+        ({"cpus": 3, "max_concurrency": 2}, 3),
+        ({"max_concurrency": 2}, 0),
+    ]:
+        assert engines._share(classes) == threads, classes
+    frame = daft.from_arrow(table()).into_batches(100)
+    options = {"use_process": True, "max_concurrency": 2}
+    check(daft_embed(frame, batch_size=50, class_options=options).to_arrow(), expected)
+
+
 def test_daft_says_which_rows_failed(expected):
     import daft
 

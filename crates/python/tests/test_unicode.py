@@ -1,5 +1,9 @@
 """Texts that are no Unicode: each a failure of its row, whatever it came in."""
 
+import os
+import subprocess
+import sys
+
 import connote
 import numpy as np
 import polars as pl
@@ -97,6 +101,28 @@ def test_what_pandas_has_in_the_place_of_a_text_is_null(minilm):
         assert minilm.embed_arrow(texts).is_valid().to_pylist() == valid
     with pytest.raises(TypeError, match="input 1.*float"):
         minilm.embed_vectors(["a", 1.5])
+
+
+def test_pandas_without_pyarrow_is_iterated(tmp_path):
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('hidden')")
+    code = """
+import connote, numpy, pandas
+embedder = connote.Embedder()
+expected = embedder.embed(["a cat", "a dog"])
+for kind in (object, "str", "category"):
+    column = pandas.Series(["a cat", None, "a dog"], dtype=kind)
+    found = embedder.embed(column, strict=False)
+    assert numpy.array_equal(found[[0, 2]], expected) and numpy.isnan(found[1]).all(), kind
+try:
+    embedder.embed(pandas.DataFrame({"text": ["a cat"]}))
+except ImportError as error:
+    assert "pyarrow" in str(error)
+else:
+    raise SystemExit("the names of columns were embedded")
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "pyarrow chunks", "numpy", "numpy object", "tuple"])
