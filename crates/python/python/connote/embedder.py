@@ -19,13 +19,14 @@ from connote.cancellation import Cancellation, token
 from connote.encode import Encoding
 from connote.errors import ConnoteError, InvalidRequestError, from_kind
 from connote.models import find_model
-from connote.options import How
+from connote.options import EachKeywords, EmbedKeywords, How
 from connote.similarity import cosine_similarity
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
+    from typing_extensions import Unpack  # which type checkers have; Python has it from 3.11 on
 
 __all__ = ["Embedder", "Output", "Progress", "Texts", "Truncate"]
 
@@ -166,7 +167,7 @@ class Embedder(Encoding):
         normalize: bool = True,
         truncate: Truncate = "end",
         output: Output = "float32",
-        **how: Any,
+        **how: Unpack[EmbedKeywords],
     ) -> npt.NDArray[Any]:
         """The vectors of texts, as a numpy array of shape (texts, dimensions), without a copy.
 
@@ -251,7 +252,7 @@ class Embedder(Encoding):
             _log.warning("%d of %d texts were longer than %d tokens and were cut", cut, len(vectors), limit)
         return vectors
 
-    def embed_each(self, texts: Texts, **how: Any) -> list[npt.NDArray[Any] | ConnoteError | None]:
+    def embed_each(self, texts: Texts, **how: Unpack[EachKeywords]) -> list[npt.NDArray[Any] | ConnoteError | None]:
         """For each text its vector, the error that it met, or ``None`` for ``None``. Keywords as :meth:`embed`."""
         vectors = self.embed_vectors(_several(texts), strict=False, **how)
         rows: list[npt.NDArray[Any] | ConnoteError | None] = list(_numpy().asarray(_Memory(vectors)))
@@ -263,7 +264,7 @@ class Embedder(Encoding):
         return rows
 
     def embed_arrow(
-        self, array: Texts, *, errors: Literal["raise", "null"] = "raise", **how: Any
+        self, array: Texts, *, errors: Literal["raise", "null"] = "raise", **how: Unpack[EachKeywords]
     ) -> pa.FixedSizeListArray:
         """The vectors of a column as a pyarrow ``FixedSizeListArray``, without a copy; a null text gives a null row.
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from connote.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from connote import _connote
+    from connote.options import EncodeKeywords
 
 __all__ = ["Encoding", "Precision"]
 
@@ -50,7 +53,7 @@ class Encoding:
         task: str | None = None,
         *,
         sentences: Any = _NOT_GIVEN,
-        **how: Any,
+        **how: Unpack[EncodeKeywords],
     ) -> Any:
         """As ``SentenceTransformer.encode``.
 

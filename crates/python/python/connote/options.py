@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-__all__ = ["How"]
+if TYPE_CHECKING:
+    from connote.cancellation import Cancellation
+    from connote.embedder import Output, Progress, Texts, Truncate
+
+__all__ = ["EachKeywords", "EmbedKeywords", "EncodeKeywords", "How"]
 
 
 class How(TypedDict):
@@ -17,3 +21,40 @@ class How(TypedDict):
     normalize: bool
     truncate: str
     max_tokens: int | None
+
+
+class EncodeKeywords(TypedDict, total=False):
+    """Keywords of :meth:`connote.Embedder.embed` that :meth:`connote.Embedder.encode` passes on."""
+
+    cancel: Cancellation | None
+    max_tokens: int | None
+    priority: Literal["interactive", "batch"] | None
+    timeout: float | None
+    title: Texts | None
+    truncate: Truncate
+
+
+class _Manner(TypedDict, total=False):
+    max_tokens: int | None
+    progress: Progress
+    priority: Literal["interactive", "batch"] | None
+    timeout: float | None
+    cancel: Cancellation | None
+
+
+class EmbedKeywords(_Manner, total=False):
+    """Keywords of :meth:`connote.Embedder.embed` that it passes on."""
+
+    strict: bool
+
+
+class EachKeywords(_Manner, total=False):
+    """Keywords of :meth:`connote.Embedder.embed_each`."""
+
+    task: str | None
+    title: Texts | None
+    prompt: str | None
+    dimensions: int | None
+    normalize: bool
+    truncate: Truncate
+    output: Output
