@@ -1,5 +1,6 @@
 """Ctrl-C while the engine computes."""
 
+import os
 import subprocess
 import sys
 
@@ -75,4 +76,24 @@ except Enough:
 """
     path = str(model("embeddinggemma-300m-Q8_0.gguf"))
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=100)
+    assert done.stdout.strip() == "heard", done.stderr
+
+
+def test_opening_ends(tmp_path):
+    """Also where the file never comes: nobody writes into this pipe."""
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    code = """
+import os, signal, sys, threading
+import connote
+from connote import _connote
+arguments = connote.Embedder()._arguments
+del arguments["path_or_name"]
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    _connote.Engine(sys.argv[1], **arguments)
+except KeyboardInterrupt:
+    print("heard")
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(pipe)], capture_output=True, text=True, timeout=30)
     assert done.stdout.strip() == "heard", done.stderr
