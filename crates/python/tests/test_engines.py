@@ -181,14 +181,17 @@ def test_daft(tmp_path, expected):
     check(found.to_arrow(), expected)
 
 
-def test_daft_processes_share_the_machine(expected):
+def test_daft_processes_share_the_machine(expected, monkeypatch):
     import daft
     from connote.integrations import engines
 
+    assert engines._share({"cpus": 3, "use_process": True}) == 3
+    monkeypatch.setattr(daft, "get_or_infer_runner_type", lambda: "ray")
+    assert engines._share({"use_process": True, "max_concurrency": 2}) == 0, "of many machines"
+    monkeypatch.setattr(daft, "get_or_infer_runner_type", lambda: "native")
     for classes, threads in [
         ({"use_process": True, "max_concurrency": 2}, max(1, available_threads() // 2)),
         ({"use_process": True, "max_concurrency": 10_000}, 1),
-        ({"cpus": 3, "max_concurrency": 2}, 3),
         ({"max_concurrency": 2}, 0),
     ]:
         assert engines._share(classes) == threads, classes
