@@ -246,7 +246,7 @@ impl Keys {
         Ok(())
     }
 
-    /// A classifier's labels; two dummies are none.
+    /// A classifier's labels; one or two dummies are none.
     pub(crate) fn classifier(&mut self, config: &Config) {
         let labels = config.get("id2label").and_then(serde_json::Value::as_object);
         let mut numbered: Vec<(u32, String)> = labels
@@ -256,7 +256,7 @@ impl Keys {
             .collect();
         numbered.sort();
         let labels: Vec<String> = numbered.into_iter().map(|(_, label)| label).collect();
-        if !labels.is_empty() && labels != ["LABEL_0", "LABEL_1"] {
+        if !["LABEL_0", "LABEL_1"].starts_with(&labels.iter().map(String::as_str).collect::<Vec<_>>()) {
             self.labels = Some(labels);
         }
     }
