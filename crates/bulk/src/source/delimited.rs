@@ -32,11 +32,7 @@ pub(super) struct DelimitedReader {
 }
 
 impl DelimitedReader {
-    pub(super) fn open(
-        input: &Input,
-        options: &SourceOptions,
-        delimiter: Delimiter,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: Delimiter) -> Result<Self, Error> {
         let from = input.open()?;
         let lines = from.count_of_lines();
         let (from, in_quotes) = Quotes::follow(from, delimiter.byte());

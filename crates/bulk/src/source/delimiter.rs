@@ -43,7 +43,9 @@ impl FromStr for Delimiter {
     fn from_str(written: &str) -> Result<Self, String> {
         match written.as_bytes() {
             b"\\t" => Ok(Self::TAB),
-            b"\"" | b"\n" | b"\r" => Err("a quote or the end of a line has its own meaning in CSV".to_owned()),
+            b"\"" | b"\n" | b"\r" => {
+                Err("a quote or the end of a line has its own meaning in CSV".to_owned())
+            }
             [byte] if byte.is_ascii() => Ok(Self(*byte)),
             _ => Err("it is one character of ASCII, such as ';' or '|'".to_owned()),
         }
@@ -56,7 +58,8 @@ mod tests {
 
     #[test]
     fn one_character_that_has_no_other_meaning() {
-        for (written, shown) in [(";", ";"), ("\t", "\\t"), ("\\t", "\\t"), ("|", "|"), ("\u{1f}", "\u{1f}")] {
+        for (written, shown) in [(";", ";"), ("\t", "\\t"), ("\\t", "\\t"), ("|", "|"), ("\u{1f}", "\u{1f}")]
+        {
             assert_eq!(written.parse::<Delimiter>().expect(written).to_string(), shown);
         }
         for wrong in ["", ";;", "\"", "\n", "\r", "\u{a6}", "tab"] {

@@ -259,16 +259,15 @@ impl Reader for JsonReader {
         if rows.is_empty() {
             return Ok(None);
         }
-        let ids: ArrayRef =
-            match self.fields.id.is_integer() {
-                true => {
-                    Arc::new(rows.iter().map(|row| row.id.get().parse::<i64>().ok()).collect::<Int64Array>())
-                }
-                // A string as it is, all else as it was written.
-                false => Arc::new(StringArray::from_iter_values(rows.iter().map(|row| {
+        let ids: ArrayRef = match self.fields.id.is_integer() {
+            true => Arc::new(rows.iter().map(|row| row.id.get().parse::<i64>().ok()).collect::<Int64Array>()),
+            // A string as it is, all else as it was written.
+            false => {
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| {
                     serde_json::from_str(row.id.get()).unwrap_or_else(|_| row.id.get().to_owned())
-                }))),
-            };
+                })))
+            }
+        };
         let columns = self.fields.keep.iter().zip(kept).map(|((_, kind), values)| kind.array(values));
         let carried = RecordBatch::try_new(self.schema(), std::iter::once(ids).chain(columns).collect())
             .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", self.name)))?;

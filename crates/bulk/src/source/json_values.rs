@@ -88,7 +88,9 @@ impl Kind {
                 false => Self::LargeInteger,
             },
             // Not what no f64 holds: 1e400.
-            _ if written.contains(['.', 'e', 'E']) && written.parse().is_ok_and(f64::is_finite) => Self::Number,
+            _ if written.contains(['.', 'e', 'E']) && written.parse().is_ok_and(f64::is_finite) => {
+                Self::Number
+            }
             _ => Self::Json,
         }
     }
@@ -128,7 +130,9 @@ impl Kind {
         let values =
             values.iter().map(|value| value.as_ref().map(|value| value.get()).filter(|text| *text != "null"));
         match self {
-            Self::Integer | Self::LargeInteger => Arc::new(values.map(|text| text?.parse().ok()).collect::<Int64Array>()),
+            Self::Integer | Self::LargeInteger => {
+                Arc::new(values.map(|text| text?.parse().ok()).collect::<Int64Array>())
+            }
             Self::Number => Arc::new(values.map(|text| text?.parse().ok()).collect::<Float64Array>()),
             Self::Boolean => Arc::new(values.map(|text| text?.parse().ok()).collect::<BooleanArray>()),
             Self::String | Self::Nothing => Arc::new(

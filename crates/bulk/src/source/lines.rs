@@ -15,7 +15,8 @@ use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
 
 /// What is wrong with a row of [`ends_in_cr_alone`].
-pub(super) const LINES_OF_CR: &str = "the lines end in CR alone, and would all be one; let them end in LF: tr '\\r' '\\n' < FILE > NEW";
+pub(super) const LINES_OF_CR: &str =
+    "the lines end in CR alone, and would all be one; let them end in LF: tr '\\r' '\\n' < FILE > NEW";
 
 /// Whether the first line is a whole input whose lines end as those of old Mac programs do.
 pub(super) fn ends_in_cr_alone(first: &[u8]) -> bool {

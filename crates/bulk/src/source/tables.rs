@@ -187,9 +187,7 @@ impl TableReader {
     fn text(&self, texts: &[Strings], index: usize, line: u64) -> Result<String, RowError> {
         let value = |place: usize| texts.get(place).map_or(Ok(None), |values| values.value(index, line));
         match &self.roles.text {
-            TextRole::Column(_) => {
-                value(0)?.ok_or_else(|| wrong(line, "there is no text: it is null"))
-            }
+            TextRole::Column(_) => value(0)?.ok_or_else(|| wrong(line, "there is no text: it is null")),
             TextRole::Template(template, places) => template.fill(|name| {
                 let place = places.iter().position(|(column, _)| column == name);
                 place.map_or(Ok(None), value)

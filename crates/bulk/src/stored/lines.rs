@@ -193,7 +193,9 @@ impl Kind {
             Ok(number) if number.to_string() == json && is_exact_as_float(number) => Self::Integer,
             Ok(number) if number.to_string() == json => Self::LargeInteger,
             // Whole numbers that would lose their last digits stay text.
-            _ if json.contains(['.', 'e', 'E']) && json.parse::<f64>().is_ok_and(f64::is_finite) => Self::Float,
+            _ if json.contains(['.', 'e', 'E']) && json.parse::<f64>().is_ok_and(f64::is_finite) => {
+                Self::Float
+            }
             _ => Self::Text,
         }
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, LargeBinaryArray, RecordBatch, StringArray,
+    ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, LargeBinaryArray, RecordBatch,
+    StringArray,
 };
-use connote_bulk::{SourceOptions, TextFrom};
+use connote_bulk::{SourceOptions, Template, TextFrom};
 
 use super::{options, refused, tables, told, written};
 
@@ -41,9 +42,13 @@ fn bytes_that_are_no_text_cost_their_row_of_a_table() {
             let title = of(&|options| options.title = bytes());
             assert_eq!((&*title[0], &*title[2], &*title[3]), ("0 a", "2 c", "3 d"), "{kind}");
             assert!(title[1].starts_with(wrong), "{kind}: {title:?}");
-            let template = "{text} {bytes}".parse().expect("a template");
+            let template: Template = "{text} {bytes}".parse().expect("a template");
             let template = of(&|options| options.text = TextFrom::Template(template.clone()));
-            assert_eq!((&*template[0], &*template[2], &*template[3]), ("0 a fine", "2 c ", "3 d \u{e9}"), "{kind}");
+            assert_eq!(
+                (&*template[0], &*template[2], &*template[3]),
+                ("0 a fine", "2 c ", "3 d \u{e9}"),
+                "{kind}"
+            );
             assert!(template[1].starts_with(wrong), "{kind}: {template:?}");
             let id = of(&|options| options.id = bytes());
             assert_eq!((&*id[0], &*id[2], &*id[3]), ("\"fine\" a", "2 c", "\"\u{e9}\" d"), "{kind}");
@@ -59,16 +64,21 @@ fn bytes_that_are_no_text_cost_their_row_of_a_table() {
 fn utf_16_is_refused_with_the_way_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let fine = written(folder.path(), "fine.txt", "a\n");
-    for (name, text) in
-        [("a.txt", "one\r\ntwo\r\n"), ("a.jsonl", "{\"text\": \"a\"}\n"), ("a.csv", "text\na\n"), ("a.tsv", "text\na\n")]
-    {
+    for (name, text) in [
+        ("a.txt", "one\r\ntwo\r\n"),
+        ("a.jsonl", "{\"text\": \"a\"}\n"),
+        ("a.csv", "text\na\n"),
+        ("a.tsv", "text\na\n"),
+    ] {
         let units = || "\u{feff}".encode_utf16().chain(text.encode_utf16());
         let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
         for content in [little, big] {
             let path = written(folder.path(), name, content);
             let said = refused(&options(&[&path]));
-            let what = format!("{name}: cannot be read: it is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8");
+            let what = format!(
+                "{name}: cannot be read: it is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8"
+            );
             assert!(said.contains(&what), "{said}");
         }
     }

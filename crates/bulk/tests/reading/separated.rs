@@ -47,7 +47,10 @@ fn a_name_in_quotes_and_values_may_hold_any_of_them() {
     }
     // Two columns are two, whatever is in their names.
     let path = written(folder.path(), "b.csv", "id;x,text\n1,a;b\n");
-    assert_eq!(told(&SourceOptions { text: TextFrom::Column("text".to_owned()), ..options(&[&path]) }), ["0 a;b"]);
+    assert_eq!(
+        told(&SourceOptions { text: TextFrom::Column("text".to_owned()), ..options(&[&path]) }),
+        ["0 a;b"]
+    );
 }
 
 #[test]

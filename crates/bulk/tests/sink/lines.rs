@@ -139,7 +139,10 @@ fn what_is_no_number_is_nothing_in_lines_and_itself_in_columns() {
         }
     }
     let text = fs::read_to_string(folder.path().join("t.jsonl")).expect("text");
-    assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("{\"id\":1,\"x\":null,\"y\":null,")), "{text}");
+    assert!(
+        text.lines().nth(1).is_some_and(|line| line.starts_with("{\"id\":1,\"x\":null,\"y\":null,")),
+        "{text}"
+    );
     let text = fs::read_to_string(folder.path().join("t.csv")).expect("text");
     assert!(text.lines().nth(2).is_some_and(|line| line.starts_with("1,,,")), "{text}");
 }

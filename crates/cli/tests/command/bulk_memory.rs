@@ -40,7 +40,8 @@ fn notes(rows: usize) -> impl Iterator<Item = (String, String)> {
 fn memory_does_not_grow_with_the_input() {
     let here = Workplace::with(0);
     for (name, rows) in [("few.jsonl", FEW), ("many.jsonl", MANY)] {
-        let row = |(text, note): (String, String)| format!("{{\"text\": \"{text}\", \"note\": \"{note}\"}}\n");
+        let row =
+            |(text, note): (String, String)| format!("{{\"text\": \"{text}\", \"note\": \"{note}\"}}\n");
         fs::write(here.path(name), notes(rows).map(row).collect::<String>()).expect("written");
     }
     for format in ["jsonl", "csv", "parquet", "arrow"] {
@@ -63,10 +64,14 @@ fn memory_does_not_grow_with_an_input_of_columns() {
         let part = rows.to_string();
         for format in ["parquet", "arrow"] {
             let output = format!("{name}.{format}");
-            let how = ["--text-column", "text", "--keep", "text,note", "--part-rows", &part, "--output", &output];
+            let how =
+                ["--text-column", "text", "--keep", "text,note", "--part-rows", &part, "--output", &output];
             run(&mut here.embed(&[&["--input", &csv], &how[..]].concat()), 0);
         }
-        assert!(fs::metadata(here.path(&format!("{name}.parquet"))).expect("a file").len() > (rows * NOTE / 2) as u64);
+        assert!(
+            fs::metadata(here.path(&format!("{name}.parquet"))).expect("a file").len()
+                > (rows * NOTE / 2) as u64
+        );
     }
     for format in ["csv", "parquet", "arrow"] {
         let of = |name: &str| resident(&here, &format!("{name}.{format}"), "out.jsonl");

@@ -23,7 +23,8 @@ fn every_command_reads_the_delimiter_that_is_named() {
     let folder = folder.path();
     fs::write(folder.join("a.csv"), SEMICOLONS).expect("written");
     let reranker = rerankers::path("xlm-roberta.gguf").display().to_string();
-    let embed = ["embed", "-q", "-i", "a.csv", "--delimiter", ";", "-o", "v.parquet", "--text-column", "text"];
+    let embed =
+        ["embed", "-q", "-i", "a.csv", "--delimiter", ";", "-o", "v.parquet", "--text-column", "text"];
     in_folder(folder, &embed, 0);
     in_folder(folder, &["index", "build", "-q", "-i", "v.parquet", "-o", "c"], 0);
     for command in [
@@ -40,14 +41,18 @@ fn every_command_reads_the_delimiter_that_is_named() {
         let (stdout, _) = in_folder(folder, &[command, &["-i", "a.csv", "--delimiter", ";"]].concat(), 0);
         let rows = lines(&stdout);
         let ids: Vec<&Value> = rows.iter().map(|row| row.get("id").unwrap_or(&row["query"])).collect();
-        assert!(ids.len() == 2 && ids.contains(&&json!("7")) && ids.contains(&&json!("8")), "{command:?}: {rows:?}");
+        assert!(
+            ids.len() == 2 && ids.contains(&&json!("7")) && ids.contains(&&json!("8")),
+            "{command:?}: {rows:?}"
+        );
         // Texts of the command line have none.
         let (_, said) = in_folder(folder, &[command, &["--delimiter", ";", "x"]].concat(), 2);
         assert!(said.contains("--delimiter is for --input and standard input"), "{command:?}: {said}");
     }
     let (_, said) = in_folder(folder, &["embed", "-i", "a.csv", "--delimiter", ";;"], 2);
     assert!(said.contains("one character of ASCII"), "{said}");
-    let (_, said) = in_folder(folder, &["search", "--index", "c", "--vector", "v.parquet", "--delimiter", ";"], 2);
+    let (_, said) =
+        in_folder(folder, &["search", "--index", "c", "--vector", "v.parquet", "--delimiter", ";"], 2);
     assert!(said.contains("--delimiter"), "{said}");
     // From a pipe, of which nobody knows what it is.
     let mut piped = connote();
@@ -86,7 +91,10 @@ fn a_collection_refuses_integers_that_a_float_would_round() {
     for files in [["floats.jsonl", "large.jsonl"], ["large.jsonl", "floats.jsonl"]] {
         let (_, said) = in_folder(folder, &["index", "build", "-o", "c", "-i", files[0], files[1]], 2);
         let what = "large.jsonl: the column `n` has integers here and floats in another file";
-        assert!(said.contains(what) && said.contains("9007199254740993") && said.contains("--keep"), "{said}");
+        assert!(
+            said.contains(what) && said.contains("9007199254740993") && said.contains("--keep"),
+            "{said}"
+        );
         assert!(!folder.join("c/collection.connote").exists());
     }
     in_folder(folder, &["index", "build", "-o", "c", "-i", "floats.jsonl", "large.jsonl", "--keep", ""], 0);
