@@ -13,7 +13,7 @@ fn a_line_of_names_that_is_one_column_is_refused_with_the_way_out() {
         ("marked.csv", "\u{feff}id;text\r\n1;hello\r\n", "say --delimiter ';' ("),
         // As R writes it: the quotes are those of names.
         ("quoted.csv", "\"id\";\"text\"\n1;\"hello\"\n", "say --delimiter ';' ("),
-        ("comma.csv", "\nid;\"text, long\"\n1;hello\n", "say --delimiter ';' ("),
+        ("blank.csv", "\n\r\nid;text\n1;hello, world\n", "say --delimiter ';' ("),
         ("tabs.csv", "id\ttext\tlang\n1\thello\ten\n", "has `\\t` between words: say --input-format tsv ("),
         ("bars.csv", "id|text|lang\n1|hello|en\n", "say --delimiter '|' ("),
         ("alone.csv", "text;", "say --delimiter ';' ("),
