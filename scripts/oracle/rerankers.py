@@ -2,6 +2,7 @@
 """Makes the tiny rerankers of testdata/rerankers and what their authors' own classes score with them.
 
     scripts/oracle/rerankers.sh [NAME ...]         # all, or some of them
+    scripts/oracle/rerankers.sh --folders          # testdata/rerankers/folders: those that `connote convert` is held to
 
 Of each: NAME.gguf, the model as a converter writes it; NAME.json, pairs of texts with the ids, token types and outputs of the head.
 Where sentence-transformers' CrossEncoder takes such a model, it must give the same outputs from the texts themselves.
@@ -294,6 +295,10 @@ CASES = {
 }
 
 
+# Models that have a class and a vocabulary as their authors' repositories have them.
+FOLDERS = ["bert", "bert-nli", "roberta", "xlm-roberta", "modern-bert-mean", "modern-bert-cls"]
+
+
 def write(path, case):
     writer = gguf.GGUFWriter(path, case.architecture)
     writer.add_name(f"tiny reranker {case.name}")
@@ -379,10 +384,12 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     OUT.mkdir(parents=True, exist_ok=True)
-    if sys.argv[1:2] == ["--folders"]:
-        # For `connote convert`: rerankers.py --folders DIR NAME ...
-        for name in sys.argv[3:]:
-            save(CASES[name](name), pathlib.Path(sys.argv[2]) / name)
+    if sys.argv[1:] == ["--folders"]:
+        # For `connote convert`. Values are exact in bf16, which halves the folders.
+        for name in FOLDERS:
+            case = CASES[name](name)
+            case.model.bfloat16()
+            save(case, OUT / "folders" / name)
         return
     for name in sys.argv[1:] or CASES:
         make(name, CASES[name])

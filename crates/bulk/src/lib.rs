@@ -7,6 +7,7 @@
 mod decoding;
 mod encoded;
 mod error;
+mod exact;
 mod file_sum;
 mod rows;
 mod run;
@@ -17,6 +18,7 @@ mod spaces;
 mod stored;
 
 pub use error::{Error, ErrorKind};
+pub use exact::is_exact_as_float;
 pub use file_sum::FileSum;
 pub use index::{Precision, Space};
 pub use rows::{Answered, Chunk, Place, Row};
@@ -25,7 +27,9 @@ pub use run::{
     PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, finished_parts, lowest_priority, run,
 };
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
-pub use source::{FileIdentity, InputFormat, Progress, Quotes, Source, SourceOptions, Template, TextFrom};
+pub use source::{
+    Delimiter, FileIdentity, InputFormat, Progress, Quotes, Source, SourceOptions, Template, TextFrom,
+};
 pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
 pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors, read_description};

@@ -4,8 +4,10 @@
 //! all with the same columns. Nothing is held but the rows of a chunk.
 
 mod delimited;
+mod delimiter;
 mod files;
 mod json;
+mod json_values;
 mod lines;
 mod quotes;
 mod roles;
@@ -24,6 +26,7 @@ use arrow_schema::{Field, SchemaRef};
 use crate::rows::Chunk;
 use crate::{Error, ErrorKind};
 
+pub use delimiter::Delimiter;
 pub use files::FileIdentity;
 pub(crate) use files::FileState;
 pub use quotes::Quotes;
@@ -41,6 +44,8 @@ pub struct SourceOptions {
     pub inputs: Vec<String>,
     /// How they are written; each by its ending, if it is not said.
     pub format: Option<InputFormat>,
+    /// What stands between the values of CSV; a comma, if it is not said.
+    pub delimiter: Option<Delimiter>,
     /// Where the text of a row is.
     pub text: TextFrom,
     /// The column of the ids; without it `id`, if there is one, else rows have their numbers.
@@ -163,6 +168,7 @@ impl Source {
     pub fn open(options: &SourceOptions) -> Result<Self, Error> {
         let options = options.clone();
         let inputs = files::expand(&options.inputs, options.format)?;
+        check_delimiter(&inputs, &options)?;
         let fields = json::Fields::look(&inputs, &options)?;
         let mut waiting = Vec::new();
         let mut schema: Option<SchemaRef> = None;
@@ -310,10 +316,28 @@ fn open(input: &Input, options: &SourceOptions, fields: &json::Fields) -> Result
     Ok(match input.format {
         InputFormat::Lines => Box::new(lines::LineReader::open(input, options)?),
         InputFormat::Jsonl => Box::new(json::JsonReader::open(input, options, fields)?),
-        InputFormat::Csv => Box::new(delimited::DelimitedReader::open(input, options, b',')?),
-        InputFormat::Tsv => Box::new(delimited::DelimitedReader::open(input, options, b'\t')?),
+        InputFormat::Csv => {
+            let delimiter = options.delimiter.unwrap_or(Delimiter::COMMA);
+            Box::new(delimited::DelimitedReader::open(input, options, delimiter)?)
+        }
+        InputFormat::Tsv => Box::new(delimited::DelimitedReader::open(input, options, Delimiter::TAB)?),
         InputFormat::Parquet | InputFormat::Arrow => Box::new(tables::TableReader::open(input, options)?),
     })
+}
+
+/// Only CSV can be separated by this or that.
+fn check_delimiter(inputs: &[Input], options: &SourceOptions) -> Result<(), Error> {
+    let other = inputs.iter().find(|input| input.format != InputFormat::Csv);
+    match (options.delimiter, other) {
+        (Some(delimiter), Some(input)) => Err(Error::new(
+            ErrorKind::Usage,
+            format_args!(
+                "{}: --delimiter '{delimiter}' is for CSV, and this is read as {}; say --input-format csv, if it is CSV",
+                input.name, input.format
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// All inputs make one table.

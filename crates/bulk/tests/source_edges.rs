@@ -363,9 +363,11 @@ proptest! {
 
     /// Whatever stands in a file, it is rows and errors.
     #[test]
-    fn no_bytes_panic(mut content in proptest::collection::vec(any::<u8>(), 0..300), begin in 0..6_usize) {
+    fn no_bytes_panic(mut content in proptest::collection::vec(any::<u8>(), 0..300), begin in 0..8_usize) {
         let folder = tempfile::tempdir().expect("a folder");
-        let begins: [&[u8]; 6] = [b"", b"PAR1", b"ARROW1\0\0", b"text,id\n", b"{\"text\": \"", b"\xff\xff\xff\xff"];
+        let begins: [&[u8]; 8] = [
+            b"", b"PAR1", b"ARROW1\0\0", b"text,id\n", b"{\"text\": \"", b"\xff\xff\xff\xff", b"\xff\xfe", b"id;text\n",
+        ];
         content.splice(..0, begins[begin].iter().copied());
         content.extend_from_slice(if begin == 1 { b"PAR1" } else { b"" });
         for name in ["a.txt", "a.jsonl", "a.csv", "a.tsv", "a.parquet", "a.arrow"] {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bulk::Delimiter;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connote::{Options, Parallelism, Policy, Pooling, Preset, SpecialTokens, Task, Truncation, Tuning};
 
@@ -147,6 +148,9 @@ pub(crate) struct SourceArgs {
     /// How the input is written [default: by the file's ending, else lines]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) input_format: Option<InputFormat>,
+    /// What stands between the values of CSV, one character such as ';' [default: a comma]
+    #[arg(long, value_name = "CHARACTER")]
+    pub(crate) delimiter: Option<Delimiter>,
     /// The column (of JSON: the field) with the texts [default: `text`, else the only one of strings]
     #[arg(long, value_name = "NAME")]
     pub(crate) text_column: Option<String>,

@@ -56,6 +56,7 @@ impl Rows {
         let options = SourceOptions {
             inputs,
             format: source.input_format.map(Into::into),
+            delimiter: source.delimiter,
             text,
             id: source.id_column.clone(),
             title: args.title_column.clone(),
@@ -153,6 +154,7 @@ fn refuse_columns(args: &TextArgs, keep: &[String]) -> Result<(), Failure> {
     let source = &args.source;
     let named = [
         ("--input-format", source.input_format.is_some()),
+        ("--delimiter", source.delimiter.is_some()),
         ("--text-column", source.text_column.is_some()),
         ("--template", source.template.is_some()),
         ("--id-column", source.id_column.is_some()),

@@ -76,10 +76,11 @@ pub(crate) struct SearchArgs {
 }
 
 /// What only queries that are texts have a use for: how they are read, prepared and embedded.
-const OF_TEXTS: [&str; 20] = [
+const OF_TEXTS: [&str; 21] = [
     "texts",
     "input",
     "input_format",
+    "delimiter",
     "text_column",
     "template",
     "id_column",

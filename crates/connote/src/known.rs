@@ -139,13 +139,18 @@ impl KnownModel {
             self.source.strip_prefix("https://huggingface.co/").and_then(|path| path.split('/').next());
         let owner = owner.map(letters).unwrap_or_default();
         // Word by word, since an `m` at the end may be of Q4_K_M or the model's own.
+        let mut ends_a_type = false;
         loop {
             let found = words.concat();
-            if found == own || found.strip_prefix(&owner) == Some(&own) {
+            if !ends_a_type && (found == own || found.strip_prefix(&owner) == Some(&own)) {
                 return true;
             }
-            if !words.pop().is_some_and(is_of_the_file) {
-                return false;
+            match words.pop() {
+                // The end of a type, such as Q4_K_M, only behind its beginning: `e5-base-v2-nl` may be Dutch.
+                Some(word) if ENDS_OF_TYPES.contains(&word) => ends_a_type = true,
+                Some(word) if is_a_type(word) => ends_a_type = false,
+                Some(word) if !ends_a_type && OF_THE_FILE.contains(&word) => {}
+                _ => return false,
             }
         }
     }
@@ -156,32 +161,16 @@ impl KnownModel {
     }
 }
 
-/// Whether a word at the end of a name tells how its tensors are written, and not which model it is.
-fn is_of_the_file(word: &str) -> bool {
-    const WORDS: [&str; 20] = [
-        "0",
-        "1",
-        "bf16",
-        "dense",
-        "f16",
-        "f32",
-        "fp16",
-        "fp32",
-        "gguf",
-        "hf",
-        "imat",
-        "k",
-        "l",
-        "m",
-        "nl",
-        "qat",
-        "s",
-        "unquantized",
-        "xl",
-        "xs",
-    ];
+/// Words at the end of a name that tell how its tensors are written, and not which model it is.
+const OF_THE_FILE: [&str; 10] =
+    ["bf16", "dense", "f16", "f32", "fp16", "fp32", "gguf", "hf", "imat", "unquantized"];
+
+const ENDS_OF_TYPES: [&str; 9] = ["0", "1", "k", "l", "m", "nl", "s", "xl", "xs"];
+
+/// Whether a word begins the name of a quantised type.
+fn is_a_type(word: &str) -> bool {
     let quantised = word.strip_prefix("iq").or_else(|| word.strip_prefix('q'));
-    WORDS.contains(&word) || quantised.is_some_and(|bits| matches!(bits, "2" | "3" | "4" | "5" | "6" | "8"))
+    word == "qat" || quantised.is_some_and(|bits| matches!(bits, "2" | "3" | "4" | "5" | "6" | "8"))
 }
 
 /// A name without case, spaces and punctuation: converters spell names in many ways.
@@ -269,13 +258,22 @@ mod tests {
             assert_eq!(found(name, 12, 768), Some("gte-base"), "{name}");
         }
         // Other models, whose names hold the name of one that is known.
-        for name in
-            ["gte-base-zh", "gte-base-en-v1.5", "my-gte-base", "gte-base-finetuned", "someone_gte-base"]
-        {
+        for name in [
+            "gte-base-zh",
+            "gte-base-en-v1.5",
+            "my-gte-base",
+            "gte-base-finetuned",
+            "someone_gte-base",
+            "gte-base-1",
+            "gte-base-nl",
+        ] {
             assert_eq!(found(name, 12, 768), None, "{name}");
         }
         assert_eq!(found("bge-m3-unsupervised", 24, 1024), None);
         assert_eq!(found("all-MiniLM-L6-v2-onnx", 6, 384), None);
+        for name in ["gte-base-IQ4_NL", "gte-base.Q8_0.gguf", "gte-base-IQ2_XS", "gte-base-qat-Q4_0"] {
+            assert_eq!(found(name, 12, 768), Some("gte-base"), "{name}");
+        }
         // A letter at the end may be the model's own.
         let arctic = found("snowflake-arctic-embed-m-Q4_K_M", 12, 768);
         assert_eq!(arctic, Some("snowflake-arctic-embed-m"));

@@ -108,6 +108,13 @@ impl Folder {
                  say it with --pooling when you embed"
                     .to_owned(),
             );
+            if families::may_rerank_by_words(self.family) {
+                notes.push(
+                    "the file embeds; if the model is a reranker, which its folder alone does not show, \
+                     convert it with --name and a name that has the word reranker"
+                        .to_owned(),
+                );
+            }
         }
         for (place, head) in sentence.heads.into_iter().enumerate() {
             let name = format!("dense_{}", place + 2);

@@ -227,6 +227,52 @@ fn rerankers_of_other_families_keep_theirs() {
     }
 }
 
+/// sentence-t5, gtr-t5 and instructor all have a product after pooling.
+#[test]
+fn the_encoder_of_t5_keeps_its_dense_head() {
+    let folder = tempfile::tempdir().expect("a folder");
+    hf_folder::copy("t5encoder", folder.path());
+    let embedder = |folder: &Path| {
+        let mut bytes = Vec::new();
+        let model = Folder::open(folder).and_then(|folder| folder.model()).expect("a model");
+        model.write(FileType::F32, &mut bytes, |_| true).expect("written");
+        connote::Embedder::from_bytes(bytes).expect("it opens")
+    };
+    let without = embedder(folder.path());
+    assert!(without.model().warnings().iter().any(|warning| warning.contains("dense_2")));
+    let (inputs, outputs) = (32, 20);
+    let weights: Vec<f32> = (0..inputs * outputs).map(|at| (at % 11) as f32 * 0.125 - 0.5).collect();
+    let head = folder.path().join("2_Dense");
+    fs::create_dir(&head).expect("made");
+    hf_folder::write_weights(
+        &head,
+        1,
+        &[("linear.weight".to_owned(), vec![outputs, inputs], weights.clone())],
+    );
+    write_json(
+        &head,
+        "config.json",
+        &json!({"in_features": inputs, "out_features": outputs, "bias": false,
+                "activation_function": "torch.nn.modules.linear.Identity"}),
+    );
+    let module = |idx: usize, path: &str, kind: &str| json!({"idx": idx, "name": idx.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}")});
+    let modules =
+        [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("3_Normalize", "Normalize")];
+    let modules = modules.iter().enumerate().map(|(idx, (path, kind))| module(idx, path, kind));
+    write_json(folder.path(), "modules.json", &modules.collect());
+    let with = embedder(folder.path());
+    assert!(with.model().warnings().is_empty(), "{:?}", with.model().warnings());
+    let rows = without.embed_one("the sea in winter").expect("a vector").vector;
+    let product = weights.chunks(inputs).map(|row| row.iter().zip(&rows).map(|(a, b)| a * b).sum::<f32>());
+    let product: Vec<f32> = product.collect();
+    let length = product.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let vector = with.embed_one("the sea in winter").expect("a vector").vector;
+    assert_eq!(vector.len(), outputs);
+    for (got, wanted) in vector.iter().zip(&product) {
+        assert!((got - wanted / length).abs() < 1e-5, "{vector:?} for {product:?} of {length}");
+    }
+}
+
 #[test]
 fn what_gguf_cannot_say_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -224,9 +224,83 @@ fn tokenizers_that_gguf_cannot_say_are_refused() {
     }
     let scores = json!({"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Prepend", "prepend": "\u{2581}"}]});
     Changed::of("llama").set(TOKENIZER, "/normalizer", scores).refused(&["NFKC"]);
+    let metaspace = |split: bool| json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": split});
+    let digits = json!({"type": "Digits", "individual_digits": true});
+    for (name, pre_tokenizer) in [
+        ("gemma-embedding", metaspace(true)),
+        ("gemma-embedding", digits.clone()),
+        (
+            "llama",
+            json!({"type": "Split", "pattern": {"String": "e"}, "behavior": "Isolated", "invert": false}),
+        ),
+        ("xlm-roberta", digits.clone()),
+        ("xlm-roberta", json!({"type": "Sequence", "pretokenizers": [metaspace(true), digits]})),
+        ("t5encoder", metaspace(false)),
+    ] {
+        Changed::of(name).set(TOKENIZER, "/pre_tokenizer", pre_tokenizer).refused(&["the pre_tokenizer {"]);
+    }
+    // What cuts nothing that is not cut anyway: Gemma's own, and that of newer files of Mistral.
+    let spaces = json!({"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false});
+    for (name, pre_tokenizer) in [("gemma-embedding", spaces), ("llama", metaspace(false))] {
+        assert!(
+            Changed::of(name).set(TOKENIZER, "/pre_tokenizer", pre_tokenizer).convert().is_ok(),
+            "{name}"
+        );
+    }
     Changed::of("xlm-roberta")
         .set(TOKENIZER, "/model/byte_fallback", json!(true))
         .refused(&["byte_fallback"]);
+}
+
+#[test]
+fn labels_of_tokens_are_no_scores() {
+    let folder = Changed::of("roberta");
+    let mut tensors = hf_folder::weights(folder.path());
+    tensors.push(("classifier.weight".to_owned(), vec![3, 32], vec![0.1; 96]));
+    tensors.push(("classifier.bias".to_owned(), vec![3], vec![0.0; 3]));
+    hf_folder::write_weights(folder.path(), 1, &tensors);
+    folder.set(CONFIG, "/architectures", json!(["RobertaForTokenClassification"]));
+    folder
+        .refused(&["`architectures` is RobertaForTokenClassification; of models with a head only rerankers"]);
+}
+
+/// What the authors' classes take where a configuration does not say.
+#[test]
+fn what_is_not_said_is_what_the_authors_classes_have() {
+    let keys = |name: &str, pointer: &str| {
+        let folder = Changed::of(name);
+        let stated = folder.convert().expect("converted");
+        let unsaid = folder.set(CONFIG, pointer, Value::Null).convert().expect("converted");
+        (stated, unsaid)
+    };
+    let number = |file: &Gguf, key: &str| file.metadata().u64(key).expect("a number");
+    for name in ["roberta", "xlm-roberta"] {
+        let (stated, unsaid) = keys(name, "/pad_token_id");
+        assert_eq!(number(&unsaid, "bert.context_length"), number(&stated, "bert.context_length"), "{name}");
+        let rows = |file: &Gguf| file.tensor("position_embd.weight").expect("positions").dims().to_vec();
+        assert_eq!(rows(&unsaid), rows(&stated), "{name}");
+    }
+    let (_, unsaid) = keys("modern-bert", "/classifier_pooling");
+    assert_eq!(number(&unsaid, "modern-bert.classifier.pooling_type"), Some(2));
+    Changed::of("modern-bert")
+        .set(CONFIG, "/classifier_pooling", json!("max"))
+        .refused(&["`classifier_pooling` is max; it can be cls or mean"]);
+}
+
+#[test]
+fn a_text_that_is_shorter_than_promised_is_told() {
+    let folder = Changed::of("nomic-bert");
+    for (name, value) in
+        [("n_positions", 8192), ("max_position_embeddings", 8192), ("max_trained_positions", 2048)]
+    {
+        folder.set(CONFIG, &format!("/{name}"), json!(value));
+    }
+    let model = Folder::open(folder.path()).expect("opened").model().expect("a model");
+    assert!(
+        model.notes().iter().any(|note| note.contains("limited to the 2048 tokens")),
+        "{:?}",
+        model.notes()
+    );
 }
 
 #[test]

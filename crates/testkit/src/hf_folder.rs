@@ -209,8 +209,10 @@ pub fn weights(folder: &Path) -> Vec<HfTensor> {
     let bytes = fs::read(folder.join("model.safetensors")).expect("a file");
     let file = SafeTensors::deserialize(&bytes).expect("safetensors");
     let tensors = file.iter().map(|(name, tensor)| {
-        assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
-        let values = tensor.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        // The committed folders are BF16: the upper half of an f32.
+        assert_eq!(tensor.dtype(), Dtype::BF16, "{name}");
+        let value = |&[low, high]: &[u8; 2]| f32::from_le_bytes([0, 0, low, high]);
+        let values = tensor.data().as_chunks().0.iter().map(value).collect();
         (name.to_owned(), tensor.shape().to_vec(), values)
     });
     tensors.collect()

@@ -9,10 +9,11 @@ use connote::jsonl::{self, RowError};
 use csv::ByteRecord;
 use serde_json::value::RawValue;
 
+use super::delimiter::Delimiter;
 use super::files::{Counted, Input};
 use super::quotes::Quotes;
 use super::roles::{self, Roles, TextRole, wrong};
-use super::{CHUNK_BYTES, Count, Reader, SourceOptions, place, unreadable};
+use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, place, unreadable};
 use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
 
@@ -31,12 +32,12 @@ pub(super) struct DelimitedReader {
 }
 
 impl DelimitedReader {
-    pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: u8) -> Result<Self, Error> {
+    pub(super) fn open(input: &Input, options: &SourceOptions, delimiter: Delimiter) -> Result<Self, Error> {
         let from = input.open()?;
         let lines = from.count_of_lines();
-        let (from, in_quotes) = Quotes::follow(from, delimiter);
+        let (from, in_quotes) = Quotes::follow(from, delimiter.byte());
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
+            .delimiter(delimiter.byte())
             // A record with too few or too many fields costs itself, not the rest.
             .flexible(true)
             .from_reader(from);
@@ -46,6 +47,15 @@ impl DelimitedReader {
             return Err(Error::new(ErrorKind::Input, format_args!("{}: {message}", input.name)));
         }
         let names: Vec<&str> = header.iter().collect();
+        if let ([only], Some(other)) = (&names[..], reader.get_ref().other_delimiter()) {
+            // Else its whole lines would be the texts.
+            let (name, option) = (&input.name, other.options(input.format == InputFormat::Csv));
+            let message = format!(
+                "{name}: line 1 is one column, `{}`, and has `{other}` between words: say {option} (or quote the name, if it is one)",
+                only.escape_debug()
+            );
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
         let roles = Roles::choose(&input.name, &names, options, |_| true, |_| true)?;
         let id = if roles.id.is_some() { DataType::Utf8 } else { DataType::Int64 };
         let mut fields = vec![Field::new("id", id, true)];

@@ -132,7 +132,7 @@ impl Input {
             Place::Pipe(path) => Box::new(File::open(path).map_err(|error| unreadable(self, &error))?),
             Place::File(_) => Box::new(self.open_file()?),
         };
-        Ok(Counted { from, taken: Arc::default(), lines: Arc::default() })
+        Ok(Counted { from, taken: Arc::default(), lines: Arc::default(), first: None })
     }
 
     /// The file, for formats that are read from their end.
@@ -152,6 +152,8 @@ pub(super) struct Counted {
     from: Box<dyn Read + Send>,
     taken: Arc<AtomicU64>,
     lines: Arc<AtomicU64>,
+    /// The first byte of all.
+    first: Option<u8>,
 }
 
 impl Counted {
@@ -165,10 +167,20 @@ impl Counted {
     }
 }
 
+/// Fails where the bytes begin as those of UTF-16 do, and as no text of UTF-8 and no table does.
 impl Read for Counted {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(into)?;
         let before = self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        if before < 2 {
+            let mut begins = self.first.into_iter().chain(into[..count].iter().copied());
+            let first = begins.next();
+            if let (Some(0xff), Some(0xfe)) | (Some(0xfe), Some(0xff)) = (first, begins.next()) {
+                let what = "it is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8 FILE > NEW";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            self.first = first;
+        }
         if let Some(end) = into[..count].iter().rposition(|byte| *byte == b'\n') {
             self.lines.store(before + end as u64 + 1, Ordering::Relaxed);
         }

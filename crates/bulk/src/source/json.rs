@@ -1,105 +1,27 @@
 //! A JSON object a line.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use connote::jsonl::{self, RowError};
 use serde_json::value::RawValue;
 
 use super::files::Input;
-use super::lines::RawLines;
+use super::json_values::{Kind, Object};
+use super::lines::{LINES_OF_CR, RawLines, ends_in_cr_alone};
 use super::roles::{self, wrong};
 use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, TextFrom, place};
 use crate::rows::{Chunk, Place, Row};
 use crate::sink::OWN_COLUMNS;
 use crate::{Error, ErrorKind};
 
-/// Fields of an object, as they are written.
-type Object<'a> = BTreeMap<String, &'a RawValue>;
-
 /// What the fields have that are carried along, over all rows of all inputs.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     id: Kind,
     keep: Vec<(String, Kind)>,
-}
-
-/// What all values of a field are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Kind {
-    /// Null, or not there.
-    #[default]
-    Nothing,
-    Integer,
-    Number,
-    Boolean,
-    String,
-    /// Of several kinds, or lists and objects: it stays JSON.
-    Json,
-}
-
-impl Kind {
-    fn of(value: &RawValue) -> Self {
-        match value.get().as_bytes().first() {
-            Some(b'"') => Self::String,
-            Some(b't' | b'f') => Self::Boolean,
-            Some(b'n') | None => Self::Nothing,
-            Some(b'[' | b'{') => Self::Json,
-            // Not -0, which is no integer to the last digit.
-            Some(_) if value.get().parse::<i64>().is_ok_and(|number| number.to_string() == value.get()) => {
-                Self::Integer
-            }
-            // Not what no f64 holds: 1e400.
-            Some(_)
-                if value.get().contains(['.', 'e', 'E']) && value.get().parse().is_ok_and(f64::is_finite) =>
-            {
-                Self::Number
-            }
-            Some(_) => Self::Json,
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Nothing, kind) | (kind, Self::Nothing) => kind,
-            (Self::Integer | Self::Number, Self::Integer | Self::Number) if self != other => Self::Number,
-            (kind, other) if kind == other => kind,
-            _ => Self::Json,
-        }
-    }
-
-    fn field(self, name: &str) -> Field {
-        let kind = match self {
-            Self::Integer => DataType::Int64,
-            Self::Number => DataType::Float64,
-            Self::Boolean => DataType::Boolean,
-            Self::String | Self::Nothing => DataType::Utf8,
-            Self::Json => {
-                let extension = [("ARROW:extension:name".to_owned(), "arrow.json".to_owned())];
-                let extension: std::collections::HashMap<String, String> = extension.into();
-                return Field::new(name, DataType::Utf8, true).with_metadata(extension);
-            }
-        };
-        Field::new(name, kind, true)
-    }
-
-    /// Values of this kind as they were written.
-    fn array(self, values: Vec<Option<Box<RawValue>>>) -> ArrayRef {
-        let values =
-            values.iter().map(|value| value.as_ref().map(|value| value.get()).filter(|text| *text != "null"));
-        match self {
-            Self::Integer => Arc::new(values.map(|text| text?.parse().ok()).collect::<Int64Array>()),
-            Self::Number => Arc::new(values.map(|text| text?.parse().ok()).collect::<Float64Array>()),
-            Self::Boolean => Arc::new(values.map(|text| text?.parse().ok()).collect::<BooleanArray>()),
-            Self::String | Self::Nothing => Arc::new(
-                values.map(|text| serde_json::from_str::<String>(text?).ok()).collect::<StringArray>(),
-            ),
-            Self::Json => Arc::new(values.collect::<StringArray>()),
-        }
-    }
 }
 
 impl Fields {
@@ -147,13 +69,15 @@ impl Fields {
         while let Some(line) = lines.next()? {
             let line = decoded(&line, std::mem::take(&mut is_first));
             let Ok(object) = serde_json::from_str::<Object<'_>>(&line) else { continue };
-            for (name, value) in object {
+            for (name, value) in object.fields() {
+                // A field that is there twice costs its row, and says nothing of the others.
+                let found = value.map_or(Kind::Nothing, Kind::of);
                 if name == id_name {
-                    self.id = self.id.and(Kind::of(value));
+                    self.id = self.id.and(found);
                 }
                 match self.keep.iter_mut().find(|(there, _)| *there == name) {
-                    Some((_, kind)) => *kind = kind.and(Kind::of(value)),
-                    None if all && !used(&name) => self.keep.push((name, Kind::of(value))),
+                    Some((_, kind)) => *kind = kind.and(found),
+                    None if all && !used(name) => self.keep.push((name.to_owned(), found)),
                     None => {}
                 }
             }
@@ -197,7 +121,7 @@ struct Read {
 
 impl JsonReader {
     pub(super) fn open(input: &Input, options: &SourceOptions, fields: &Fields) -> Result<Self, Error> {
-        let id = if fields.id == Kind::Integer { DataType::Int64 } else { DataType::Utf8 };
+        let id = if fields.id.is_integer() { DataType::Int64 } else { DataType::Utf8 };
         let mut columns = vec![Field::new("id", id, true)];
         columns.extend(fields.keep.iter().map(|(name, kind)| kind.field(name)));
         Ok(Self {
@@ -216,29 +140,55 @@ impl JsonReader {
         let plain = matches!(text, TextFrom::Default) && [id, title, task].into_iter().all(Option::is_none);
         let number = usize::try_from(self.line).unwrap_or(usize::MAX);
         let whole = decoded(&line, self.line == 1).into_owned();
+        let are_many = self.line == 1 && ends_in_cr_alone(&line);
         let read = jsonl::read(line, number - 1)?;
         let object = serde_json::from_str::<Object<'_>>(&whole);
         let kept = |object: &Object<'_>| {
             let keep = self.fields.keep.iter();
-            keep.map(|(name, _)| object.get(name).map(|&value| value.to_owned())).collect()
+            keep.map(|(name, _)| object.get(name).map(RawValue::to_owned)).collect()
         };
         let nothing = vec![None; self.fields.keep.len()];
         let Ok(object) = object else {
             // Whatever was asked for, it says what is wrong with the line.
-            let input = read.input.and_then(|_| Err(wrong(self.line, "not a JSON object")));
+            let input = match are_many {
+                true => Err(wrong(self.line, LINES_OF_CR)),
+                false => read.input.and_then(|_| Err(wrong(self.line, "not a JSON object"))),
+            };
             return Some(Read { id: default, input, kept: nothing });
         };
         let kept = kept(&object);
         // Bytes that are no text were replaced above.
         let is_damaged = matches!(&read.input, Err(error) if error.kind == "invalid_utf8");
         let id = self.id(&object, is_damaged).unwrap_or(default);
-        let input = if plain || is_damaged { read.input } else { self.input(&object) };
+        let input = match self.used().find(|name| object.has_twice(name)) {
+            _ if is_damaged => read.input,
+            // Either value could be meant.
+            Some(name) => Err(wrong(self.line, format_args!("two fields are called `{name}`"))),
+            None if plain => read.input,
+            None => self.input(&object),
+        };
         Some(Read { id, input, kept })
+    }
+
+    /// The names of all fields that have a use.
+    fn used(&self) -> impl Iterator<Item = &str> {
+        let texts = match &self.options.text {
+            TextFrom::Default => vec!["text"],
+            TextFrom::Column(name) => vec![name.as_str()],
+            TextFrom::Template(template) => template.columns(),
+        };
+        let others = [Some(self.id_field()), title_field(&self.options), task_field(&self.options)];
+        let kept = self.fields.keep.iter().map(|(name, _)| name.as_str());
+        texts.into_iter().chain(others.into_iter().flatten()).chain(kept)
+    }
+
+    fn id_field(&self) -> &str {
+        self.options.id.as_deref().unwrap_or("id")
     }
 
     /// As it was written. Null is none.
     fn id(&self, object: &Object<'_>, is_damaged: bool) -> Option<Box<RawValue>> {
-        let id = *object.get(self.options.id.as_deref().unwrap_or("id"))?;
+        let id = object.get(self.id_field())?;
         match id.get() {
             "null" => None,
             written if is_damaged && written.contains(char::REPLACEMENT_CHARACTER) => None,
@@ -309,16 +259,15 @@ impl Reader for JsonReader {
         if rows.is_empty() {
             return Ok(None);
         }
-        let ids: ArrayRef =
-            match self.fields.id {
-                Kind::Integer => {
-                    Arc::new(rows.iter().map(|row| row.id.get().parse::<i64>().ok()).collect::<Int64Array>())
-                }
-                // A string as it is, all else as it was written.
-                _ => Arc::new(StringArray::from_iter_values(rows.iter().map(|row| {
+        let ids: ArrayRef = match self.fields.id.is_integer() {
+            true => Arc::new(rows.iter().map(|row| row.id.get().parse::<i64>().ok()).collect::<Int64Array>()),
+            // A string as it is, all else as it was written.
+            false => {
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| {
                     serde_json::from_str(row.id.get()).unwrap_or_else(|_| row.id.get().to_owned())
-                }))),
-            };
+                })))
+            }
+        };
         let columns = self.fields.keep.iter().zip(kept).map(|((_, kind), values)| kind.array(values));
         let carried = RecordBatch::try_new(self.schema(), std::iter::once(ids).chain(columns).collect())
             .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", self.name)))?;

@@ -9,9 +9,20 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use connote::jsonl;
 
 use super::files::{Counted, Input};
+use super::roles::wrong;
 use super::{CHUNK_BYTES, Count, Reader, SourceOptions, TextFrom, place, unreadable};
 use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
+
+/// What is wrong with a row of [`ends_in_cr_alone`].
+pub(super) const LINES_OF_CR: &str =
+    "the lines end in CR alone, and would all be one; let them end in LF: tr '\\r' '\\n' < FILE > NEW";
+
+/// Whether the first line is a whole input whose lines end as those of old Mac programs do.
+pub(super) fn ends_in_cr_alone(first: &[u8]) -> bool {
+    let within = first.strip_suffix(b"\r").unwrap_or(first);
+    first.last() != Some(&b'\n') && within.contains(&b'\r')
+}
 
 /// Lines of an input, whatever stands in them.
 pub(super) struct RawLines {
@@ -24,7 +35,12 @@ impl RawLines {
     pub(super) fn open(input: &Input) -> Result<Self, Error> {
         let from = input.open()?;
         let taken = from.count();
-        Ok(Self { input: input.clone(), reader: BufReader::with_capacity(CHUNK_BYTES, from), taken })
+        let mut reader = BufReader::with_capacity(CHUNK_BYTES, from);
+        if input.file().is_some() {
+            // What begins wrongly is told before anything else is read; a pipe may have nothing yet.
+            reader.fill_buf().map_err(|error| unreadable(input, &error))?;
+        }
+        Ok(Self { input: input.clone(), reader, taken })
     }
 
     /// The next line with its end; `None` at the end.
@@ -83,12 +99,18 @@ impl Reader for LineReader {
             let Some(line) = self.lines.next()? else { break };
             bytes += line.len();
             self.line += 1;
-            let input = jsonl::utf8(line, usize::try_from(self.line).unwrap_or(usize::MAX));
+            let are_many = self.line == 1 && ends_in_cr_alone(&line);
+            let text = jsonl::utf8(line, usize::try_from(self.line).unwrap_or(usize::MAX));
+            let input = match text {
+                Ok(_) if are_many => Err(wrong(self.line, LINES_OF_CR)),
+                Ok(text) => Ok(connote::Input::new(text)),
+                Err((error, _)) => Err(error),
+            };
             rows.push(Row {
                 number: count.rows,
                 id: jsonl::numbered(usize::try_from(count.names).unwrap_or(usize::MAX)),
                 place: Place { file: self.name.clone(), line: self.line },
-                input: input.map(connote::Input::new).map_err(|(error, _)| error),
+                input,
             });
             count.rows += 1;
             count.names += 1;

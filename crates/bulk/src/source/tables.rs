@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_buffer::NullBuffer;
 use arrow_cast::{can_cast_types, cast};
 use arrow_ipc::reader::{FileReader, StreamReader};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use connote::jsonl::{self, RowError};
 use serde_json::value::RawValue;
 
@@ -121,8 +122,8 @@ impl TableReader {
         let mut bytes = vec![0; most];
         for place in texts {
             let column = batch.column(place).slice(0, most);
-            let strings = strings(&column).map_err(|error| self.wrong(error))?;
-            let lengths = strings.offsets().lengths();
+            let strings = cast(&column, &DataType::Utf8).map_err(|error| self.wrong(error))?;
+            let lengths = strings.as_string::<i32>().offsets().lengths();
             bytes.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += length);
         }
         let mut sum = 0;
@@ -134,7 +135,7 @@ impl TableReader {
     }
 
     fn chunk(&self, batch: &RecordBatch, count: &mut Count) -> Result<Chunk, Error> {
-        let strings = |place: usize| strings(batch.column(place)).map_err(|error| self.wrong(error));
+        let strings = |place: usize| Strings::of(batch, place).map_err(|error| self.wrong(error));
         let optional = |place: Option<usize>| place.map(strings).transpose();
         let texts = match &self.roles.text {
             TextRole::Column(place) => vec![strings(*place)?],
@@ -145,19 +146,26 @@ impl TableReader {
         let (titles, tasks) = (optional(self.roles.title)?, optional(self.roles.task)?);
         let first = count.names as i64;
         let numbers = || Int64Array::from_iter_values((first..).take(batch.num_rows()));
-        let ids: ArrayRef = match self.roles.id {
-            None => Arc::new(numbers()),
+        let (ids, named): (ArrayRef, Option<Strings>) = match self.roles.id {
+            None => (Arc::new(numbers()), None),
             Some(place) => {
                 let kind = self.schema.field(0).data_type();
-                cast(batch.column(place), kind).map_err(|error| self.wrong(error))?
+                let ids = cast(batch.column(place), kind).map_err(|error| self.wrong(error))?;
+                let named = (ids.null_count() > 0).then(|| strings(place)).transpose()?;
+                (ids, named)
             }
         };
         let mut rows: Vec<Row> = Vec::with_capacity(batch.num_rows());
         for index in 0..batch.num_rows() {
             let line = self.row + index as u64 + 1;
-            let text = self.text(&texts, index, line);
-            let input = text.and_then(|text| {
-                roles::input(line, text, value(titles.as_ref(), index), value(tasks.as_ref(), index))
+            let value = |values: &Option<Strings>| match values {
+                Some(values) => values.value(index, line),
+                None => Ok(None),
+            };
+            // An id is not lost in silence either.
+            let input = value(&named).and_then(|_| {
+                let text = self.text(&texts, index, line)?;
+                roles::input(line, text, value(&titles)?, value(&tasks)?)
             });
             rows.push(Row {
                 number: count.rows,
@@ -176,14 +184,13 @@ impl TableReader {
         Ok(Chunk { rows, carried: carried.map_err(|error| self.wrong(error))? })
     }
 
-    fn text(&self, texts: &[StringArray], index: usize, line: u64) -> Result<String, RowError> {
+    fn text(&self, texts: &[Strings], index: usize, line: u64) -> Result<String, RowError> {
+        let value = |place: usize| texts.get(place).map_or(Ok(None), |values| values.value(index, line));
         match &self.roles.text {
-            TextRole::Column(_) => {
-                value(texts.first(), index).ok_or_else(|| wrong(line, "there is no text: it is null"))
-            }
+            TextRole::Column(_) => value(0)?.ok_or_else(|| wrong(line, "there is no text: it is null")),
             TextRole::Template(template, places) => template.fill(|name| {
                 let place = places.iter().position(|(column, _)| column == name);
-                Ok(value(place.and_then(|place| texts.get(place)), index))
+                place.map_or(Ok(None), value)
             }),
         }
     }
@@ -343,13 +350,42 @@ fn check_kinds(input: &Input, names: &[&str], kinds: &[&DataType], roles: &Roles
     }
 }
 
-fn strings(column: &ArrayRef) -> Result<StringArray, arrow_schema::ArrowError> {
-    Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
+/// A column as text.
+struct Strings {
+    name: String,
+    values: StringArray,
+    /// Which values are there, whether they have a form as text or not; without it, all are.
+    there: Option<NullBuffer>,
+    of_bytes: bool,
 }
 
-fn value(values: Option<&StringArray>, index: usize) -> Option<String> {
-    let values = values?;
-    values.is_valid(index).then(|| values.value(index).to_owned())
+impl Strings {
+    fn of(batch: &RecordBatch, place: usize) -> Result<Self, ArrowError> {
+        let column = batch.column(place);
+        let kind = plain(column.data_type());
+        Ok(Self {
+            name: batch.schema_ref().field(place).name().clone(),
+            // It makes nulls of what it cannot cast.
+            values: cast(column, &DataType::Utf8)?.as_string::<i32>().clone(),
+            there: column.logical_nulls(),
+            of_bytes: matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView),
+        })
+    }
+
+    /// The value of a row; none, if it is null.
+    fn value(&self, index: usize, line: u64) -> Result<Option<String>, RowError> {
+        let is_there = self.there.as_ref().is_none_or(|there| there.is_valid(index));
+        if self.values.is_valid(index) {
+            Ok(Some(self.values.value(index).to_owned()))
+        } else if !is_there {
+            Ok(None)
+        } else if self.of_bytes {
+            let message = format!("`{}` is not UTF-8; save the column as text, or name another", self.name);
+            Err(RowError::at_line(usize::try_from(line).unwrap_or(usize::MAX), "invalid_utf8", message))
+        } else {
+            Err(wrong(line, format_args!("the value of `{}` has no form as text", self.name)))
+        }
+    }
 }
 
 /// The id of a row, if it has one.

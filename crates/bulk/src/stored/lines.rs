@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::records::{Record, Records, Value};
 use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, dimensions_of, wrong};
 use crate::error::Error;
+use crate::is_exact_as_float;
 use crate::sink::OutputFormat;
 use crate::space::Description;
 
@@ -38,7 +39,9 @@ struct Column {
 enum Kind {
     Null,
     Boolean,
+    /// Integers that a float holds to the last digit.
     Integer,
+    LargeInteger,
     Float,
     /// Strings as they are, and everything else as JSON.
     Text,
@@ -181,7 +184,14 @@ impl Kind {
         match json.as_bytes().first() {
             Some(b't' | b'f') => Self::Boolean,
             Some(b'[' | b'{') => Self::Text,
-            _ if json.parse::<i64>().is_ok_and(|number| number.to_string() == *json) => Self::Integer,
+            _ => Self::of_number(json),
+        }
+    }
+
+    fn of_number(json: &str) -> Self {
+        match json.parse::<i64>() {
+            Ok(number) if number.to_string() == json && is_exact_as_float(number) => Self::Integer,
+            Ok(number) if number.to_string() == json => Self::LargeInteger,
             // Whole numbers that would lose their last digits stay text.
             _ if json.contains(['.', 'e', 'E']) && json.parse::<f64>().is_ok_and(f64::is_finite) => {
                 Self::Float
@@ -190,20 +200,24 @@ impl Kind {
         }
     }
 
+    fn is_integer(self) -> bool {
+        matches!(self, Self::Integer | Self::LargeInteger)
+    }
+
     /// Ids are whole numbers or text. CSV tells them apart by how they are written alone.
     fn of_id(value: &Value, format: OutputFormat) -> Self {
         let kind = match value {
             Value::Text(text) if format == OutputFormat::Csv => Self::of(&Value::Json(text.clone())),
             _ => Self::of(value),
         };
-        if kind == Self::Integer { kind } else { Self::Text }
+        if kind.is_integer() { kind } else { Self::Text }
     }
 
     fn arrow(self) -> DataType {
         match self {
             Self::Null | Self::Text => DataType::Utf8,
             Self::Boolean => DataType::Boolean,
-            Self::Integer => DataType::Int64,
+            Self::Integer | Self::LargeInteger => DataType::Int64,
             Self::Float => DataType::Float64,
         }
     }
@@ -214,7 +228,9 @@ impl Column {
         self.kind = match (self.kind, kind) {
             (Kind::Null, other) | (other, Kind::Null) => other,
             (one, other) if one == other => one,
-            (Kind::Integer | Kind::Float, Kind::Integer | Kind::Float) => Kind::Float,
+            (one, other) if one.is_integer() && other.is_integer() => Kind::LargeInteger,
+            (Kind::Integer, Kind::Float) | (Kind::Float, Kind::Integer) => Kind::Float,
+            // As they are written: a float would lose the last digits of large integers.
             _ => Kind::Text,
         };
     }
@@ -231,7 +247,7 @@ impl Column {
         Some(match self.kind {
             Kind::Null | Kind::Text => Arc::new(StringArray::from(parsed::<String>(values)?)),
             Kind::Boolean => Arc::new(BooleanArray::from(parsed::<bool>(values)?)),
-            Kind::Integer => Arc::new(Int64Array::from(parsed::<i64>(values)?)),
+            Kind::Integer | Kind::LargeInteger => Arc::new(Int64Array::from(parsed::<i64>(values)?)),
             Kind::Float => Arc::new(Float64Array::from(parsed::<f64>(values)?)),
         })
     }

@@ -86,6 +86,11 @@ fn next_object(path: &Path, lines: &mut BufReader<File>, line: &mut u64) -> Resu
     }
     let wrong = |what: &dyn fmt::Display| wrong(path, format_args!("line {line}: {what}"));
     let Fields(fields) = serde_json::from_slice(&text).map_err(|error| wrong(&error))?;
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(wrong(&format_args!("two fields are called `{}`", twice[0])));
+    }
     let mut record = Record { line: *line, ..Record::default() };
     for (name, value) in fields {
         let json = value.get();

@@ -1,7 +1,12 @@
 //! The lines of JSONL and CSV.
 
 use std::fs;
+use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch};
+use arrow_schema::DataType;
 use connote::jsonl;
 use connote_bulk::{Answered, ErrorKind, LineEncoder, OutputFormat, Precision, Stored};
 
@@ -100,4 +105,44 @@ fn vectors_per_token_are_lines_and_nothing_else() {
     let error =
         encoder.encode(&Answered { chunk, results }, &mut Vec::new()).expect_err("refused").to_string();
     assert!(error.contains("sample, line 2: 44 values"), "{error}");
+}
+
+/// JSON has no word for NaN and the infinities; columns of floats have.
+#[test]
+fn what_is_no_number_is_nothing_in_lines_and_itself_in_columns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let values = [Some(1.5), Some(f64::NAN), Some(f64::INFINITY), Some(f64::NEG_INFINITY), None];
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..values.len() as i64));
+    let doubles: ArrayRef = Arc::new(Float64Array::from(values.to_vec()));
+    let singles: ArrayRef =
+        Arc::new(values.iter().map(|value| value.map(|value| value as f32)).collect::<Float32Array>());
+    let columns = [("id", ids, true), ("x", doubles, true), ("y", singles, true)];
+    let carried = RecordBatch::try_from_iter_with_nullable(columns).expect("a table");
+    let table = Table { carried, results: Table::new(6, values.len()).results };
+    for format in [OutputFormat::Jsonl, OutputFormat::Csv, OutputFormat::Parquet, OutputFormat::Arrow] {
+        let path = folder.path().join(format!("t.{format}"));
+        write(&path, &options(format, Precision::F32, &table), &table);
+        for name in ["x", "y"] {
+            let mut stored = Stored::open(&path).expect("it opens");
+            let carried = stored.next_chunk().expect("rows").expect("some").carried;
+            let column = carried.column_by_name(name).expect("a column");
+            let is_there: Vec<bool> = (0..values.len()).map(|row| column.is_valid(row)).collect();
+            if matches!(format, OutputFormat::Jsonl | OutputFormat::Csv) {
+                assert_eq!(is_there, [true, false, false, false, false], "{format} {name}");
+                continue;
+            }
+            assert_eq!(is_there, [true, true, true, true, false], "{format} {name}");
+            let doubles = arrow_cast::cast(column, &DataType::Float64).expect("floats");
+            let doubles = doubles.as_primitive::<Float64Type>();
+            assert!(doubles.value(1).is_nan() && doubles.value(2) == f64::INFINITY, "{format} {name}");
+            assert_eq!(doubles.value(3), f64::NEG_INFINITY, "{format} {name}");
+        }
+    }
+    let text = fs::read_to_string(folder.path().join("t.jsonl")).expect("text");
+    assert!(
+        text.lines().nth(1).is_some_and(|line| line.starts_with("{\"id\":1,\"x\":null,\"y\":null,")),
+        "{text}"
+    );
+    let text = fs::read_to_string(folder.path().join("t.csv")).expect("text");
+    assert!(text.lines().nth(2).is_some_and(|line| line.starts_with("1,,,")), "{text}");
 }

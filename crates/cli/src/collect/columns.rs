@@ -111,6 +111,13 @@ impl Columns {
                         DataType::Float16 | DataType::Float32 => to(column, DataType::Utf8)?,
                         _ => column.clone(),
                     };
+                    if let Some(integer) = inexact(column, rows.clone()) {
+                        return Err(Failure::usage(format!(
+                            "{}: the column `{name}` has integers here and floats in another file, and a float would lose the \
+                             last digits of {integer}; leave it out with --keep, or write it as text",
+                            file.display()
+                        )));
+                    }
                     let column = to(&digits, DataType::Float64)?;
                     let floats = column.as_primitive::<Float64Type>();
                     KeptColumn::Floats(
@@ -159,6 +166,13 @@ impl Kept {
             .collect();
         to(&values)
     }
+}
+
+/// An integer among these rows that no float holds to the last digit.
+fn inexact(column: &ArrayRef, mut rows: impl Iterator<Item = usize>) -> Option<i64> {
+    let integers = column.as_primitive_opt::<Int64Type>()?;
+    let row = rows.find(|&row| integers.is_valid(row) && !bulk::is_exact_as_float(integers.value(row)))?;
+    Some(integers.value(row))
 }
 
 fn kind(of: &DataType, name: &str, file: &Path) -> Result<ColumnKind, Failure> {

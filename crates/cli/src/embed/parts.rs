@@ -80,6 +80,7 @@ fn settings(args: &EmbedArgs, sink: &SinkOptions) -> BTreeMap<String, String> {
     };
     let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     set("the input format", source.input_format.map(|format| name(&format)));
+    set("the delimiter", source.delimiter.map(|delimiter| delimiter.to_string()));
     set("the text column", source.text_column.clone());
     set("the template", source.template.clone());
     set("the id column", source.id_column.clone());

@@ -184,10 +184,11 @@ fn every_option_that_changed_is_refused_by_name() {
     };
     let body = ["--text-column", "body"];
     embed(&body, &[], 0);
-    let changed: [(&[&str], &[&str], &str); 18] = [
+    let changed: [(&[&str], &[&str], &str); 19] = [
         (&["--text-column", "title"], &[], "the text column was body and is title"),
         (&["--template", "{body}"], &[], "the template was none and is {body}"),
         (&body, &["--input-format", "csv"], "the input format was none and is csv"),
+        (&body, &["--delimiter", ","], "the delimiter was none and is ,"),
         (&body, &["--id-column", "key"], "the id column was none and is key"),
         (&body, &["--title-column", "title"], "the title column was none and is title"),
         (&body, &["--task-column", "title"], "the task column was none and is title"),
@@ -212,31 +213,6 @@ fn every_option_that_changed_is_refused_by_name() {
     // What was done stays.
     assert!(["manifest.json", "part-000000.jsonl"].iter().all(|name| here.path("v").join(name).is_file()));
     embed(&body, &[], 0);
-}
-
-/// What is read and written is many times what may be held.
-#[cfg(target_os = "linux")]
-#[test]
-fn memory_does_not_grow_with_the_input() {
-    let here = Workplace::with(0);
-    let note = "x".repeat(2500);
-    for (name, rows) in [("few.jsonl", 2000), ("many.jsonl", 40_000)] {
-        let row = |row: usize| format!("{{\"text\": \"cat {}\", \"note\": \"{note}\"}}\n", row % 100);
-        fs::write(here.path(name), (0..rows).map(row).collect::<String>()).expect("written");
-    }
-    for format in ["jsonl", "csv", "parquet", "arrow"] {
-        let resident = |input: &str| {
-            let output = format!("{input}.{format}");
-            let how = ["--output", &output, "--keep", "note", "--part-rows", "1024", "--progress", "json"];
-            let (_, stderr) = run(&mut here.embed(&[&["--input", input], &how[..]].concat()), 0);
-            let told = lines(stderr.as_bytes());
-            fs::remove_file(here.path(&output)).expect("it was written");
-            told.iter().filter_map(|object| object["resident_bytes"].as_u64()).max().expect("told")
-        };
-        let (few, many) = (resident("few.jsonl"), resident("many.jsonl"));
-        // 100 MB of notes; `scripts/bulk/kill_test.py` looks at the most that 200,000 rows take.
-        assert!(many < few + (40 << 20), "{format}: {few} and {many} bytes");
-    }
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod bench;
 mod bench_pool;
 mod bulk;
 mod bulk_examples;
+mod bulk_memory;
+mod bulk_reading;
 mod bulk_stops;
 mod checking;
 mod convert;

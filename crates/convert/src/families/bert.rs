@@ -1,4 +1,4 @@
-//! BERT, DistilBERT, RoBERTa, CamemBERT and XLM-R: MiniLM, MPNet's kin, BGE, E5, GTE, Arctic, BGE-M3, rerankers.
+//! BERT, DistilBERT, RoBERTa, CamemBERT and XLM-R: MiniLM, BGE, E5, GTE, Arctic, BGE-M3, rerankers.
 
 use super::{Change, Family, Keys, Name, PLAIN, both, maybe, weight};
 use crate::config::Config;
@@ -85,9 +85,9 @@ pub(super) const DISTILBERT: Family = Family {
     ..BERT
 };
 
-/// RoBERTa counts positions from the padding id on.
+/// RoBERTa counts positions from the padding id on, which is 1 where nobody says it.
 fn after_padding(config: &Config) -> Result<usize, Error> {
-    Ok(config.number(&["pad_token_id"])?.map_or(0, |padding| padding as usize + 1))
+    Ok(config.number(&["pad_token_id"])?.unwrap_or(1) as usize + 1)
 }
 
 fn bert_keys(config: &Config, keys: &mut Keys, before_positions: u32) -> Result<(), Error> {

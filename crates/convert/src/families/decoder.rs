@@ -146,7 +146,7 @@ pub(super) fn rerank_head(
 ) -> Result<Option<(Tensor, KeyList)>, Error> {
     let is_named = name.to_lowercase().contains("reranker")
         || config.text("_name_or_path").is_some_and(|name| name.to_lowercase().contains("reranker"));
-    if family.architecture != QWEN3.architecture || !is_named {
+    if !may_rerank_by_words(family) || !is_named {
         return Ok(None);
     }
     let id = |word: &str| {
@@ -174,6 +174,11 @@ pub(super) fn rerank_head(
         ("classifier.output_labels".to_owned(), vec!["yes", "no"].into()),
     ];
     Ok(Some((tensor, keys)))
+}
+
+/// Whether folders of a family's rerankers look as those of its language models.
+pub(crate) fn may_rerank_by_words(family: &Family) -> bool {
+    family.architecture == QWEN3.architecture
 }
 
 /// Keys of the tokenizer that a reranker's pairs need.

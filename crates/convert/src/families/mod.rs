@@ -15,7 +15,7 @@ mod t5;
 
 use std::collections::BTreeSet;
 
-pub(crate) use decoder::rerank_template;
+pub(crate) use decoder::{may_rerank_by_words, rerank_template};
 use gguf::OwnedValue;
 use serde_json::Value;
 
@@ -246,7 +246,7 @@ impl Keys {
         Ok(())
     }
 
-    /// A classifier's labels; two dummies are none.
+    /// A classifier's labels; one or two dummies are none.
     pub(crate) fn classifier(&mut self, config: &Config) {
         let labels = config.get("id2label").and_then(serde_json::Value::as_object);
         let mut numbered: Vec<(u32, String)> = labels
@@ -256,7 +256,7 @@ impl Keys {
             .collect();
         numbered.sort();
         let labels: Vec<String> = numbered.into_iter().map(|(_, label)| label).collect();
-        if !labels.is_empty() && labels != ["LABEL_0", "LABEL_1"] {
+        if !["LABEL_0", "LABEL_1"].starts_with(&labels.iter().map(String::as_str).collect::<Vec<_>>()) {
             self.labels = Some(labels);
         }
     }
@@ -331,6 +331,9 @@ pub(crate) fn build(
     // Heads of rerankers count where their last product is there; a pooler or a masked-word head alone is none.
     let classifies =
         ["classifier.weight", "classifier.out_proj.weight"].iter().any(|name| weights.get(name).is_some());
+    if classifies {
+        refuse_labels_of_tokens(config)?;
+    }
     let rules = family.tensors().filter(|rule| classifies || !rule.ours.starts_with("cls"));
     let (of_layers, global): (Vec<&Name>, Vec<&Name>) = rules.partition(|rule| rule.theirs.contains("{}"));
     let mut builder = Builder { family, config, keys: &keys, tensors: Vec::new(), missing: Vec::new() };
@@ -390,6 +393,21 @@ pub(crate) fn build(
         kv_sharing,
         experts: keys.experts,
     })
+}
+
+/// Heads of other classes have the names of a reranker's.
+fn refuse_labels_of_tokens(config: &Config) -> Result<(), Error> {
+    let others = ["ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice"];
+    let classes = config.get("architectures").and_then(Value::as_array).into_iter().flatten();
+    match classes.filter_map(Value::as_str).find(|class| others.iter().any(|other| class.ends_with(other))) {
+        None => Ok(()),
+        Some(class) => Err(config.refused(
+            "architectures",
+            format!(
+                "is {class}; of models with a head only rerankers are converted (ForSequenceClassification)"
+            ),
+        )),
+    }
 }
 
 /// Whether a name begins so, `{}` standing for the number of a layer.

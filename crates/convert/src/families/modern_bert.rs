@@ -52,11 +52,14 @@ fn keys(config: &Config, keys: &mut Keys) -> Result<(), Error> {
     keys.put("hidden_activation", config.text("hidden_activation").unwrap_or("gelu"));
     keys.put("attention.causal", false);
     keys.put("vocab_size", config.required(&["vocab_size"])?);
-    match config.text("classifier_pooling") {
-        Some("cls") => keys.put("classifier.pooling_type", 2u32),
-        Some("mean") => keys.put("classifier.pooling_type", 1u32),
-        _ => {}
-    }
+    let pooling = match config.text("classifier_pooling") {
+        Some("cls") | None => 2u32,
+        Some("mean") => 1,
+        Some(other) => {
+            return Err(config.refused("classifier_pooling", format!("is {other}; it can be cls or mean")));
+        }
+    };
+    keys.put("classifier.pooling_type", pooling);
     keys.classifier(config);
     Ok(())
 }

@@ -105,15 +105,18 @@ fn common(config: &Config, keys: &mut Keys) -> Result<(), Error> {
     let trained = config.number(&["max_trained_positions"])?.unwrap_or(2048);
     // The authors' code turns faster beyond what was trained by this factor, which GGUF has no way to say.
     let stretched = config.float(&["rotary_scaling_factor"])?.is_some();
-    keys.put_size(
-        "context_length",
-        match (positions, trained) {
-            (8192, 2048) => 2048,
-            (2048, 2048) if has_experts(config) => 512,
-            _ if stretched => positions.min(trained),
-            _ => positions,
-        },
-    );
+    let context = match (positions, trained) {
+        (8192, 2048) => 2048,
+        (2048, 2048) if has_experts(config) => 512,
+        _ if stretched => positions.min(trained),
+        _ => positions,
+    };
+    if context < positions {
+        keys.notes.push(format!(
+            "texts are limited to the {context} tokens that were trained, of the {positions} that config.json promises"
+        ));
+    }
+    keys.put_size("context_length", context);
     keys.feed_forward(config)?;
     keys.put(
         "attention.layer_norm_epsilon",

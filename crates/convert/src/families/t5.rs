@@ -27,6 +27,8 @@ pub(super) const T5: Family = Family {
     prefixes: &[],
     tensors: &[TENSORS],
     ignored: &["decoder.", "lm_head."],
+    // All three have one, which llama.cpp's files have no place for.
+    heads: true,
     keys: |config, keys| {
         keys.put("attention.causal", false);
         config.demand("feed_forward_proj", &["relu", "gated-gelu"])?;

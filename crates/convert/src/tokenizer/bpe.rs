@@ -240,9 +240,22 @@ fn normalized(normalizer: &Value) -> Result<Normalized, Error> {
     }
 }
 
-/// Refuses a normalizer that does more than SentencePiece's BPE does: a space before a text, and a mark for each space.
-pub(super) fn spaces_alone(normalizer: &Value) -> Result<(), Error> {
-    for part in flattened(normalizer, "normalizers") {
+/// Refuses what does more than SentencePiece's BPE does: a space before a text, and a mark for each space.
+pub(super) fn spaces_alone(json: &Value) -> Result<(), Error> {
+    for part in flattened(&json["pre_tokenizer"], "pretokenizers") {
+        let is_space = match part["type"].as_str() {
+            // Cuts nothing: no spaces are left by then (Gemma).
+            Some("Split") => part["pattern"]["String"].as_str() == Some(" "),
+            Some("Metaspace") => {
+                part["replacement"].as_str() == Some("\u{2581}") && part["split"].as_bool() == Some(false)
+            }
+            _ => false,
+        };
+        if !is_space {
+            return Err(unsaid(format!("the pre_tokenizer {} beside BPE of characters", shown(part))));
+        }
+    }
+    for part in flattened(&json["normalizer"], "normalizers") {
         let is_space = match part["type"].as_str() {
             Some("Prepend") => part["prepend"].as_str() == Some("\u{2581}"),
             Some("Replace") => {

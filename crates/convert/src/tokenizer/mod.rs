@@ -128,7 +128,7 @@ impl Files<'_> {
         match (kind, json, model) {
             // Characters merged, and bytes where a character is not known: SentencePiece's own BPE, whose scores its file has.
             (Some("BPE"), Some(json), model) if json["model"]["byte_fallback"].as_bool() == Some(true) => {
-                bpe::spaces_alone(&json["normalizer"])?;
+                bpe::spaces_alone(json)?;
                 match model {
                     Some(path) => sentencepiece::read(&path, self, false),
                     None => bpe::by_rank(json, self),

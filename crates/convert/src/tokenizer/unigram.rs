@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::{Files, Kind, Token, Vocabulary, flattened, put_added, unsaid};
+use crate::config::shown;
 use crate::error::Error;
 
 pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
@@ -36,6 +37,18 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
             other => {
                 return Err(unsaid(format!("the normalizer {other} beside Unigram")));
             }
+        }
+    }
+    for part in &cutters {
+        let is_words = match part["type"].as_str() {
+            Some("WhitespaceSplit") => true,
+            Some("Metaspace") => {
+                part["replacement"].as_str() == Some("\u{2581}") && part["split"].as_bool() != Some(false)
+            }
+            _ => false,
+        };
+        if !is_words {
+            return Err(unsaid(format!("the pre_tokenizer {} beside Unigram", shown(part))));
         }
     }
     let mut more = Vec::new();

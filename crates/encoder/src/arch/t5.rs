@@ -5,7 +5,7 @@
 //! transformers' modeling_t5.py.
 
 use super::Architecture;
-use crate::config::{Activation, Config, LayerNames, NormNames, Positions};
+use crate::config::{Activation, Config, Heads, LayerNames, NormNames, Positions};
 use crate::network::Network;
 
 /// Distances from here on are all alike.
@@ -31,6 +31,8 @@ pub(super) const T5_ENCODER: Architecture = Architecture {
             mask: keys.full_mask()?,
         })?;
         let names = LayerNames { prefix: "enc.blk", attention_output: "attn_o" };
-        Ok(Config { attention_scale: 1.0, names, ..network })
+        // Its sentence models all have a product after pooling.
+        let dense_heads = Heads { names: &["dense_2"], expected: true };
+        Ok(Config { attention_scale: 1.0, names, dense_heads, ..network })
     },
 };
