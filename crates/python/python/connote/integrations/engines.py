@@ -47,7 +47,8 @@ def ray_embed(
     import ray.data
 
     pool = {"size": actors} if isinstance(actors, int) else {"min_size": actors[0], "max_size": actors[1]}
-    return dataset.map_batches(
+    # A block is what an actor gets: Ray reads little data as one, which leaves all other actors without work.
+    return dataset.repartition(target_num_rows_per_block=batch_size).map_batches(
         ArrowEmbedder,
         fn_constructor_args=(path, column, out),
         fn_constructor_kwargs=options,
