@@ -7,6 +7,7 @@ mod bulk;
 mod bulk_examples;
 mod bulk_stops;
 mod checking;
+mod collected;
 mod convert;
 mod doctor;
 mod endings;
