@@ -98,11 +98,11 @@ fn write(
         writer.finish()?;
         parts.push(part);
     }
-    assemble(&options, &parts, File::create(&path)?)?;
+    let (_, sum) = assemble(&options, &parts, File::create(&path)?)?;
     for part in parts {
         fs::remove_file(part)?;
     }
-    if let Some(description) = options.description() {
+    if let Some(description) = sum.and_then(|sum| options.description(&sum)) {
         fs::write(description_path(&path), description)?;
     }
     if format == OutputFormat::Npy {

@@ -23,8 +23,9 @@ pub use file_sum::FileSum;
 pub use index::{Precision, Space};
 pub use rows::{Answered, Chunk, Place, Row};
 pub use run::{
-    Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FailedRows, Job, Merge, Observer,
-    PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, finished_parts, lowest_priority, run,
+    Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FailedRows, FinishedPart, FinishedRun, Job,
+    Merge, Observer, PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, finished_run,
+    lowest_priority, run, sync_folder,
 };
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{

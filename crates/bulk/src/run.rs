@@ -16,6 +16,8 @@ mod manifest;
 mod merge;
 mod part;
 mod reader;
+#[cfg(test)]
+mod stopped;
 mod writer;
 
 use std::collections::VecDeque;
@@ -27,8 +29,10 @@ use std::thread;
 pub use answer::{Answering, Results};
 pub use background::{CpuShare, lowest_priority};
 pub use beside::{Beside, FailedRows};
-pub use finished::finished_parts;
-pub(crate) use manifest::description_of_part;
+pub(crate) use beside::{errors_path, failed_rows};
+pub use durable::sync_folder;
+pub(crate) use finished::finished_part;
+pub use finished::{FinishedPart, FinishedRun, finished_run};
 pub use manifest::{PartRecord, Plan};
 pub use merge::Merge;
 pub use part::{DEFAULT_PART_ROWS, PART_ROWS_STEP, Shard};
@@ -179,12 +183,14 @@ pub fn run<'model>(
 fn assemble(folder: &PartFolder, target: &assembly::Target) -> Result<Beside, Error> {
     let whole = Whole::of(folder.manifest().plan.sink.clone(), folder.path(), &folder.manifest().parts);
     let (unfinished, file) = Unfinished::create_as(folder.path().join(WHOLE), target.path())?;
-    let file = whole.write(file).map_err(|error| writer::at(target.path(), error))?;
+    let (file, sum) = whole.write(file).map_err(|error| writer::at(target.path(), error))?;
     target.keep_permissions(&file)?;
-    let beside = whole.write_beside(target.path())?;
-    unfinished.commit(&file)?;
-    durable::sync_folder(target.path().parent().unwrap_or(Path::new("")))?;
-    Ok(beside)
+    // Before anything of an earlier output goes: this takes long, and may meet a full disk.
+    unfinished.sync(&file)?;
+    whole.write_beside(target.path(), sum.as_ref(), || {
+        unfinished.commit(&file)?;
+        durable::sync_folder(target.path().parent().unwrap_or(Path::new("")))
+    })
 }
 
 fn with_what_is_done(error: Error, folder: &PartFolder, resumable: bool) -> Error {

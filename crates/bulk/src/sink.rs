@@ -179,13 +179,15 @@ impl SinkOptions {
             created_by: self.created_by.clone(),
             precision: self.precision,
             scale,
+            file: None,
         }
     }
 
-    /// The content of the file [`description_path`](crate::description_path), for formats that do not say
-    /// themselves what their vectors are.
-    pub fn description(&self) -> Option<String> {
-        (!self.format.describes_itself()).then(|| self.describe().to_json() + "\n")
+    /// The content of the file [`description_path`](crate::description_path) beside a file with this sum, for formats that do not
+    /// say themselves what their vectors are.
+    pub fn description(&self, file: &FileSum) -> Option<String> {
+        let description = || Description { file: Some(file.clone()), ..self.describe() };
+        (!self.format.describes_itself()).then(|| description().to_json() + "\n")
     }
 }
 
@@ -247,17 +249,24 @@ impl PartWriter {
     }
 }
 
-/// Writes `parts`, one after another, as one file into `into`, which is empty. Memory does not grow with them.
+/// Writes `parts`, one after another, as one file into `into`, which is empty. Memory does not grow with them. With the file comes
+/// its sum, for the description beside it, where the format has one.
 ///
 /// # Errors
 /// If a part cannot be read or was written with other options, or the file cannot be written.
-pub fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
+pub fn assemble(
+    options: &SinkOptions,
+    parts: &[PathBuf],
+    into: File,
+) -> Result<(File, Option<FileSum>), Error> {
     options.check()?;
+    let with_sum = |(file, sum)| (file, Some(sum));
+    let alone = |file| (file, None);
     match options.format {
-        OutputFormat::Jsonl | OutputFormat::Csv => lines::assemble(options, parts, into),
-        OutputFormat::Npy => npy::assemble(options, parts, into),
-        OutputFormat::Parquet => parquet::assemble(options, parts, into),
-        OutputFormat::Arrow => arrow::assemble(options, parts, into),
+        OutputFormat::Jsonl | OutputFormat::Csv => lines::assemble(options, parts, into).map(with_sum),
+        OutputFormat::Npy => npy::assemble(options, parts, into).map(with_sum),
+        OutputFormat::Parquet => parquet::assemble(options, parts, into).map(alone),
+        OutputFormat::Arrow => arrow::assemble(options, parts, into).map(alone),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use index::{Precision, Space};
 use serde::{Deserialize, Serialize};
 
+use crate::FileSum;
 use crate::error::{Error, ErrorKind};
 
 /// The key of a [`Description`] among the metadata of a Parquet or Arrow schema.
@@ -24,6 +25,9 @@ pub struct Description {
     /// With [`Precision::Int8`], where a row's scale is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// Where it lies beside a file: what that file holds. Of any other nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileSum>,
 }
 
 /// What makes a row's integers its values again.

@@ -3,9 +3,11 @@
 //! Those that a sink wrote, and those of others that have an `embedding` column of numbers or are npy arrays of
 //! floats. A file is hostile until checked: what is wrong with it is an error that names it.
 
+mod known;
 mod lines;
 mod npy;
 mod records;
+mod row_numbers;
 mod tables;
 
 use std::fmt;
@@ -19,6 +21,8 @@ use index::{Precision, Space, to_f16};
 
 use crate::encoded::{to_bits, to_int8};
 use crate::error::{Error, ErrorKind};
+use crate::file_sum::FileSum;
+use crate::run::{FinishedPart, finished_part};
 use crate::sink::OutputFormat;
 use crate::space::{Description, description_path};
 
@@ -29,6 +33,8 @@ const CHUNK_ROWS: usize = 1024;
 pub struct Stored {
     description: Option<Description>,
     rows: Rows,
+    /// Of a part, the number of its first row among those of the input.
+    first_row: u64,
 }
 
 enum Rows {
@@ -137,25 +143,46 @@ impl Stored {
     /// is read once, for the types of its columns.
     ///
     /// # Errors
-    /// If it cannot be read, has no vectors, or contradicts itself.
+    /// If it cannot be read, has no vectors, contradicts itself, or is not the one that its description was written with; of npy
+    /// the last is known only at its end.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let format = format_of(path)?;
-        let beside = if format.describes_itself() { None } else { read_description(path)? };
+        Self::open_with(path, format, if format.describes_itself() { Facts::default() } else { facts(path)? })
+    }
+
+    /// Opens a part of a run. Rows without ids have the numbers that they had in the input.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_part(part: &FinishedPart) -> Result<Self, Error> {
+        let path = part.path();
+        // Its bytes are those that the manifest has: the run was found whole.
+        let facts =
+            Facts { description: Some(part.description().clone()), known: None, part: Some(part.clone()) };
+        Self::open_with(path, format_of(path)?, facts)
+    }
+
+    fn open_with(path: &Path, format: OutputFormat, facts: Facts) -> Result<Self, Error> {
+        if let Some(known) = &facts.known {
+            known.check_length(path)?;
+        }
+        let first_row = facts.part.as_ref().map_or(0, |part| part.record().first_row);
         let (description, rows) = match format {
             OutputFormat::Jsonl | OutputFormat::Csv => {
-                let rows = lines::StoredLines::open(path, format, beside.as_ref())?;
-                (beside, Rows::Lines(rows))
+                let rows = lines::StoredLines::open(path, format, &facts)?;
+                (facts.description, Rows::Lines(rows))
             }
             OutputFormat::Npy => {
-                let rows = npy::StoredNpy::open(path, beside.as_ref())?;
-                (beside, Rows::Npy(rows))
+                let rows = npy::StoredNpy::open(path, &facts)?;
+                (facts.description, Rows::Npy(rows))
             }
             OutputFormat::Parquet | OutputFormat::Arrow => {
                 let (description, rows) = tables::StoredTables::open(path, format)?;
                 (description, Rows::Tables(rows))
             }
         };
-        let stored = Self { description, rows };
+        let mut stored = Self { description, rows, first_row };
+        stored.number_from(0);
         match &stored.description {
             Some(described) if described.space.dimensions != stored.dimensions() => Err(wrong(
                 path,
@@ -166,6 +193,34 @@ impl Stored {
                 ),
             )),
             _ => Ok(stored),
+        }
+    }
+
+    /// Rows without ids are numbered from here on instead of from 0; those of a part, the first row of its input is. To be said before
+    /// the first chunk.
+    pub fn number_from(&mut self, first: u64) {
+        let of_part = first.saturating_add(self.first_row);
+        match &mut self.rows {
+            Rows::Lines(rows) => rows.number_from(of_part),
+            Rows::Npy(rows) => rows.number_from(first),
+            Rows::Tables(rows) => rows.number_from(of_part),
+        }
+    }
+
+    /// Rows of the input that failed and are not in the file at all: npy has no place for them. Known after the last chunk.
+    pub fn left_out(&self) -> u64 {
+        match &self.rows {
+            Rows::Npy(rows) => rows.left_out(),
+            Rows::Lines(_) | Rows::Tables(_) => 0,
+        }
+    }
+
+    /// Rows so far, and those that were left out. Known after the last chunk.
+    pub fn rows(&self) -> u64 {
+        match &self.rows {
+            Rows::Lines(rows) => rows.done(),
+            Rows::Npy(rows) => rows.done().saturating_add(rows.left_out()),
+            Rows::Tables(rows) => rows.done(),
         }
     }
 
@@ -214,6 +269,15 @@ impl Stored {
     }
 }
 
+/// What is known of a file besides what stands in it.
+#[derive(Default)]
+struct Facts {
+    description: Option<Description>,
+    /// What it should hold, where that is to be seen yet.
+    known: Option<known::Known>,
+    part: Option<FinishedPart>,
+}
+
 /// How vectors are stored.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
@@ -255,16 +319,36 @@ fn format_of(path: &Path) -> Result<OutputFormat, Error> {
     })
 }
 
-/// What `OUT.meta.json` beside a file of vectors says of them, or the manifest of its folder; None where neither is there.
+/// What `OUT.meta.json` beside a file of vectors says of them, or the manifest of its folder; None where neither is there. The file
+/// is read, to know whether it is the one that this is said of.
 ///
 /// # Errors
-/// If it cannot be read, or contradicts itself.
+/// If it cannot be read, contradicts itself, or is said of another file.
 pub fn read_description(path: &Path) -> Result<Option<Description>, Error> {
+    let Facts { description, known, .. } = facts(path)?;
+    if let Some(known) = known {
+        known.check_length(path)?;
+        known.check(path, &FileSum::of(path)?)?;
+    }
+    Ok(description)
+}
+
+/// What the file beside it or the manifest of its folder says.
+fn facts(path: &Path) -> Result<Facts, Error> {
     let beside: PathBuf = description_path(path);
     match std::fs::read_to_string(&beside) {
-        Ok(json) => Description::from_json(&json, &beside).map(Some),
+        Ok(json) => {
+            let description = Description::from_json(&json, &beside)?;
+            let known = description.file.clone().map(|sum| known::Known::new(beside, sum));
+            Ok(Facts { description: Some(description), known, part: None })
+        }
         // A part is described by the manifest of its folder.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => crate::run::description_of_part(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let Some(part) = finished_part(path)? else { return Ok(Facts::default()) };
+            let known = known::Known::new(part.manifest(), part.record().file.clone());
+            let description = Some(part.description().clone());
+            Ok(Facts { description, known: Some(known), part: Some(part) })
+        }
         Err(error) => Err(Error::reading(&beside, &error)),
     }
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod columns;
+mod inputs;
 
 use std::path::PathBuf;
 
@@ -30,7 +31,8 @@ Examples:
   connote index build -i vectors.npy more.npy -o plain/
 
 It reads jsonl, csv, npy, parquet and arrow files, and folders of parts. The collection is one file in the folder, which \
-appears when it is complete; until then the one that was there serves. Vectors of different fingerprints are never put \
+appears when it is complete; until then the one that was there serves. Rows without ids are numbered through all inputs, in parts \
+as in the texts that they are of. Vectors of different fingerprints are never put \
 together. f32 with int8 or binary makes coarse and fast searches exact again by rescoring. All of it: docs/SEARCH.md.
 
 Exit codes: 0 all rows, 3 some rows have no vector, 1 no vectors or no output, 2 wrong use.")]

@@ -49,10 +49,10 @@ pub(crate) fn run(args: &MergeArgs) -> Result<Outcome, Failure> {
     }
     let (aside, file) = Aside::create(&args.output)?;
     let failed = |error: bulk::Error| Failure::nothing(format!("{}: {error}", args.output.display()));
-    let file = merge.write(file).map_err(failed)?;
-    file.sync_all().map_err(|error| Failure::writing(args.output.display(), &error))?;
-    let beside = merge.write_beside(aside.target())?;
-    aside.complete()?;
+    let (_file, sum) = merge.write(file).map_err(failed)?;
+    aside.sync()?;
+    let target = aside.target().to_owned();
+    let beside = merge.write_beside(&target, sum.as_ref(), || aside.complete())?;
     if !args.quiet {
         say(format_args!("connote: {} rows of {} parts", merge.rows(), merge.parts()));
         if let Some(errors) = &beside.errors {

@@ -95,6 +95,12 @@ impl Output {
         self.writer.flush().map_err(|error| Failure::writing(&self.name, &error))
     }
 
+    /// All is written: to the disk with it, if it is a file.
+    pub(crate) fn sync(&mut self) -> Result<(), Failure> {
+        self.flush()?;
+        self.aside.as_ref().map_or(Ok(()), Aside::sync)
+    }
+
     /// All is written: the file takes its name.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.flush()?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::beside::Beside;
 use super::manifest::PartRecord;
 use super::part;
-use crate::Error;
 use crate::sink::{self, OutputFormat, SinkOptions};
+use crate::{Error, FileSum};
 
 /// The whole file while it is being made, in the folder of the parts.
 pub(super) const WHOLE: &str = "whole.tmp";
@@ -72,17 +72,23 @@ impl Whole {
         self.sink.format
     }
 
-    pub(super) fn write(&self, into: File) -> Result<File, Error> {
+    /// With its sum, where the format does not describe itself.
+    pub(super) fn write(&self, into: File) -> Result<(File, Option<FileSum>), Error> {
         let paths: Vec<PathBuf> = self.parts.iter().map(|piece| piece.path.clone()).collect();
         sink::assemble(&self.sink, &paths, into)
     }
 
-    /// What lies beside `target`.
-    pub(super) fn write_beside(&self, target: &Path) -> Result<Beside, Error> {
+    /// What lies beside `target`, which has this sum and gets its name by `name`.
+    pub(super) fn write_beside<E: From<Error>>(
+        &self,
+        target: &Path,
+        sum: Option<&FileSum>,
+        name: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Beside, E> {
         let rows = self.parts.iter().map(|piece| piece.rows).sum();
         let lists = self.parts.iter().filter_map(|piece| piece.errors.as_ref());
         let lists = lists.map(|list| File::open(list).map_err(|error| Error::reading(list, &error)));
-        let description = self.sink.description();
-        Beside::write(target, self.sink.format, description.as_deref(), rows, lists)
+        let description = sum.and_then(|sum| self.sink.description(sum));
+        Beside::write(target, self.sink.format, description.as_deref(), rows, lists, name)
     }
 }

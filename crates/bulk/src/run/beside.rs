@@ -1,7 +1,7 @@
 //! What lies beside an output: which rows failed and why, and for some formats what the vectors are.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use connote::jsonl::RowError;
@@ -24,50 +24,68 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// What may be written or removed beside `output`.
-    pub fn paths(output: &Path) -> [PathBuf; 3] {
-        [errors_path(output), row_numbers_path(output), description_path(output)]
+    /// What may be written or removed beside `output`, on its way to its name too.
+    pub fn paths(output: &Path) -> Vec<PathBuf> {
+        let named = named(output);
+        let asides = named.each_ref().map(|path| durable::aside_of(path));
+        named.into_iter().chain(asides).collect()
     }
 
-    /// Writes what lies beside `output`, which has so many rows: `description`, of those that do not describe themselves, and
-    /// the rows that failed, which are in `lists`, one list after another, in their order, each read from where it stands.
-    /// What an earlier output of this name had there and this one does not goes.
+    /// Writes what lies beside `output`, and gives `output` its name by `name`, at the one moment when that is right. The output has so
+    /// many rows and is on the disk; beside it come `description`, of those that do not describe themselves, and the rows that failed,
+    /// which are in `lists`, one list after another, in their order, each read from where it stands. What an earlier output of this name
+    /// had there and this one does not goes.
+    ///
+    /// Whenever this is stopped, no description and no row numbers lie beside an output that they are not of: those of the earlier one
+    /// go before the name changes hands, those of this one come after. A list of failed rows, the one or the other, is there
+    /// throughout: by it an npy file without its row numbers is known for what it is.
     ///
     /// # Errors
-    /// If a list cannot be read, or a file cannot be written.
-    pub fn write(
+    /// If a list cannot be read, or a file cannot be written, or that of `name`.
+    pub fn write<E: From<Error>>(
         output: &Path,
         format: OutputFormat,
         description: Option<&str>,
         rows: u64,
         lists: impl IntoIterator<Item = Result<File, Error>>,
-    ) -> Result<Self, Error> {
-        let mut beside = Self::default();
-        let (errors, row_numbers) = (errors_path(output), row_numbers_path(output));
-        let mut lists = lists.into_iter().peekable();
-        if lists.peek().is_none() {
-            durable::remove(&errors)?;
-            durable::remove(&row_numbers)?;
-        } else {
-            let (unfinished, mut list) = Unfinished::create(&errors)?;
-            for part in lists {
-                io::copy(&mut part?, &mut list).map_err(|error| Error::writing(&errors, &error))?;
+        name: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let [errors, row_numbers, described] = named(output);
+        let folder = output.parent().unwrap_or(Path::new(""));
+        for path in [&errors, &row_numbers, &described] {
+            durable::remove_aside(path)?;
+        }
+        // All of it is on the disk before the first name changes: a full disk costs nothing that was there.
+        let mut list = join(lists, &errors)?;
+        let numbers = match &mut list {
+            Some((_, list)) if format == OutputFormat::Npy => {
+                Some(number_rows(&row_numbers, rows, list, &errors)?)
             }
-            if format == OutputFormat::Npy {
-                write_row_numbers(&row_numbers, rows, &mut list, &errors)?;
-                beside.row_numbers = Some(row_numbers);
-            } else {
-                durable::remove(&row_numbers)?;
-            }
+            _ => None,
+        };
+        let about = description.map(|text| durable::prepare(&described, text.as_bytes())).transpose()?;
+        let has_failed = list.is_some();
+
+        durable::remove(&described)?;
+        if let Some((unfinished, list)) = list {
             unfinished.commit(&list)?;
-            beside.errors = Some(errors);
         }
-        let path = description_path(output);
-        match description {
-            Some(text) => durable::replace(&path, text.as_bytes())?,
-            None => durable::remove(&path)?,
+        durable::remove(&row_numbers)?;
+        // That they are gone is on the disk before the new name is.
+        durable::sync_folder(folder)?;
+        name()?;
+        let numbered = numbers.is_some();
+        if let Some((unfinished, file)) = numbers {
+            unfinished.commit(&file)?;
         }
-        Ok(beside)
+        if !has_failed {
+            durable::remove(&errors)?;
+        }
+        if let Some((unfinished, file)) = about {
+            unfinished.commit(&file)?;
+        }
+        durable::sync_folder(folder)?;
+        Ok(Self { errors: has_failed.then_some(errors), row_numbers: numbered.then_some(row_numbers) })
     }
 }
 
@@ -111,20 +129,49 @@ impl<W: Write> FailedRows<W> {
     }
 }
 
+/// The list of rows that failed, the row numbers and the description of `output`.
+fn named(output: &Path) -> [PathBuf; 3] {
+    [errors_path(output), row_numbers_path(output), description_path(output)]
+}
+
 /// The file that lists the rows of `output` that failed.
-fn errors_path(output: &Path) -> PathBuf {
+pub(crate) fn errors_path(output: &Path) -> PathBuf {
     let mut name = output.as_os_str().to_owned();
     name.push(".errors.jsonl");
     name.into()
 }
 
-/// The numbers of the rows that are there, where those of `list` are not.
-fn write_row_numbers(path: &Path, rows: u64, list: &mut File, name: &Path) -> Result<(), Error> {
+/// Lists, one after another, on their way to `path`; none where there are none.
+fn join(
+    lists: impl IntoIterator<Item = Result<File, Error>>,
+    path: &Path,
+) -> Result<Option<(Unfinished, File)>, Error> {
+    let mut lists = lists.into_iter().peekable();
+    if lists.peek().is_none() {
+        return Ok(None);
+    }
+    let (unfinished, mut joined) = Unfinished::create(path)?;
+    for list in lists {
+        io::copy(&mut list?, &mut joined).map_err(|error| Error::writing(path, &error))?;
+    }
+    unfinished.sync(&joined)?;
+    Ok(Some((unfinished, joined)))
+}
+
+/// The numbers of the rows that are there, where those of `list` are not, on their way to `path`.
+fn number_rows(path: &Path, rows: u64, list: &mut File, name: &Path) -> Result<(Unfinished, File), Error> {
     let (unfinished, file) = Unfinished::create(path)?;
     // The header says how many there are.
     let failed = numbers(list, name)?.try_fold(0, |count, row| row.map(|_| count + 1))?;
     let file = sink::write_row_numbers(file, rows, &mut numbers(list, name)?, failed)?;
-    unfinished.commit(&file)
+    unfinished.sync(&file)?;
+    Ok((unfinished, file))
+}
+
+/// The numbers of the rows that the list at `path` has.
+pub(crate) fn failed_rows(path: &Path) -> Result<impl Iterator<Item = Result<u64, Error>>, Error> {
+    let list = File::open(path).map_err(|error| Error::reading(path, &error))?;
+    Ok(numbers_of(list, path))
 }
 
 /// The numbers of the rows that are listed.
@@ -132,15 +179,19 @@ fn numbers<'a>(
     list: &'a mut File,
     name: &'a Path,
 ) -> Result<impl Iterator<Item = Result<u64, Error>> + 'a, Error> {
+    list.rewind().map_err(|error| Error::reading(name, &error))?;
+    Ok(numbers_of(list, name))
+}
+
+fn numbers_of<'a>(list: impl Read + 'a, name: &'a Path) -> impl Iterator<Item = Result<u64, Error>> + 'a {
     #[derive(Deserialize)]
     struct Line {
         row: u64,
     }
-    list.rewind().map_err(|error| Error::reading(name, &error))?;
-    Ok(BufReader::new(list).lines().map(move |line| {
+    BufReader::new(list).lines().map(move |line| {
         let line = line.map_err(|error| Error::reading(name, &error))?;
         let line: Line = serde_json::from_str(&line)
             .map_err(|error| Error::new(ErrorKind::Input, format_args!("{}: {error}", name.display())))?;
         Ok(line.row)
-    }))
+    })
 }

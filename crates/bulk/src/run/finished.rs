@@ -1,18 +1,93 @@
 //! A folder of parts as the result of a run.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::folder;
-use super::manifest::Manifest;
-use super::part;
+use super::manifest::{MANIFEST, Manifest, PartRecord, Plan};
+use super::part::{self, Shard};
+use crate::space::Description;
 use crate::{Error, ErrorKind};
 
-/// The parts in `folder`, in their order: those that its manifest has; none if it has no manifest, and whatever lies in it is of
+/// A run that came to its end, in a folder.
+#[derive(Debug, Clone)]
+pub struct FinishedRun {
+    plan: Plan,
+    rows: u64,
+    parts: Vec<FinishedPart>,
+}
+
+/// A part of a run.
+#[derive(Debug, Clone)]
+pub struct FinishedPart {
+    folder: PathBuf,
+    file: PathBuf,
+    description: Arc<Description>,
+    record: PartRecord,
+}
+
+impl FinishedRun {
+    /// Rows of the whole input, those that failed and those of other shares among them.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// In their order; of a share its own alone.
+    pub fn parts(&self) -> &[FinishedPart] {
+        &self.parts
+    }
+
+    /// Which share of the work it is, if it is one.
+    pub fn share(&self) -> Option<Shard> {
+        self.plan.shard
+    }
+
+    /// Whether both are shares of the same work: their rows are of one input.
+    pub fn is_a_share_of_the_same(&self, other: &Self) -> bool {
+        self.plan.shard.is_some()
+            && other.plan.shard.map(Shard::of) == self.plan.shard.map(Shard::of)
+            && self.plan.differences_but_for_share(&other.plan).is_empty()
+    }
+}
+
+impl FinishedPart {
+    fn new(folder: &Path, extension: &str, description: &Arc<Description>, record: PartRecord) -> Self {
+        let file = folder.join(part::file_name(record.number, extension));
+        Self { folder: folder.to_owned(), file, description: Arc::clone(description), record }
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// What its vectors are.
+    pub(crate) fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// What the manifest says of it.
+    pub(crate) fn record(&self) -> &PartRecord {
+        &self.record
+    }
+
+    /// The manifest that says so.
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.folder.join(MANIFEST)
+    }
+
+    /// The list of its rows that failed, if some did.
+    pub(crate) fn errors(&self) -> Option<PathBuf> {
+        self.record.errors.as_ref().map(|_| self.folder.join(part::errors_name(self.record.number)))
+    }
+}
+
+/// The run in `folder` with the parts that its manifest has; none if it has no manifest of connote's, and whatever lies in it is of
 /// no run.
 ///
 /// # Errors
 /// If the run in it did not come to its end, a part is damaged, or something cannot be read.
-pub fn finished_parts(folder: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
+pub fn finished_run(folder: &Path) -> Result<Option<FinishedRun>, Error> {
     let Some(manifest) = Manifest::read(folder)? else { return Ok(None) };
     let refused = |why: String| {
         let folder = folder.display();
@@ -21,6 +96,7 @@ pub fn finished_parts(folder: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
     };
     let plan = &manifest.plan;
     let extension = plan.sink.format.name();
+    let description = Arc::new(plan.sink.describe());
     let rows = manifest.rows.ok_or_else(|| refused("the end of the input was not reached".to_owned()))?;
     let here = |number: &u64| plan.shard.is_none_or(|shard| shard.has(*number));
     let mut parts = Vec::new();
@@ -30,7 +106,21 @@ pub fn finished_parts(folder: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
         if !folder::is_whole(folder, record, extension)? {
             return Err(refused(format!("part {number} is damaged")));
         }
-        parts.push(folder.join(part::file_name(number, extension)));
+        parts.push(FinishedPart::new(folder, extension, &description, record.clone()));
     }
-    Ok(Some(parts))
+    Ok(Some(FinishedRun { plan: manifest.plan, rows, parts }))
+}
+
+/// The part that a file is, by the manifest of its folder; `None` for a file that is none. Whether it is whole is not looked at.
+pub(crate) fn finished_part(path: &Path) -> Result<Option<FinishedPart>, Error> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if !part::is_of_a_part(name) {
+        return Ok(None);
+    }
+    let Some(Manifest { plan, parts, .. }) = Manifest::read(folder)? else { return Ok(None) };
+    let extension = plan.sink.format.name();
+    let record = parts.into_iter().find(|record| part::file_name(record.number, extension) == name);
+    let description = Arc::new(plan.sink.describe());
+    Ok(record.map(|record| FinishedPart::new(folder, extension, &description, record)))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::durable::{self, ASIDE};
 use super::lock::{FolderLock, LOCK};
-use super::manifest::{MANIFEST, Manifest, PartRecord, Plan};
+use super::manifest::{self, MANIFEST, Manifest, PartRecord, Plan};
 use super::part;
 use crate::{Error, ErrorKind};
 
@@ -30,6 +30,9 @@ impl PartFolder {
     ) -> Result<Self, Error> {
         let lock = FolderLock::acquire(path)?;
         let names = names(path)?;
+        if names.contains(MANIFEST) {
+            manifest::refuse_foreign(path)?;
+        }
         let begun = if restart { None } else { Manifest::read(path)? };
         let Some(mut manifest) = begun else {
             // Without a manifest the parts in it are somebody's; in a folder of runs, of one that was killed at its end.
@@ -143,14 +146,7 @@ impl PartFolder {
         durable::remove(&self.path.join(MANIFEST))?;
         clear(&self.path, &names(&self.path)?)?;
         self.lock.remove()?;
-        match fs::remove_dir(&self.path) {
-            Err(error)
-                if ![io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty].contains(&error.kind()) =>
-            {
-                Err(Error::writing(&self.path, &error))
-            }
-            _ => Ok(()),
-        }
+        durable::remove_folder(&self.path)
     }
 
     /// The parts are the result: nothing but them stays.

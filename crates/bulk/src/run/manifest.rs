@@ -8,16 +8,17 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::durable;
-use super::part::{self, Shard};
+use super::part::Shard;
 use crate::sink::SinkOptions;
 use crate::source::FileIdentity;
-use crate::space::Description;
 use crate::{Error, ErrorKind, FileSum};
 
 /// Its name.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// The version of this form.
 const VERSION: u32 = 1;
+/// What `written_by` begins with: by this a manifest is known for one of connote's.
+const SIGNED: &str = "connote ";
 
 /// What decides every byte of the output. Two runs with the same plan make the same parts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -111,7 +112,7 @@ fn is_none(count: &u64) -> bool {
 pub(super) struct Manifest {
     /// Of this form.
     version: u32,
-    /// What wrote it last, for people.
+    /// What wrote it last: connote and its version.
     pub(super) written_by: String,
     pub(super) plan: Plan,
     /// Rows of the whole input, once its end was seen.
@@ -125,13 +126,10 @@ impl Manifest {
         Self { version: VERSION, written_by: written_by(), plan, rows: None, parts: Vec::new() }
     }
 
-    /// The manifest of a folder, if it has one.
+    /// The manifest of a folder; `None` if it has none, or one that is not connote's.
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let Some(text) = text(folder)?.filter(|text| is_ours(text)) else { return Ok(None) };
         let path = folder.join(MANIFEST);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| Error::reading(&path, &error))?,
-        };
         let refused =
             |why: String| Error::new(ErrorKind::Mismatch, format_args!("{}: {why}", path.display()));
         // The version first: another one may look different otherwise.
@@ -177,14 +175,44 @@ impl Manifest {
     }
 }
 
-/// What is said of the vectors of a part, by its folder; `None` for a file that is no part.
-pub(crate) fn description_of_part(path: &Path) -> Result<Option<Description>, Error> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    if !part::is_of_a_part(name) {
-        return Ok(None);
+/// Refuses a folder with a manifest that is not connote's: nothing in it is to be replaced, whatever is asked for.
+pub(super) fn refuse_foreign(folder: &Path) -> Result<(), Error> {
+    match text(folder)? {
+        Some(text) if !is_ours(&text) => Err(Error::new(
+            ErrorKind::Mismatch,
+            format_args!(
+                "{}: is not of connote (no `written_by` says so), and stays as it is; name an empty folder or a new one",
+                folder.join(MANIFEST).display()
+            ),
+        )),
+        _ => Ok(()),
     }
-    Ok(Manifest::read(folder)?.map(|manifest| manifest.plan.sink.describe()))
+}
+
+fn text(folder: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let path = folder.join(MANIFEST);
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(|error| Error::reading(&path, &error)),
+    }
+}
+
+/// Whether connote wrote it. Of one that is damaged its beginning tells, where `written_by` stands.
+fn is_ours(text: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Signed {
+        written_by: String,
+    }
+    match serde_json::from_slice(text) {
+        Ok(Signed { written_by }) => written_by.starts_with(SIGNED),
+        Err(error) if error.is_data() => false,
+        Err(_) => {
+            let begins: Vec<u8> =
+                text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(200).collect();
+            let signed = format!("\"written_by\":\"{}", SIGNED.trim_end());
+            begins.windows(signed.len()).any(|part| part == signed.as_bytes())
+        }
+    }
 }
 
 fn damaged(error: &serde_json::Error) -> String {
@@ -192,13 +220,18 @@ fn damaged(error: &serde_json::Error) -> String {
 }
 
 fn written_by() -> String {
-    format!("connote {}", env!("CARGO_PKG_VERSION"))
+    format!("{SIGNED}{}", env!("CARGO_PKG_VERSION"))
 }
 
 impl Plan {
     /// Whether its input can be read again.
     pub(super) fn can_go_on(&self) -> bool {
         !self.input.is_empty()
+    }
+
+    /// What `now` is besides another share of the same, in words.
+    pub(super) fn differences_but_for_share(&self, now: &Plan) -> Vec<String> {
+        self.differences(&Plan { shard: self.shard, ..now.clone() })
     }
 
     /// What `now` wants differently, in words; nothing where both make the same parts.
@@ -308,13 +341,37 @@ pub(super) mod tests {
     #[test]
     fn what_is_damaged_or_of_another_version_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        for (text, what) in
-            [("{", "damaged"), ("{\"version\": 99}", "version 99"), ("{\"version\": 1}", "damaged")]
-        {
+        let signed = "\"written_by\": \"connote 0\"";
+        for (text, what) in [
+            (format!("{{{signed}, \"version\": 99}}"), "version 99"),
+            (format!("{{{signed}, \"version\": 1}}"), "damaged"),
+            (format!("{{\n  \"version\": 1,\n  {signed}, \"pl"), "damaged"),
+        ] {
             fs::write(folder.path().join(MANIFEST), text).expect("written");
             let error = Manifest::read(folder.path()).expect_err("refused");
             assert_eq!(error.kind(), ErrorKind::Mismatch);
             assert!(error.to_string().contains(what) && error.to_string().contains("--restart"), "{error}");
+            refuse_foreign(folder.path()).expect("it is connote's");
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_somebody_else_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        refuse_foreign(folder.path()).expect("there is none");
+        for text in [
+            "{\"name\": \"my app\"}",
+            "{\"version\": 1, \"written_by\": \"webpack 5\"}",
+            "{\"version\": 1, \"written_by\": 5}",
+            "[1, 2]",
+            "{\"name\": \"my a",
+            "no JSON",
+            "",
+        ] {
+            fs::write(folder.path().join(MANIFEST), text).expect("written");
+            let error = refuse_foreign(folder.path()).expect_err("it is somebody's").to_string();
+            assert!(error.contains(MANIFEST) && !error.contains("--restart"), "{error}");
+            assert!(Manifest::read(folder.path()).expect("looked").is_none(), "{text}");
         }
     }
 

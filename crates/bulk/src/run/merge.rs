@@ -7,10 +7,10 @@ use super::assembly::Whole;
 use super::beside::Beside;
 use super::folder;
 use super::lock::FolderLock;
-use super::manifest::{MANIFEST, Manifest, PartRecord};
+use super::manifest::{self, MANIFEST, Manifest, PartRecord};
 use super::part;
 use crate::sink::OutputFormat;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, FileSum};
 
 /// Folders of parts that make one output: all parts are there, whole, and of one plan.
 pub struct Merge {
@@ -36,12 +36,11 @@ impl Merge {
                 ));
             }
             FolderLock::check_free(path)?;
+            manifest::refuse_foreign(path)?;
             let manifest = Manifest::read(path)?.ok_or_else(|| refused(path, "its manifest is gone"))?;
             if let Some((first_path, first)) = found.first() {
-                let mut plan = manifest.plan.clone();
-                plan.shard = first.plan.shard;
-                let mut differences = first.plan.differences(&plan);
-                let (was, is) = (&first.plan.sink, &plan.sink);
+                let mut differences = first.plan.differences_but_for_share(&manifest.plan);
+                let (was, is) = (&first.plan.sink, &manifest.plan.sink);
                 // What describes itself says which program wrote it, and one file cannot say two.
                 if was.format.describes_itself() && was.created_by != is.created_by {
                     differences
@@ -103,20 +102,26 @@ impl Merge {
         self.parts
     }
 
-    /// Writes the whole; the caller syncs and renames.
+    /// Writes the whole, and gives its sum where its format does not describe itself; the caller syncs.
     ///
     /// # Errors
     /// If a part cannot be read, or the file cannot be written.
-    pub fn write(&self, into: File) -> Result<File, Error> {
+    pub fn write(&self, into: File) -> Result<(File, Option<FileSum>), Error> {
         self.whole.write(into)
     }
 
-    /// Writes what lies beside the whole, which will be called `target`.
+    /// Writes what lies beside the whole, which has the sum that [`write`](Self::write) gave, is on the disk, and gets the name
+    /// `target` by `name`; see [`Beside::write`].
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn write_beside(&self, target: &Path) -> Result<Beside, Error> {
-        self.whole.write_beside(target)
+    /// If it cannot be written, or that of `name`.
+    pub fn write_beside<E: From<Error>>(
+        &self,
+        target: &Path,
+        sum: Option<&FileSum>,
+        name: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Beside, E> {
+        self.whole.write_beside(target, sum, name)
     }
 }
 

@@ -13,7 +13,7 @@ pub const DEFAULT_PART_ROWS: u64 = 8192;
 pub const PART_ROWS_STEP: u64 = 1024;
 
 /// One of several shares of the work: `3/64` is the third of 64. Parts are dealt out in turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Shard {
     /// From 1.
@@ -25,6 +25,11 @@ impl Shard {
     /// Whether the part of this number, from 0, is its own.
     pub fn has(self, part: u64) -> bool {
         part % self.of == self.number - 1
+    }
+
+    /// Which it is, from 1.
+    pub fn number(self) -> u64 {
+        self.number
     }
 
     /// How many shares there are.

@@ -124,8 +124,12 @@ fn header(options: &SinkOptions) -> Result<Vec<u8>, Error> {
 }
 
 /// Parts one after another; what each begins with stands only once.
-pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
-    let mut out = BufWriter::with_capacity(1 << 16, into);
+pub(super) fn assemble(
+    options: &SinkOptions,
+    parts: &[PathBuf],
+    into: File,
+) -> Result<(File, FileSum), Error> {
+    let mut out = BufWriter::with_capacity(1 << 16, Summing::new(into));
     let header = header(options)?;
     out.write_all(&header).map_err(not_written)?;
     for part in parts {
@@ -141,7 +145,7 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
             Copying::Writing(error) => not_written(error),
         })?;
     }
-    out.into_inner().map_err(|error| not_written(error.error()))
+    Ok(out.into_inner().map_err(|error| not_written(error.error()))?.finish())
 }
 
 /// Which side of a copy failed.

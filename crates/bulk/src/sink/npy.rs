@@ -13,7 +13,7 @@ use super::lines::{Copying, copy};
 use super::{SinkOptions, encode, not_written, open_part, other_part};
 use crate::encoded::Encoded;
 use crate::error::Error;
-use crate::file_sum::FileSum;
+use crate::file_sum::{FileSum, Summing};
 use crate::rows::Answered;
 
 /// The type of a value, as numpy names it.
@@ -200,7 +200,11 @@ fn write_values(out: &mut impl Write, values: &Encoded) -> io::Result<()> {
 }
 
 /// The headers are read first, for the number of all rows, then the values are copied.
-pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
+pub(super) fn assemble(
+    options: &SinkOptions,
+    parts: &[PathBuf],
+    into: File,
+) -> Result<(File, FileSum), Error> {
     let open = |part: &PathBuf| {
         let mut values = BufReader::new(open_part(part)?);
         let found = Header::read(&mut values).map_err(|what| other_part(part, what))?;
@@ -213,7 +217,7 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
     for part in parts {
         all = all.saturating_add(open(part)?.1);
     }
-    let mut out = BufWriter::with_capacity(1 << 16, into);
+    let mut out = BufWriter::with_capacity(1 << 16, Summing::new(into));
     out.write_all(&header(options, all).to_bytes()).map_err(not_written)?;
     let row = options.precision.bytes(options.space.dimensions) as u64;
     for part in parts {
@@ -229,7 +233,7 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
             ));
         }
     }
-    out.into_inner().map_err(|error| not_written(error.error()))
+    Ok(out.into_inner().map_err(|error| not_written(error.error()))?.finish())
 }
 
 /// Writes the numbers of the rows that have a vector as an npy file of int64: what stands beside an npy file of vectors where

@@ -9,11 +9,10 @@ use index::Precision;
 use serde::de::DeserializeOwned;
 
 use super::records::{Record, Records, Value};
-use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, dimensions_of, wrong};
+use super::{CHUNK_ROWS, Facts, Shape, StoredChunk, Vectors, dimensions_of, wrong};
 use crate::error::Error;
 use crate::is_exact_as_float;
 use crate::sink::OutputFormat;
-use crate::space::Description;
 
 /// More columns than any table has are objects with keys of their own.
 const MOST_COLUMNS: usize = 1000;
@@ -26,6 +25,8 @@ pub(super) struct StoredLines {
     columns: Vec<Column>,
     shape: Shape,
     width: usize,
+    /// The number of the first row, where rows have no ids.
+    first: u64,
     done: u64,
 }
 
@@ -49,13 +50,10 @@ enum Kind {
 
 impl StoredLines {
     /// Reads the file once, to know what its columns hold.
-    pub(super) fn open(
-        path: &Path,
-        format: OutputFormat,
-        description: Option<&Description>,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, format: OutputFormat, facts: &Facts) -> Result<Self, Error> {
+        let description = facts.description.as_ref();
         let precision = description.map_or(Precision::F32, |described| described.precision);
-        let mut records = Records::open(path, format)?;
+        let mut records = Records::open(path, format, facts.known.as_ref())?;
         let mut columns = vec![Column { name: "id".to_owned(), kind: Kind::Null }];
         let (mut width, mut rows) = (None, 0_i64);
         while let Some(record) = records.next()? {
@@ -82,10 +80,11 @@ impl StoredLines {
         let shape = Shape { precision, dimensions: dimensions_of(width, precision, description) };
         Ok(Self {
             path: path.to_owned(),
-            records: Records::open(path, format)?,
+            records: Records::open(path, format, None)?,
             columns,
             shape,
             width,
+            first: 0,
             done: 0,
         })
     }
@@ -97,6 +96,14 @@ impl StoredLines {
     pub(super) fn schema(&self) -> SchemaRef {
         let fields = self.columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.first = first;
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.done
     }
 
     pub(super) fn next_chunk(&mut self) -> Result<Option<StoredChunk>, Error> {
@@ -116,7 +123,7 @@ impl StoredLines {
                 }
             }
             present.push(record.embedding.is_some());
-            let id = record.id.unwrap_or_else(|| Value::Json(self.done.to_string()));
+            let id = record.id.unwrap_or_else(|| Value::Json((self.first + self.done).to_string()));
             values[0].push(Some(id));
             for (name, value) in record.carried {
                 if let Some(at) = self.columns.iter().skip(1).position(|column| column.name == name) {

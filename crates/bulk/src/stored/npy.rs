@@ -10,18 +10,18 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use half::f16;
 use index::Precision;
 
-use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, dimensions_of, wrong};
+use super::known::KnownFile;
+use super::row_numbers::RowNumbers;
+use super::{CHUNK_ROWS, Facts, Shape, StoredChunk, Vectors, dimensions_of, wrong};
 use crate::encoded::unit_scale;
 use crate::error::Error;
 use crate::sink::{Element, Header};
-use crate::space::{Description, row_numbers_path};
 
 /// An npy file, from row to row.
 pub(super) struct StoredNpy {
     path: PathBuf,
-    values: BufReader<File>,
-    /// The numbers of the rows, where a file beside says them.
-    numbers: Option<(PathBuf, BufReader<File>)>,
+    values: BufReader<KnownFile>,
+    numbers: RowNumbers,
     header: Header,
     shape: Shape,
     width: usize,
@@ -29,8 +29,9 @@ pub(super) struct StoredNpy {
 }
 
 impl StoredNpy {
-    pub(super) fn open(path: &Path, description: Option<&Description>) -> Result<Self, Error> {
-        let (values, header) = open(path)?;
+    pub(super) fn open(path: &Path, facts: &Facts) -> Result<Self, Error> {
+        let description = facts.description.as_ref();
+        let (_, header, begins) = open(path)?;
         let width =
             header.width.ok_or_else(|| wrong(path, "it has one axis; vectors are rows x dimensions"))?;
         let width = usize::try_from(width).unwrap_or(usize::MAX);
@@ -58,7 +59,13 @@ impl StoredNpy {
         }
         let dimensions = dimensions_of(width, precision, description);
         let shape = Shape { precision, dimensions };
-        let numbers = row_numbers(path, header.rows)?;
+        let numbers = match &facts.part {
+            Some(part) => RowNumbers::of_part(part, header.rows)?,
+            None => RowNumbers::of_file(path, header.rows)?,
+        };
+        // Once more, to be compared as a whole while it is read.
+        let mut values = BufReader::with_capacity(1 << 16, KnownFile::open(path, facts.known.as_ref())?);
+        read(path, &mut values, begins)?;
         Ok(Self { path: path.to_owned(), values, numbers, header, shape, width, done: 0 })
     }
 
@@ -70,9 +77,23 @@ impl StoredNpy {
         Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]))
     }
 
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.numbers.start_at(first);
+    }
+
+    /// Rows that failed.
+    pub(super) fn left_out(&self) -> u64 {
+        self.numbers.left_out()
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
     pub(super) fn next_chunk(&mut self) -> Result<Option<StoredChunk>, Error> {
         let rows = usize::try_from(self.header.rows - self.done).unwrap_or(usize::MAX).min(CHUNK_ROWS);
         if rows == 0 {
+            self.values.get_mut().check(&self.path)?;
             return Ok(None);
         }
         // No more than the file holds, as `open` has checked.
@@ -95,13 +116,7 @@ impl StoredNpy {
                 format_args!("rows {} to {} hold what is no number", self.done, self.done + rows as u64 - 1);
             return Err(wrong(&self.path, what));
         }
-        let ids: Int64Array = match &mut self.numbers {
-            Some((path, file)) => {
-                numbers(&read(path, file, rows * 8)?, i64::from_le_bytes).collect::<Vec<_>>()
-            }
-            None => (self.done as i64..).take(rows).collect(),
-        }
-        .into();
+        let ids = Int64Array::from(self.numbers.take(rows)?);
         self.done += rows as u64;
         let carried = RecordBatch::try_new(self.schema(), vec![Arc::new(ids)]);
         let carried = carried.map_err(|error| wrong(&self.path, error))?;
@@ -109,8 +124,8 @@ impl StoredNpy {
     }
 }
 
-/// A file whose size is what its header says.
-fn open(path: &Path) -> Result<(BufReader<File>, Header), Error> {
+/// A file whose size is what its header says, at its first value, and how many bytes come before that.
+pub(super) fn open(path: &Path) -> Result<(BufReader<File>, Header, usize), Error> {
     let reading = |error: std::io::Error| Error::reading(path, &error);
     let file = File::open(path).map_err(reading)?;
     let size = file.metadata().map_err(reading)?.len();
@@ -124,21 +139,8 @@ fn open(path: &Path) -> Result<(BufReader<File>, Header), Error> {
             format_args!("it has {size} bytes, which is not what its header says; it was cut or damaged");
         return Err(wrong(path, what));
     }
-    Ok((values, header))
-}
-
-/// The file of row numbers beside an npy file of `rows` vectors, if there is one.
-fn row_numbers(path: &Path, rows: u64) -> Result<Option<(PathBuf, BufReader<File>)>, Error> {
-    let beside = row_numbers_path(path);
-    if !beside.exists() {
-        return Ok(None);
-    }
-    let (numbers, header) = open(&beside)?;
-    if header != (Header { element: Element::I64, rows, width: None }) {
-        let what = format_args!("does not hold the {rows} row numbers of {}", path.display());
-        return Err(wrong(&beside, what));
-    }
-    Ok(Some((beside, numbers)))
+    // A header has some ten thousand bytes at most.
+    Ok((values, header, usize::try_from(at).unwrap_or(usize::MAX)))
 }
 
 fn read(path: &Path, from: &mut impl Read, count: usize) -> Result<Vec<u8>, Error> {

@@ -1,13 +1,13 @@
 //! Rows of JSONL and CSV files of vectors, of no type yet.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::known::{Known, KnownFile};
 use super::{check_names, wrong};
 use crate::error::Error;
 use crate::sink::{OWN_COLUMNS, OutputFormat, SCALE};
@@ -40,13 +40,14 @@ pub(super) struct Records {
 }
 
 enum Rows {
-    Jsonl { lines: BufReader<File>, line: u64 },
-    Csv { rows: Box<csv::Reader<File>>, names: Vec<String> },
+    Jsonl { lines: BufReader<KnownFile>, line: u64 },
+    Csv { rows: Box<csv::Reader<KnownFile>>, names: Vec<String> },
 }
 
 impl Records {
-    pub(super) fn open(path: &Path, format: OutputFormat) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
+    /// `known` is compared at its end.
+    pub(super) fn open(path: &Path, format: OutputFormat, known: Option<&Known>) -> Result<Self, Error> {
+        let file = KnownFile::open(path, known)?;
         let rows = if format == OutputFormat::Csv {
             let mut rows = csv::Reader::from_reader(file);
             let header = rows.headers().map_err(|error| wrong(path, error))?;
@@ -65,14 +66,26 @@ impl Records {
 
     /// The next row; none after the last.
     pub(super) fn next(&mut self) -> Result<Option<Record>, Error> {
-        match &mut self.rows {
-            Rows::Jsonl { lines, line } => next_object(&self.path, lines, line),
-            Rows::Csv { rows, names } => next_cells(&self.path, rows, names),
+        let record = match &mut self.rows {
+            Rows::Jsonl { lines, line } => next_object(&self.path, lines, line)?,
+            Rows::Csv { rows, names } => next_cells(&self.path, rows, names)?,
+        };
+        if record.is_none() {
+            let file = match &mut self.rows {
+                Rows::Jsonl { lines, .. } => lines.get_mut(),
+                Rows::Csv { rows, .. } => rows.get_mut(),
+            };
+            file.check(&self.path)?;
         }
+        Ok(record)
     }
 }
 
-fn next_object(path: &Path, lines: &mut BufReader<File>, line: &mut u64) -> Result<Option<Record>, Error> {
+fn next_object(
+    path: &Path,
+    lines: &mut BufReader<KnownFile>,
+    line: &mut u64,
+) -> Result<Option<Record>, Error> {
     let mut text = Vec::new();
     loop {
         text.clear();
@@ -104,7 +117,11 @@ fn next_object(path: &Path, lines: &mut BufReader<File>, line: &mut u64) -> Resu
     Ok(Some(record))
 }
 
-fn next_cells(path: &Path, rows: &mut csv::Reader<File>, names: &[String]) -> Result<Option<Record>, Error> {
+fn next_cells(
+    path: &Path,
+    rows: &mut csv::Reader<KnownFile>,
+    names: &[String],
+) -> Result<Option<Record>, Error> {
     let mut cells = csv::StringRecord::new();
     // What the crate says names the line.
     if !rows.read_record(&mut cells).map_err(|error| wrong(path, error))? {

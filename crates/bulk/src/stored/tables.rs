@@ -32,6 +32,8 @@ pub(super) struct StoredTables {
     scale: Option<usize>,
     shape: Shape,
     width: usize,
+    /// The number of the first row, where rows have no ids.
+    first: u64,
     done: u64,
 }
 
@@ -96,6 +98,7 @@ impl StoredTables {
             scale,
             shape: Shape { precision, dimensions },
             width,
+            first: 0,
             done: 0,
         };
         Ok((description, stored))
@@ -109,10 +112,19 @@ impl StoredTables {
         Arc::clone(&self.schema)
     }
 
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.first = first;
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
     pub(super) fn next_chunk(&mut self) -> Result<Option<StoredChunk>, Error> {
         let Some(batch) = self.next_batch()? else { return Ok(None) };
         let rows = batch.num_rows();
-        let numbers = || Arc::new(Int64Array::from_iter_values((self.done as i64..).take(rows))) as ArrayRef;
+        let first = (self.first + self.done) as i64;
+        let numbers = || Arc::new(Int64Array::from_iter_values((first..).take(rows))) as ArrayRef;
         let columns =
             self.columns.iter().map(|place| place.map_or_else(numbers, |at| Arc::clone(batch.column(at))));
         let carried = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect());

@@ -179,8 +179,8 @@ pub(crate) fn write(path: &Path, options: &SinkOptions, table: &Table) {
     for (chunk, results) in &table.chunks(&[table.results.len()]) {
         writer.write(&Answered { chunk, results }).expect("written");
     }
-    writer.finish().expect("finished");
-    if let Some(description) = options.description() {
+    let (_, sum) = writer.finish().expect("finished");
+    if let Some(description) = options.description(&sum) {
         fs::write(description_path(path), description).expect("written");
     }
     if options.format == OutputFormat::Npy {

@@ -1,19 +1,19 @@
 //! Files of vectors become a collection.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use bulk::Stored;
 use index::{Builder, Collection, FILE_NAME, Precision, Scheme, Space, Vectors};
 
 use super::columns::Columns;
+use super::inputs::{Input, Numbering, inputs, tell_missing_shares};
 use super::{BuildArgs, facts};
 use crate::failure::{Failure, Outcome};
 use crate::say::say;
 
 pub(crate) fn run(args: &BuildArgs) -> Result<Outcome, Failure> {
-    let files = files(&args.input)?;
-    let (space, precision, columns) = look(&files, args.keep.as_deref())?;
+    let inputs = inputs(&args.input)?;
+    let (space, precision, columns) = look(&inputs, args.keep.as_deref())?;
     if args.output.is_file() {
         return Err(Failure::usage(format!("{}: is a file; name a folder", args.output.display())));
     }
@@ -26,8 +26,16 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome, Failure> {
     let scheme = Scheme { space, precisions, columns: columns.scheme() };
     let mut builder = Builder::create(&args.output, scheme)?;
     let mut absent = 0;
-    for file in &files {
-        absent += add(&mut builder, file, &columns)?;
+    let mut numbering = Numbering::default();
+    for input in &inputs {
+        let (first, mut passed) = (numbering.first(input), 0);
+        for file in input.files() {
+            let mut stored = file.open()?;
+            stored.number_from(first);
+            absent += add(&mut builder, &mut stored, file.path(), &columns)?;
+            passed += stored.rows();
+        }
+        numbering.passed(input, first, passed);
     }
     let rows = builder.rows();
     if rows == 0 {
@@ -39,54 +47,17 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome, Failure> {
         if absent > 0 {
             say(format_args!("connote: {absent} rows have no vector and were left out"));
         }
+        tell_missing_shares(&inputs);
     }
     Ok(if absent > 0 { Outcome::SomeRowsFailed } else { Outcome::Complete })
 }
 
-/// The files that are meant: of a folder its parts, in their order.
-fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for input in inputs {
-        if !input.is_dir() {
-            files.push(input.clone());
-            continue;
-        }
-        // A run that was stopped must not pass for a whole one.
-        if let Some(parts) = bulk::finished_parts(input)? {
-            files.extend(parts);
-            continue;
-        }
-        let failed = |error| Failure::nothing(format!("{}: cannot be read: {error}", input.display()));
-        let mut parts = Vec::new();
-        for entry in fs::read_dir(input).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let is_vectors =
-                [".jsonl", ".csv", ".npy", ".parquet", ".arrow"].iter().any(|ending| name.ends_with(ending));
-            // Beside npy parts lie the numbers of their rows, and lists of errors.
-            let beside = name.ends_with(".rows.npy") || name.ends_with(".errors.jsonl");
-            if name.starts_with("part-") && is_vectors && !beside {
-                parts.push(path);
-            }
-        }
-        if parts.is_empty() {
-            return Err(Failure::nothing(format!(
-                "{}: holds no parts (part-000000.parquet and so on); name a file of vectors",
-                input.display()
-            )));
-        }
-        parts.sort();
-        files.extend(parts);
-    }
-    Ok(files)
-}
-
 /// What the files have in common, before anything is written.
-fn look(files: &[PathBuf], keep: Option<&[String]>) -> Result<(Space, Precision, Columns), Failure> {
-    let mut first: Option<(&PathBuf, Space, Precision)> = None;
+fn look(inputs: &[Input], keep: Option<&[String]>) -> Result<(Space, Precision, Columns), Failure> {
+    let mut first: Option<(PathBuf, Space, Precision)> = None;
     let mut columns: Option<Columns> = None;
-    for file in files {
-        let stored = Stored::open(file)?;
+    for file in inputs.iter().flat_map(Input::files) {
+        let (stored, file) = (file.open()?, file.path());
         let unknown = || Space { dimensions: stored.dimensions(), ..Space::default() };
         let space = stored.space().cloned().unwrap_or_else(unknown);
         let found = Columns::of(&stored.schema(), keep, file)?;
@@ -95,7 +66,7 @@ fn look(files: &[PathBuf], keep: Option<&[String]>) -> Result<(Space, Precision,
             Some(before) => before.with(found, file)?,
         });
         match &first {
-            None => first = Some((file, space, stored.precision())),
+            None => first = Some((file.to_owned(), space, stored.precision())),
             Some((before, of_first, _)) if !same(of_first, &space) => {
                 return Err(Failure::usage(format!(
                     "{} is of {} and {} of {}: vectors of different spaces cannot be compared; index them apart",
@@ -143,12 +114,11 @@ fn named(space: &Space) -> String {
 }
 
 /// Adds the rows that have vectors; gives the number of the others.
-fn add(builder: &mut Builder, file: &Path, columns: &Columns) -> Result<usize, Failure> {
-    let mut stored = Stored::open(file)?;
+fn add(builder: &mut Builder, stored: &mut Stored, file: &Path, columns: &Columns) -> Result<u64, Failure> {
     let (dimensions, mut absent) = (stored.dimensions(), 0);
     while let Some(chunk) = stored.next_chunk()? {
         let present = chunk.present;
-        absent += present.iter().filter(|present| !**present).count();
+        absent += present.iter().filter(|present| !**present).count() as u64;
         let values = columns.values(&chunk.carried, &present, file)?;
         let failed = |error: index::Error| match Failure::from(error) {
             Failure::Usage(message) => Failure::Usage(format!("{}: {message}", file.display())),
@@ -170,7 +140,7 @@ fn add(builder: &mut Builder, file: &Path, columns: &Columns) -> Result<usize, F
             }
         }
     }
-    Ok(absent)
+    Ok(absent + stored.left_out())
 }
 
 /// The rows of `width` values that are present.

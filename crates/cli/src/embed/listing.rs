@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek};
 use std::path::PathBuf;
 
-use bulk::{Beside, FailedRows, OutputFormat, Results, Row};
+use bulk::{Beside, FailedRows, FileSum, OutputFormat, Results, Row, SinkOptions};
 
 use super::{Place, Task};
 use crate::aside::{folder_of, follow_links};
@@ -14,7 +14,8 @@ use crate::failure::Failure;
 pub(super) struct Listing {
     output: PathBuf,
     format: OutputFormat,
-    description: Option<String>,
+    /// What the vectors are, where that is said beside them.
+    described: Option<SinkOptions>,
     rows: u64,
     /// Rows that failed, once there are any. The file has no name: however the run ends, nothing of it stays.
     failed: Option<FailedRows<File>>,
@@ -30,11 +31,11 @@ impl Listing {
         let (Place::File(path), Some(format)) = (place, format) else { return Ok(None) };
         let output = follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?;
         // Lines are a stream, wherever they go, and have no description.
-        let description = match format {
+        let described = match format {
             OutputFormat::Jsonl | OutputFormat::Csv => None,
-            _ => task.sink(format)?.description(),
+            _ => Some(task.sink(format)?),
         };
-        Ok(Some(Self { output, format, description, rows: 0, failed: None }))
+        Ok(Some(Self { output, format, described, rows: 0, failed: None }))
     }
 
     /// These rows were written.
@@ -55,14 +56,20 @@ impl Listing {
         Ok(())
     }
 
-    pub(super) fn write(self) -> Result<Beside, Failure> {
+    /// Of an output that is on the disk, has this sum, and gets its name by `name`.
+    pub(super) fn write(
+        self,
+        sum: Option<&FileSum>,
+        name: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<Beside, Failure> {
         let list = self.failed.map(|failed| {
             let mut list = failed.finish()?;
             list.rewind()?;
             Ok(list)
         });
         let list = list.transpose().map_err(of_list)?.map(Ok);
-        Ok(Beside::write(&self.output, self.format, self.description.as_deref(), self.rows, list)?)
+        let description = self.described.zip(sum).and_then(|(sink, sum)| sink.description(sum));
+        Beside::write(&self.output, self.format, description.as_deref(), self.rows, list, name)
     }
 }
 

@@ -35,6 +35,14 @@ impl Spool {
         }
     }
 
+    /// All is written: to the disk with it, where it stays there.
+    pub(super) fn sync(&self) -> Result<(), Failure> {
+        match self {
+            Self::Aside(aside) => aside.sync(),
+            Self::Copy(..) => Ok(()),
+        }
+    }
+
     /// The file is complete.
     pub(super) fn finish(self, mut file: File) -> Result<(), Failure> {
         match self {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use bulk::{
-    Answered, Answering, Chunk, LineEncoder, OutputFormat as BulkFormat, PartWriter, Results, Row, Spaces,
+    Answered, Answering, Beside, Chunk, FileSum, LineEncoder, OutputFormat as BulkFormat, PartWriter,
+    Results, Row, Spaces,
 };
 use connote::{Embedder, Embedding};
 
@@ -81,7 +82,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let passed = position.read - std::mem::replace(&mut read, position.read);
         progress.advance(results.len(), failed_now, tokens, passed, position);
     }
-    let beside = writing.finish(|| listing.map(Listing::write).transpose())?.unwrap_or_default();
+    let beside = writing.finish(listing)?;
     if let Some(spaces) = spaces {
         progress.finish(failed, &spaces.told());
     }
@@ -177,23 +178,31 @@ impl Writing {
         }
     }
 
-    /// Calls `beside` when all is written and the output has not its name yet: what an earlier one had beside it must
-    /// not be taken for this one's, nor the other way round.
-    fn finish<T>(self, beside: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    /// All is written: the output gets its name, and what lies beside it its content, in the order of [`Beside::write`].
+    fn finish(self, listing: Option<Listing>) -> Result<Beside, Failure> {
         match self {
             Self::Text(mut output, _) | Self::Lines(mut output, _) => {
-                output.flush()?;
-                let written = beside()?;
-                output.finish()?;
-                Ok(written)
+                output.sync()?;
+                named(listing, None, || output.finish())
             }
             Self::Whole(spool, writer) => {
-                let file = writer.finish()?.0;
-                let written = beside()?;
-                spool.finish(file)?;
-                Ok(written)
+                let (file, sum) = writer.finish()?;
+                spool.sync()?;
+                named(listing, Some(&sum), || spool.finish(file))
             }
         }
+    }
+}
+
+/// Without a list there is nothing beside the output.
+fn named(
+    listing: Option<Listing>,
+    sum: Option<&FileSum>,
+    name: impl FnOnce() -> Result<(), Failure>,
+) -> Result<Beside, Failure> {
+    match listing {
+        Some(listing) => listing.write(sum, name),
+        None => name().map(|()| Beside::default()),
     }
 }
 

@@ -149,3 +149,28 @@ fn what_lies_beside_an_output_is_its_own() {
     );
     embed("w.npy", "{\"text\": 5}\n", 1);
 }
+
+/// What a killed run left of the same output goes; what a run is at work on stays, and so does all that has other names.
+#[cfg(unix)]
+#[test]
+fn what_was_left_unfinished_goes_with_the_next_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let left = ["v.parquet.4194305.part", "v.parquet.4194305-1.part"];
+    let others = ["v.parquet.part", "v.parquet.x.part", "w.parquet.4194305.part", "v.parquet.1.part.txt"];
+    for name in left.iter().chain(&others) {
+        fs::write(at(name), "half").expect("written");
+    }
+    let held = fs::File::create(at("v.parquet.4194306.part")).expect("created");
+    held.lock().expect("it is free");
+    run(connote().args(["embed", "-q", "x", "-o"]).arg(at("v.parquet")), 0);
+    for name in left {
+        assert!(!at(name).exists(), "{name}");
+    }
+    for name in others.iter().chain(&["v.parquet.4194306.part", "v.parquet"]) {
+        assert!(at(name).exists(), "{name}");
+    }
+    drop(held);
+    run(connote().args(["embed", "-q", "x", "-o"]).arg(at("v.parquet")), 0);
+    assert!(!at("v.parquet.4194306.part").exists());
+}

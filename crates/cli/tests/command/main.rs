@@ -9,6 +9,7 @@ mod bulk_memory;
 mod bulk_reading;
 mod bulk_stops;
 mod checking;
+mod collected;
 mod convert;
 mod doctor;
 mod endings;
