@@ -102,7 +102,7 @@ fn write(
     for part in parts {
         fs::remove_file(part)?;
     }
-    if let Some(description) = options.description() {
+    if let Some(description) = options.description(0) {
         fs::write(description_path(&path), description)?;
     }
     if format == OutputFormat::Npy {

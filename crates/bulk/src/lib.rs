@@ -26,6 +26,6 @@ pub use run::{
 };
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{FileIdentity, InputFormat, Progress, Quotes, Source, SourceOptions, Template, TextFrom};
-pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
+pub use space::{DESCRIPTION_KEY, Description, OTHER_SPACES_KEY, Scale, description_path, row_numbers_path};
 pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors, read_description};

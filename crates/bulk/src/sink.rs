@@ -179,19 +179,22 @@ impl SinkOptions {
             created_by: self.created_by.clone(),
             precision: self.precision,
             scale,
+            other_spaces: 0,
         }
     }
 
     /// The content of the file [`description_path`](crate::description_path), for formats that do not say
-    /// themselves what their vectors are.
-    pub fn description(&self) -> Option<String> {
-        (!self.format.describes_itself()).then(|| self.describe().to_json() + "\n")
+    /// themselves what their vectors are; so many rows are [of another space](Description::other_spaces).
+    pub fn description(&self, other_spaces: u64) -> Option<String> {
+        let describe = || Description { other_spaces, ..self.describe() }.to_json() + "\n";
+        (!self.format.describes_itself()).then(describe)
     }
 }
 
 /// Writes one part: a whole file of its format.
 pub struct PartWriter {
     format: Format,
+    other_spaces: u64,
 }
 
 enum Format {
@@ -216,7 +219,7 @@ impl PartWriter {
             OutputFormat::Parquet => Format::Parquet(parquet::ParquetWriter::create(file, options)?),
             OutputFormat::Arrow => Format::Arrow(arrow::ArrowWriter::create(file, options)?),
         };
-        Ok(Self { format })
+        Ok(Self { format, other_spaces: 0 })
     }
 
     /// Writes rows after those before.
@@ -233,6 +236,11 @@ impl PartWriter {
         }
     }
 
+    /// So many more rows are [of another space](Description::other_spaces): formats that describe themselves say so.
+    pub fn add_other_spaces(&mut self, rows: u64) {
+        self.other_spaces += rows;
+    }
+
     /// Writes what is left. The file is complete, and its sum is known; to sync it is the caller's.
     ///
     /// # Errors
@@ -241,8 +249,8 @@ impl PartWriter {
         match self.format {
             Format::Lines(writer) => writer.finish(),
             Format::Npy(writer) => writer.finish(),
-            Format::Parquet(writer) => writer.finish(),
-            Format::Arrow(writer) => writer.finish(),
+            Format::Parquet(writer) => writer.finish(self.other_spaces),
+            Format::Arrow(writer) => writer.finish(self.other_spaces),
         }
     }
 }

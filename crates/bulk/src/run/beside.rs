@@ -69,6 +69,14 @@ impl Beside {
         }
         Ok(beside)
     }
+
+    /// Writes `description` of an `output` that has its name already.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn describe(output: &Path, description: &str) -> Result<(), Error> {
+        durable::replace(&description_path(output), description.as_bytes())
+    }
 }
 
 /// Lists rows that failed, a JSON object a line.

@@ -11,7 +11,7 @@ use super::durable;
 use super::part::{self, Shard};
 use crate::sink::SinkOptions;
 use crate::source::FileIdentity;
-use crate::space::Description;
+use crate::space::{Description, is_none};
 use crate::{Error, ErrorKind, FileSum};
 
 /// Its name.
@@ -102,10 +102,6 @@ pub struct PartRecord {
     pub errors: Option<FileSum>,
 }
 
-fn is_none(count: &u64) -> bool {
-    *count == 0
-}
-
 /// The plan and the parts that are done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Manifest {
@@ -184,7 +180,11 @@ pub(crate) fn description_of_part(path: &Path) -> Result<Option<Description>, Er
     if !part::is_of_a_part(name) {
         return Ok(None);
     }
-    Ok(Manifest::read(folder)?.map(|manifest| manifest.plan.sink.describe()))
+    let Some(manifest) = Manifest::read(folder)? else { return Ok(None) };
+    let extension = manifest.plan.sink.format.name();
+    let record = manifest.parts.iter().find(|record| part::file_name(record.number, extension) == name);
+    let other_spaces = record.map_or(0, |record| record.other_spaces);
+    Ok(Some(Description { other_spaces, ..manifest.plan.sink.describe() }))
 }
 
 fn damaged(error: &serde_json::Error) -> String {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek};
 use std::path::PathBuf;
 
-use bulk::{Beside, FailedRows, OutputFormat, Results, Row};
+use bulk::{Beside, FailedRows, OutputFormat, Results, Row, SinkOptions};
 
 use super::{Place, Task};
 use crate::aside::{folder_of, follow_links};
@@ -13,9 +13,10 @@ use crate::failure::Failure;
 /// Collects what lies beside an output.
 pub(super) struct Listing {
     output: PathBuf,
-    format: OutputFormat,
-    description: Option<String>,
+    sink: SinkOptions,
     rows: u64,
+    /// Of these, those of another space than the output names.
+    other_spaces: u64,
     /// Rows that failed, once there are any. The file has no name: however the run ends, nothing of it stays.
     failed: Option<FailedRows<File>>,
 }
@@ -29,17 +30,13 @@ impl Listing {
     ) -> Result<Option<Self>, Failure> {
         let (Place::File(path), Some(format)) = (place, format) else { return Ok(None) };
         let output = follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?;
-        // Lines are a stream, wherever they go, and have no description.
-        let description = match format {
-            OutputFormat::Jsonl | OutputFormat::Csv => None,
-            _ => task.sink(format)?.description(),
-        };
-        Ok(Some(Self { output, format, description, rows: 0, failed: None }))
+        Ok(Some(Self { output, sink: task.sink(format)?, rows: 0, other_spaces: 0, failed: None }))
     }
 
-    /// These rows were written.
-    pub(super) fn add(&mut self, rows: &[Row], results: &Results) -> Result<(), Failure> {
+    /// These rows were written; so many of them are of another space than the output names.
+    pub(super) fn add(&mut self, rows: &[Row], results: &Results, other_spaces: u64) -> Result<(), Failure> {
         self.rows += rows.len() as u64;
+        self.other_spaces += other_spaces;
         for (row, result) in rows.iter().zip(results) {
             let Err(error) = result else { continue };
             let list = match &mut self.failed {
@@ -55,14 +52,24 @@ impl Listing {
         Ok(())
     }
 
-    pub(super) fn write(self) -> Result<Beside, Failure> {
-        let list = self.failed.map(|failed| {
+    /// Lists the rows that failed. What described an earlier output goes: it must not be taken for this one's.
+    pub(super) fn write(&mut self) -> Result<Beside, Failure> {
+        let list = self.failed.take().map(|failed| {
             let mut list = failed.finish()?;
             list.rewind()?;
             Ok(list)
         });
         let list = list.transpose().map_err(of_list)?.map(Ok);
-        Ok(Beside::write(&self.output, self.format, self.description.as_deref(), self.rows, list)?)
+        Ok(Beside::write(&self.output, self.sink.format, None, self.rows, list)?)
+    }
+
+    /// Describes the output, which has its name now: whoever is killed before this leaves vectors of which nothing is said, and
+    /// none of which something wrong is. Gives how many rows are of another space than it names.
+    pub(super) fn describe(self) -> Result<u64, Failure> {
+        if let Some(description) = self.sink.description(self.other_spaces) {
+            Beside::describe(&self.output, &description)?;
+        }
+        Ok(self.other_spaces)
     }
 }
 

@@ -10,7 +10,7 @@ use connote::{Embedder, Embedding};
 use super::late::{self, LateChunks};
 use super::listing::Listing;
 use super::spool::Spool;
-use super::{Place, Task, tell_failed};
+use super::{Place, Task, tell_failed, tell_other_spaces};
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, excerpt};
@@ -42,8 +42,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
     }
     let form = if args.quiet { ProgressForm::None } else { args.progress };
     let mut progress = Progress::new(form, task.loading, writing.is_terminal());
-    // Now, while the model's file is surely there: hashing it later could meet another.
-    let mut spaces = if args.quiet { None } else { Some(Spaces::new(&task.embedder, &task.options)?) };
+    // Now, while the model's file is surely there: hashing it later could meet another. Who neither reads nor writes a
+    // fingerprint does not pay for it.
+    let told = !args.quiet || listing.is_some() || writing.names_a_space();
+    let mut spaces = if told { Some(Spaces::new(&task.embedder, &task.options)?) } else { None };
     let mut answering = Answering::new(&task.embedder, task.options.clone(), task.title, task.share);
     let late = args.late_chunks.map(|split| {
         let (embedder, options, title) = (&task.embedder, &task.options, task.title);
@@ -67,12 +69,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         if std::mem::take(&mut explain) {
             explain_rows(&task.embedder, &results);
         }
-        if let Some(spaces) = &mut spaces {
-            spaces.add(&chunk.rows, &results);
-        }
-        writing.write(&chunk, &results)?;
+        let other_spaces = spaces.as_mut().map_or(0, |spaces| spaces.add(&chunk.rows, &results));
+        writing.write(&chunk, &results, other_spaces)?;
         if let Some(listing) = &mut listing {
-            listing.add(&chunk.rows, &results)?;
+            listing.add(&chunk.rows, &results, other_spaces)?;
         }
         rows += results.len() as u64;
         let (failed_now, tokens) = sums(&results);
@@ -81,9 +81,11 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let passed = position.read - std::mem::replace(&mut read, position.read);
         progress.advance(results.len(), failed_now, tokens, passed, position);
     }
-    let beside = writing.finish(|| listing.map(Listing::write).transpose())?.unwrap_or_default();
-    if let Some(spaces) = spaces {
+    let beside = writing.finish(|| listing.as_mut().map(Listing::write).transpose())?.unwrap_or_default();
+    let other_spaces = listing.map_or(Ok(0), Listing::describe)?;
+    if let Some(spaces) = spaces.filter(|_| !args.quiet) {
         progress.finish(failed, &spaces.told());
+        tell_other_spaces(other_spaces);
     }
     match &beside.errors {
         _ if args.quiet => {}
@@ -150,7 +152,12 @@ impl Writing {
         }
     }
 
-    fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Failure> {
+    /// Whether the output itself names the space of its vectors.
+    fn names_a_space(&self) -> bool {
+        matches!(self, Self::Whole(..))
+    }
+
+    fn write(&mut self, chunk: &Chunk, results: &Results, other_spaces: u64) -> Result<(), Failure> {
         match self {
             Self::Text(output, texts) => {
                 for (at, ((row, text), result)) in chunk.rows.iter().zip(texts).zip(results).enumerate() {
@@ -173,7 +180,10 @@ impl Writing {
                 output.bytes(&lines)?;
                 output.flush()
             }
-            Self::Whole(_, writer) => Ok(writer.write(&Answered { chunk, results })?),
+            Self::Whole(_, writer) => {
+                writer.add_other_spaces(other_spaces);
+                Ok(writer.write(&Answered { chunk, results })?)
+            }
         }
     }
 
