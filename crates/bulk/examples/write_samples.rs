@@ -102,7 +102,7 @@ fn write(
     for part in parts {
         fs::remove_file(part)?;
     }
-    if let Some(description) = sum.and_then(|sum| options.description(&sum)) {
+    if let Some(description) = sum.and_then(|sum| options.description(&sum, 0)) {
         fs::write(description_path(&path), description)?;
     }
     if format == OutputFormat::Npy {

@@ -46,7 +46,8 @@ impl FileSum {
 }
 
 /// Knows the sum of all that is written through it.
-pub(crate) struct Summing<W> {
+#[derive(Debug)]
+pub struct Summing<W> {
     to: W,
     hash: Sha256,
     bytes: u64,
@@ -54,11 +55,12 @@ pub(crate) struct Summing<W> {
 
 impl<W> Summing<W> {
     /// `to` is empty.
-    pub(crate) fn new(to: W) -> Self {
+    pub fn new(to: W) -> Self {
         Self { to, hash: Sha256::new(), bytes: 0 }
     }
 
-    pub(crate) fn finish(self) -> (W, FileSum) {
+    /// Where all of it went, and its sum.
+    pub fn finish(self) -> (W, FileSum) {
         let digits = self.hash.finalize();
         let sha256 = digits.iter().map(|byte| format!("{byte:02x}")).collect();
         (self.to, FileSum { bytes: self.bytes, sha256 })

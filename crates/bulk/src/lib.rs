@@ -19,7 +19,7 @@ mod stored;
 
 pub use error::{Error, ErrorKind};
 pub use exact::is_exact_as_float;
-pub use file_sum::FileSum;
+pub use file_sum::{FileSum, Summing};
 pub use index::{Precision, Space};
 pub use rows::{Answered, Chunk, Place, Row};
 pub use run::{
@@ -31,6 +31,6 @@ pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, wri
 pub use source::{
     Delimiter, FileIdentity, InputFormat, Progress, Quotes, Source, SourceOptions, Template, TextFrom,
 };
-pub use space::{DESCRIPTION_KEY, Description, Scale, description_path, row_numbers_path};
+pub use space::{DESCRIPTION_KEY, Description, OTHER_SPACES_KEY, Scale, description_path, row_numbers_path};
 pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors, read_description};

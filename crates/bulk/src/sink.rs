@@ -180,13 +180,14 @@ impl SinkOptions {
             precision: self.precision,
             scale,
             file: None,
+            other_spaces: 0,
         }
     }
 
     /// The content of the file [`description_path`](crate::description_path) beside a file with this sum, for formats that do not
-    /// say themselves what their vectors are.
-    pub fn description(&self, file: &FileSum) -> Option<String> {
-        let description = || Description { file: Some(file.clone()), ..self.describe() };
+    /// say themselves what their vectors are; so many rows are [of another space](Description::other_spaces).
+    pub fn description(&self, file: &FileSum, other_spaces: u64) -> Option<String> {
+        let description = || Description { file: Some(file.clone()), other_spaces, ..self.describe() };
         (!self.format.describes_itself()).then(|| description().to_json() + "\n")
     }
 }
@@ -194,6 +195,7 @@ impl SinkOptions {
 /// Writes one part: a whole file of its format.
 pub struct PartWriter {
     format: Format,
+    other_spaces: u64,
 }
 
 enum Format {
@@ -218,7 +220,7 @@ impl PartWriter {
             OutputFormat::Parquet => Format::Parquet(parquet::ParquetWriter::create(file, options)?),
             OutputFormat::Arrow => Format::Arrow(arrow::ArrowWriter::create(file, options)?),
         };
-        Ok(Self { format })
+        Ok(Self { format, other_spaces: 0 })
     }
 
     /// Writes rows after those before.
@@ -235,6 +237,11 @@ impl PartWriter {
         }
     }
 
+    /// So many more rows are [of another space](Description::other_spaces): formats that describe themselves say so.
+    pub fn add_other_spaces(&mut self, rows: u64) {
+        self.other_spaces += rows;
+    }
+
     /// Writes what is left. The file is complete, and its sum is known; to sync it is the caller's.
     ///
     /// # Errors
@@ -243,8 +250,8 @@ impl PartWriter {
         match self.format {
             Format::Lines(writer) => writer.finish(),
             Format::Npy(writer) => writer.finish(),
-            Format::Parquet(writer) => writer.finish(),
-            Format::Arrow(writer) => writer.finish(),
+            Format::Parquet(writer) => writer.finish(self.other_spaces),
+            Format::Arrow(writer) => writer.finish(self.other_spaces),
         }
     }
 }

@@ -12,6 +12,10 @@ use crate::error::{Error, ErrorKind};
 /// The key of a [`Description`] among the metadata of a Parquet or Arrow schema.
 pub const DESCRIPTION_KEY: &str = "connote";
 
+/// The key beside it of [`Description::other_spaces`], which is known when all rows are written and the schema long is; absent where
+/// it is 0.
+pub const OTHER_SPACES_KEY: &str = "connote.other_spaces";
+
 /// A space, and how the values of its vectors are written in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
@@ -28,6 +32,25 @@ pub struct Description {
     /// Where it lies beside a file: what that file holds. Of any other nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileSum>,
+    /// Rows with a task of their own, whose vectors are of another space than `space`. Parquet and Arrow files have it under
+    /// [`OTHER_SPACES_KEY`] instead.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub other_spaces: u64,
+}
+
+pub(crate) fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// The number under [`OTHER_SPACES_KEY`] in `file`.
+pub(crate) fn read_other_spaces(value: Option<&str>, file: &Path) -> Result<u64, Error> {
+    value.map_or(Ok(0), |value| {
+        value.parse().map_err(|_| {
+            let file = file.display();
+            let message = format_args!("{file}: what it says of its vectors cannot be used: {OTHER_SPACES_KEY} is {value:?}, no number");
+            Error::new(ErrorKind::Input, message)
+        })
+    })
 }
 
 /// What makes a row's integers its values again.

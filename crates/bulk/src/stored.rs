@@ -229,6 +229,12 @@ impl Stored {
         self.description.as_ref().map(|description| &description.space)
     }
 
+    /// Rows whose vectors are of another space than [`space`](Self::space), as they have a task of their own; 0 where nothing is said
+    /// of it.
+    pub fn other_spaces(&self) -> u64 {
+        self.description.as_ref().map_or(0, |description| description.other_spaces)
+    }
+
     /// What the values are stored as.
     pub fn precision(&self) -> Precision {
         self.shape().precision

@@ -32,8 +32,9 @@ Examples:
 
 It reads jsonl, csv, npy, parquet and arrow files, and folders of parts. The collection is one file in the folder, which \
 appears when it is complete; until then the one that was there serves. Rows without ids are numbered through all inputs, in parts \
-as in the texts that they are of. Vectors of different fingerprints are never put \
-together. f32 with int8 or binary makes coarse and fast searches exact again by rescoring. All of it: docs/SEARCH.md.
+as in the texts that they are of. Vectors of different fingerprints are never put together; where files do not say what their \
+vectors are (no FILE.meta.json), or rows have a task of their own, it takes a word: --same-space. f32 with int8 or binary makes \
+coarse and fast searches exact again by rescoring. All of it: docs/SEARCH.md.
 
 Exit codes: 0 all rows, 3 some rows have no vector, 1 no vectors or no output, 2 wrong use.")]
 pub(crate) struct BuildArgs {
@@ -49,6 +50,10 @@ pub(crate) struct BuildArgs {
     /// Columns that are kept beside the id, for filters and answers, separated by commas; '' is none [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     keep: Option<Vec<String>>,
+    /// Take for one space what does not say that it is: several files without a fingerprint, and rows with a task of
+    /// their own, which other texts of their model are compared with all the same
+    #[arg(long)]
+    same_space: bool,
     /// Replace a collection of another vector space
     #[arg(long)]
     replace: bool,

@@ -222,6 +222,15 @@ fn tell_failed(failed: u64, listed: &dyn std::fmt::Display, beside: &Beside) {
     }
 }
 
+/// Says of how many rows the output does not name the space.
+fn tell_other_spaces(rows: u64) {
+    if rows > 0 {
+        say(format_args!(
+            "connote: {rows} rows have a task of their own: their vectors are of another space than the fingerprint that the output names"
+        ));
+    }
+}
+
 impl Task<'_> {
     /// How vectors are written, checked.
     fn sink(&self, format: BulkFormat) -> Result<SinkOptions, Failure> {

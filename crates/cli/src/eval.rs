@@ -30,8 +30,9 @@ Files ending in .csv are CSV, all others and standard input (`-`) are separated 
 otherwise. Where the first row has no number as its score it is a \
 header, and columns go by name; else they are score, first and second sentence, in this order.
 
-The figure that papers give is Spearman's correlation of cosines and scores; its interval holds the true value with 95% confidence \
-(Fisher's z with the standard error of Bonett and Wright 2000).
+The figure that papers give is Spearman's correlation of cosines and scores; its interval holds the true value with 95% confidence, \
+nearly (Fisher's z with the standard error of Bonett and Wright 2000; the fewer the pairs and the nearer to 1, the less so). A \
+correlation of 1 or -1 has none (null in JSON): z is infinite there.
 
 Examples:
   connote eval sts sts15-images.tsv sts15-headlines.tsv
@@ -185,7 +186,13 @@ fn agreement(
 
 fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
     output.line(&format!("{}, fingerprint {}\n", report.model, report.fingerprint))?;
-    let shown = |of: &Interval| [format!("{:.5}", of.value), format!("{:.3} to {:.3}", of.low, of.high)];
+    let shown = |of: &Interval| {
+        let interval = match (of.low, of.high) {
+            (Some(low), Some(high)) => format!("{low:.3} to {high:.3}"),
+            _ => "none".to_owned(),
+        };
+        [format!("{:.5}", of.value), interval]
+    };
     let head = ["file", "pairs", "failed", "Spearman", "95%", "Pearson", "95%"];
     let mut rows: Vec<Vec<String>> = Vec::new();
     for file in &report.files {
@@ -200,5 +207,10 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
         row.resize(head.len(), String::new());
         rows.push(row);
     }
-    output.line(&figures(1, &head.map(str::to_owned), &rows))
+    output.line(&figures(1, &head.map(str::to_owned), &rows))?;
+    let mut all = report.files.iter().flat_map(|file| [&file.spearman, &file.pearson]);
+    if all.any(|one| one.low.is_none()) {
+        output.line("\nA correlation of 1 or -1 has no interval: pairs in perfect order, as few are by chance, do not tell how far off the true one is.")?;
+    }
+    Ok(())
 }

@@ -20,7 +20,7 @@ Example:
 The shares may be computed at the same time, on different machines. The result is, byte for byte, what one run would have \
 written. The folders stay.
 
-Exit codes: 0 all rows, 3 some rows failed, 1 no row or no output, 2 wrong use (a share is missing or does not belong).")]
+Exit codes: 0 all rows, 3 some rows failed, 1 every row failed or there is no output, 2 wrong use (a share is missing or does not belong).")]
 pub(crate) struct MergeArgs {
     /// Folders of parts, of one input, model and set of options
     #[arg(value_name = "FOLDER", required = true)]

@@ -34,7 +34,8 @@ pub(crate) struct PullArgs {
     /// List the short names
     #[arg(long, conflicts_with = "names")]
     list: bool,
-    /// Read what is here already and compare its checksum, too; what is wrong is fetched anew
+    /// Read what is here already and compare its checksum, too; what is wrong is fetched anew, and where the hub gives no
+    /// checksum that is said
     #[arg(long)]
     verify: bool,
     /// As JSON: an object a model (with --list, a short name) on a line

@@ -23,6 +23,8 @@ impl PullProgress {
 
     pub(crate) fn tell(&mut self, event: Event<'_>) {
         match self.form {
+            // Who asked to compare is to know, however little else they want to hear.
+            ProgressForm::None if matches!(event, Event::NotCompared { .. }) => self.words(event),
             ProgressForm::None => {}
             ProgressForm::Json => self.object(event),
             _ => self.words(event),
@@ -41,6 +43,9 @@ impl PullProgress {
             Event::Here { file, bytes } => {
                 self.line(&format!("{file}: is here already, {}", HumanBytes(bytes)))
             }
+            Event::NotCompared { file } => self.line(&format!(
+                "{file}: its content could not be compared: the hub gives no checksum for it, only its size"
+            )),
             Event::Begun { file, bytes, had } => {
                 self.bytes = bytes;
                 let had = if had > 0 {
@@ -95,6 +100,7 @@ impl PullProgress {
                 json!({"event": "chosen", "files": files, "bytes": bytes, "commit": commit})
             }
             Event::Here { file, bytes } => json!({"event": "here", "file": file, "bytes": bytes}),
+            Event::NotCompared { file } => json!({"event": "not_compared", "file": file}),
             Event::Begun { file, bytes, had } => {
                 self.bytes = bytes;
                 json!({"event": "begun", "file": file, "bytes": bytes, "had": had})

@@ -27,7 +27,8 @@ the text as it is), \"task\", \"title\" and \"ids\" (of the authors' tokenizer, 
 What `connote embed --keep text` wrote is one, too, also as CSV, Parquet or Arrow: with the task, prompt, dimensions and precision \
 that stand in OUT.meta.json or in the file. Bounds on the cosines are, unless given: 0.999999 in the mean and 0.99999 at least for \
 files of F32, F16 and BF16; for Q8_0 0.9999 and 0.9995 for EmbeddingGemma, 0.9998 and 0.999 with its dense heads, 0.99976 and 0.999 \
-for all-MiniLM-L6-v2, 0.9997 and 0.999 for others; for coarser types none. For int8 and binary they are lower by what rounding takes.
+for all-MiniLM-L6-v2, 0.9997 and 0.999 for others. Coarser types have floors that tell a model from another one: 0.995 and 0.98 for \
+Q6_K, 0.97 and 0.9 for 5 bits, 0.85 and 0.6 for 4, 0.5 and 0.1 for fewer. For int8 and binary they are lower by what rounding takes.
 
 Exit codes: 0 all checks passed, 3 one did not, 1 the model could not be run or the reference not be read, 2 wrong use or \
 a reference that is none.
@@ -195,7 +196,9 @@ fn write(output: &mut Output, report: &Report) -> Result<(), Failure> {
         output.line(&format!("\n{}", filled(&format!("Warning: {warning}"), terminal_width())))?;
     }
     let failed = report.checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
+    let unjudged = report.comparison.as_ref().is_some_and(|comparison| !comparison.judged);
     output.line(&match failed {
+        0 if unjudged => "\nAll checks passed, but the reference was not judged: no bound was left that a cosine could miss.".to_owned(),
         0 => "\nAll checks passed.".to_owned(),
         1 => "\nOne check failed: do not use this model's vectors before you know why.".to_owned(),
         more => format!("\n{more} checks failed: do not use this model's vectors before you know why."),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Agent, Body, Proxy};
 
+use crate::address::shown;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::settings::Settings;
@@ -76,7 +77,8 @@ impl<'a> Client<'a> {
             let read = response.body_mut().as_reader().take(JSON_LIMIT).read_to_end(&mut text);
             read.map_err(|error| Attempt::Again(format!("the answer broke off: {error}"), None))?;
             serde_json::from_slice(&text).map_err(|error| {
-                let message = format!("{url}: the answer is not a hub's: {error}; is HF_ENDPOINT right?");
+                let message =
+                    format!("{}: the answer is not a hub's: {error}; is HF_ENDPOINT right?", shown(url));
                 Attempt::Over(Error::new(ErrorKind::Network, message))
             })
         })
@@ -119,6 +121,7 @@ impl<'a> Client<'a> {
         wanted: Option<Duration>,
         told: Told<'_>,
     ) -> Result<(), Error> {
+        let url = shown(url);
         if let Some(wanted) = wanted.filter(|&wanted| wanted > LONGEST_WAIT) {
             let message = format!(
                 "{url}: {why}; the hub wants nothing from here for {} s: run it again then",
@@ -159,32 +162,34 @@ impl<'a> Client<'a> {
             }
             let target = response.headers().get("location").and_then(|value| value.to_str().ok());
             let Some(next) = target.and_then(|target| joined(&url, target)) else {
-                return Err(over(ErrorKind::Network, format!("{url}: leads nowhere ({status})")));
+                return Err(over(ErrorKind::Network, format!("{}: leads nowhere ({status})", shown(&url))));
             };
             if url.starts_with("https:") && !next.starts_with("https:") {
                 return Err(over(
                     ErrorKind::Network,
-                    format!("{url}: leads to {next}, away from https, and is not followed"),
+                    format!(
+                        "{}: leads to {}, away from https, and is not followed",
+                        shown(&url),
+                        shown(&next)
+                    ),
                 ));
             }
             url = next;
         }
-        Err(over(ErrorKind::Network, format!("{url}: more than {REDIRECTS} redirects")))
+        Err(over(ErrorKind::Network, format!("{}: more than {REDIRECTS} redirects", shown(&url))))
     }
 
     fn send(&self, method: &str, url: &str, from: Option<u64>) -> Result<Response<Body>, Attempt> {
         let over = |kind, message: String| Attempt::Over(Error::new(kind, message));
         let Some((scheme, host, port)) = origin(url) else {
-            return Err(over(ErrorKind::Network, format!("{url}: is no address of a server")));
+            return Err(over(ErrorKind::Network, format!("{}: is no address of a server", shown(url))));
         };
         if scheme == "https" && !cfg!(feature = "tls") {
             return Err(Attempt::Over(no_tls(url)));
         }
         let proxy = match self.settings.proxies.of(&scheme, &host, port) {
             Some(proxy) => Some(Proxy::new(proxy).map_err(|error| {
-                // Before the @ may be a password.
-                let shown = proxy.rsplit('@').next().unwrap_or_default();
-                over(ErrorKind::Setting, format!("the proxy {shown:?}: {error}"))
+                over(ErrorKind::Setting, format!("the proxy {:?}: {error}", shown(proxy)))
             })?),
             None => None,
         };
@@ -199,13 +204,18 @@ impl<'a> Client<'a> {
         }
         request.call().map_err(|error| match error {
             ureq::Error::TlsRequired => Attempt::Over(no_tls(url)),
-            ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl => {
-                over(ErrorKind::Setting, format!("{url}: {error}"))
+            // It repeats the address, with all that is in it.
+            ureq::Error::BadUri(_) => {
+                over(ErrorKind::Setting, format!("{}: is no address that can be asked", shown(url)))
             }
+            ureq::Error::InvalidProxyUrl => over(ErrorKind::Setting, format!("{}: {error}", shown(url))),
             // A certificate that is not trusted today is not in a second either.
             ureq::Error::Io(ref inner) if inner.kind() == io::ErrorKind::InvalidData => over(
                 ErrorKind::Network,
-                format!("{url}: {error}; SSL_CERT_FILE names the certificates of a proxy of your own"),
+                format!(
+                    "{}: {error}; SSL_CERT_FILE names the certificates of a proxy of your own",
+                    shown(url)
+                ),
             ),
             error => Attempt::Again(error.to_string(), None),
         })
@@ -235,8 +245,8 @@ impl<'a> Client<'a> {
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             return Attempt::Again("there is no more of the file than is here".to_owned(), None);
         }
-        let page = self.page_of(url);
-        let tokens = format!("{}/settings/tokens", self.settings.endpoint);
+        let page = shown(&self.page_of(url));
+        let tokens = format!("{}/settings/tokens", shown(&self.settings.endpoint));
         let (kind, why) = match (header("x-error-code"), status.as_u16()) {
             (Some("GatedRepo"), _) | (_, 403) => {
                 let then = match &self.settings.token {
@@ -277,7 +287,7 @@ impl<'a> Client<'a> {
             }
             _ => (ErrorKind::Network, format!("the answer is {status}; is HF_ENDPOINT right?")),
         };
-        Attempt::Over(Error::new(kind, format!("{url}: {why}")))
+        Attempt::Over(Error::new(kind, format!("{}: {why}", shown(url))))
     }
 
     /// The page of the repository that an address is about.
@@ -298,6 +308,7 @@ pub(crate) enum Failed {
 }
 
 fn no_tls(url: &str) -> Error {
+    let url = shown(url);
     let message = format!(
         "{url}: needs https, which this connote was built without (it would bring C code): build it with `--features hub`, \
          set HF_ENDPOINT to an http:// mirror, or fetch the file by other means"

@@ -22,6 +22,11 @@ pub enum Event<'a> {
         /// Its size in bytes.
         bytes: u64,
     },
+    /// A file was here already and was to be compared, and could not be: its etag is no hash. Its size is right.
+    NotCompared {
+        /// The file.
+        file: &'a str,
+    },
     /// A file begins to come, or goes on.
     Begun {
         /// The file.

@@ -7,6 +7,7 @@
 //! Without the feature `tls` only `http://` endpoints can be reached, and all of it is Rust.
 #![forbid(unsafe_code)]
 
+mod address;
 mod blob;
 mod cache;
 mod checksum;

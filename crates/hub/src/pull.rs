@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use ureq::http::Response;
 
+use crate::address::shown;
 use crate::blob::{self, Blob};
 use crate::cache::{Cache, make_folder};
+use crate::checksum::Checksum;
 use crate::choice::{choose, parts_of};
 use crate::client::{Client, Told, encoded};
 use crate::error::{Error, ErrorKind};
@@ -86,6 +88,11 @@ pub fn pull(
     let mut pulled = Vec::with_capacity(blobs.len());
     if verify {
         remove_wrong(cache, &name.repo, &blobs)?;
+        for blob in blobs.iter().filter(|blob| blob.checksum() == Checksum::Unknown) {
+            if blob.path(cache, &name.repo).is_file() {
+                told(Event::NotCompared { file: &blob.file });
+            }
+        }
     }
     check_room(cache, &name.repo, &blobs)?;
     for blob in &blobs {
@@ -111,9 +118,10 @@ pub fn pull(
     Ok(Pulled { repo: name.repo.clone(), commit, files: pulled })
 }
 
-/// The address at which a browser or curl finds a file, where the name says which.
+/// The address at which a browser or curl finds a file, where the name says which. A name and password of the endpoint's are not shown.
 pub fn address(settings: &Settings, name: &ModelName) -> String {
-    let (endpoint, repo, revision) = (&settings.endpoint, &name.repo, encoded(name.revision(), false));
+    let endpoint = shown(&settings.endpoint);
+    let (repo, revision) = (&name.repo, encoded(name.revision(), false));
     match &name.pick {
         Pick::File(file) => format!("{endpoint}/{repo}/resolve/{revision}/{}", encoded(file, true)),
         _ => format!("{endpoint}/{repo}/tree/{revision}"),
@@ -130,7 +138,7 @@ fn listing(client: &Client<'_>, name: &ModelName, told: Told<'_>) -> Result<List
     let listing: Listing = serde_json::from_value(client.json(&url, told)?).map_err(|error| {
         Error::new(
             ErrorKind::Network,
-            format!("{url}: the answer is not a hub's: {error}; is HF_ENDPOINT right?"),
+            format!("{}: the answer is not a hub's: {error}; is HF_ENDPOINT right?", shown(&url)),
         )
     })?;
     Ok(Listing { sha: commit_of(&url, &listing.sha)?, ..listing })
@@ -141,7 +149,7 @@ fn about(client: &Client<'_>, repo: &str, revision: &str, file: &str, told: Told
     let no_hub = |url: &str, what: &str| {
         Error::new(
             ErrorKind::Network,
-            format!("{url}: the answer has no {what}, which a hub gives; is HF_ENDPOINT right?"),
+            format!("{}: the answer has no {what}, which a hub gives; is HF_ENDPOINT right?", shown(url)),
         )
     };
     if !is_inner_path(file) {
@@ -182,7 +190,10 @@ fn commit_of(url: &str, commit: &str) -> Result<String, Error> {
     if (7..=64).contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(commit.to_owned());
     }
-    Err(Error::new(ErrorKind::Network, format!("{url}: {commit:?} is no commit; is HF_ENDPOINT right?")))
+    Err(Error::new(
+        ErrorKind::Network,
+        format!("{}: {commit:?} is no commit; is HF_ENDPOINT right?", shown(url)),
+    ))
 }
 
 fn remove_wrong(cache: &Cache, repo: &str, blobs: &[Blob]) -> Result<(), Error> {

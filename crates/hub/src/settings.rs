@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::address::shown;
 use crate::error::{Error, ErrorKind};
 
 /// The hub, where no mirror is named.
@@ -116,7 +117,7 @@ impl Settings {
             .iter()
             .any(|scheme| endpoint.strip_prefix(scheme).is_some_and(|h| !h.is_empty()))
         {
-            let message = format!("HF_ENDPOINT: {endpoint:?} is no address; write it as in {HUB}");
+            let message = format!("HF_ENDPOINT: {:?} is no address; write it as in {HUB}", shown(&endpoint));
             return Err(Error::new(ErrorKind::Setting, message));
         }
         let proxy = |names: &[&str]| names.iter().find_map(|name| text(name));
@@ -344,6 +345,8 @@ mod tests {
         assert!(
             of(&[("HF_ENDPOINT", "mirror")]).expect_err("no address").to_string().contains("HF_ENDPOINT")
         );
+        let error = of(&[("HF_ENDPOINT", "me:secret@mirror")]).expect_err("no address").to_string();
+        assert!(error.contains("…@mirror") && !error.contains("secret"), "{error}");
         for (name, value, offline) in [
             ("CONNOTE_OFFLINE", "1", true),
             ("HF_HUB_OFFLINE", "Yes", true),

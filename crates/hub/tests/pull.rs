@@ -19,7 +19,7 @@ struct Scene {
     settings: Settings,
     /// What was told.
     told: Vec<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Scene {
@@ -34,7 +34,7 @@ impl Scene {
         )
         .expect("settings");
         settings.first_wait = Duration::from_millis(5);
-        Self { hub, cache, settings, told: Vec::new(), _folder: folder }
+        Self { hub, cache, settings, told: Vec::new(), folder }
     }
 
     /// With one model of a megabyte.
@@ -409,4 +409,104 @@ fn names_from_the_hub_stay_in_the_cache() {
     let error = scene.pull("org/repo").expect_err("refused");
     assert!(error.to_string().contains("no name for a file here"), "{error}");
     assert!(!scene.cache.folder().exists());
+}
+
+/// Nor does an etag, which becomes the name of a file, or a commit, which becomes that of a folder.
+#[test]
+fn etags_and_commits_from_the_hub_stay_in_the_cache() {
+    let long = "a".repeat(129);
+    let hostile = ["../../../evil", "..", ".", "", ".hidden", "a/b", "/etc/evil", &long];
+    for etag in hostile {
+        for in_git in [false, true] {
+            let (mut scene, _) = Scene::with_model();
+            if in_git {
+                scene.hub.state().in_git.push("m-Q8_0.gguf".to_owned());
+            }
+            scene.hub.state().told_etag = Some(etag.to_owned());
+            scene.refused("org/repo", ErrorKind::Network, "the answer has no ETag");
+            assert_eq!(names(scene.folder.path()), [""; 0], "{etag}");
+        }
+    }
+    let long = COMMIT.repeat(2);
+    for commit in ["../../../evil", "..", "", "main", "abc", "0123456789/..", &long] {
+        // The listing says it, and the headers of the file.
+        for name in ["org/repo", "org/repo/m-Q8_0.gguf"] {
+            let (mut scene, _) = Scene::with_model();
+            scene.hub.state().told_commit = Some(commit.to_owned());
+            scene.refused(name, ErrorKind::Network, "is no commit");
+            assert_eq!(names(scene.folder.path()), [""; 0], "{commit}");
+        }
+    }
+}
+
+/// A mirror's own etag says nothing of the content.
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let (mut scene, content) = Scene::with_model();
+    scene.hub.state().told_etag = Some("17".to_owned());
+    scene.pull("org/repo").expect("pulled");
+    scene.pull("org/repo").expect("nobody asked");
+    assert_eq!(scene.heard("NotCompared"), 0);
+    assert!(scene.pull_with("org/repo", true).expect("here").files[0].was_here);
+    assert_eq!(scene.heard("NotCompared { file: \"m-Q8_0.gguf\" }"), 1);
+    // What has another size is fetched anew, and then there was nothing to compare.
+    fs::write(scene.blobs().join("17"), &content[1..]).expect("written");
+    assert!(!scene.pull_with("org/repo", true).expect("anew").files[0].was_here);
+    assert_eq!(scene.heard("NotCompared"), 0);
+    // A hash can be.
+    scene.hub.state().told_etag = None;
+    scene.pull("org/repo").expect("pulled");
+    scene.pull_with("org/repo", true).expect("here");
+    assert_eq!(scene.heard("NotCompared"), 0);
+}
+
+/// Messages are pasted into public places.
+#[test]
+fn passwords_and_signatures_are_in_no_message() {
+    let (mut scene, _) = Scene::with_model();
+    scene.settings.endpoint = scene.settings.endpoint.replace("http://", "http://me:secret@");
+    scene.settings.attempts = 2;
+    scene.hub.state().storage_query = Some("X-Amz-Signature=secret&Expires=9".to_owned());
+    scene.pull("org/repo:Q8_0").expect("the password does no harm");
+    fs::remove_dir_all(scene.cache.folder()).expect("removed");
+    let said = |scene: &mut Scene, name: &str, shown: &str| {
+        let error = scene.pull(name).expect_err(shown).to_string();
+        for message in scene.told.iter().chain([&error]) {
+            assert!(!message.contains("secret"), "{message}");
+        }
+        assert!(error.contains(shown), "{error}");
+    };
+    for status in [500, 418, 401, 403] {
+        for _ in 0..scene.settings.attempts {
+            scene.hub.fail(Fault::Status(status, &[]));
+        }
+        said(&mut scene, "org/repo", "http://…@127.0.0.1");
+        scene.hub.state().faults.clear();
+    }
+    scene.hub.fail(Fault::Status(302, &[]));
+    said(&mut scene, "org/repo", "leads nowhere");
+    scene.hub.fail(Fault::Status(302, &[("Location", "http://me:secret@[::1/x")]));
+    said(&mut scene, "org/repo", "http://…@[::1/x: is no address");
+    said(&mut scene, "org/other", "http://…@127.0.0.1");
+    scene.hub.state().told_commit = Some("x".to_owned());
+    said(&mut scene, "org/repo", "http://…@127.0.0.1");
+    scene.hub.state().told_commit = None;
+    scene.hub.state().told_etag = Some("..".to_owned());
+    said(&mut scene, "org/repo", "http://…@127.0.0.1");
+    scene.hub.state().told_etag = None;
+    // The storage's addresses are as good as passwords while they last.
+    scene.hub.state().storage_status = Some(418);
+    said(&mut scene, "org/repo", "?X-Amz-Signature=…&Expires=…: the answer is 418");
+    scene.hub.state().storage_status = Some(500);
+    said(&mut scene, "org/repo", "the hub answers 500");
+    let name = "org/repo/m-Q8_0.gguf".parse().expect("a name");
+    assert!(connote_hub::address(&scene.settings, &name).starts_with("http://…@127.0.0.1"));
+    // Nobody listens there.
+    scene.settings.endpoint = "http://me:secret@127.0.0.1:1".to_owned();
+    said(&mut scene, "org/repo", "http://…@127.0.0.1:1/");
+    #[cfg(not(feature = "tls"))]
+    {
+        scene.settings.endpoint = "https://me:secret@127.0.0.1".to_owned();
+        said(&mut scene, "org/repo", "https://…@127.0.0.1/");
+    }
 }

@@ -50,6 +50,7 @@ struct Piece {
     path: PathBuf,
     errors: Option<PathBuf>,
     rows: u64,
+    other_spaces: u64,
 }
 
 impl Whole {
@@ -65,6 +66,7 @@ impl Whole {
             path: folder.join(part::file_name(record.number, self.sink.format.name())),
             errors: record.errors.as_ref().map(|_| folder.join(part::errors_name(record.number))),
             rows: record.rows,
+            other_spaces: record.other_spaces,
         });
     }
 
@@ -88,7 +90,8 @@ impl Whole {
         let rows = self.parts.iter().map(|piece| piece.rows).sum();
         let lists = self.parts.iter().filter_map(|piece| piece.errors.as_ref());
         let lists = lists.map(|list| File::open(list).map_err(|error| Error::reading(list, &error)));
-        let description = sum.and_then(|sum| self.sink.description(sum));
+        let other_spaces = self.parts.iter().map(|piece| piece.other_spaces).sum();
+        let description = sum.and_then(|sum| self.sink.description(sum, other_spaces));
         Beside::write(target, self.sink.format, description.as_deref(), rows, lists, name)
     }
 }

@@ -53,7 +53,11 @@ impl FinishedRun {
 impl FinishedPart {
     fn new(folder: &Path, extension: &str, description: &Arc<Description>, record: PartRecord) -> Self {
         let file = folder.join(part::file_name(record.number, extension));
-        Self { folder: folder.to_owned(), file, description: Arc::clone(description), record }
+        let description = match record.other_spaces {
+            0 => Arc::clone(description),
+            other_spaces => Arc::new(Description { other_spaces, ..Description::clone(description) }),
+        };
+        Self { folder: folder.to_owned(), file, description, record }
     }
 
     /// Its file.

@@ -11,6 +11,7 @@ use super::durable;
 use super::part::Shard;
 use crate::sink::SinkOptions;
 use crate::source::FileIdentity;
+use crate::space::is_none;
 use crate::{Error, ErrorKind, FileSum};
 
 /// Its name.
@@ -101,10 +102,6 @@ pub struct PartRecord {
     /// The file that lists the rows that failed, if some did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<FileSum>,
-}
-
-fn is_none(count: &u64) -> bool {
-    *count == 0
 }
 
 /// The plan and the parts that are done.

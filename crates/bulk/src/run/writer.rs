@@ -52,6 +52,7 @@ impl<'a> Writer<'a> {
                     None => self.part.insert(OpenPart::begin(self.folder, &self.sink, number)?),
                 };
                 part.other_spaces += other_spaces;
+                part.writer.add_other_spaces(other_spaces);
                 part.write(&chunk, &results)
             }
             Writing::PartEnd(number) => {

@@ -13,6 +13,7 @@ use crate::decoding::decoding;
 use crate::error::Error;
 use crate::file_sum::{FileSum, Summing};
 use crate::rows::Answered;
+use crate::space::{OTHER_SPACES_KEY, read_other_spaces};
 
 /// Writes one part.
 pub(super) struct ArrowWriter {
@@ -32,14 +33,18 @@ impl ArrowWriter {
         batches.push(rows, |batch| file.write(batch).map_err(not_written))
     }
 
-    pub(super) fn finish(self) -> Result<(File, FileSum), Error> {
+    pub(super) fn finish(self, other_spaces: u64) -> Result<(File, FileSum), Error> {
         let Self { mut batches, mut file } = self;
         batches.complete(|batch| file.write(batch).map_err(not_written))?;
-        Ok(close(file)?.finish())
+        Ok(close(file, other_spaces)?.finish())
     }
 }
 
-fn close<W: Write>(mut file: FileWriter<BufWriter<W>>) -> Result<W, Error> {
+/// The footer says how many rows are of another space, where there are any.
+fn close<W: Write>(mut file: FileWriter<BufWriter<W>>, other_spaces: u64) -> Result<W, Error> {
+    if other_spaces > 0 {
+        file.write_metadata(OTHER_SPACES_KEY, other_spaces.to_string());
+    }
     file.finish().map_err(not_written)?;
     let buffered = file.into_inner().map_err(not_written)?;
     buffered.into_inner().map_err(|error| not_written(error.error()))
@@ -49,15 +54,18 @@ fn close<W: Write>(mut file: FileWriter<BufWriter<W>>) -> Result<W, Error> {
 pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
     let schema = table::schema(options);
     let mut file = FileWriter::try_new_buffered(into, &schema).map_err(not_written)?;
+    let mut other_spaces = 0;
     for part in parts {
         let reader = BufReader::new(open_part(part)?);
         let mut batches = decoding(part, || FileReader::try_new(reader, None))?;
         if batches.schema() != schema {
             return Err(other_part(part, "it has other columns, or vectors of another model or precision"));
         }
+        let told = batches.custom_metadata().get(OTHER_SPACES_KEY);
+        other_spaces = read_other_spaces(told.map(String::as_str), part)?.saturating_add(other_spaces);
         while let Some(batch) = decoding(part, || batches.next().transpose())? {
             file.write(&batch).map_err(not_written)?;
         }
     }
-    close(file)
+    close(file, other_spaces)
 }

@@ -22,7 +22,7 @@ use crate::decoding::decoding;
 use crate::error::Error;
 use crate::file_sum::{FileSum, Summing};
 use crate::rows::Answered;
-use crate::space::DESCRIPTION_KEY;
+use crate::space::{DESCRIPTION_KEY, OTHER_SPACES_KEY, read_other_spaces};
 
 /// Bytes of vectors that a row group holds in memory until it is written. A part is one row group unless it is
 /// larger.
@@ -46,9 +46,12 @@ impl ParquetWriter {
         batches.push(rows, |batch| file.write(batch).map_err(not_written))
     }
 
-    pub(super) fn finish(self) -> Result<(File, FileSum), Error> {
+    pub(super) fn finish(self, other_spaces: u64) -> Result<(File, FileSum), Error> {
         let Self { mut batches, mut file } = self;
         batches.complete(|batch| file.write(batch).map_err(not_written))?;
+        if let Some(told) = told(other_spaces) {
+            file.append_key_value_metadata(told);
+        }
         Ok(file.into_inner().map_err(not_written)?.finish())
     }
 }
@@ -95,6 +98,7 @@ fn properties(options: &SinkOptions) -> WriterProperties {
 pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
     let (mut file, _) = writer(into, options)?.into_serialized_writer().map_err(not_written)?;
     let description = description(options);
+    let mut other_spaces = 0;
     for part in parts {
         let from = open_part(part)?;
         let metadata = decoding(part, || {
@@ -109,11 +113,22 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
         if !about.key_value_metadata().is_some_and(|found| found.contains(&description)) {
             return Err(other_part(part, "its vectors are of another model or precision"));
         }
+        let found = about.key_value_metadata().into_iter().flatten();
+        let found = found.filter(|pair| pair.key == OTHER_SPACES_KEY).find_map(|pair| pair.value.as_deref());
+        other_spaces = read_other_spaces(found, part)?.saturating_add(other_spaces);
         for group in metadata.row_groups() {
             copy(&mut file, &from, group).map_err(not_written)?;
         }
     }
+    if let Some(told) = told(other_spaces) {
+        file.append_key_value_metadata(told);
+    }
     file.into_inner().map_err(not_written)
+}
+
+/// What is said of rows of another space, where there are any.
+fn told(other_spaces: u64) -> Option<KeyValue> {
+    (other_spaces > 0).then(|| KeyValue::new(OTHER_SPACES_KEY.to_owned(), other_spaces.to_string()))
 }
 
 fn description(options: &SinkOptions) -> KeyValue {

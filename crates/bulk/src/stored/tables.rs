@@ -17,7 +17,7 @@ use super::{CHUNK_ROWS, Shape, StoredChunk, Vectors, check_names, dimensions_of,
 use crate::decoding::decoding;
 use crate::error::Error;
 use crate::sink::{OWN_COLUMNS, OutputFormat, SCALE};
-use crate::space::{DESCRIPTION_KEY, Description};
+use crate::space::{DESCRIPTION_KEY, Description, OTHER_SPACES_KEY, read_other_spaces};
 
 /// A file of columns, from row to row.
 pub(super) struct StoredTables {
@@ -56,9 +56,12 @@ impl Iterator for Batches {
 impl StoredTables {
     pub(super) fn open(path: &Path, format: OutputFormat) -> Result<(Option<Description>, Self), Error> {
         let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
-        let (schema, mut batches) = decoding(path, || batches(file, format))?;
+        let (schema, told, mut batches) = decoding(path, || batches(file, format))?;
         let description = schema.metadata().get(DESCRIPTION_KEY);
-        let description = description.map(|json| Description::from_json(json, path)).transpose()?;
+        let mut description = description.map(|json| Description::from_json(json, path)).transpose()?;
+        if let Some(described) = &mut description {
+            described.other_spaces = read_other_spaces(told.as_deref(), path)?;
+        }
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         check_names(path, &names)?;
         let found = |name: &str| schema.fields().iter().position(|field| field.name() == name);
@@ -198,14 +201,17 @@ impl StoredTables {
     }
 }
 
-fn batches(file: File, format: OutputFormat) -> Result<(SchemaRef, Batches), ArrowError> {
+/// The schema, what stands under [`OTHER_SPACES_KEY`], and the rows.
+fn batches(file: File, format: OutputFormat) -> Result<(SchemaRef, Option<String>, Batches), ArrowError> {
     if format == OutputFormat::Parquet {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(CHUNK_ROWS);
         let schema = Arc::clone(builder.schema());
-        return Ok((schema, Batches::Parquet(Box::new(builder.build()?))));
+        let told = schema.metadata().get(OTHER_SPACES_KEY).cloned();
+        return Ok((schema, told, Batches::Parquet(Box::new(builder.build()?))));
     }
     let reader = FileReader::try_new_buffered(file, None)?;
-    Ok((reader.schema(), Batches::Arrow(Box::new(reader))))
+    let told = reader.custom_metadata().get(OTHER_SPACES_KEY).cloned();
+    Ok((reader.schema(), told, Batches::Arrow(Box::new(reader))))
 }
 
 /// `id` and what is carried along, and where they stand.

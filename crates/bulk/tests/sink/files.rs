@@ -180,7 +180,7 @@ pub(crate) fn write(path: &Path, options: &SinkOptions, table: &Table) {
         writer.write(&Answered { chunk, results }).expect("written");
     }
     let (_, sum) = writer.finish().expect("finished");
-    if let Some(description) = options.description(&sum) {
+    if let Some(description) = options.description(&sum, 0) {
         fs::write(description_path(path), description).expect("written");
     }
     if options.format == OutputFormat::Npy {

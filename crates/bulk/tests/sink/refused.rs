@@ -122,6 +122,7 @@ fn what_is_no_file_of_vectors_is_told() {
         ("\"dimensions\": 2, \"precision\": \"int8\", \"scale\": \"column\"", "integers without".to_owned()),
         ("\"dimensions\": 2, \"precision\": \"int8\", \"scale\": \"length\"", "not of length 1".to_owned()),
         ("\"dimensions\": 2, \"precision\": \"f8\"", "a.jsonl.meta.json".to_owned()),
+        ("\"dimensions\": 2, \"precision\": \"f32\", \"other_spaces\": -1", "a.jsonl.meta.json".to_owned()),
     ] {
         let error = told("a.jsonl", vectors, Some(&meta(rest)));
         assert!(error.contains(&what), "{rest}: {error}");

@@ -13,7 +13,7 @@ use crate::say::say;
 
 pub(crate) fn run(args: &BuildArgs) -> Result<Outcome, Failure> {
     let inputs = inputs(&args.input)?;
-    let (space, precision, columns) = look(&inputs, args.keep.as_deref())?;
+    let Looked { space, precision, columns, other_spaces } = look(&inputs, args)?;
     if args.output.is_file() {
         return Err(Failure::usage(format!("{}: is a file; name a folder", args.output.display())));
     }
@@ -44,6 +44,11 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome, Failure> {
     builder.finish()?;
     if !args.quiet {
         say(format_args!("connote: {}", facts(&Collection::open(&args.output)?)));
+        if other_spaces > 0 {
+            say(format_args!(
+                "connote: {other_spaces} rows have a task of their own, and vectors of another space than the collection names"
+            ));
+        }
         if absent > 0 {
             say(format_args!("connote: {absent} rows have no vector and were left out"));
         }
@@ -52,37 +57,83 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome, Failure> {
     Ok(if absent > 0 { Outcome::SomeRowsFailed } else { Outcome::Complete })
 }
 
-/// What the files have in common, before anything is written.
-fn look(inputs: &[Input], keep: Option<&[String]>) -> Result<(Space, Precision, Columns), Failure> {
+/// What the files have in common.
+struct Looked {
+    space: Space,
+    /// Of the first.
+    precision: Precision,
+    columns: Columns,
+    /// Rows with vectors of other spaces.
+    other_spaces: u64,
+}
+
+/// Looks at all files before anything is written.
+fn look(inputs: &[Input], args: &BuildArgs) -> Result<Looked, Failure> {
+    // The first, and the space of the first that says one.
     let mut first: Option<(PathBuf, Space, Precision)> = None;
     let mut columns: Option<Columns> = None;
+    let mut other_spaces = 0_u64;
     for file in inputs.iter().flat_map(Input::files) {
         let (stored, file) = (file.open()?, file.path());
         let unknown = || Space { dimensions: stored.dimensions(), ..Space::default() };
         let space = stored.space().cloned().unwrap_or_else(unknown);
-        let found = Columns::of(&stored.schema(), keep, file)?;
+        other_spaces = other_spaces.saturating_add(stored.other_spaces());
+        if stored.other_spaces() > 0 && !args.same_space {
+            return Err(Failure::usage(format!(
+                "{}: {} of its rows have a task of their own, and vectors of another space than {}, which the file names; embed them \
+                 apart, or say --same-space to compare them all the same",
+                file.display(),
+                stored.other_spaces(),
+                named(&space)
+            )));
+        }
+        let found = Columns::of(&stored.schema(), args.keep.as_deref(), file)?;
         columns = Some(match columns {
             None => found,
             Some(before) => before.with(found, file)?,
         });
-        match &first {
+        match &mut first {
             None => first = Some((file.to_owned(), space, stored.precision())),
-            Some((before, of_first, _)) if !same(of_first, &space) => {
-                return Err(Failure::usage(format!(
-                    "{} is of {} and {} of {}: vectors of different spaces cannot be compared; index them apart",
-                    before.display(),
-                    named(of_first),
-                    file.display(),
-                    named(&space)
-                )));
+            Some((before, common, _)) => {
+                let same_width = common.dimensions == space.dimensions;
+                match (is_known(common), is_known(&space)) {
+                    (true, true) if same(common, &space) => {}
+                    (false, _) | (_, false) if same_width && args.same_space => {
+                        if is_known(&space) {
+                            *common = space;
+                        }
+                    }
+                    (false, false) if same_width => {
+                        return Err(Failure::usage(format!(
+                            "{} and {} do not say what their vectors are (no FILE.meta.json, and nothing in them): if one model made them \
+                             of texts prepared alike, say --same-space; else index them apart",
+                            before.display(),
+                            file.display()
+                        )));
+                    }
+                    _ => {
+                        return Err(Failure::usage(format!(
+                            "{} is of {} and {} of {}: vectors of different spaces cannot be compared; index them apart",
+                            before.display(),
+                            named(common),
+                            file.display(),
+                            named(&space)
+                        )));
+                    }
+                }
             }
-            Some(_) => {}
         }
     }
     match (first, columns) {
-        (Some((_, space, precision)), Some(columns)) => Ok((space, precision, columns)),
+        (Some((_, space, precision)), Some(columns)) => {
+            Ok(Looked { space, precision, columns, other_spaces })
+        }
         _ => Err(Failure::usage("name at least one file of vectors with --input")),
     }
+}
+
+fn is_known(space: &Space) -> bool {
+    !space.fingerprint.is_empty()
 }
 
 /// Refuses to build over a collection whose queries would no longer find anything.

@@ -24,7 +24,7 @@ the same command goes on behind the last part. The output appears when it is com
 result. Rows that fail are listed in FILE.errors.jsonl and cost nothing else. All of it: docs/BULK.md. A vector a token \
 (--pooling none) or a chunk of each text (--late-chunks): docs/TOKENS.md.
 
-Exit codes: 0 all rows, 3 some rows failed, 1 no row or no output, 2 wrong use, 130 interrupted.")]
+Exit codes: 0 all rows, 3 some rows failed, 1 every row failed or there is no output, 2 wrong use, 130 interrupted.")]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) text: TextArgs,

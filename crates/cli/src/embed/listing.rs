@@ -13,10 +13,11 @@ use crate::failure::Failure;
 /// Collects what lies beside an output.
 pub(super) struct Listing {
     output: PathBuf,
-    format: OutputFormat,
-    /// What the vectors are, where that is said beside them.
-    described: Option<SinkOptions>,
+    /// What the vectors are, and how they are written.
+    sink: SinkOptions,
     rows: u64,
+    /// Of these, those of another space than the output names.
+    other_spaces: u64,
     /// Rows that failed, once there are any. The file has no name: however the run ends, nothing of it stays.
     failed: Option<FailedRows<File>>,
 }
@@ -30,17 +31,18 @@ impl Listing {
     ) -> Result<Option<Self>, Failure> {
         let (Place::File(path), Some(format)) = (place, format) else { return Ok(None) };
         let output = follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?;
-        // Lines are a stream, wherever they go, and have no description.
-        let described = match format {
-            OutputFormat::Jsonl | OutputFormat::Csv => None,
-            _ => Some(task.sink(format)?),
-        };
-        Ok(Some(Self { output, format, described, rows: 0, failed: None }))
+        Ok(Some(Self { output, sink: task.sink(format)?, rows: 0, other_spaces: 0, failed: None }))
     }
 
-    /// These rows were written.
-    pub(super) fn add(&mut self, rows: &[Row], results: &Results) -> Result<(), Failure> {
+    /// Rows of another space than the output names.
+    pub(super) fn other_spaces(&self) -> u64 {
+        self.other_spaces
+    }
+
+    /// These rows were written; so many of them are of another space than the output names.
+    pub(super) fn add(&mut self, rows: &[Row], results: &Results, other_spaces: u64) -> Result<(), Failure> {
         self.rows += rows.len() as u64;
+        self.other_spaces += other_spaces;
         for (row, result) in rows.iter().zip(results) {
             let Err(error) = result else { continue };
             let list = match &mut self.failed {
@@ -59,7 +61,7 @@ impl Listing {
     /// Of an output that is on the disk, has this sum, and gets its name by `name`.
     pub(super) fn write(
         self,
-        sum: Option<&FileSum>,
+        sum: &FileSum,
         name: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Beside, Failure> {
         let list = self.failed.map(|failed| {
@@ -68,8 +70,8 @@ impl Listing {
             Ok(list)
         });
         let list = list.transpose().map_err(of_list)?.map(Ok);
-        let description = self.described.zip(sum).and_then(|(sink, sum)| sink.description(sum));
-        Beside::write(&self.output, self.format, description.as_deref(), self.rows, list, name)
+        let description = self.sink.description(sum, self.other_spaces);
+        Beside::write(&self.output, self.sink.format, description.as_deref(), self.rows, list, name)
     }
 }
 

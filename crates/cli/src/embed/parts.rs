@@ -12,7 +12,7 @@ use bulk::{
 use connote::Embedder;
 
 use super::stream::{explain_rows, sums};
-use super::{EmbedArgs, Place, Task, tell_failed};
+use super::{EmbedArgs, Place, Task, tell_failed, tell_other_spaces};
 use crate::aside::follow_links;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Ending};
@@ -186,11 +186,7 @@ fn tell(destination: &Destination, summary: &Summary, args: &EmbedArgs) {
         }
         (Destination::File(_), _) => {}
     }
-    if *other_spaces > 0 {
-        say(format_args!(
-            "connote: {other_spaces} rows have a task of their own: their vectors are of another space than the fingerprint that the output names"
-        ));
-    }
+    tell_other_spaces(*other_spaces);
     if *failed > 0 {
         let listed = match &beside.errors {
             Some(errors) => errors.display().to_string(),

@@ -1,17 +1,18 @@
 //! Texts as they come, vectors as they are there.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bulk::{
     Answered, Answering, Beside, Chunk, FileSum, LineEncoder, OutputFormat as BulkFormat, PartWriter,
-    Results, Row, Spaces,
+    Results, Row, Spaces, Summing,
 };
 use connote::{Embedder, Embedding};
 
 use super::late::{self, LateChunks};
 use super::listing::Listing;
 use super::spool::Spool;
-use super::{Place, Task, tell_failed};
+use super::{Place, Task, tell_failed, tell_other_spaces};
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, excerpt};
@@ -23,8 +24,8 @@ use crate::say::say;
 enum Writing {
     /// For people, with the beginnings of the texts that are being computed.
     Text(Output, Vec<String>),
-    /// A line a row, handed over as soon as it is there.
-    Lines(Output, Box<LineEncoder>),
+    /// A line a row, handed over as soon as it is there, and the sum of all of them.
+    Lines(Output, Box<LineEncoder>, Summing<io::Sink>),
     /// A format that is whole only at its end.
     Whole(Spool, Box<PartWriter>),
 }
@@ -43,8 +44,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
     }
     let form = if args.quiet { ProgressForm::None } else { args.progress };
     let mut progress = Progress::new(form, task.loading, writing.is_terminal());
-    // Now, while the model's file is surely there: hashing it later could meet another.
-    let mut spaces = if args.quiet { None } else { Some(Spaces::new(&task.embedder, &task.options)?) };
+    // Now, while the model's file is surely there: hashing it later could meet another. Who neither reads nor writes a
+    // fingerprint does not pay for it.
+    let told = !args.quiet || listing.is_some() || writing.names_a_space();
+    let mut spaces = if told { Some(Spaces::new(&task.embedder, &task.options)?) } else { None };
     let mut answering = Answering::new(&task.embedder, task.options.clone(), task.title, task.share);
     let late = args.late_chunks.map(|split| {
         let (embedder, options, title) = (&task.embedder, &task.options, task.title);
@@ -68,12 +71,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         if std::mem::take(&mut explain) {
             explain_rows(&task.embedder, &results);
         }
-        if let Some(spaces) = &mut spaces {
-            spaces.add(&chunk.rows, &results);
-        }
-        writing.write(&chunk, &results)?;
+        let other_spaces = spaces.as_mut().map_or(0, |spaces| spaces.add(&chunk.rows, &results));
+        writing.write(&chunk, &results, other_spaces)?;
         if let Some(listing) = &mut listing {
-            listing.add(&chunk.rows, &results)?;
+            listing.add(&chunk.rows, &results, other_spaces)?;
         }
         rows += results.len() as u64;
         let (failed_now, tokens) = sums(&results);
@@ -82,9 +83,11 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let passed = position.read - std::mem::replace(&mut read, position.read);
         progress.advance(results.len(), failed_now, tokens, passed, position);
     }
+    let other_spaces = listing.as_ref().map_or(0, Listing::other_spaces);
     let beside = writing.finish(listing)?;
-    if let Some(spaces) = spaces {
+    if let Some(spaces) = spaces.filter(|_| !args.quiet) {
         progress.finish(failed, &spaces.told());
+        tell_other_spaces(other_spaces);
     }
     match &beside.errors {
         _ if args.quiet => {}
@@ -123,7 +126,9 @@ impl Writing {
                 let encoder = LineEncoder::create(&task.sink(format)?)?;
                 let mut output = output(OutputFormat::Jsonl)?;
                 output.bytes(encoder.header())?;
-                Self::Lines(output, Box::new(encoder))
+                let mut sum = Summing::new(io::sink());
+                sum.write_all(encoder.header()).map_err(Failure::nothing)?;
+                Self::Lines(output, Box::new(encoder), sum)
             }
             Some(format) => {
                 let options = task.sink(format)?;
@@ -136,7 +141,7 @@ impl Writing {
     /// Whether results go to a terminal.
     fn is_terminal(&self) -> bool {
         match self {
-            Self::Text(output, _) | Self::Lines(output, _) => output.is_terminal(),
+            Self::Text(output, _) | Self::Lines(output, ..) => output.is_terminal(),
             Self::Whole(..) => false,
         }
     }
@@ -151,7 +156,12 @@ impl Writing {
         }
     }
 
-    fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Failure> {
+    /// Whether the output itself names the space of its vectors.
+    fn names_a_space(&self) -> bool {
+        matches!(self, Self::Whole(..))
+    }
+
+    fn write(&mut self, chunk: &Chunk, results: &Results, other_spaces: u64) -> Result<(), Failure> {
         match self {
             Self::Text(output, texts) => {
                 for (at, ((row, text), result)) in chunk.rows.iter().zip(texts).zip(results).enumerate() {
@@ -168,27 +178,35 @@ impl Writing {
                 }
                 output.flush()
             }
-            Self::Lines(output, encoder) => {
+            Self::Lines(output, encoder, sum) => {
                 let mut lines = Vec::new();
                 encoder.encode(&Answered { chunk, results }, &mut lines)?;
+                sum.write_all(&lines).map_err(Failure::nothing)?;
                 output.bytes(&lines)?;
                 output.flush()
             }
-            Self::Whole(_, writer) => Ok(writer.write(&Answered { chunk, results })?),
+            Self::Whole(_, writer) => {
+                writer.add_other_spaces(other_spaces);
+                Ok(writer.write(&Answered { chunk, results })?)
+            }
         }
     }
 
     /// All is written: the output gets its name, and what lies beside it its content, in the order of [`Beside::write`].
     fn finish(self, listing: Option<Listing>) -> Result<Beside, Failure> {
         match self {
-            Self::Text(mut output, _) | Self::Lines(mut output, _) => {
+            Self::Text(mut output, _) => {
                 output.sync()?;
-                named(listing, None, || output.finish())
+                output.finish().map(|()| Beside::default())
+            }
+            Self::Lines(mut output, _, sum) => {
+                output.sync()?;
+                named(listing, &sum.finish().1, || output.finish())
             }
             Self::Whole(spool, writer) => {
                 let (file, sum) = writer.finish()?;
                 spool.sync()?;
-                named(listing, Some(&sum), || spool.finish(file))
+                named(listing, &sum, || spool.finish(file))
             }
         }
     }
@@ -197,7 +215,7 @@ impl Writing {
 /// Without a list there is nothing beside the output.
 fn named(
     listing: Option<Listing>,
-    sum: Option<&FileSum>,
+    sum: &FileSum,
     name: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<Beside, Failure> {
     match listing {

@@ -21,17 +21,24 @@ const KNOWN_Q8_0: [(&str, Option<bool>, f64, f64); 3] = [
     ("all-MiniLM-L6-v2", None, 0.999_76, 0.999_0),
 ];
 
+/// What coarser files are held to: from so many bits a weight on, in their coarsest tensor, mean and least. These floors tell a model
+/// from another, whose cosines lie about 0, and not a good file from a poor one: what was lost where it was measured
+/// (docs/MODELS.md) is a third of what is allowed, or less.
+const FLOORS: [(f64, f64, f64); 4] =
+    [(6.5, 0.995, 0.98), (5.25, 0.97, 0.90), (4.0, 0.85, 0.60), (0.0, 0.50, 0.10)];
+
 impl Bounds {
     /// What a file of this kind reaches: files of floats are bound by their format alone, Q8_0 by what it lost. Whole vectors of
-    /// models that are known have rows of their own. For coarser types no bound is known.
-    pub(super) fn of(model: &Model, dimensions: usize) -> Option<Self> {
+    /// models that are known have rows of their own. Coarser types have a floor each.
+    pub(super) fn of(model: &Model, dimensions: usize) -> Self {
         let floats = [TensorType::F32, TensorType::F16, TensorType::BF16];
         let only = |types: &[TensorType]| model.gguf().tensors().all(|tensor| types.contains(&tensor.ty()));
         if only(&floats) {
-            return Some(Self::new(0.999_999, 0.999_99, "files of F32, F16 and BF16".to_owned()));
+            return Self::new(0.999_999, 0.999_99, "files of F32, F16 and BF16".to_owned());
         }
         if !only(&[floats.as_slice(), &[TensorType::Q8_0]].concat()) {
-            return None;
+            let bits = model.gguf().tensors().map(|tensor| bits(tensor.ty()));
+            return Self::floor(bits.fold(f64::INFINITY, f64::min));
         }
         let heads = model.has_dense_heads();
         let row = model.known().filter(|_| dimensions == model.dimensions()).and_then(|known| {
@@ -39,7 +46,7 @@ impl Bounds {
                 .iter()
                 .find(|(name, of_heads, ..)| *name == known.name && of_heads.is_none_or(|of| of == heads))
         });
-        Some(match row {
+        match row {
             Some((name, of_heads, mean, least)) => {
                 let with = match of_heads {
                     Some(true) => " with dense heads",
@@ -49,31 +56,31 @@ impl Bounds {
                 Self::new(*mean, *least, format!("{name}{with} in Q8_0"))
             }
             None => Self::new(0.999_7, 0.999_0, "any file of Q8_0".to_owned()),
-        })
+        }
+    }
+
+    /// Of files whose coarsest tensor has so many bits a weight.
+    fn floor(bits: f64) -> Self {
+        let row = FLOORS.iter().copied().find(|(from, ..)| bits >= *from);
+        let (_, mean, least) = row.unwrap_or(FLOORS[FLOORS.len() - 1]);
+        Self::new(mean, least, format!("the floor of files with weights of {bits:.1} bits"))
     }
 
     fn new(mean: f64, least: f64, why: String) -> Self {
         Self { mean, least, why }
     }
 
-    /// With what the command line says instead. What is neither known nor given is no bound.
-    pub(super) fn or_given(usual: Option<Self>, mean: Option<f64>, least: Option<f64>) -> Option<Self> {
+    /// With what the command line says instead.
+    pub(super) fn or_given(usual: Self, mean: Option<f64>, least: Option<f64>) -> Self {
         let why = match (mean, least) {
             (None, None) => return usual,
             (Some(_), Some(_)) => "--mean-cosine and --min-cosine".to_owned(),
             (given, _) => {
                 let option = if given.is_some() { "--mean-cosine" } else { "--min-cosine" };
-                match &usual {
-                    Some(usual) => format!("{option}, the other for {}", usual.why),
-                    None => format!("{option} alone"),
-                }
+                format!("{option}, the other for {}", usual.why)
             }
         };
-        Some(Self {
-            mean: mean.or(usual.as_ref().map(|usual| usual.mean)).unwrap_or(-1.0),
-            least: least.or(usual.as_ref().map(|usual| usual.least)).unwrap_or(-1.0),
-            why,
-        })
+        Self { mean: mean.unwrap_or(usual.mean), least: least.unwrap_or(usual.least), why }
     }
 
     /// Lowered by what rounding to `precision` takes from the cosine of two vectors that are both rounded. `vectors` are this
@@ -108,6 +115,11 @@ impl Bounds {
     }
 }
 
+/// Bits a weight, scales included.
+fn bits(ty: TensorType) -> f64 {
+    8.0 * ty.block_bytes() as f64 / ty.block_elements() as f64
+}
+
 /// How much nearer to 0 than those of a normal distribution of this length the values of a vector lie; 1 for such a distribution.
 fn crowding(vector: &[f32]) -> f64 {
     /// Half of a normal distribution's values lie within so many standard deviations.
@@ -139,25 +151,44 @@ mod tests {
             assert!(connote::known_models().iter().any(|known| known.name == name), "{name}");
         }
         let model = Model::open(testkit::models::builtin()).expect("it opens");
-        let bounds = Bounds::of(&model, 384).expect("some");
+        let bounds = Bounds::of(&model, 384);
         assert_eq!(
             (bounds.mean, bounds.least, &*bounds.why),
             (0.999_76, 0.999_0, "all-MiniLM-L6-v2 in Q8_0")
         );
-        let cut = Bounds::of(&model, 128).expect("some");
+        let cut = Bounds::of(&model, 128);
         assert_eq!((cut.mean, cut.least, &*cut.why), (0.999_7, 0.999_0, "any file of Q8_0"));
         let tiny = Model::from_bytes(testkit::tiny::bert(7)).expect("it opens");
-        assert_eq!(Bounds::of(&tiny, tiny.dimensions()).expect("some").mean, 0.999_999);
+        assert_eq!(Bounds::of(&tiny, tiny.dimensions()).mean, 0.999_999);
+    }
+
+    /// What connote's own files of a type reached (docs/MODELS.md) passes, and what no model shares with another does not.
+    #[test]
+    fn every_coarse_type_has_a_floor_between_its_own_loss_and_another_model() {
+        use TensorType::*;
+        for (ty, mean, least) in [
+            (Q6_K, 0.998_565, 0.995_508),
+            (Q5_K, 0.993_681, 0.979_696),
+            (Q5_0, 0.983_815, 0.930_000),
+            (Q4_0, 0.959_961, 0.888_436),
+        ] {
+            let floor = Bounds::floor(bits(ty));
+            assert!(floor.mean < mean && floor.least < least, "{ty:?} {floor:?}");
+        }
+        let coarse = [Q6_K, Q5_1, Q5_0, Q5_K, Q4_1, Q4_0, Q4_K, IQ4_NL, IQ4_XS, Q3_K, Q2_K, IQ1_S];
+        let floors = coarse.map(|ty| Bounds::floor(bits(ty)));
+        // Of random directions the cosine is one of a normal distribution of 1/sqrt(d): of the smallest models', 384 values, 10 times
+        // 1/sqrt(384) is 0.51.
+        assert!(floors.iter().all(|floor| floor.mean >= 0.5 && floor.least > 0.0), "{floors:?}");
+        assert!(floors.is_sorted_by(|a, b| a.mean >= b.mean && a.least >= b.least), "{floors:?}");
     }
 
     #[test]
     fn what_is_given_takes_the_place_of_what_is_usual() {
         let usual = Bounds::new(0.9, 0.8, "x".to_owned());
-        let given = Bounds::or_given(Some(usual.clone()), None, Some(0.5)).expect("some");
+        let given = Bounds::or_given(usual.clone(), None, Some(0.5));
         assert_eq!((given.mean, given.least, &*given.why), (0.9, 0.5, "--min-cosine, the other for x"));
-        assert_eq!(Bounds::or_given(Some(usual), None, None).expect("some").why, "x");
-        assert_eq!(Bounds::or_given(None, Some(0.5), None).expect("some").least, -1.0);
-        assert!(Bounds::or_given(None, None, None).is_none());
+        assert_eq!(Bounds::or_given(usual, None, None).why, "x");
     }
 
     #[test]

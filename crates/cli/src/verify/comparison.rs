@@ -50,8 +50,9 @@ pub(super) struct Comparison {
     texts: usize,
     mean_cosine: Option<f64>,
     least_cosine: Option<f64>,
-    /// None where none is known and none was given.
-    bounds: Option<Bounds>,
+    bounds: Bounds,
+    /// Whether a cosine was held to a bound that it could have missed.
+    pub(super) judged: bool,
     /// Texts whose ids were compared, and of those the ones that differ.
     ids_compared: usize,
     ids_differ: usize,
@@ -83,7 +84,7 @@ pub(super) fn compare(
     let dimensions = reference.wanted[0].embedding.len();
     let usual = Bounds::of(embedder.model(), dimensions);
     // What rounding takes from bounds is measured where they are not given by somebody who knows it.
-    let measured = usual.is_some() && !precision.is_float();
+    let measured = !precision.is_float();
     let (mut distances, mut refused, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for some in reference.wanted.chunks(TOGETHER) {
         let inputs: Vec<Input> =
@@ -115,7 +116,7 @@ pub(super) fn compare(
             }
         }
     }
-    let usual = usual.map(|usual| usual.rounded(precision, &own));
+    let bounds = Bounds::or_given(usual.rounded(precision, &own), given.0, given.1);
     let count = distances.len();
     let mean = distances.iter().map(|one| one.cosine).sum::<f64>() / count.max(1) as f64;
     let least = distances.iter().map(|one| one.cosine).fold(f64::INFINITY, f64::min);
@@ -146,7 +147,8 @@ pub(super) fn compare(
         texts: count,
         mean_cosine: (count > 0).then_some(mean),
         least_cosine: (count > 0).then_some(least),
-        bounds: Bounds::or_given(usual, given.0, given.1),
+        judged: count > 0 && [bounds.mean, bounds.least].into_iter().any(can_be_missed),
+        bounds,
         ids_compared: compared,
         ids_differ: differ,
         refused: counted,
@@ -227,6 +229,11 @@ fn as_used(reference: &Reference, wanted: &Wanted, embedder: &Embedder, options:
     input.clone()
 }
 
+/// Whether a bound says anything.
+fn can_be_missed(bound: f64) -> bool {
+    bound > -1.0
+}
+
 impl Comparison {
     /// As checks.
     pub(super) fn checks(&self) -> Vec<Check> {
@@ -251,34 +258,18 @@ impl Comparison {
                 Check::of("token ids are the reference's", Err(format!("not of {some} of {all} texts")))
             }
         });
-        let bounds = self.bounds.as_ref();
-        checks.push(self.bounded(
-            "mean cosine to the reference",
-            self.mean_cosine,
-            bounds.map(|bounds| bounds.mean),
-        ));
-        checks.push(self.bounded(
-            "smallest cosine to the reference",
-            self.least_cosine,
-            bounds.map(|bounds| bounds.least),
-        ));
+        let Bounds { mean, least, .. } = self.bounds;
+        checks.push(self.bounded("mean cosine to the reference", self.mean_cosine, mean));
+        checks.push(self.bounded("smallest cosine to the reference", self.least_cosine, least));
         checks
     }
 
-    fn bounded(&self, name: &'static str, value: Option<f64>, bound: Option<f64>) -> Check {
+    fn bounded(&self, name: &'static str, value: Option<f64>, bound: f64) -> Check {
         let Some(value) = value else { return Check::skipped(name, "none of its texts could be embedded") };
-        match (bound, &self.bounds) {
-            (Some(bound), Some(Bounds { why, .. })) => {
-                let seen = format!("{value:.6} of {} texts, bound {bound:.6} ({why})", self.texts);
-                Check::of(name, if value >= bound { Ok(seen) } else { Err(seen) })
-            }
-            _ => Check::skipped(
-                name,
-                format!(
-                    "{value:.6} of {} texts; no bound is known for this file's types, give one",
-                    self.texts
-                ),
-            ),
+        let seen = format!("{value:.6} of {} texts, bound {bound:.6} ({})", self.texts, self.bounds.why);
+        match can_be_missed(bound) {
+            false => Check::skipped(name, format!("{seen}, which no cosine could miss")),
+            true => Check::of(name, if value >= bound { Ok(seen) } else { Err(seen) }),
         }
     }
 

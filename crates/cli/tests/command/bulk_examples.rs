@@ -1,7 +1,8 @@
-//! The examples of docs/BULK.md and docs/TOKENS.md, run as they stand; those of `--help` are in `help_examples`.
+//! The examples of docs/BULK.md, docs/TOKENS.md and docs/SEARCH.md, run as they stand; those of `--help` are in `help_examples`.
 #![cfg(unix)]
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command as Process;
 
@@ -19,6 +20,19 @@ fn files(folder: &Path) {
     for log in ["logs/a.parquet", "logs/b.parquet"] {
         run(connote().current_dir(folder).arg("embed").args(columns).args(["--output", log]), 0);
     }
+    write(
+        "notes.jsonl",
+        "{\"text\": \"plants eat light\", \"lang\": \"en\"}\n{\"text\": \"cats sleep\", \"lang\": \"en\"}\n",
+    );
+    // Debian's packages, a few of them: what their description says is made into texts by the script that the document names.
+    let package =
+        |n: usize| format!("Package: p{n}\nSection: misc\nDescription: package number {n}\n more of it\n\n");
+    write("dumpavail", &(0..40).map(package).collect::<String>());
+    fs::create_dir(folder.join("bin")).expect("made");
+    write("bin/apt-cache", "#!/bin/sh\n[ \"$*\" = dumpavail ] && cat dumpavail\n");
+    fs::set_permissions(folder.join("bin/apt-cache"), Permissions::from_mode(0o755)).expect("executable");
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts");
+    symlink(scripts.canonicalize().expect("the scripts"), folder.join("scripts")).expect("linked");
     // The model that is named stands for any.
     let model = testkit::models::builtin();
     fs::copy(model, folder.join("embeddinggemma-300m-Q8_0.gguf")).expect("copied");
@@ -28,7 +42,8 @@ fn files(folder: &Path) {
 fn shell(folder: &Path, line: &str) {
     let connote = Path::new(env!("CARGO_BIN_EXE_connote"));
     let path = format!(
-        "{}:{}",
+        "{}:{}:{}",
+        folder.join("bin").display(),
         connote.parent().expect("a folder").display(),
         std::env::var("PATH").unwrap_or_default()
     );
@@ -40,7 +55,7 @@ fn shell(folder: &Path, line: &str) {
 
 #[test]
 fn the_examples_of_the_documents_run() {
-    for (name, count) in [("BULK.md", 4), ("TOKENS.md", 3)] {
+    for (name, count) in [("BULK.md", 4), ("TOKENS.md", 3), ("SEARCH.md", 2)] {
         let folder = tempfile::tempdir().expect("a folder");
         files(folder.path());
         let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);

@@ -335,3 +335,75 @@ fn eval_refuses_what_it_cannot_use_and_says_why() {
         assert!(stderr.contains(words) && stderr.lines().count() == 1, "{stderr}");
     }
 }
+
+/// What is lost to a coarse type is no reason to let another model's reference pass.
+#[test]
+fn a_coarse_file_is_told_from_another_model() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let mut quantize = connote();
+    run(quantize.arg("quantize").arg(testkit::models::builtin()).arg(at("q4.gguf")).arg("Q4_0"), 0);
+    let cosines = |report: &Value| -> Vec<String> {
+        let checks = report["checks"].as_array().expect("checks");
+        let of_cosines =
+            checks.iter().filter(|check| check["check"].as_str().is_some_and(|c| c.contains("cosine")));
+        of_cosines.map(|check| check["verdict"].as_str().expect("a verdict").to_owned()).collect()
+    };
+    let reference = golden_file(folder.path(), |_, _| {});
+    let mut verify = connote();
+    verify.args(["verify", "--json", "--reference"]).arg(&reference).arg(at("q4.gguf"));
+    let report = verified(&mut verify, 0);
+    assert_eq!(cosines(&report), ["passed", "passed"]);
+    assert_eq!(report["comparison"]["judged"], true);
+    assert_eq!(report["comparison"]["bounds"]["why"], "the floor of files with weights of 4.5 bits");
+
+    // Vectors as long, of a network that shares nothing with it.
+    let size = testkit::tiny::GemmaSize { layers: 2, dim: 384, ..Default::default() };
+    let other = testkit::tiny::gemma_of(1, testkit::tiny::GemmaKind::WithoutHeads, size);
+    fs::write(at("other.gguf"), other).expect("written");
+    let texts: String = golden::texts("minilm")
+        .iter()
+        .take(20)
+        .map(|one| json!({"text": one.text}).to_string() + "\n")
+        .collect();
+    fs::write(at("texts.jsonl"), texts).expect("written");
+    for precision in ["f32", "int8", "binary"] {
+        let others = at(&format!("{precision}.jsonl"));
+        let mut embed = connote();
+        embed.args(["embed", "-q", "--keep", "text", "--precision", precision, "-i"]).arg(at("texts.jsonl"));
+        run(embed.arg("-o").arg(&others).arg("--model").arg(at("other.gguf")), 0);
+        let mut verify = connote();
+        verify.args(["verify", "--json", "--reference"]).arg(&others).arg(at("q4.gguf"));
+        assert_eq!(cosines(&verified(&mut verify, 3)), ["failed", "failed"], "{precision}");
+    }
+    // Who takes all bounds away is told what that means.
+    let mut verify = connote();
+    verify.args(["verify", "--mean-cosine=-1", "--min-cosine=-1", "--reference"]).arg(at("f32.jsonl"));
+    let text = String::from_utf8(run(verify.arg(at("q4.gguf")), 0).0).expect("UTF-8");
+    assert!(
+        text.ends_with("the reference was not judged: no bound was left that a cosine could miss.\n"),
+        "{text}"
+    );
+    assert_eq!(text.matches("which no cosine could miss").count(), 2, "{text}");
+}
+
+/// Pairs in perfect order, as few may be by chance, do not say between what bounds the true correlation lies.
+#[test]
+fn eval_gives_no_interval_where_there_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("pairs.tsv");
+    let pairs = "5\ta cat sleeps\ta cat sleeps\n4\ta cat sleeps\ta cat is sleeping\n2\ta cat sleeps\ta dog sleeps\n0\ta cat sleeps\tthe \
+                 stock market fell\n";
+    fs::write(&file, pairs).expect("written");
+    let report = verified(connote().args(["eval", "sts", "--json"]).arg(&file), 0);
+    let spearman = &report["files"][0]["spearman"];
+    assert_eq!(spearman, &json!({"value": 1.0, "low": null, "high": null}));
+    assert!(report["files"][0]["pearson"]["low"].is_number(), "{report}");
+    let text = String::from_utf8(run(connote().args(["eval", "sts"]).arg(&file), 0).0).expect("UTF-8");
+    assert!(text.contains("none") && text.contains("A correlation of 1 or -1 has no interval"), "{text}");
+    assert!(!text.contains("1.000 to 1.000"), "{text}");
+    // With one pair out of order there is one, and nothing to be said.
+    fs::write(&file, pairs.replacen('5', "3", 1)).expect("written");
+    let text = String::from_utf8(run(connote().args(["eval", "sts"]).arg(&file), 0).0).expect("UTF-8");
+    assert!(!text.contains("none") && !text.contains("has no interval"), "{text}");
+}

@@ -131,14 +131,22 @@ fn what_lies_beside_an_output_is_its_own() {
         [".meta.json", ".errors.jsonl", ".rows.npy"].map(exists)
     };
     for (output, with_parts, piped) in
-        [("v.npy", [true; 3], [true, false, false]), ("v.jsonl", [true, true, false], [false; 3])]
+        [("v.npy", [true; 3], [true, false, false]), ("v.jsonl", [true, true, false], [true, false, false])]
     {
+        let described = || {
+            let about = fs::read(folder.path().join(format!("{output}.meta.json"))).expect("a description");
+            lines(&about).remove(0)
+        };
         let mut command = connote();
-        command.args(["embed", "-q", "--input"]).arg(&texts).arg("--output").arg(folder.path().join(output));
-        run(&mut command, 3);
+        command.args(["embed", "-q", "--prompt", "p: ", "--input"]).arg(&texts);
+        run(command.arg("--output").arg(folder.path().join(output)), 3);
         assert_eq!(there(output), with_parts, "{output}");
+        let of_parts = described();
+        assert_eq!(of_parts["prompt"], "p: ");
         embed(output, "{\"text\": \"b\"}\n", 0);
         assert_eq!(there(output), piped, "{output}");
+        assert!(described()["prompt"].is_null(), "{output}");
+        assert_ne!(described()["fingerprint"], of_parts["fingerprint"], "{output}");
     }
     // The reasons are told, too, where the format has no place for them.
     embed("w.npy", "{\"text\": \"b\"}\n{\"text\": 5}\n", 3);

@@ -199,6 +199,71 @@ fn spaces_are_never_mixed() {
     assert!(said.contains("tiny.gguf: its vector space is") && said.contains("collection"), "{said}");
 }
 
+/// What does not say what it is may be of any space.
+#[test]
+fn files_that_say_nothing_are_put_together_only_by_a_word() {
+    let folder = notes();
+    let write = |name: &str, prompt: &str| {
+        let embed = ["embed", "-q", "-i", "notes.jsonl", "--prompt", prompt];
+        let vectors = run(connote().current_dir(folder.path()).args(embed), 0).0;
+        fs::write(folder.path().join(name), vectors).expect("written");
+    };
+    write("u1.jsonl", "a: ");
+    write("u2.jsonl", "b: ");
+    let said = build(folder.path(), &["u1.jsonl", "-o", "one"], 0);
+    assert!(said.contains("an unknown model"), "{said}");
+    for twice in [["u1.jsonl", "u2.jsonl"], ["u1.jsonl", "u1.jsonl"]] {
+        let said = build(folder.path(), &[&twice[..], &["-o", "i"]].concat(), 2);
+        assert!(said.contains("--same-space") && said.lines().count() == 1, "{said}");
+        let named = twice.iter().all(|name| said.contains(name));
+        assert!(named && !folder.path().join("i").exists(), "{said}");
+    }
+    build(folder.path(), &["u1.jsonl", "u2.jsonl", "-o", "i", "--same-space"], 0);
+    // Beside one that says it, and in either order: the collection is of that space.
+    for (place, both) in [["u1.jsonl", "vectors.parquet"], ["vectors.parquet", "u1.jsonl"]].iter().enumerate()
+    {
+        let output = format!("mixed{place}");
+        let said = build(folder.path(), &[&both[..], &["-o", &output]].concat(), 2);
+        assert!(said.contains("an unknown model"), "{said}");
+        let said = build(folder.path(), &[&both[..], &["-o", &output, "--same-space"]].concat(), 0);
+        assert!(said.contains("8 vectors") && !said.contains("an unknown model"), "{said}");
+    }
+    // The word is none for what is known to differ.
+    let embed = ["embed", "-q", "-i", "notes.jsonl", "-o", "prompted.parquet", "--prompt", "note: "];
+    run(connote().current_dir(folder.path()).args(embed), 0);
+    for others in
+        [&["vectors.parquet", "prompted.parquet"][..], &["u1.jsonl", "vectors.parquet", "prompted.parquet"]]
+    {
+        let said = build(folder.path(), &[others, &["-o", "x", "--same-space"]].concat(), 2);
+        assert!(said.contains("cannot be compared"), "{said}");
+    }
+    fs::write(folder.path().join("short.jsonl"), "{\"id\": 1, \"embedding\": [1.0, 2.0]}\n")
+        .expect("written");
+    let said = build(folder.path(), &["u1.jsonl", "short.jsonl", "-o", "x", "--same-space"], 2);
+    assert!(said.contains("(2 values)") && said.contains("(384 values)"), "{said}");
+}
+
+/// A file of lines says what its vectors are, however the texts came: so texts can be compared with them.
+#[test]
+fn texts_through_a_pipe_make_a_file_that_can_be_searched() {
+    let folder = notes();
+    let mut embed = connote();
+    embed.current_dir(folder.path()).args([
+        "embed",
+        "-q",
+        "--input-format",
+        "jsonl",
+        "--keep",
+        "lang",
+        "-o",
+        "v.jsonl",
+    ]);
+    run(embed.write_stdin(NOTES), 0);
+    build(folder.path(), &["v.jsonl", "-o", "i"], 0);
+    let (stdout, _) = search(folder.path(), &["i", "cats sleep most of the day", "--top", "1"], 0);
+    assert_eq!(ids(&lines(&stdout)[0]), ["b"]);
+}
+
 #[test]
 fn many_queries_are_answered_in_their_order_and_one_that_fails_costs_no_other() {
     let folder = notes();

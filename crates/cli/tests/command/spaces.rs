@@ -124,3 +124,55 @@ fn search_asks_documents_by_the_prompt_for_queries() {
         }
     }
 }
+
+/// A collection is of one space. Rows of another are not taken into it in silence, whatever the format, and however they came.
+#[test]
+fn rows_of_another_space_are_not_indexed_without_a_word() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = with_prompts(folder.path());
+    let rows = |rows: usize| -> String {
+        let task = |row| if row % 5 == 2 { ", \"task\": \"query\"" } else { "" };
+        (0..rows).map(|row| format!("{{\"text\": \"a\"{}}}\n", task(row))).collect()
+    };
+    // Three parts of a folder: 2, 7, 12, ... up to 2047 are 410 in the first two, and 2052, 2057 in the last.
+    fs::write(folder.path().join("many.jsonl"), rows(2060)).expect("written");
+    fs::write(folder.path().join("rows.jsonl"), rows(10)).expect("written");
+    let embed = |more: &[&str], stdin: &str| {
+        let mut command = connote();
+        command.current_dir(folder.path()).args(["embed", "--output"]).args(more).arg("--model").arg(&model);
+        run(command.write_stdin(stdin), 0).1
+    };
+    let build = |input: &[&str], code: i32| {
+        let mut command = connote();
+        command.current_dir(folder.path()).args(["index", "build", "-o", "i", "--replace", "-i"]);
+        run(command.args(input), code).1
+    };
+    let mut outputs = Vec::new();
+    for format in ["jsonl", "csv", "npy", "parquet", "arrow"] {
+        let [file, piped, parts] = [format!("f.{format}"), format!("p.{format}"), format!("{format}/")];
+        embed(&[&file, "--input", "rows.jsonl"], "");
+        let said = embed(&[&piped, "--input-format", "jsonl"], &rows(10));
+        assert!(said.contains("2 rows have a task of their own"), "{said}");
+        let in_parts = ["--input", "many.jsonl", "--part-rows", "1024", "--output-format", format];
+        embed(&[&[&*parts], &in_parts[..]].concat(), "");
+        outputs.extend([(file, 2), (piped, 2), (parts, 412)]);
+    }
+    for (output, count) in &outputs {
+        let said = build(&[output], 2);
+        assert!(said.contains("of its rows have a task of their own") && said.lines().count() == 1, "{said}");
+        assert!(!folder.path().join("i").exists(), "{output}");
+        let said = build(&[output, "--same-space"], 0);
+        assert!(said.contains(&format!("{count} rows have a task of their own")), "{output}: {said}");
+        fs::remove_dir_all(folder.path().join("i")).expect("removed");
+    }
+    // The whole says as many as its parts.
+    for format in ["jsonl", "npy", "parquet", "arrow"] {
+        let (whole, parts) = (format!("whole.{format}"), format!("{format}/"));
+        run(connote().current_dir(folder.path()).args(["merge", "-q", "-o", &whole, &parts]), 0);
+        let said = build(&[&whole, "--same-space"], 0);
+        assert!(said.contains("412 rows have a task of their own"), "{whole}: {said}");
+    }
+    // Of one space, nothing is said and nothing asked.
+    embed(&["plain.parquet", "a text"], "");
+    assert!(!build(&["plain.parquet"], 0).contains("task of their own"));
+}

@@ -57,6 +57,12 @@ pub struct State {
     pub renamed: BTreeMap<String, String>,
     /// A size that is told instead of the true one.
     pub told_size: Option<u64>,
+    /// An etag and a commit that are told instead of the true ones.
+    pub told_etag: Option<String>,
+    pub told_commit: Option<String>,
+    /// What stands behind the `?` of the storage's addresses, and what the storage answers instead of content.
+    pub storage_query: Option<String>,
+    pub storage_status: Option<u16>,
     pub requests: Vec<Request>,
     pub connections: usize,
 }
@@ -138,6 +144,10 @@ impl FakeHub {
                 .find(|content| sha256(content) == sha)?
                 .clone();
             let fault = state.faults.pop_front();
+            if let Some(status) = state.storage_status {
+                drop(state);
+                return send(stream, request, status, &[], b"no");
+            }
             drop(state);
             return self.content(stream, request, &content, fault);
         }
@@ -165,10 +175,11 @@ impl FakeHub {
             if !known(revision) {
                 return not_found("RevisionNotFound");
             }
+            let commit = state.told_commit.clone().unwrap_or_else(|| COMMIT.to_owned());
             let siblings: Vec<String> =
                 files.keys().map(|file| format!("{{\"rfilename\": {file:?}}}")).collect();
             let body = format!(
-                "{{\"id\": {repo:?}, \"sha\": {COMMIT:?}, \"gated\": false, \"siblings\": [{}]}}",
+                "{{\"id\": {repo:?}, \"sha\": {commit:?}, \"gated\": false, \"siblings\": [{}]}}",
                 siblings.join(", ")
             );
             drop(state);
@@ -189,11 +200,13 @@ impl FakeHub {
             return not_found("RevisionNotFound");
         }
         let Some(content) = files.get(file).cloned() else { return not_found("EntryNotFound") };
-        let commit = ("X-Repo-Commit", COMMIT.to_owned());
+        let commit = state.told_commit.clone().unwrap_or_else(|| COMMIT.to_owned());
+        let (commit, told_etag) = (("X-Repo-Commit", commit), state.told_etag.clone());
+        let query = state.storage_query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
         if state.in_git.iter().any(|known| known == file) {
             let fault = if request.method == "HEAD" { None } else { state.content_faults.pop_front() };
             drop(state);
-            let etag = ("ETag", format!("\"{}\"", git_hash(&content)));
+            let etag = ("ETag", format!("\"{}\"", told_etag.unwrap_or_else(|| git_hash(&content))));
             let mut content = content;
             if matches!(fault, Some(Fault::Altered)) {
                 content[0] ^= 1;
@@ -204,9 +217,9 @@ impl FakeHub {
         drop(state);
         let headers = [
             commit,
-            ("X-Linked-Etag", format!("\"{}\"", sha256(&content))),
+            ("X-Linked-Etag", format!("\"{}\"", told_etag.unwrap_or_else(|| sha256(&content)))),
             ("X-Linked-Size", size.to_string()),
-            ("Location", format!("{}/content/{}", self.storage, sha256(&content))),
+            ("Location", format!("{}/content/{}{query}", self.storage, sha256(&content))),
         ];
         send(stream, request, 302, &headers, b"Found. Redirecting")
     }
