@@ -89,7 +89,8 @@ fn a_collection_refuses_integers_that_a_float_would_round() {
     write("small.jsonl", &["9007199254740992", "-7"]);
     write("mixed.jsonl", &["9007199254740993", "1.5"]);
     for files in [["floats.jsonl", "large.jsonl"], ["large.jsonl", "floats.jsonl"]] {
-        let (_, said) = in_folder(folder, &["index", "build", "-o", "c", "-i", files[0], files[1]], 2);
+        let (_, said) =
+            in_folder(folder, &["index", "build", "--same-space", "-o", "c", "-i", files[0], files[1]], 2);
         let what = "large.jsonl: the column `n` has integers here and floats in another file";
         assert!(
             said.contains(what) && said.contains("9007199254740993") && said.contains("--keep"),
@@ -97,9 +98,17 @@ fn a_collection_refuses_integers_that_a_float_would_round() {
         );
         assert!(!folder.join("c/collection.connote").exists());
     }
-    in_folder(folder, &["index", "build", "-o", "c", "-i", "floats.jsonl", "large.jsonl", "--keep", ""], 0);
+    in_folder(
+        folder,
+        &["index", "build", "--same-space", "-o", "c", "-i", "floats.jsonl", "large.jsonl", "--keep", ""],
+        0,
+    );
     let kept = |files: &[&str]| {
-        in_folder(folder, &[&["index", "build", "--replace", "-o", "c", "-i"], files].concat(), 0);
+        in_folder(
+            folder,
+            &[&["index", "build", "--same-space", "--replace", "-o", "c", "-i"], files].concat(),
+            0,
+        );
         let (stdout, _) = in_folder(folder, &["search", "--index", "c", "--vector", "floats.jsonl"], 0);
         let hits = lines(&stdout)[0]["hits"].as_array().expect("hits").clone();
         hits.iter().map(|hit| hit["n"].to_string()).collect::<Vec<_>>()
@@ -109,6 +118,6 @@ fn a_collection_refuses_integers_that_a_float_would_round() {
     assert_eq!(kept(&["mixed.jsonl"]), ["\"9007199254740993\"", "\"1.5\""]);
     // Two of one name could both be meant.
     fs::write(folder.join("twice.jsonl"), "{\"n\": 1, \"n\": 2, \"embedding\": [1.0]}\n").expect("written");
-    let (_, said) = in_folder(folder, &["index", "build", "-o", "d", "-i", "twice.jsonl"], 1);
+    let (_, said) = in_folder(folder, &["index", "build", "--same-space", "-o", "d", "-i", "twice.jsonl"], 1);
     assert!(said.contains("twice.jsonl: line 1: two fields are called `n`"), "{said}");
 }

@@ -106,7 +106,7 @@ fn rows_without_ids_are_counted_over_files() {
         |row: usize| (0..dimensions).map(|place| u8::from(place == row).to_string()).collect::<Vec<_>>();
     let line = |row: usize| format!("{{\"embedding\": [{}]}}\n", vector(row).join(", "));
     fs::write(here.path("theirs.jsonl"), line(0) + &line(1)).expect("written");
-    build(&here, &["theirs.jsonl", "theirs.jsonl"], "theirs", 0);
+    build(&here, &["theirs.jsonl", "theirs.jsonl", "--same-space"], "theirs", 0);
     assert_eq!(ids(&here, "theirs", "theirs.jsonl").0, [0, 1, 2, 3]);
     // Without the file that has the numbers the ids would be others.
     let numbers = here.read("a.npy.rows.npy");

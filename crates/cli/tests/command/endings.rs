@@ -55,7 +55,10 @@ fn waiting(output: &Path, signals: &str) -> Child {
 
 fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
-    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 fn wait_for<T>(mut ready: impl FnMut() -> Option<T>, what: &str) -> T {
@@ -118,7 +121,7 @@ fn a_signal_that_is_ignored_stays_so() {
     let mut child = waiting(&output, "--ignore-signal=INT,HUP");
     send("TERM", &child);
     assert_eq!(ended(&mut child).code(), Some(130));
-    assert_eq!(files(folder.path()), ["vectors.jsonl"]);
+    assert_eq!(files(folder.path()), ["vectors.jsonl", "vectors.jsonl.meta.json"]);
 }
 
 /// Two runs to one name do not write into each other's file: the last to end is what stays.
@@ -135,7 +138,7 @@ fn two_runs_to_one_file_do_not_mix() {
         assert!(ended(child).success());
         assert_eq!(fs::read_to_string(&output).expect("the file").lines().count(), rows);
     }
-    assert_eq!(files(folder.path()), ["vectors.jsonl"]);
+    assert_eq!(files(folder.path()), ["vectors.jsonl", "vectors.jsonl.meta.json"]);
 }
 
 /// Data that cannot be written is a failure.

@@ -29,7 +29,8 @@ fn links_are_followed_and_permissions_stay() {
     symlink("ring.jsonl", &ring).expect("linked");
     let (_, stderr) = run(connote().args(["embed", "x", "--output"]).arg(&ring), 1);
     assert!(stderr.contains("ring.jsonl"), "{stderr}");
-    assert_eq!(fs::read_dir(&real).expect("a folder").count(), 1);
+    // And what its vectors are.
+    assert_eq!(fs::read_dir(&real).expect("a folder").count(), 2);
 }
 
 /// The same where the work is in parts, from a file.
