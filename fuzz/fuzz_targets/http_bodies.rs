@@ -192,6 +192,8 @@ fn inputs(posted: &Posted<'_>) -> usize {
     let value = match posted.route {
         "/api/embeddings" => return field("prompt").map_or(0, |_| 1),
         "/embed" | "/embed_all" | "/" => field("inputs"),
+        // It has no other name for them: a request without is to load the model.
+        "/api/embed" => field("input"),
         _ => field("input").or_else(|| field("content")),
     };
     match value {

@@ -98,7 +98,7 @@ fn write(
         writer.finish()?;
         parts.push(part);
     }
-    let (_, sum) = assemble(&options, &parts, File::create(&path)?)?;
+    let (_, sum) = assemble(&options, &parts, 0, File::create(&path)?)?;
     for part in parts {
         fs::remove_file(part)?;
     }

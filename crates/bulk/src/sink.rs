@@ -257,13 +257,15 @@ impl PartWriter {
 }
 
 /// Writes `parts`, one after another, as one file into `into`, which is empty. Memory does not grow with them. With the file comes
-/// its sum, for the description beside it, where the format has one.
+/// its sum, for the description beside it, where the format has one. At least so many of the rows are
+/// [of another space](Description::other_spaces): parts of older builds do not say it themselves.
 ///
 /// # Errors
 /// If a part cannot be read or was written with other options, or the file cannot be written.
 pub fn assemble(
     options: &SinkOptions,
     parts: &[PathBuf],
+    other_spaces: u64,
     into: File,
 ) -> Result<(File, Option<FileSum>), Error> {
     options.check()?;
@@ -272,8 +274,8 @@ pub fn assemble(
     match options.format {
         OutputFormat::Jsonl | OutputFormat::Csv => lines::assemble(options, parts, into).map(with_sum),
         OutputFormat::Npy => npy::assemble(options, parts, into).map(with_sum),
-        OutputFormat::Parquet => parquet::assemble(options, parts, into).map(alone),
-        OutputFormat::Arrow => arrow::assemble(options, parts, into).map(alone),
+        OutputFormat::Parquet => parquet::assemble(options, parts, other_spaces, into).map(alone),
+        OutputFormat::Arrow => arrow::assemble(options, parts, other_spaces, into).map(alone),
     }
 }
 

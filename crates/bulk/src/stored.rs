@@ -177,7 +177,11 @@ impl Stored {
                 (facts.description, Rows::Npy(rows))
             }
             OutputFormat::Parquet | OutputFormat::Arrow => {
-                let (description, rows) = tables::StoredTables::open(path, format)?;
+                let (mut description, rows) = tables::StoredTables::open(path, format)?;
+                // Parts of older builds say it in the manifest alone.
+                if let (Some(found), Some(told)) = (&mut description, &facts.description) {
+                    found.other_spaces = found.other_spaces.max(told.other_spaces);
+                }
                 (description, Rows::Tables(rows))
             }
         };
@@ -339,9 +343,21 @@ pub fn read_description(path: &Path) -> Result<Option<Description>, Error> {
     Ok(description)
 }
 
+/// A file beside `path`: where that is a link, beside what it leads to, as writers put it; else beside the link (Hugging Face's cache).
+fn beside_target(path: &Path, name: impl Fn(&Path) -> PathBuf) -> PathBuf {
+    let beside = name(&linked(path));
+    if beside.exists() { beside } else { name(path) }
+}
+
+/// What a link leads to; all else is itself.
+fn linked(path: &Path) -> PathBuf {
+    let target = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
+    target.unwrap_or_else(|| path.to_owned())
+}
+
 /// What the file beside it or the manifest of its folder says.
 fn facts(path: &Path) -> Result<Facts, Error> {
-    let beside: PathBuf = description_path(path);
+    let beside: PathBuf = beside_target(path, description_path);
     match std::fs::read_to_string(&beside) {
         Ok(json) => {
             let description = Description::from_json(&json, &beside)?;
@@ -350,7 +366,7 @@ fn facts(path: &Path) -> Result<Facts, Error> {
         }
         // A part is described by the manifest of its folder.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let Some(part) = finished_part(path)? else { return Ok(Facts::default()) };
+            let Some(part) = finished_part(&linked(path))? else { return Ok(Facts::default()) };
             let known = known::Known::new(part.manifest(), part.record().file.clone());
             let description = Some(part.description().clone());
             Ok(Facts { description, known: Some(known), part: Some(part) })

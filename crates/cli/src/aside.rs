@@ -122,7 +122,7 @@ pub(crate) fn follow_links(path: &Path) -> io::Result<PathBuf> {
 fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
     for attempt in 0..100 {
         let mut aside: OsString = target.as_os_str().to_owned();
-        aside.push(format!(".{}", std::process::id()));
+        aside.push(format!(".connote-{}", std::process::id()));
         if attempt > 0 {
             aside.push(format!("-{attempt}"));
         }
@@ -178,7 +178,8 @@ fn take_away_what_was_left(_: &Path) {}
 /// Whether [`create_beside`] would give this name to a file on its way to `target`.
 #[cfg(unix)]
 fn is_unfinished(name: &str, target: &str) -> bool {
-    let number = name.strip_prefix(target).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".part"));
+    let number =
+        name.strip_prefix(target).and_then(|rest| rest.strip_prefix(".connote-")?.strip_suffix(".part"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     number.is_some_and(|number| match number.split_once('-') {
         None => is_number(number),

@@ -167,6 +167,8 @@ fn by_vectors(
     plan: &Plan,
     answers: &mut Answers<'_>,
 ) -> Result<(), Failure> {
+    // Of npy whether it is the file that its description is of is known at its end, and answers are given before.
+    bulk::read_description(file)?;
     let mut stored = Stored::open(file)?;
     space::check_vectors(file, &stored, collection.space())?;
     let dimensions = stored.dimensions();

@@ -77,7 +77,11 @@ impl Whole {
     /// With its sum, where the format does not describe itself.
     pub(super) fn write(&self, into: File) -> Result<(File, Option<FileSum>), Error> {
         let paths: Vec<PathBuf> = self.parts.iter().map(|piece| piece.path.clone()).collect();
-        sink::assemble(&self.sink, &paths, into)
+        sink::assemble(&self.sink, &paths, self.other_spaces(), into)
+    }
+
+    fn other_spaces(&self) -> u64 {
+        self.parts.iter().map(|piece| piece.other_spaces).sum()
     }
 
     /// What lies beside `target`, which has this sum and gets its name by `name`.
@@ -90,8 +94,7 @@ impl Whole {
         let rows = self.parts.iter().map(|piece| piece.rows).sum();
         let lists = self.parts.iter().filter_map(|piece| piece.errors.as_ref());
         let lists = lists.map(|list| File::open(list).map_err(|error| Error::reading(list, &error)));
-        let other_spaces = self.parts.iter().map(|piece| piece.other_spaces).sum();
-        let description = sum.and_then(|sum| self.sink.description(sum, other_spaces));
+        let description = sum.and_then(|sum| self.sink.description(sum, self.other_spaces()));
         Beside::write(target, self.sink.format, description.as_deref(), rows, lists, name)
     }
 }

@@ -65,6 +65,16 @@ impl FinishedPart {
         &self.file
     }
 
+    /// The folder of its run.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The number of the row of the input behind its last.
+    pub fn end(&self) -> u64 {
+        self.record.first_row.saturating_add(self.record.rows)
+    }
+
     /// What its vectors are.
     pub(crate) fn description(&self) -> &Description {
         &self.description
@@ -110,13 +120,20 @@ pub fn finished_run(folder: &Path) -> Result<Option<FinishedRun>, Error> {
         if !folder::is_whole(folder, record, extension)? {
             return Err(refused(format!("part {number} is damaged")));
         }
+        let range = part::rows_of(number, plan.part_rows, rows);
+        if (record.first_row, record.rows) != (range.start, range.end - range.start) {
+            return Err(refused(format!("part {number} has other rows than its place")));
+        }
         parts.push(FinishedPart::new(folder, extension, &description, record.clone()));
     }
     Ok(Some(FinishedRun { plan: manifest.plan, rows, parts }))
 }
 
 /// The part that a file is, by the manifest of its folder; `None` for a file that is none. Whether it is whole is not looked at.
-pub(crate) fn finished_part(path: &Path) -> Result<Option<FinishedPart>, Error> {
+///
+/// # Errors
+/// If the manifest is damaged or cannot be read.
+pub fn finished_part(path: &Path) -> Result<Option<FinishedPart>, Error> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folder = path.parent().unwrap_or(Path::new(""));
     if !part::is_of_a_part(name) {

@@ -28,11 +28,10 @@ impl PartFolder {
         restart: bool,
         note: &mut dyn FnMut(&str),
     ) -> Result<Self, Error> {
+        // Before the lock's file would be left in it.
+        manifest::refuse_foreign(path, of_runs && restart)?;
         let lock = FolderLock::acquire(path)?;
         let names = names(path)?;
-        if names.contains(MANIFEST) {
-            manifest::refuse_foreign(path)?;
-        }
         let begun = if restart { None } else { Manifest::read(path)? };
         let Some(mut manifest) = begun else {
             // Without a manifest the parts in it are somebody's; in a folder of runs, of one that was killed at its end.

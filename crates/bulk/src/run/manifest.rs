@@ -172,10 +172,12 @@ impl Manifest {
     }
 }
 
-/// Refuses a folder with a manifest that is not connote's: nothing in it is to be replaced, whatever is asked for.
-pub(super) fn refuse_foreign(folder: &Path) -> Result<(), Error> {
+/// Refuses a folder with a manifest that is not connote's: nothing in it is to be replaced, whatever is asked for. In a folder that
+/// nobody else would make, one that is no JSON at all (emptied by a full disk, say) `may_go`.
+pub(super) fn refuse_foreign(folder: &Path, may_go: bool) -> Result<(), Error> {
+    let is_nothing = |text: &[u8]| may_go && serde_json::from_slice::<serde_json::Value>(text).is_err();
     match text(folder)? {
-        Some(text) if !is_ours(&text) => Err(Error::new(
+        Some(text) if !is_ours(&text) && !is_nothing(&text) => Err(Error::new(
             ErrorKind::Mismatch,
             format_args!(
                 "{}: is not of connote (no `written_by` says so), and stays as it is; name an empty folder or a new one",
@@ -348,14 +350,14 @@ pub(super) mod tests {
             let error = Manifest::read(folder.path()).expect_err("refused");
             assert_eq!(error.kind(), ErrorKind::Mismatch);
             assert!(error.to_string().contains(what) && error.to_string().contains("--restart"), "{error}");
-            refuse_foreign(folder.path()).expect("it is connote's");
+            refuse_foreign(folder.path(), false).expect("it is connote's");
         }
     }
 
     #[test]
     fn a_manifest_of_somebody_else_is_known() {
         let folder = tempfile::tempdir().expect("a folder");
-        refuse_foreign(folder.path()).expect("there is none");
+        refuse_foreign(folder.path(), false).expect("there is none");
         for text in [
             "{\"name\": \"my app\"}",
             "{\"version\": 1, \"written_by\": \"webpack 5\"}",
@@ -366,9 +368,12 @@ pub(super) mod tests {
             "",
         ] {
             fs::write(folder.path().join(MANIFEST), text).expect("written");
-            let error = refuse_foreign(folder.path()).expect_err("it is somebody's").to_string();
+            let error = refuse_foreign(folder.path(), false).expect_err("it is somebody's").to_string();
             assert!(error.contains(MANIFEST) && !error.contains("--restart"), "{error}");
             assert!(Manifest::read(folder.path()).expect("looked").is_none(), "{text}");
+            // Where nobody else would make the folder, what is no JSON may be begun anew.
+            let is_json = serde_json::from_str::<serde_json::Value>(text).is_ok();
+            assert_eq!(refuse_foreign(folder.path(), true).is_err(), is_json, "{text}");
         }
     }
 

@@ -36,7 +36,7 @@ impl Merge {
                 ));
             }
             FolderLock::check_free(path)?;
-            manifest::refuse_foreign(path)?;
+            manifest::refuse_foreign(path, false)?;
             let manifest = Manifest::read(path)?.ok_or_else(|| refused(path, "its manifest is gone"))?;
             if let Some((first_path, first)) = found.first() {
                 let mut differences = first.plan.differences_but_for_share(&manifest.plan);

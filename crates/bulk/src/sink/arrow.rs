@@ -51,7 +51,12 @@ fn close<W: Write>(mut file: FileWriter<BufWriter<W>>, other_spaces: u64) -> Res
 }
 
 /// Batches are read and written, one at a time: what an array is copied from does not show in the bytes.
-pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
+pub(super) fn assemble(
+    options: &SinkOptions,
+    parts: &[PathBuf],
+    least_other_spaces: u64,
+    into: File,
+) -> Result<File, Error> {
     let schema = table::schema(options);
     let mut file = FileWriter::try_new_buffered(into, &schema).map_err(not_written)?;
     let mut other_spaces = 0;
@@ -67,5 +72,5 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
             file.write(&batch).map_err(not_written)?;
         }
     }
-    close(file, other_spaces)
+    close(file, other_spaces.max(least_other_spaces))
 }

@@ -95,7 +95,12 @@ fn properties(options: &SinkOptions) -> WriterProperties {
 }
 
 /// Row groups are copied as they are encoded.
-pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> Result<File, Error> {
+pub(super) fn assemble(
+    options: &SinkOptions,
+    parts: &[PathBuf],
+    least_other_spaces: u64,
+    into: File,
+) -> Result<File, Error> {
     let (mut file, _) = writer(into, options)?.into_serialized_writer().map_err(not_written)?;
     let description = description(options);
     let mut other_spaces = 0;
@@ -120,7 +125,7 @@ pub(super) fn assemble(options: &SinkOptions, parts: &[PathBuf], into: File) -> 
             copy(&mut file, &from, group).map_err(not_written)?;
         }
     }
-    if let Some(told) = told(other_spaces) {
+    if let Some(told) = told(other_spaces.max(least_other_spaces)) {
         file.append_key_value_metadata(told);
     }
     file.into_inner().map_err(not_written)

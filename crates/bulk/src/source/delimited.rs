@@ -13,7 +13,7 @@ use super::delimiter::Delimiter;
 use super::files::{Counted, Input};
 use super::quotes::Quotes;
 use super::roles::{self, Roles, TextRole, wrong};
-use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, place, unreadable};
+use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, TextFrom, place, unreadable};
 use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
 
@@ -47,11 +47,16 @@ impl DelimitedReader {
             return Err(Error::new(ErrorKind::Input, format_args!("{}: {message}", input.name)));
         }
         let names: Vec<&str> = header.iter().collect();
-        if let ([only], Some(other)) = (&names[..], reader.get_ref().other_delimiter()) {
+        let is_meant = |only: &str| {
+            options.delimiter.is_some() || matches!(&options.text, TextFrom::Column(name) if name == only)
+        };
+        if let ([only], Some(other)) = (&names[..], reader.get_ref().other_delimiter())
+            && !is_meant(only)
+        {
             // Else its whole lines would be the texts.
             let (name, option) = (&input.name, other.options(input.format == InputFormat::Csv));
             let message = format!(
-                "{name}: line 1 is one column, `{}`, and has `{other}` between words: say {option} (or quote the name, if it is one)",
+                "{name}: line 1 is one column, `{}`, and has `{other}` between words: say {option} (or quote the name, if it is one, or give it as --text-column)",
                 only.escape_debug()
             );
             return Err(Error::new(ErrorKind::Usage, message));

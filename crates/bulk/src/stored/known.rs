@@ -43,7 +43,7 @@ impl Known {
         wrong(
             path,
             format_args!(
-                "is not the file that {by} was written with ({why}), so what its vectors are is not known; run the same `connote embed` again, which writes both"
+                "is not the file that {by} was written with ({why}), so what its vectors are is not known; run the same `connote embed` again, which writes both, or remove {by} if they are to be of a space that is not known"
             ),
         )
     }

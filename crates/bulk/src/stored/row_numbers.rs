@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::vec::IntoIter;
 
-use super::{npy, wrong};
+use super::{beside_target, npy, wrong};
 use crate::error::Error;
 use crate::run::{FinishedPart, errors_path, failed_rows};
 use crate::sink::{Element, Header};
@@ -37,7 +37,7 @@ enum Numbers {
 impl RowNumbers {
     /// Of a file with `rows` vectors.
     pub(super) fn of_file(path: &Path, rows: u64) -> Result<Self, Error> {
-        let (errors, beside) = (errors_path(path), row_numbers_path(path));
+        let (errors, beside) = (beside_target(path, errors_path), beside_target(path, row_numbers_path));
         let failed = match errors.exists() {
             true => failed_rows(&errors)?.try_fold(0, |count, row| row.map(|_| count + 1))?,
             false => 0,

@@ -27,6 +27,13 @@ fn a_line_of_names_that_is_one_column_is_refused_with_the_way_out() {
             assert!(said.contains(option) && !said.contains('\n'), "{name}: {said}");
         }
     }
+    // Who says what separates, or names the whole of it, means it.
+    let path = written(folder.path(), "meant.csv", "question; answer\nwhy; so\n");
+    let comma = SourceOptions { delimiter: Some(",".parse().expect("one")), ..options(&[&path]) };
+    let whole = TextFrom::Column("question; answer".to_owned());
+    for options in [comma, SourceOptions { text: whole, ..options(&[&path]) }] {
+        assert_eq!(told(&options), ["0 why; so"]);
+    }
     // The second of two is looked at before the first is read.
     let first = written(folder.path(), "first.csv", "text\nx\n");
     let said = refused(&options(&[&first, &folder.path().join("excel.csv")]));

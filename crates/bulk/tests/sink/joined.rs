@@ -23,7 +23,7 @@ fn joined_parts_are_the_file_that_was_never_cut() {
                 let parts = write_cut(folder.path(), &options, &table, sizes, steps);
                 let joined = folder.path().join(format!("joined.{format}"));
                 let file = fs::File::create(&joined).expect("a file");
-                assemble(&options, &parts, file).expect("joined");
+                assemble(&options, &parts, 0, file).expect("joined");
                 joined
             };
             // However the rows of a part came, its bytes are the same, and so are those of the whole.
@@ -50,7 +50,7 @@ fn joined_parts_are_the_file_that_was_never_cut() {
             }
             // A whole file is a part as good as any: joining it alone changes nothing.
             let alone = folder.path().join(format!("alone.{format}"));
-            assemble(&options, std::slice::from_ref(&whole), fs::File::create(&alone).expect("a file"))
+            assemble(&options, std::slice::from_ref(&whole), 0, fs::File::create(&alone).expect("a file"))
                 .expect("joined");
             match format {
                 // But for the deprecated `min` and `max` of its footer, which a copied chunk has no more.
@@ -71,7 +71,7 @@ fn no_parts_are_an_empty_file_of_the_format() {
         let table = if format == OutputFormat::Npy { table.without_columns() } else { table.clone() };
         let options = options(format, Precision::F32, &table);
         let path = folder.path().join(format!("none.{format}"));
-        assemble(&options, &[], fs::File::create(&path).expect("a file")).expect("written");
+        assemble(&options, &[], 0, fs::File::create(&path).expect("a file")).expect("written");
         let written = folder.path().join(format!("written.{format}"));
         write(&written, &options, &table);
         assert!(fs::read(&path).expect("read") == fs::read(&written).expect("read"), "{format}");
@@ -110,7 +110,7 @@ fn a_part_of_another_output_is_refused() {
             let table = if what == "columns" { table.without_columns() } else { table.clone() };
             write(&part, &other, &table);
             let joined = fs::File::create(folder.path().join("joined")).expect("a file");
-            let result = assemble(&mine, std::slice::from_ref(&part), joined);
+            let result = assemble(&mine, std::slice::from_ref(&part), 0, joined);
             assert_eq!(result.is_err(), told, "{format}: {what}");
             if let Err(error) = result {
                 assert_eq!(error.kind(), ErrorKind::Mismatch, "{format}: {what}: {error}");
@@ -119,7 +119,7 @@ fn a_part_of_another_output_is_refused() {
         }
         let missing = PathBuf::from("/nowhere/part");
         let joined = fs::File::create(folder.path().join("joined")).expect("a file");
-        let error = assemble(&mine, &[missing], joined).expect_err("not there");
+        let error = assemble(&mine, &[missing], 0, joined).expect_err("not there");
         assert_eq!(error.kind(), ErrorKind::Input);
     }
 }

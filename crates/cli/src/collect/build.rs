@@ -111,9 +111,15 @@ fn look(inputs: &[Input], args: &BuildArgs) -> Result<Looked, Failure> {
                             file.display()
                         )));
                     }
-                    _ => {
+                    (one, other) => {
+                        let way_out = match one != other && same_width {
+                            true => {
+                                "index them apart, or say --same-space if the one that does not say it is of the same"
+                            }
+                            false => "index them apart",
+                        };
                         return Err(Failure::usage(format!(
-                            "{} is of {} and {} of {}: vectors of different spaces cannot be compared; index them apart",
+                            "{} is of {} and {} of {}: vectors of different spaces cannot be compared; {way_out}",
                             before.display(),
                             named(common),
                             file.display(),

@@ -13,6 +13,8 @@ use crate::say::say;
 pub(super) enum Input {
     /// A file by itself.
     File(PathBuf),
+    /// A part that is named without its folder.
+    Part(PathBuf, Box<FinishedPart>),
     /// A folder of parts, whose manifest says which rows are where.
     Run(PathBuf, Box<FinishedRun>),
 }
@@ -43,14 +45,14 @@ impl Input {
     /// In their order.
     pub(super) fn files(&self) -> Vec<VectorFile<'_>> {
         match self {
-            Self::File(path) => vec![VectorFile::Alone(path)],
+            Self::File(path) | Self::Part(path, _) => vec![VectorFile::Alone(path)],
             Self::Run(_, run) => run.parts().iter().map(VectorFile::Part).collect(),
         }
     }
 
     fn run(&self) -> Option<&FinishedRun> {
         match self {
-            Self::File(_) => None,
+            Self::File(_) | Self::Part(..) => None,
             Self::Run(_, run) => Some(run.as_ref()),
         }
     }
@@ -62,11 +64,17 @@ impl Input {
 pub(super) struct Numbering<'a> {
     next: u64,
     runs: Vec<(&'a FinishedRun, u64)>,
+    /// Folders whose parts are named one by one.
+    folders: Vec<(&'a Path, u64)>,
 }
 
 impl<'a> Numbering<'a> {
     /// The number of the first row of the input that comes next.
     pub(super) fn first(&self, input: &Input) -> u64 {
+        if let Input::Part(_, part) = input {
+            let same = self.folders.iter().find(|(folder, _)| *folder == part.folder());
+            return same.map_or(self.next, |(_, first)| *first);
+        }
         let run = input.run();
         let same =
             self.runs.iter().find(|(other, _)| run.is_some_and(|run| run.is_a_share_of_the_same(other)));
@@ -75,12 +83,16 @@ impl<'a> Numbering<'a> {
 
     /// That input began at `first`; its files had so many rows.
     pub(super) fn passed(&mut self, input: &'a Input, first: u64, rows: u64) {
-        let rows = match input.run() {
-            Some(run) => {
+        let rows = match input {
+            Input::Run(_, run) => {
                 self.runs.push((run, first));
                 run.rows()
             }
-            None => rows,
+            Input::Part(_, part) => {
+                self.folders.push((part.folder(), first));
+                part.end()
+            }
+            Input::File(_) => rows,
         };
         self.next = self.next.max(first.saturating_add(rows));
     }
@@ -91,11 +103,27 @@ pub(super) fn inputs(named: &[PathBuf]) -> Result<Vec<Input>, Failure> {
     let mut inputs = Vec::new();
     for input in named {
         if !input.is_dir() {
-            inputs.push(Input::File(input.clone()));
+            // A link to a part is the part.
+            let target = input.is_symlink().then(|| input.canonicalize().ok()).flatten();
+            inputs.push(match bulk::finished_part(target.as_ref().unwrap_or(input))? {
+                Some(part) => Input::Part(input.clone(), Box::new(part)),
+                None => Input::File(input.clone()),
+            });
             continue;
         }
         // A run that was stopped must not pass for a whole one.
         if let Some(run) = bulk::finished_run(input)? {
+            let is_there = |other: &Input| {
+                other
+                    .run()
+                    .is_some_and(|other| run.is_a_share_of_the_same(other) && run.share() == other.share())
+            };
+            if let (Some(share), true) = (run.share(), inputs.iter().any(is_there)) {
+                let folder = input.display();
+                return Err(Failure::usage(format!(
+                    "{folder}: share {share} of the work is among the inputs already, and its rows would be there twice; name it once"
+                )));
+            }
             inputs.push(Input::Run(input.clone(), Box::new(run)));
             continue;
         }

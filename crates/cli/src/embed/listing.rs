@@ -34,11 +34,6 @@ impl Listing {
         Ok(Some(Self { output, sink: task.sink(format)?, rows: 0, other_spaces: 0, failed: None }))
     }
 
-    /// Rows of another space than the output names.
-    pub(super) fn other_spaces(&self) -> u64 {
-        self.other_spaces
-    }
-
     /// These rows were written; so many of them are of another space than the output names.
     pub(super) fn add(&mut self, rows: &[Row], results: &Results, other_spaces: u64) -> Result<(), Failure> {
         self.rows += rows.len() as u64;

@@ -53,7 +53,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let (embedder, options, title) = (&task.embedder, &task.options, task.title);
         LateChunks { embedder, options, title, split }
     });
-    let (mut rows, mut failed, mut explain, mut read) = (0, 0, args.explain, 0);
+    let (mut rows, mut failed, mut of_other_spaces, mut explain, mut read) = (0, 0, 0, args.explain, 0);
     while let Some(mut chunk) = task.rows.next_chunk()? {
         progress.begin();
         let results = match &late {
@@ -72,6 +72,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
             explain_rows(&task.embedder, &results);
         }
         let other_spaces = spaces.as_mut().map_or(0, |spaces| spaces.add(&chunk.rows, &results));
+        of_other_spaces += other_spaces;
         writing.write(&chunk, &results, other_spaces)?;
         if let Some(listing) = &mut listing {
             listing.add(&chunk.rows, &results, other_spaces)?;
@@ -83,11 +84,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let passed = position.read - std::mem::replace(&mut read, position.read);
         progress.advance(results.len(), failed_now, tokens, passed, position);
     }
-    let other_spaces = listing.as_ref().map_or(0, Listing::other_spaces);
     let beside = writing.finish(listing)?;
     if let Some(spaces) = spaces.filter(|_| !args.quiet) {
         progress.finish(failed, &spaces.told());
-        tell_other_spaces(other_spaces);
+        tell_other_spaces(of_other_spaces);
     }
     match &beside.errors {
         _ if args.quiet => {}

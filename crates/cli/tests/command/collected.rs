@@ -73,6 +73,17 @@ fn rows_of_npy_parts_keep_their_numbers() {
     build(&here, &["v/part-000001.npy"], "of-part", 3);
     let (all, _) = ids(&here, "of-part", "queries.npy");
     assert!(all == there[1023..2046], "{:?} to {:?}", all.first(), all.last());
+    // So are all of them, and what a link leads to.
+    build(&here, &["v/part-000000.npy", "v/part-000001.npy", "v/part-000002.npy"], "of-parts-by-name", 3);
+    assert!(ids(&here, "of-parts-by-name", "queries.npy").0 == there);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("v.npy", here.path("link.npy")).expect("linked");
+        build(&here, &["link.npy"], "of-link", 3);
+        assert!(ids(&here, "of-link", "queries.npy").0 == there);
+    }
+    let said = build(&here, &["s1/", "s2/", "s1/"], "twice", 2);
+    assert!(said.contains("s1/: share 1/2 of the work is among the inputs already"), "{said}");
     // Half of the work is told for what it is.
     let said = build(&here, &["s1/"], "half", 3);
     assert!(
@@ -177,6 +188,7 @@ fn a_manifest_of_somebody_else_is_left_alone() {
     let mut command = connote();
     let (_, stderr) = run(command.current_dir(here.path("")).args(["merge", "-o", "v.jsonl", "app"]), 2);
     assert!(stderr.contains("manifest.json: is not of connote"), "{stderr}");
+    assert_eq!(fs::read_dir(here.path("app")).expect("a folder").count(), 2, "no lock is left in it");
     let left = ["app/manifest.json", "app/part-000001.jsonl"].map(|name| here.read(name));
     assert_eq!(left, [&b"{\"name\": \"my app\"}"[..], b"precious"]);
     // One of connote's that is damaged is begun anew, as it says.

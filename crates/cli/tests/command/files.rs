@@ -165,21 +165,27 @@ fn what_lies_beside_an_output_is_its_own() {
 fn what_was_left_unfinished_goes_with_the_next_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    let left = ["v.parquet.4194305.part", "v.parquet.4194305-1.part"];
-    let others = ["v.parquet.part", "v.parquet.x.part", "w.parquet.4194305.part", "v.parquet.1.part.txt"];
+    let left = ["v.parquet.connote-4194305.part", "v.parquet.connote-4194305-1.part"];
+    let others = [
+        "v.parquet.part",
+        "v.parquet.4194305.part",
+        "v.parquet.connote-x.part",
+        "w.parquet.connote-4194305.part",
+        "v.parquet.connote-1.part.txt",
+    ];
     for name in left.iter().chain(&others) {
         fs::write(at(name), "half").expect("written");
     }
-    let held = fs::File::create(at("v.parquet.4194306.part")).expect("created");
+    let held = fs::File::create(at("v.parquet.connote-4194306.part")).expect("created");
     held.lock().expect("it is free");
     run(connote().args(["embed", "-q", "x", "-o"]).arg(at("v.parquet")), 0);
     for name in left {
         assert!(!at(name).exists(), "{name}");
     }
-    for name in others.iter().chain(&["v.parquet.4194306.part", "v.parquet"]) {
+    for name in others.iter().chain(&["v.parquet.connote-4194306.part", "v.parquet"]) {
         assert!(at(name).exists(), "{name}");
     }
     drop(held);
     run(connote().args(["embed", "-q", "x", "-o"]).arg(at("v.parquet")), 0);
-    assert!(!at("v.parquet.4194306.part").exists());
+    assert!(!at("v.parquet.connote-4194306.part").exists());
 }
