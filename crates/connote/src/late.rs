@@ -27,6 +27,9 @@ const LIMITS: Limits = Limits { tokens_at_once: 16_384, overlap: 256 };
 /// Tokens of a round for each thread: some micro-batches, so that all have something to do until its end.
 const TOKENS_A_THREAD: usize = 2_048;
 
+/// Bytes of rows that more threads may make a round hold.
+const ROUND_BYTES: usize = 256 << 20;
+
 /// The chunks of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chunks {
@@ -89,7 +92,8 @@ impl Embedder {
         request: impl Into<Request>,
         chunks: impl Into<Chunks>,
     ) -> Result<Vec<Result<Vec<LateChunk>, Error>>, Error> {
-        let tokens_at_once = LIMITS.tokens_at_once.max(self.team().threads() * TOKENS_A_THREAD);
+        let room = ROUND_BYTES / (4 * self.dimensions().max(1));
+        let tokens_at_once = LIMITS.tokens_at_once.max(room.min(self.team().threads() * TOKENS_A_THREAD));
         self.late_chunks(request.into(), chunks.into(), Limits { tokens_at_once, ..LIMITS })
     }
 

@@ -227,7 +227,7 @@ fn rerankers_of_other_families_keep_theirs() {
     }
 }
 
-/// sentence-t5, gtr-t5 and instructor all have a product after pooling.
+/// sentence-t5 and gtr-t5 have a product after pooling.
 #[test]
 fn the_encoder_of_t5_keeps_its_dense_head() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -260,6 +260,11 @@ fn the_encoder_of_t5_keeps_its_dense_head() {
         [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("3_Normalize", "Normalize")];
     let modules = modules.iter().enumerate().map(|(idx, (path, kind))| module(idx, path, kind));
     write_json(folder.path(), "modules.json", &modules.collect());
+    let model = Folder::open(folder.path()).expect("opened").model().expect("a model");
+    assert!(model.notes().iter().any(|note| note.contains("llama.cpp does not load")), "{:?}", model.notes());
+    // One that leaves tokens out of its mean, which its name alone tells.
+    let instructor = Folder::open(folder.path()).expect("opened").name("instructor-base").model();
+    assert!(instructor.expect_err("refused").to_string().contains("INSTRUCTOR"));
     let with = embedder(folder.path());
     assert!(with.model().warnings().is_empty(), "{:?}", with.model().warnings());
     let rows = without.embed_one("the sea in winter").expect("a vector").vector;

@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
 use arrow_array::{Array, ArrayRef, StructArray, make_array};
-use pyo3::exceptions::{PyImportError, PyValueError};
+use pyo3::exceptions::{PyImportError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
@@ -22,9 +22,12 @@ pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>
     // Streams first: a chunked array has both, and its array would be a copy.
     if let Some(method) = object.getattr_opt("__arrow_c_stream__")? {
         return match method.call0() {
-            // A column of pandas where pyarrow is not: it can be iterated. (A frame would give its names.)
+            // A column of pandas where pyarrow is not, or where it meets a row that is no Unicode: it can be iterated. (A frame would
+            // give its names.)
             Err(error)
-                if error.is_instance_of::<PyImportError>(object.py()) && !object.hasattr("columns")? =>
+                if (error.is_instance_of::<PyImportError>(object.py())
+                    || error.is_instance_of::<PyUnicodeEncodeError>(object.py()))
+                    && !object.hasattr("columns")? =>
             {
                 Ok(None)
             }

@@ -391,6 +391,12 @@ fn same_process() -> PyResult<()> {
     ))
 }
 
+/// Cores that this process may use, by affinity and cgroup limits.
+#[pyfunction]
+pub(crate) fn available_cores() -> usize {
+    connote::threads::Topology::detect().cores_in_quota()
+}
+
 /// Threads that this process may use: by affinity and cgroup limits, and as `CONNOTE_THREADS` and its like say.
 #[pyfunction]
 pub(crate) fn available_threads() -> usize {

@@ -22,6 +22,7 @@ fn _connote(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<job::Cancellation>()?;
     module.add_class::<vectors::Vectors>()?;
+    module.add_function(wrap_pyfunction!(engine::available_cores, module)?)?;
     module.add_function(wrap_pyfunction!(engine::available_threads, module)?)?;
     module.add_function(wrap_pyfunction!(find::find_model, module)?)
 }

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from connote._connote import available_threads
+from connote._connote import available_cores, available_threads
 from connote.integrations import ArrowEmbedder, daft_embed, dask_embed, engine_threads, lance_embed, ray_embed
 
 ROWS = 600
@@ -90,7 +90,15 @@ def test_a_title_column_that_the_model_has_no_place_for_ends_the_job(minilm, how
 
 def test_threads_of_an_engine_are_held_to_the_process_s(monkeypatch):
     monkeypatch.setattr("connote.integrations.threads._ray", lambda: 10_000)
-    assert engine_threads() == available_threads()
+    assert engine_threads() == available_cores()
+
+
+def test_dask_s_one_thread_for_other_libraries_is_not_meant(monkeypatch):
+    """Its nannies set OMP_NUM_THREADS."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert available_threads() == 1
+    monkeypatch.setattr("connote.integrations.threads._dask", lambda: 10_000)
+    assert engine_threads() == available_cores() == len(os.sched_getaffinity(0))
 
 
 def test_ray_actors_have_a_cpu_at_least():

@@ -162,6 +162,11 @@ impl Topology {
         &self.limits
     }
 
+    /// The cores, not more than the whole CPUs of the quota, whatever the environment says; at least 1.
+    pub fn cores_in_quota(&self) -> usize {
+        self.cores.min(self.quota.map_or(usize::MAX, |quota| quota as usize)).max(1)
+    }
+
     /// Threads worth running: the cores, not more than the whole CPUs of the quota, not more than the environment
     /// allows; at least 1.
     ///
@@ -172,9 +177,8 @@ impl Topology {
     /// The slower cores of a hybrid machine count: threads take the next part or batch when they are done with the
     /// last, so a slow core does fewer and holds up nobody for longer than one of them.
     pub fn workers(&self) -> usize {
-        let quota = self.quota.map_or(usize::MAX, |quota| quota as usize);
         let limit = self.limits.iter().filter_map(|limit| limit.threads).min().unwrap_or(usize::MAX);
-        self.cores.min(quota).min(limit).max(1)
+        self.cores_in_quota().min(limit).max(1)
     }
 }
 

@@ -272,19 +272,15 @@ impl Queue {
             Arc::ptr_eq(&call.engine, &engine)
                 && (call.priority, call.schedule.shape) == (first.priority, first.schedule.shape)
         };
-        let waiting = self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens);
-        let together = first.tokens + waiting.sum::<usize>();
-        let micro_batch = engine.chooser.most_tokens();
         let most = match engine.chooser.tuning().preset {
-            Preset::Latency => micro_batch,
-            // A micro-batch for every CPU, so that calls of most of one do not go through half alone, and what would remain
-            // with so little that it had better go along.
-            Preset::Balanced => {
-                let most = micro_batch * engine.cpus;
-                if together <= most + most / 2 { together } else { most }
+            Preset::Balanced | Preset::Latency => engine.chooser.most_tokens(),
+            Preset::Throughput => {
+                // An even share for every CPU.
+                let waiting = self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens);
+                (first.tokens + waiting.sum::<usize>())
+                    .div_ceil(engine.cpus)
+                    .min(engine.chooser.most_tokens())
             }
-            // An even share for every CPU.
-            Preset::Throughput => together.div_ceil(engine.cpus).min(micro_batch),
         };
         let mut tokens = first.tokens;
         let mut calls = vec![first.clone()];

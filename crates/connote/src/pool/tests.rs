@@ -441,31 +441,6 @@ fn a_shape_that_was_set_stays_where_calls_meet_for_throughput() {
     }
 }
 
-/// Calls of more than half a micro-batch would go through it one by one, each half alone.
-#[test]
-fn calls_that_meet_share_micro_batches_of_all_cpus() {
-    for (preset, groups) in [(Preset::Balanced, vec![3, 4]), (Preset::Latency, vec![1; 7])] {
-        let (engine, pool) = (engine(2, Tuning::new().preset(preset)), pool(2));
-        let mut random = Random::seeded(5);
-        let mut texts = || (0..24).map(|_| (0..13).map(|_| random.below(20) as u32).collect()).collect();
-        let calls: Vec<_> = (0..7).map(|_| Arc::new(call(&engine, texts(), Priority::Interactive))).collect();
-        let mut state = pool.shared.state();
-        calls.iter().for_each(|call| state.queue.push_small(call.clone()));
-        let mut seen: Vec<Arc<super::Group>> = Vec::new();
-        while !state.queue.is_empty() {
-            let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("CPUs are free");
-            if !seen.iter().any(|group| Arc::ptr_eq(group, &task.group)) {
-                seen.push(task.group.clone());
-            }
-            drop(state);
-            state = pool.shared.perform(task);
-        }
-        drop(state);
-        let of = |group: &Arc<super::Group>| calls.iter().filter(|call| group.has(call)).count();
-        assert_eq!(seen.iter().map(of).collect::<Vec<_>>(), groups);
-    }
-}
-
 /// Ten thousand calls of eight threads, with cancellations, deadlines and panics: every call gets its answer or its error,
 /// and memory stays flat. In a process of its own, since other tests' memory would be counted too.
 #[test]

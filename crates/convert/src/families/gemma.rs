@@ -34,7 +34,7 @@ pub(super) const GEMMA_EMBEDDING: Family = Family {
     prefixes: &["model."],
     tensors: &[TENSORS],
     ignored: &["lm_head."],
-    heads: true,
+    heads: 2,
     keys,
     ..PLAIN
 };

@@ -63,8 +63,8 @@ pub(crate) struct Family {
     pub(crate) ignored: &'static [&'static str],
     /// How many times the feed-forward's width `ffn_up` has rows: 2 where it holds the gate, too.
     pub(crate) up_and_gate: &'static [u64],
-    /// Whether its files have a place for dense heads after pooling.
-    pub(crate) heads: bool,
+    /// How many dense heads after pooling its files have a place for.
+    pub(crate) heads: usize,
     /// How many rows of the positions' embedding stand before the first position.
     pub(crate) first_position: fn(&Config) -> Result<usize, Error>,
     pub(crate) keys: fn(&Config, &mut Keys) -> Result<(), Error>,
@@ -87,7 +87,7 @@ pub(crate) const PLAIN: Family = Family {
     tensors: &[],
     ignored: &[],
     up_and_gate: &[1],
-    heads: false,
+    heads: 0,
     first_position: |_| Ok(0),
     keys: |_, _| Ok(()),
     fairseq_ids: false,
@@ -302,7 +302,7 @@ pub(crate) struct Built {
     pub(crate) architecture: &'static str,
     pub(crate) keys: KeyList,
     pub(crate) tensors: Vec<Tensor>,
-    pub(crate) heads: bool,
+    pub(crate) heads: usize,
     /// It answers with words, in a form of its own.
     pub(crate) reranks_by_words: bool,
     pub(crate) kv_sharing: usize,

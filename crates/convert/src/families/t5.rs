@@ -1,4 +1,4 @@
-//! The encoder of T5: sentence-t5, gtr-t5, instructor.
+//! The encoder of T5: sentence-t5, gtr-t5.
 
 use super::{Family, Name, PLAIN, maybe, weight};
 
@@ -27,8 +27,8 @@ pub(super) const T5: Family = Family {
     prefixes: &[],
     tensors: &[TENSORS],
     ignored: &["decoder.", "lm_head."],
-    // All three have one, which llama.cpp's files have no place for.
-    heads: true,
+    // Both have one, which llama.cpp's files have no place for.
+    heads: 1,
     keys: |config, keys| {
         keys.put("attention.causal", false);
         config.demand("feed_forward_proj", &["relu", "gated-gelu"])?;

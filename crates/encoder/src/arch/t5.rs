@@ -1,4 +1,4 @@
-//! The encoder of T5 (Raffel et al. 2020): sentence-t5, gtr-t5, instructor.
+//! The encoder of T5 (Raffel et al. 2020): sentence-t5, gtr-t5.
 //!
 //! Pre-norm RMS, no biases, scores that are not scaled but have a learned value a head and bucket of distances added;
 //! all layers share the first one's. The first T5 has ReLU, later ones gated GELU in its tanh form. Source:

@@ -7,7 +7,7 @@ from connote.options import How
 
 __version__: str
 
-__all__ = ["Cancellation", "Engine", "Vectors", "__version__", "available_threads", "find_model"]
+__all__ = ["Cancellation", "Engine", "Vectors", "__version__", "available_cores", "available_threads", "find_model"]
 
 @final
 class Cancellation:
@@ -81,5 +81,6 @@ class Engine:
     @property
     def warnings(self) -> list[str]: ...
 
+def available_cores() -> int: ...
 def available_threads() -> int: ...
 def find_model(name: str | PathLike[str]) -> Path | None: ...

@@ -24,7 +24,8 @@ def engine_threads() -> int:
     for ask in (_ray, _spark, _dask):
         threads = ask()
         if threads:
-            return min(threads, _connote.available_threads())
+            # Not as OMP_NUM_THREADS says: Dask sets it to 1 in every worker, for libraries that know nothing of its threads.
+            return min(threads, _connote.available_cores())
     return 0
 
 
