@@ -100,7 +100,7 @@ def compare(folder, model, rows, words, kill):
 
     # By default Ray takes a third of the machine's memory for each node.
     store = 200 << 20
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": store})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": store, "include_dashboard": False})
     try:
         killed = run(ray, cluster, store, folder, model, rows, kill)
     finally:
