@@ -127,7 +127,7 @@ def run(ray, cluster, store, folder, model, rows, kill):
     cluster.add_node(num_cpus=2, object_store_memory=store)
     ray.init(address=cluster.address, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    size = min(1024, max(32, rows // 80))
+    size = min(1024, max(32, rows // 40))
     # Ray reads little data as one block, which one actor would get.
     data = ray.data.read_parquet(str(folder / "in")).repartition(target_num_rows_per_block=size).map_batches(
         recorded(),
