@@ -7,8 +7,8 @@
 mod decoding;
 mod encoded;
 mod error;
-mod exact;
 mod file_sum;
+mod numbers;
 mod rows;
 mod run;
 mod sink;
@@ -18,9 +18,9 @@ mod spaces;
 mod stored;
 
 pub use error::{Error, ErrorKind};
-pub use exact::is_exact_as_float;
 pub use file_sum::{FileSum, Summing};
 pub use index::{Precision, Space};
+pub use numbers::is_exact_as_float;
 pub use rows::{Answered, Chunk, Place, Row};
 pub use run::{
     Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FailedRows, FinishedPart, FinishedRun, Job,

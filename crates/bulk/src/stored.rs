@@ -22,7 +22,7 @@ use index::{Precision, Space, to_f16};
 use crate::encoded::{to_bits, to_int8};
 use crate::error::{Error, ErrorKind};
 use crate::file_sum::FileSum;
-use crate::run::{FinishedPart, finished_part};
+use crate::run::{FinishedPart, finished_part, linked};
 use crate::sink::OutputFormat;
 use crate::space::{Description, description_path};
 
@@ -148,6 +148,18 @@ impl Stored {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let format = format_of(path)?;
         Self::open_with(path, format, if format.describes_itself() { Facts::default() } else { facts(path)? })
+    }
+
+    /// As [`open`](Self::open), and of npy, too, it is known at once whether it is the file that its description was written with; it
+    /// is read once more for that. For those who cannot take back what they said of its first rows.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_whole(path: &Path) -> Result<Self, Error> {
+        if format_of(path)? == OutputFormat::Npy {
+            read_description(path)?;
+        }
+        Self::open(path)
     }
 
     /// Opens a part of a run. Rows without ids have the numbers that they had in the input.
@@ -349,12 +361,6 @@ fn beside_target(path: &Path, name: impl Fn(&Path) -> PathBuf) -> PathBuf {
     if beside.exists() { beside } else { name(path) }
 }
 
-/// What a link leads to; all else is itself.
-fn linked(path: &Path) -> PathBuf {
-    let target = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
-    target.unwrap_or_else(|| path.to_owned())
-}
-
 /// What the file beside it or the manifest of its folder says.
 fn facts(path: &Path) -> Result<Facts, Error> {
     let beside: PathBuf = beside_target(path, description_path);
@@ -366,7 +372,7 @@ fn facts(path: &Path) -> Result<Facts, Error> {
         }
         // A part is described by the manifest of its folder.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let Some(part) = finished_part(&linked(path))? else { return Ok(Facts::default()) };
+            let Some(part) = finished_part(path)? else { return Ok(Facts::default()) };
             let known = known::Known::new(part.manifest(), part.record().file.clone());
             let description = Some(part.description().clone());
             Ok(Facts { description, known: Some(known), part: Some(part) })

@@ -167,9 +167,7 @@ fn by_vectors(
     plan: &Plan,
     answers: &mut Answers<'_>,
 ) -> Result<(), Failure> {
-    // Of npy whether it is the file that its description is of is known at its end, and answers are given before.
-    bulk::read_description(file)?;
-    let mut stored = Stored::open(file)?;
+    let mut stored = Stored::open_whole(file)?;
     space::check_vectors(file, &stored, collection.space())?;
     let dimensions = stored.dimensions();
     while let Some(chunk) = stored.next_chunk()? {

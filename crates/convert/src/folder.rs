@@ -7,7 +7,7 @@ use gguf::OwnedValue;
 use crate::config::Config;
 use crate::error::Error;
 use crate::families::{self, Family};
-use crate::model::{Model, Tensor};
+use crate::model::Model;
 use crate::sentence::Sentence;
 use crate::tokenizer;
 use crate::weights::Weights;
@@ -77,7 +77,8 @@ impl Folder {
         let mut notes = Vec::new();
         let sentence = Sentence::open(&self.path, &self.ignored, &mut notes)?;
         // Its mean leaves out the instruction; sentence-transformers knows it by its name, and so its folder need not say it.
-        if self.model_name().to_lowercase().contains("instructor") && !sentence.heads.is_empty() {
+        let model_name = self.model_name();
+        if model_name.to_lowercase().contains("instructor") && !sentence.heads.is_empty() {
             return Err(Error::unsupported(
                 "an INSTRUCTOR model leaves the tokens of its instruction out of the mean, which GGUF has no way to say",
             ));
@@ -94,7 +95,6 @@ impl Folder {
             return Err(Error::file(&path, what));
         }
         let sentence_ignored = sentence.ignored;
-        let model_name = self.model_name();
         let mut built =
             families::build(self.family, &self.config, weights, &tokenizer, &model_name, &mut notes)?;
 
@@ -122,7 +122,9 @@ impl Folder {
                 );
             }
         }
-        if let Some(why) = not_in_llama_cpp(prefix, !sentence.heads.is_empty(), &built.tensors) {
+        let has_heads =
+            !sentence.heads.is_empty() || built.tensors.iter().any(|tensor| tensor.name.starts_with("cls."));
+        if let Some(why) = self.family.heads_beyond_llama_cpp.filter(|_| has_heads) {
             notes.push(format!("llama.cpp does not load the file, for {why}"));
         }
         for (place, head) in sentence.heads.into_iter().enumerate() {
@@ -164,18 +166,6 @@ impl Folder {
             .or(folder)
             .or_else(|| stated.and_then(of_path))
             .unwrap_or_else(|| "model".to_owned())
-    }
-}
-
-/// What of a file llama.cpp has no place for, and refuses.
-fn not_in_llama_cpp(architecture: &str, has_heads: bool, tensors: &[Tensor]) -> Option<&'static str> {
-    let reranks = tensors.iter().any(|tensor| tensor.name.starts_with("cls."));
-    match architecture {
-        "t5encoder" if has_heads => Some("its dense head; without it vectors would be others"),
-        "jina-bert-v2" | "nomic-bert" if reranks => {
-            Some("its reranker's two products; with one, scores would be others")
-        }
-        _ => None,
     }
 }
 

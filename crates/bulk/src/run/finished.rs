@@ -129,11 +129,13 @@ pub fn finished_run(folder: &Path) -> Result<Option<FinishedRun>, Error> {
     Ok(Some(FinishedRun { plan: manifest.plan, rows, parts }))
 }
 
-/// The part that a file is, by the manifest of its folder; `None` for a file that is none. Whether it is whole is not looked at.
+/// The part that a file is, or that it is a link to, by the manifest of its folder; `None` for a file that is none. Whether it is
+/// whole is not looked at.
 ///
 /// # Errors
 /// If the manifest is damaged or cannot be read.
 pub fn finished_part(path: &Path) -> Result<Option<FinishedPart>, Error> {
+    let path = &linked(path);
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folder = path.parent().unwrap_or(Path::new(""));
     if !part::is_of_a_part(name) {
@@ -144,4 +146,10 @@ pub fn finished_part(path: &Path) -> Result<Option<FinishedPart>, Error> {
     let record = parts.into_iter().find(|record| part::file_name(record.number, extension) == name);
     let description = Arc::new(plan.sink.describe());
     Ok(record.map(|record| FinishedPart::new(folder, extension, &description, record)))
+}
+
+/// What a link leads to; all else is itself.
+pub(crate) fn linked(path: &Path) -> PathBuf {
+    let target = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
+    target.unwrap_or_else(|| path.to_owned())
 }

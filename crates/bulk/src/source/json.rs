@@ -13,6 +13,7 @@ use super::json_values::{Kind, Object};
 use super::lines::{LINES_OF_CR, RawLines, ends_in_cr_alone};
 use super::roles::{self, wrong};
 use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, TextFrom, place};
+use crate::numbers::Number;
 use crate::rows::{Chunk, Place, Row};
 use crate::sink::OWN_COLUMNS;
 use crate::{Error, ErrorKind};
@@ -35,7 +36,7 @@ impl Fields {
                 keep.push((name.clone(), Kind::Nothing));
             }
         }
-        let mut this = Self { id: Kind::Integer, keep };
+        let mut this = Self { id: Kind::Number(Number::Integer), keep };
         for input in inputs.iter().filter(|input| input.format == InputFormat::Jsonl) {
             if input.file().is_none() {
                 if all {

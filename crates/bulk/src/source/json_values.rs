@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::is_exact_as_float;
+use crate::numbers::Number;
 
 /// Fields of an object, as they are written; no value for one that is there twice.
 pub(super) struct Object<'a>(BTreeMap<String, Option<&'a RawValue>>);
@@ -58,11 +58,7 @@ pub(super) enum Kind {
     /// Null, or not there.
     #[default]
     Nothing,
-    /// Integers that a float holds to the last digit.
-    Integer,
-    /// Integers of which a float may lose the last digits.
-    LargeInteger,
-    Number,
+    Number(Number),
     Boolean,
     String,
     /// Of several kinds, or lists and objects: it stays JSON.
@@ -76,44 +72,27 @@ impl Kind {
             Some(b't' | b'f') => Self::Boolean,
             Some(b'n') | None => Self::Nothing,
             Some(b'[' | b'{') => Self::Json,
-            Some(_) => Self::of_number(value.get()),
-        }
-    }
-
-    fn of_number(written: &str) -> Self {
-        match written.parse::<i64>() {
-            // Not -0, which is no integer to the last digit.
-            Ok(number) if number.to_string() == written => match is_exact_as_float(number) {
-                true => Self::Integer,
-                false => Self::LargeInteger,
-            },
-            // Not what no f64 holds: 1e400.
-            _ if written.contains(['.', 'e', 'E']) && written.parse().is_ok_and(f64::is_finite) => {
-                Self::Number
-            }
-            _ => Self::Json,
+            Some(_) => Number::of(value.get()).map_or(Self::Json, Self::Number),
         }
     }
 
     pub(super) fn is_integer(self) -> bool {
-        matches!(self, Self::Integer | Self::LargeInteger)
+        matches!(self, Self::Number(number) if number.is_integer())
     }
 
     /// What holds values of both to the last digit.
     pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Nothing, kind) | (kind, Self::Nothing) => kind,
+            (Self::Number(one), Self::Number(other)) => one.and(other).map_or(Self::Json, Self::Number),
             (kind, other) if kind == other => kind,
-            (kind, other) if kind.is_integer() && other.is_integer() => Self::LargeInteger,
-            (Self::Integer, Self::Number) | (Self::Number, Self::Integer) => Self::Number,
             _ => Self::Json,
         }
     }
 
     pub(super) fn field(self, name: &str) -> Field {
         let kind = match self {
-            Self::Integer | Self::LargeInteger => DataType::Int64,
-            Self::Number => DataType::Float64,
+            Self::Number(number) => number.arrow(),
             Self::Boolean => DataType::Boolean,
             Self::String | Self::Nothing => DataType::Utf8,
             Self::Json => {
@@ -130,10 +109,10 @@ impl Kind {
         let values =
             values.iter().map(|value| value.as_ref().map(|value| value.get()).filter(|text| *text != "null"));
         match self {
-            Self::Integer | Self::LargeInteger => {
+            Self::Number(number) if number.is_integer() => {
                 Arc::new(values.map(|text| text?.parse().ok()).collect::<Int64Array>())
             }
-            Self::Number => Arc::new(values.map(|text| text?.parse().ok()).collect::<Float64Array>()),
+            Self::Number(_) => Arc::new(values.map(|text| text?.parse().ok()).collect::<Float64Array>()),
             Self::Boolean => Arc::new(values.map(|text| text?.parse().ok()).collect::<BooleanArray>()),
             Self::String | Self::Nothing => Arc::new(
                 values.map(|text| serde_json::from_str::<String>(text?).ok()).collect::<StringArray>(),

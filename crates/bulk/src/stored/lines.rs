@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::records::{Record, Records, Value};
 use super::{CHUNK_ROWS, Facts, Shape, StoredChunk, Vectors, dimensions_of, wrong};
 use crate::error::Error;
-use crate::is_exact_as_float;
+use crate::numbers::Number;
 use crate::sink::OutputFormat;
 
 /// More columns than any table has are objects with keys of their own.
@@ -40,10 +40,7 @@ struct Column {
 enum Kind {
     Null,
     Boolean,
-    /// Integers that a float holds to the last digit.
-    Integer,
-    LargeInteger,
-    Float,
+    Number(Number),
     /// Strings as they are, and everything else as JSON.
     Text,
 }
@@ -191,24 +188,9 @@ impl Kind {
         match json.as_bytes().first() {
             Some(b't' | b'f') => Self::Boolean,
             Some(b'[' | b'{') => Self::Text,
-            _ => Self::of_number(json),
-        }
-    }
-
-    fn of_number(json: &str) -> Self {
-        match json.parse::<i64>() {
-            Ok(number) if number.to_string() == json && is_exact_as_float(number) => Self::Integer,
-            Ok(number) if number.to_string() == json => Self::LargeInteger,
             // Whole numbers that would lose their last digits stay text.
-            _ if json.contains(['.', 'e', 'E']) && json.parse::<f64>().is_ok_and(f64::is_finite) => {
-                Self::Float
-            }
-            _ => Self::Text,
+            _ => Number::of(json).map_or(Self::Text, Self::Number),
         }
-    }
-
-    fn is_integer(self) -> bool {
-        matches!(self, Self::Integer | Self::LargeInteger)
     }
 
     /// Ids are whole numbers or text. CSV tells them apart by how they are written alone.
@@ -217,15 +199,14 @@ impl Kind {
             Value::Text(text) if format == OutputFormat::Csv => Self::of(&Value::Json(text.clone())),
             _ => Self::of(value),
         };
-        if kind.is_integer() { kind } else { Self::Text }
+        if matches!(kind, Self::Number(number) if number.is_integer()) { kind } else { Self::Text }
     }
 
     fn arrow(self) -> DataType {
         match self {
             Self::Null | Self::Text => DataType::Utf8,
             Self::Boolean => DataType::Boolean,
-            Self::Integer | Self::LargeInteger => DataType::Int64,
-            Self::Float => DataType::Float64,
+            Self::Number(number) => number.arrow(),
         }
     }
 }
@@ -234,10 +215,9 @@ impl Column {
     fn add(&mut self, kind: Kind) {
         self.kind = match (self.kind, kind) {
             (Kind::Null, other) | (other, Kind::Null) => other,
+            // As they are written, where a float would lose the last digits of large integers.
+            (Kind::Number(one), Kind::Number(other)) => one.and(other).map_or(Kind::Text, Kind::Number),
             (one, other) if one == other => one,
-            (one, other) if one.is_integer() && other.is_integer() => Kind::LargeInteger,
-            (Kind::Integer, Kind::Float) | (Kind::Float, Kind::Integer) => Kind::Float,
-            // As they are written: a float would lose the last digits of large integers.
             _ => Kind::Text,
         };
     }
@@ -254,8 +234,8 @@ impl Column {
         Some(match self.kind {
             Kind::Null | Kind::Text => Arc::new(StringArray::from(parsed::<String>(values)?)),
             Kind::Boolean => Arc::new(BooleanArray::from(parsed::<bool>(values)?)),
-            Kind::Integer | Kind::LargeInteger => Arc::new(Int64Array::from(parsed::<i64>(values)?)),
-            Kind::Float => Arc::new(Float64Array::from(parsed::<f64>(values)?)),
+            Kind::Number(number) if number.is_integer() => Arc::new(Int64Array::from(parsed::<i64>(values)?)),
+            Kind::Number(_) => Arc::new(Float64Array::from(parsed::<f64>(values)?)),
         })
     }
 }

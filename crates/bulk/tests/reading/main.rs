@@ -1,7 +1,8 @@
-//! What a reader must not take for something else: other delimiters, other encodings, numbers that a float rounds, fields that
-//! are there twice.
+//! What files of texts have at their edges, and what a reader must not take for something else: other delimiters, other encodings,
+//! numbers that a float rounds, fields that are there twice.
 
 mod bytes;
+mod edges;
 mod fields;
 mod separated;
 
@@ -30,14 +31,24 @@ fn refused(options: &SourceOptions) -> String {
     Source::open(options).err().expect("it is refused").to_string()
 }
 
-fn chunks(options: &SourceOptions) -> Vec<Chunk> {
-    let mut source = Source::open(options).expect("it opens");
+fn opened(options: &SourceOptions) -> Source {
+    Source::open(options).expect("it opens")
+}
+
+fn rest(source: &mut Source) -> Vec<Chunk> {
     std::iter::from_fn(|| source.next_chunk(100).expect("rows")).collect()
+}
+
+fn chunks(options: &SourceOptions) -> Vec<Chunk> {
+    rest(&mut opened(options))
 }
 
 /// Id and text, or id and what is wrong.
 fn told(options: &SourceOptions) -> Vec<String> {
-    let chunks = chunks(options);
+    told_of(&chunks(options))
+}
+
+fn told_of(chunks: &[Chunk]) -> Vec<String> {
     let rows = chunks.iter().flat_map(|chunk| &chunk.rows);
     rows.map(|row| match &row.input {
         Ok(input) => format!("{} {}", row.id, input.text()),

@@ -103,9 +103,7 @@ pub(super) fn inputs(named: &[PathBuf]) -> Result<Vec<Input>, Failure> {
     let mut inputs = Vec::new();
     for input in named {
         if !input.is_dir() {
-            // A link to a part is the part.
-            let target = input.is_symlink().then(|| input.canonicalize().ok()).flatten();
-            inputs.push(match bulk::finished_part(target.as_ref().unwrap_or(input))? {
+            inputs.push(match bulk::finished_part(input)? {
                 Some(part) => Input::Part(input.clone(), Box::new(part)),
                 None => Input::File(input.clone()),
             });

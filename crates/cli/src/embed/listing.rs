@@ -16,8 +16,6 @@ pub(super) struct Listing {
     /// What the vectors are, and how they are written.
     sink: SinkOptions,
     rows: u64,
-    /// Of these, those of another space than the output names.
-    other_spaces: u64,
     /// Rows that failed, once there are any. The file has no name: however the run ends, nothing of it stays.
     failed: Option<FailedRows<File>>,
 }
@@ -31,13 +29,12 @@ impl Listing {
     ) -> Result<Option<Self>, Failure> {
         let (Place::File(path), Some(format)) = (place, format) else { return Ok(None) };
         let output = follow_links(path).map_err(|error| Failure::writing(path.display(), &error))?;
-        Ok(Some(Self { output, sink: task.sink(format)?, rows: 0, other_spaces: 0, failed: None }))
+        Ok(Some(Self { output, sink: task.sink(format)?, rows: 0, failed: None }))
     }
 
-    /// These rows were written; so many of them are of another space than the output names.
-    pub(super) fn add(&mut self, rows: &[Row], results: &Results, other_spaces: u64) -> Result<(), Failure> {
+    /// These rows were written.
+    pub(super) fn add(&mut self, rows: &[Row], results: &Results) -> Result<(), Failure> {
         self.rows += rows.len() as u64;
-        self.other_spaces += other_spaces;
         for (row, result) in rows.iter().zip(results) {
             let Err(error) = result else { continue };
             let list = match &mut self.failed {
@@ -53,10 +50,11 @@ impl Listing {
         Ok(())
     }
 
-    /// Of an output that is on the disk, has this sum, and gets its name by `name`.
+    /// Of an output that is on the disk, has this sum and so many rows of another space than it names, and gets its name by `name`.
     pub(super) fn write(
         self,
         sum: &FileSum,
+        other_spaces: u64,
         name: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Beside, Failure> {
         let list = self.failed.map(|failed| {
@@ -65,7 +63,7 @@ impl Listing {
             Ok(list)
         });
         let list = list.transpose().map_err(of_list)?.map(Ok);
-        let description = self.sink.description(sum, self.other_spaces);
+        let description = self.sink.description(sum, other_spaces);
         Beside::write(&self.output, self.sink.format, description.as_deref(), self.rows, list, name)
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let (embedder, options, title) = (&task.embedder, &task.options, task.title);
         LateChunks { embedder, options, title, split }
     });
-    let (mut rows, mut failed, mut of_other_spaces, mut explain, mut read) = (0, 0, 0, args.explain, 0);
+    let (mut rows, mut failed, mut other_spaces, mut explain, mut read) = (0, 0, 0, args.explain, 0);
     while let Some(mut chunk) = task.rows.next_chunk()? {
         progress.begin();
         let results = match &late {
@@ -71,11 +71,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         if std::mem::take(&mut explain) {
             explain_rows(&task.embedder, &results);
         }
-        let other_spaces = spaces.as_mut().map_or(0, |spaces| spaces.add(&chunk.rows, &results));
-        of_other_spaces += other_spaces;
-        writing.write(&chunk, &results, other_spaces)?;
+        other_spaces += spaces.as_mut().map_or(0, |spaces| spaces.add(&chunk.rows, &results));
+        writing.write(&chunk, &results)?;
         if let Some(listing) = &mut listing {
-            listing.add(&chunk.rows, &results, other_spaces)?;
+            listing.add(&chunk.rows, &results)?;
         }
         rows += results.len() as u64;
         let (failed_now, tokens) = sums(&results);
@@ -84,10 +83,10 @@ pub(super) fn run(mut task: Task<'_>, place: &Place, format: Option<BulkFormat>)
         let passed = position.read - std::mem::replace(&mut read, position.read);
         progress.advance(results.len(), failed_now, tokens, passed, position);
     }
-    let beside = writing.finish(listing)?;
+    let beside = writing.finish(listing, other_spaces)?;
     if let Some(spaces) = spaces.filter(|_| !args.quiet) {
         progress.finish(failed, &spaces.told());
-        tell_other_spaces(of_other_spaces);
+        tell_other_spaces(other_spaces);
     }
     match &beside.errors {
         _ if args.quiet => {}
@@ -161,7 +160,7 @@ impl Writing {
         matches!(self, Self::Whole(..))
     }
 
-    fn write(&mut self, chunk: &Chunk, results: &Results, other_spaces: u64) -> Result<(), Failure> {
+    fn write(&mut self, chunk: &Chunk, results: &Results) -> Result<(), Failure> {
         match self {
             Self::Text(output, texts) => {
                 for (at, ((row, text), result)) in chunk.rows.iter().zip(texts).zip(results).enumerate() {
@@ -185,15 +184,13 @@ impl Writing {
                 output.bytes(&lines)?;
                 output.flush()
             }
-            Self::Whole(_, writer) => {
-                writer.add_other_spaces(other_spaces);
-                Ok(writer.write(&Answered { chunk, results })?)
-            }
+            Self::Whole(_, writer) => Ok(writer.write(&Answered { chunk, results })?),
         }
     }
 
-    /// All is written: the output gets its name, and what lies beside it its content, in the order of [`Beside::write`].
-    fn finish(self, listing: Option<Listing>) -> Result<Beside, Failure> {
+    /// All is written: the output gets its name, and what lies beside it its content, in the order of [`Beside::write`]. So many of its
+    /// rows are of another space than it names.
+    fn finish(self, listing: Option<Listing>, other_spaces: u64) -> Result<Beside, Failure> {
         match self {
             Self::Text(mut output, _) => {
                 output.sync()?;
@@ -201,12 +198,13 @@ impl Writing {
             }
             Self::Lines(mut output, _, sum) => {
                 output.sync()?;
-                named(listing, &sum.finish().1, || output.finish())
+                named(listing, &sum.finish().1, other_spaces, || output.finish())
             }
-            Self::Whole(spool, writer) => {
+            Self::Whole(spool, mut writer) => {
+                writer.add_other_spaces(other_spaces);
                 let (file, sum) = writer.finish()?;
                 spool.sync()?;
-                named(listing, &sum, || spool.finish(file))
+                named(listing, &sum, other_spaces, || spool.finish(file))
             }
         }
     }
@@ -216,10 +214,11 @@ impl Writing {
 fn named(
     listing: Option<Listing>,
     sum: &FileSum,
+    other_spaces: u64,
     name: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<Beside, Failure> {
     match listing {
-        Some(listing) => listing.write(sum, name),
+        Some(listing) => listing.write(sum, other_spaces, name),
         None => name().map(|()| Beside::default()),
     }
 }

@@ -146,8 +146,8 @@ fn a_description_of_another_file_is_refused() {
         embed();
         fs::write(here.path("tiny.gguf"), model).expect("written");
         let of_second = here.read(&meta);
-        build(&here, &[&name], "good", 0);
-        fs::remove_dir_all(here.path("good")).expect("removed");
+        let good = format!("good-{format}");
+        build(&here, &[&name], &good, 0);
         // The old one beside the new vectors, and the other way round.
         for (content, about) in [(None, &of_first.1), (Some(&of_first.0), &of_second)] {
             if let Some(content) = content {
@@ -159,6 +159,11 @@ fn a_description_of_another_file_is_refused() {
             assert!(complaint.contains(&format!("is not the file that {meta} was written with")), "{said}");
             assert!(!here.path("bad/collection.connote").exists());
         }
+        // Vectors of the first model that say they are of the second, as the collection is: refused before any answer.
+        let mut command = connote();
+        command.current_dir(here.path("")).args(["search", "--json", "--index", &good, "--vector", &name]);
+        let (stdout, said) = run(&mut command, 1);
+        assert!(stdout.is_empty() && said.contains("was written with"), "{said}");
         let mut command = connote();
         command.current_dir(here.path("")).args(["verify", "--reference", &name, "--model", "tiny.gguf"]);
         if format == "jsonl" {

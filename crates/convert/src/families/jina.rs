@@ -49,6 +49,7 @@ pub(super) const JINA_BERT_V2: Family = Family {
         keys.classifier(config);
         Ok(())
     },
+    heads_beyond_llama_cpp: Some("its reranker's two products; with one, scores would be others"),
     up_and_gate: &[1, 2],
     ..PLAIN
 };

@@ -65,6 +65,8 @@ pub(crate) struct Family {
     pub(crate) up_and_gate: &'static [u64],
     /// How many dense heads after pooling its files have a place for.
     pub(crate) heads: usize,
+    /// What of heads llama.cpp has no place for, and so does not load a file with any.
+    pub(crate) heads_beyond_llama_cpp: Option<&'static str>,
     /// How many rows of the positions' embedding stand before the first position.
     pub(crate) first_position: fn(&Config) -> Result<usize, Error>,
     pub(crate) keys: fn(&Config, &mut Keys) -> Result<(), Error>,
@@ -88,6 +90,7 @@ pub(crate) const PLAIN: Family = Family {
     ignored: &[],
     up_and_gate: &[1],
     heads: 0,
+    heads_beyond_llama_cpp: None,
     first_position: |_| Ok(0),
     keys: |_, _| Ok(()),
     fairseq_ids: false,

@@ -43,6 +43,7 @@ pub(super) const NOMIC_BERT: Family = Family {
         config.demand("mlp_fc2_bias", &["false"])?;
         common(config, keys)
     },
+    heads_beyond_llama_cpp: Some("its reranker's two products; with one, scores would be others"),
     ..PLAIN
 };
 

@@ -27,8 +27,8 @@ pub(super) const T5: Family = Family {
     prefixes: &[],
     tensors: &[TENSORS],
     ignored: &["decoder.", "lm_head."],
-    // Both have one, which llama.cpp's files have no place for.
     heads: 1,
+    heads_beyond_llama_cpp: Some("its dense head; without it vectors would be others"),
     keys: |config, keys| {
         keys.put("attention.causal", false);
         config.demand("feed_forward_proj", &["relu", "gated-gelu"])?;

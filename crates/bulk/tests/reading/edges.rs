@@ -1,7 +1,7 @@
 //! What files of texts have at their edges: marks, pipes, columns that differ, damage in the middle.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -13,45 +13,12 @@ use arrow_array::{
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_schema::{DataType, Field, Schema};
-use connote_bulk::{Chunk, ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
+use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
-fn options(inputs: &[&Path]) -> SourceOptions {
-    SourceOptions {
-        inputs: inputs.iter().map(|path| path.display().to_string()).collect(),
-        ..SourceOptions::default()
-    }
-}
-
-fn written(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-    let path = folder.join(name);
-    fs::write(&path, content).expect("written");
-    path
-}
-
-fn opened(options: &SourceOptions) -> Source {
-    Source::open(options).expect("it opens")
-}
-
-fn rest(source: &mut Source) -> Vec<Chunk> {
-    std::iter::from_fn(|| source.next_chunk(100).expect("rows")).collect()
-}
-
-/// Id and text, or id and what is wrong.
-fn told(chunks: &[Chunk]) -> Vec<String> {
-    let rows = chunks.iter().flat_map(|chunk| &chunk.rows);
-    rows.map(|row| match &row.input {
-        Ok(input) => format!("{} {}", row.id, input.text()),
-        Err(error) => format!("{} {}: {}", row.id, error.kind, error.message),
-    })
-    .collect()
-}
-
-fn refused(options: &SourceOptions) -> String {
-    Source::open(options).err().expect("it is refused").to_string()
-}
+use super::{opened, options, refused, rest, told_of, written};
 
 fn parquet(path: &Path, batch: &RecordBatch, group: usize) {
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
@@ -113,7 +80,7 @@ fn a_name_of_two_columns_is_refused_where_it_is_used() {
             assert!(said.contains("two columns are called `n`"), "{said}");
         }
         options.text = TextFrom::Column("id".to_owned());
-        assert_eq!(told(&rest(&mut opened(&options))), ["\"1\" 1"]);
+        assert_eq!(told_of(&rest(&mut opened(&options))), ["\"1\" 1"]);
         for keep in ["n", "*"] {
             options.keep = vec![keep.to_owned()];
             let said = refused(&options);
@@ -128,13 +95,13 @@ fn a_byte_order_mark_hides_no_name_and_no_field() {
     let csv = written(folder.path(), "a.csv", "\u{feff}text,n\nx,1\n");
     let mut options = options(&[&csv]);
     options.keep = vec!["n".to_owned()];
-    assert_eq!(told(&rest(&mut opened(&options))), ["0 x"]);
+    assert_eq!(told_of(&rest(&mut opened(&options))), ["0 x"]);
     // The kinds of the first line count.
     let jsonl =
         written(folder.path(), "a.jsonl", "\u{feff}{\"text\": \"x\", \"id\": \"a\", \"n\": \"one\"}\n");
     options.inputs = vec![jsonl.display().to_string()];
     let chunk = opened(&options).next_chunk(9).expect("rows").expect("one");
-    assert_eq!(told(std::slice::from_ref(&chunk)), ["\"a\" x"]);
+    assert_eq!(told_of(std::slice::from_ref(&chunk)), ["\"a\" x"]);
     for (column, value) in [(0, "a"), (1, "one")] {
         assert_eq!(chunk.carried.column(column).as_string::<i32>().value(0), value);
     }
@@ -148,7 +115,7 @@ fn a_null_id_is_none_in_every_format() {
     let mut options = options(&[&first, &second]);
     for text in [TextFrom::Default, TextFrom::Column("text".to_owned())] {
         options.text = text;
-        assert_eq!(told(&rest(&mut opened(&options))), ["7 a", "1 b", "2 c"]);
+        assert_eq!(told_of(&rest(&mut opened(&options))), ["7 a", "1 b", "2 c"]);
     }
     let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
     let integers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
@@ -159,7 +126,7 @@ fn a_null_id_is_none_in_every_format() {
         let columns = [("id", ids.clone(), true), ("text", texts.clone(), true)];
         parquet(&path, &RecordBatch::try_from_iter_with_nullable(columns).expect("a table"), 10);
         let chunks = rest(&mut opened(&options));
-        assert_eq!(told(&chunks), rows);
+        assert_eq!(told_of(&chunks), rows);
         let column = chunks[0].carried.column(0);
         let written = match ids.data_type() {
             DataType::Int64 => column.as_primitive::<Int64Type>().value(1).to_string(),
@@ -200,7 +167,7 @@ fn bytes_that_are_no_text_cost_their_row_in_whichever_column() {
     let path = written(folder.path(), "a.csv", b"id,text,n\n1,a,\xff\n\xff,b,2\n3,c,3\n");
     let mut options = options(&[&path]);
     options.keep = vec!["n".to_owned()];
-    let rows = told(&rest(&mut opened(&options)));
+    let rows = told_of(&rest(&mut opened(&options)));
     assert!(rows[0].starts_with("\"1\" invalid_utf8: line 2: field 3 "), "{}", rows[0]);
     assert!(rows[1].starts_with("1 invalid_utf8: line 3: field 1 "), "{}", rows[1]);
     assert_eq!(rows[2], "\"3\" c");
@@ -239,7 +206,7 @@ fn strings_of_every_type_are_texts_and_columns_keep_theirs() {
             let mut options = options(&[path]);
             (options.text, options.keep) = (TextFrom::Column("text".to_owned()), vec!["*".to_owned()]);
             let chunks = rest(&mut opened(&options));
-            assert_eq!(told(&chunks), ["0 a", "1 b", "2 a"]);
+            assert_eq!(told_of(&chunks), ["0 a", "1 b", "2 a"]);
             let batches: Vec<_> = chunks.iter().map(|chunk| chunk.carried.clone()).collect();
             let whole =
                 arrow_select::concat::concat_batches(&batches[0].schema(), &batches).expect("one table");
@@ -307,14 +274,14 @@ fn what_is_compressed_as_a_whole_says_how_to_unpack_it() {
 fn zstd_is_read_by_the_build_that_has_it_and_named_by_the_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let contents: [(&str, &[u8]); 2] = [
-        ("a.parquet", include_bytes!("source/zstd.parquet")),
-        ("a.arrow", include_bytes!("source/zstd.arrow")),
+        ("a.parquet", include_bytes!("../source/zstd.parquet")),
+        ("a.arrow", include_bytes!("../source/zstd.arrow")),
     ];
     for (name, content) in contents {
         let path = written(folder.path(), name, content);
         let read = Source::open(&options(&[&path])).and_then(|mut source| source.next_chunk(9));
         match read {
-            Ok(chunk) => assert!(cfg!(feature = "zstd") && told(&[chunk.expect("a row")]) == ["0 a"]),
+            Ok(chunk) => assert!(cfg!(feature = "zstd") && told_of(&[chunk.expect("a row")]) == ["0 a"]),
             Err(error) => {
                 assert!(!cfg!(feature = "zstd") && error.to_string().contains("--features zstd"), "{error}");
             }
@@ -424,7 +391,7 @@ fn a_quote_that_is_never_closed_is_told() {
         let path = written(folder.path(), name, content);
         let mut named = options(&[&path]);
         named.text = TextFrom::Column("text".to_owned());
-        let told = told(&rest(&mut opened(&named)));
+        let told = told_of(&rest(&mut opened(&named)));
         assert_eq!(told.len(), wanted.len(), "{name}: {told:?}");
         for (told, wanted) in told.iter().zip(wanted) {
             assert!(
@@ -443,7 +410,7 @@ fn a_quote_that_is_never_closed_is_told() {
     let path = written(folder.path(), "other.csv", b"x,text\n\xff,hello\n");
     let mut named = options(&[&path]);
     named.text = TextFrom::Column("text".to_owned());
-    assert_eq!(told(&rest(&mut opened(&named))), ["0 hello"]);
+    assert_eq!(told_of(&rest(&mut opened(&named))), ["0 hello"]);
     let path = written(folder.path(), "header.csv", "\"text\na\nb\n");
     let Err(error) = connote_bulk::Source::open(&options(&[&path])) else { panic!("a quote is open") };
     assert!(error.to_string().contains("header.csv: line 1: a quote is opened and never closed"), "{error}");
