@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The figures of docs/PYTHON.md, on a machine that does nothing else:  measure.py MODEL [PART]...
 
-Parts: overhead (beside it, the example `call_times` of the crate `connote`), threads, interrupt, memory, shared.
+Parts: overhead=CALL_TIMES (the built example `call_times` of the crate `connote`), threads, interrupt, memory, shared.
 """
 
 import os
+import random
 import signal
 import statistics
 import subprocess
@@ -30,11 +31,35 @@ def best_and_median(times):
     return f"best {min(times) * 1e3:.3f} ms, median {statistics.median(times) * 1e3:.3f} ms"
 
 
-def overhead(path):
+def overhead(path, beside):
+    """By turns with the library in a process of its own, so that what the machine does meanwhile falls on both."""
     embedder = connote.Embedder(path)
-    embedder.embed(TEXTS)
-    print("96 texts:", best_and_median([timed(lambda: embedder.embed(TEXTS)) for _ in range(12)]))
-    print("1 text:  ", best_and_median([timed(lambda: embedder.embed("garlic")) for _ in range(200)]))
+    library = subprocess.Popen([beside, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def in_rust(texts, calls):
+        library.stdin.write(f"{texts} {calls}\n")
+        library.stdin.flush()
+        return [float(time) for time in library.stdout.readline().split()]
+
+    def in_python(texts, calls):
+        given = "garlic" if texts == 1 else TEXTS
+        return [timed(lambda: embedder.embed(given)) * 1e6 for _ in range(calls)]
+
+    for texts, calls, rounds in ((1, 20, 100), (96, 2, 30)):
+        in_rust(texts, calls), in_python(texts, calls)
+        times = {in_rust: [], in_python: []}
+        for round in range(rounds):
+            for one in (in_rust, in_python) if round % 2 else (in_python, in_rust):
+                times[one].append(statistics.median(one(texts, calls)))
+        without, with_python = (statistics.median(times[one]) for one in (in_rust, in_python))
+        differences = [ours - theirs for ours, theirs in zip(times[in_python], times[in_rust])]
+        # What other draws of the same rounds would give: nine tenths of them lie between the two.
+        draws = sorted(statistics.median(random.choices(differences, k=rounds)) for _ in range(2000))
+        print(
+            f"{texts} texts: {with_python:.0f} us, in Rust {without:.0f} us; Python adds {statistics.median(differences):.0f} us"
+            f" ({draws[100]:.0f} to {draws[-100]:.0f}), {100 * statistics.median(differences) / without:.2f}%"
+        )
+    library.communicate()
 
 
 def threads(path):
@@ -136,6 +161,9 @@ def shared(path):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    parts = {"overhead": overhead, "threads": threads, "interrupt": interrupt, "memory": memory, "shared": shared}
+    parts = {"threads": threads, "interrupt": interrupt, "memory": memory, "shared": shared}
     for name in sys.argv[2:] or parts:
-        parts[name](sys.argv[1])
+        if name.startswith("overhead="):
+            overhead(sys.argv[1], name.removeprefix("overhead="))
+        else:
+            parts[name](sys.argv[1])

@@ -1,34 +1,34 @@
-//! How long calls take without Python, beside `scripts/python/measure.py MODEL overhead`:  call_times MODEL
+//! How long calls take without Python, for `scripts/python/measure.py MODEL overhead`:  call_times MODEL
+//!
+//! Reads lines of two numbers, how many texts and how many calls of them, and answers each with the calls' microseconds in a line:
+//! whoever asks can take turns with it.
 
+use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use connote::Embedder;
 
-fn main() -> Result<(), connote::Error> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Some(path) = std::env::args_os().nth(1) else {
         eprintln!("usage: call_times MODEL");
         std::process::exit(2);
     };
     let embedder = Embedder::open(path)?;
-    let texts: Vec<String> =
+    let all: Vec<String> =
         (0..96).map(|number| format!("query number {number} about gardening and garlic planting")).collect();
-    embedder.embed(&texts)?;
-    times("96 texts:", 12, || embedder.embed(&texts).map(drop))?;
-    times("1 text:  ", 200, || embedder.embed(["garlic"]).map(drop))
-}
-
-fn times(
-    what: &str,
-    rounds: usize,
-    work: impl Fn() -> Result<(), connote::Error>,
-) -> Result<(), connote::Error> {
-    let mut times = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        let begin = Instant::now();
-        work()?;
-        times.push(begin.elapsed().as_secs_f64() * 1e3);
+    let one = ["garlic".to_owned()];
+    let mut output = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (texts, calls) = line.split_once(' ').ok_or("two numbers a line: texts and calls")?;
+        let texts = if texts.parse::<usize>()? == 1 { &one[..] } else { &all[..] };
+        for _ in 0..calls.parse::<usize>()? {
+            let begin = Instant::now();
+            embedder.embed(texts)?;
+            write!(output, "{:.1} ", begin.elapsed().as_secs_f64() * 1e6)?;
+        }
+        writeln!(output)?;
+        output.flush()?;
     }
-    times.sort_by(f64::total_cmp);
-    println!("{what} best {:.3} ms, median {:.3} ms", times[0], times[rounds / 2]);
     Ok(())
 }
