@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The figures of docs/PYTHON.md, on a machine that does nothing else:  measure.py MODEL [PART]...
 
-Parts: overhead=CALL_TIMES (the built example `call_times` of the crate `connote`), threads, interrupt, memory, shared.
+Parts: threads, interrupt, memory, shared (these four by default), and overhead=CALL_TIMES, the program of
+`cargo build --release -p connote --example call_times`.
 """
 
 import os
@@ -39,25 +40,27 @@ def overhead(path, beside):
     def in_rust(texts, calls):
         library.stdin.write(f"{texts} {calls}\n")
         library.stdin.flush()
-        return [float(time) for time in library.stdout.readline().split()]
+        return [float(time) for time in library.stdout.readline().split()] or sys.exit(f"{beside} ended: {library.wait()}")
 
     def in_python(texts, calls):
-        given = "garlic" if texts == 1 else TEXTS
+        given = TEXTS[0] if texts == 1 else TEXTS[:texts]
         return [timed(lambda: embedder.embed(given)) * 1e6 for _ in range(calls)]
 
     for texts, calls, rounds in ((1, 20, 100), (96, 2, 30)):
         in_rust(texts, calls), in_python(texts, calls)
         times = {in_rust: [], in_python: []}
-        for round in range(rounds):
-            for one in (in_rust, in_python) if round % 2 else (in_python, in_rust):
+        for number in range(rounds):
+            for one in (in_rust, in_python) if number % 2 else (in_python, in_rust):
                 times[one].append(statistics.median(one(texts, calls)))
-        without, with_python = (statistics.median(times[one]) for one in (in_rust, in_python))
+        without = statistics.median(times[in_rust])
         differences = [ours - theirs for ours, theirs in zip(times[in_python], times[in_rust])]
+        added = statistics.median(differences)
         # What other draws of the same rounds would give: nine tenths of them lie between the two.
         draws = sorted(statistics.median(random.choices(differences, k=rounds)) for _ in range(2000))
         print(
-            f"{texts} texts: {with_python:.0f} us, in Rust {without:.0f} us; Python adds {statistics.median(differences):.0f} us"
-            f" ({draws[100]:.0f} to {draws[-100]:.0f}), {100 * statistics.median(differences) / without:.2f}%"
+            f"{texts} texts: in Rust {without:.0f} us; Python adds {added:.0f} us ({draws[100]:.0f} to {draws[-100]:.0f}),"
+            f" {100 * added / without:.2f}%",
+            flush=True,
         )
     library.communicate()
 
@@ -161,9 +164,8 @@ def shared(path):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    parts = {"threads": threads, "interrupt": interrupt, "memory": memory, "shared": shared}
-    for name in sys.argv[2:] or parts:
-        if name.startswith("overhead="):
-            overhead(sys.argv[1], name.removeprefix("overhead="))
-        else:
-            parts[name](sys.argv[1])
+    alone = {part.__name__: part for part in (threads, interrupt, memory, shared)}
+    parts = alone | {"overhead": overhead}
+    for part in sys.argv[2:] or alone:
+        name, *beside = part.split("=", 1)
+        parts[name](sys.argv[1], *beside)

@@ -1,7 +1,7 @@
-//! How long calls take without Python, for `scripts/python/measure.py MODEL overhead`:  call_times MODEL
+//! How long calls take without Python, for `scripts/python/measure.py MODEL overhead=CALL_TIMES`:  call_times MODEL
 //!
-//! Reads lines of two numbers, how many texts and how many calls of them, and answers each with the calls' microseconds in a line:
-//! whoever asks can take turns with it.
+//! Reads lines of two numbers, how many texts (up to 96) and how many calls with them, and answers each line with the
+//! microseconds of its calls in one line, so that whoever asks can take turns with it.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -16,12 +16,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let embedder = Embedder::open(path)?;
     let all: Vec<String> =
         (0..96).map(|number| format!("query number {number} about gardening and garlic planting")).collect();
-    let one = ["garlic".to_owned()];
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let (texts, calls) = line.split_once(' ').ok_or("two numbers a line: texts and calls")?;
-        let texts = if texts.parse::<usize>()? == 1 { &one[..] } else { &all[..] };
+        let texts = all.get(..texts.parse()?).ok_or("there are 96 texts")?;
         for _ in 0..calls.parse::<usize>()? {
             let begin = Instant::now();
             embedder.embed(texts)?;
