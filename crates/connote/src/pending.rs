@@ -9,7 +9,7 @@ use crate::embedder::failed;
 use crate::embedding::{Embedding, finish};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::pool::{Answer, Call, Pool};
+use crate::pool::{Answer, Call, Listener, Pool};
 use crate::prepare::Prepared;
 use crate::request::Options;
 use crate::schedule::{Failure, Listening, Priority, Schedule};
@@ -82,6 +82,15 @@ impl PreparedCall {
     pub fn compute(self) -> Vec<Result<Embedding, Error>> {
         let Self { texts, ids, engine, pool, schedule } = self;
         texts.finish(pool.run(Call::new(engine, ids, schedule)))
+    }
+
+    /// As [`compute`](Self::compute), for a thread that must listen to something else meanwhile, as a host's main thread to
+    /// its signals: `listen` is called on this thread so often, or as soon after as half a layer of a short text allows. It
+    /// may cancel the call by its token.
+    pub fn compute_listening(self, every: Duration, mut listen: impl FnMut()) -> Vec<Result<Embedding, Error>> {
+        let Self { texts, ids, engine, pool, schedule } = self;
+        let call = Arc::new(Call::new(engine, ids, schedule));
+        texts.finish(pool.run_listening(&call, &mut Listener::new(every, &mut listen)))
     }
 
     /// Begins, and returns at once: for async programs, under whatever runtime.

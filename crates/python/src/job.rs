@@ -78,6 +78,13 @@ pub(crate) fn run(
     mut take: impl FnMut(Result<Embedding, Error>) -> PyResult<()>,
 ) -> PyResult<()> {
     let all = inputs.len();
+    let bytes: usize = inputs.iter().map(|input| input.text().len()).sum();
+    if manner.progress.is_none() && all <= WINDOW.texts && bytes < BYTES_AT_ONCE {
+        for result in compute(embedder, inputs, options, manner)? {
+            take(result)?;
+        }
+        return Ok(());
+    }
     let window = if manner.progress.is_some() { WATCHED } else { WINDOW };
     let mut inputs = inputs.into_iter().peekable();
     // Two at a time, so that no thread idles while the last texts of a window are computed.
@@ -112,6 +119,23 @@ fn next(inputs: &mut impl Iterator<Item = Input>, window: &Window) -> Vec<Input>
     taken
 }
 
+/// What is one window, and tokens at once: by this thread if it is short, which costs no change of threads.
+fn compute(
+    embedder: &Arc<Embedder>,
+    inputs: Vec<Input>,
+    options: &Options,
+    manner: &Manner<'_>,
+) -> PyResult<Vec<Result<Embedding, Error>>> {
+    let prepared = embedder.prepare(manner.request(inputs, options)).map_err(Failure::from)?;
+    let mut raised = None;
+    let results = prepared.compute_listening(LISTEN, || {
+        if raised.is_none() {
+            raised = manner.listen().err();
+        }
+    });
+    raised.map_or(Ok(results), Err)
+}
+
 /// Tokenizes a window and hands it to the pool.
 fn begin(
     embedder: &Arc<Embedder>,
@@ -120,13 +144,7 @@ fn begin(
     manner: &Manner<'_>,
 ) -> PyResult<Pending> {
     let bytes: usize = inputs.iter().map(|input| input.text().len()).sum();
-    let mut request = Request::new(inputs).with(options.clone()).cancellation(&manner.token);
-    if let Some(priority) = manner.priority {
-        request = request.priority(priority);
-    }
-    if let Some(deadline) = manner.deadline {
-        request = request.deadline(deadline);
-    }
+    let request = manner.request(inputs, options);
     let prepared = match bytes {
         ..BYTES_AT_ONCE => embedder.prepare(request),
         _ => {
@@ -182,6 +200,17 @@ fn wait(pending: Pending, manner: &Manner<'_>) -> PyResult<Vec<Result<Embedding,
 }
 
 impl Manner<'_> {
+    fn request(&self, inputs: Vec<Input>, options: &Options) -> Request {
+        let mut request = Request::new(inputs).with(options.clone()).cancellation(&self.token);
+        if let Some(priority) = self.priority {
+            request = request.priority(priority);
+        }
+        if let Some(deadline) = self.deadline {
+            request = request.deadline(deadline);
+        }
+        request
+    }
+
     /// Hears what handlers of signals raise, which Python lets run on its main thread only.
     fn listen(&self) -> PyResult<()> {
         Python::attach(|py| py.check_signals()).inspect_err(|_| self.token.cancel())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::listener::Listener;
 use crate::engine::Engine;
 use crate::schedule::{Failure, Priority, Schedule};
 
@@ -112,7 +113,7 @@ impl Call {
     }
 
     /// Waits until all answers are there, or the call is cancelled or late: then those that are missing say so.
-    pub(crate) fn wait(self: &Arc<Self>) -> Vec<Answer> {
+    pub(crate) fn wait(self: &Arc<Self>, listener: &mut Listener<'_>) -> Vec<Answer> {
         let listening = self.schedule.cancellation.as_ref().map(|token| {
             let call = self.clone();
             token.listen(move || call.wake())
@@ -125,12 +126,18 @@ impl Call {
             if let Some(ended) = self.schedule.ended() {
                 break Some(ended);
             }
-            answers = match self.schedule.deadline {
+            // Without the lock: it may end the call.
+            drop(answers);
+            let listens = listener.look();
+            answers = self.answers();
+            if answers.missing == 0 || self.schedule.ended().is_some() {
+                continue;
+            }
+            let deadline = self.schedule.deadline;
+            let late = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            answers = match listens.into_iter().chain(late).min() {
                 None => self.changed.wait(answers).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    self.changed.wait_timeout(answers, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(left) => self.changed.wait_timeout(answers, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         };
         let answers = self.take(answers, ended);

@@ -7,6 +7,7 @@
 mod call;
 mod crews;
 mod group;
+mod listener;
 mod order;
 mod queue;
 mod run;
@@ -28,6 +29,7 @@ use self::queue::{Queue, Task, Wanted};
 use crate::schedule::Priority;
 
 pub(crate) use self::call::{Answer, Call};
+pub(crate) use self::listener::Listener;
 pub(crate) use self::run::message;
 pub use self::statistics::Statistics;
 
@@ -165,33 +167,39 @@ impl Pool {
 
     /// The answers of a call, in the order of its sequences. Returns early where the call ends early.
     pub(crate) fn run(&self, call: impl Into<Arc<Call>>) -> Vec<Answer> {
-        let call = call.into();
+        self.run_listening(&call.into(), &mut Listener::none())
+    }
+
+    /// As [`run`](Self::run), while this thread listens to something else too.
+    pub(crate) fn run_listening(&self, call: &Arc<Call>, listener: &mut Listener<'_>) -> Vec<Answer> {
         if call.sequences.is_empty() {
             return Vec::new();
         }
         if self.process != std::process::id() {
-            run::alone(&call);
-            return call.wait();
+            run::alone(call);
+            return call.wait(listener);
         }
         // It may be over before it began.
-        let Some(mut state) = self.enqueue(&call) else { return call.wait() };
+        let Some(mut state) = self.enqueue(call) else { return call.wait(listener) };
         // It must not be at other calls' work, or in the middle of its own, when its call ends.
         let quick = call.priority == Priority::Interactive && call.tokens <= CALLER_TOKENS;
         if self.shared.places.len() == 1 && (quick || !call.schedule.can_end_early()) {
             // Until its answers are there, or others go first.
             while !call.is_answered() && !call.is_over() {
-                let Some(task) = state.queue.pick(&self.shared, 0, Wanted::Of(&call)) else { break };
+                let Some(task) = state.queue.pick(&self.shared, 0, Wanted::Of(call)) else { break };
                 self.shared.call_up(&mut state, true);
                 drop(state);
-                state = self.shared.perform(task);
+                state = self.shared.perform(task, &mut |_| {
+                    listener.look();
+                });
             }
         }
         let helped = self.shared.call_up(&mut state, false);
         drop(state);
         if !helped {
-            self.wait_without_threads(&call);
+            self.wait_without_threads(call);
         }
-        call.wait()
+        call.wait(listener)
     }
 
     /// Where the system starts no thread, a caller does what there is to do until its call is answered.
@@ -202,7 +210,7 @@ impl Pool {
             match state.queue.pick(&self.shared, 0, Wanted::Any) {
                 Some(task) => {
                     drop(state);
-                    state = self.shared.perform(task);
+                    state = self.shared.perform(task, &mut |_| {});
                 }
                 None => {
                     drop(state);
@@ -242,12 +250,15 @@ impl Shared {
     }
 
     /// Wakes or starts threads for what could begin now. Whether there are any threads that will come. `computes`: whether
-    /// the thread that calls them goes on computing, so that they had better run elsewhere.
+    /// the thread that calls them goes on computing, so that they had better run elsewhere. One that does not calls one
+    /// thread, which calls the others, for the same reason: of two that are woken at once, the system puts one behind the
+    /// other at times and finds out milliseconds later.
     fn call_up(self: &Arc<Self>, state: &mut State, computes: bool) -> bool {
         self.note(state);
         for place in 0..self.places.len() {
             let wanted = state.queue.could_begin(self, place);
-            for _ in 0..wanted {
+            let called = if computes { wanted } else { wanted.min(1) };
+            for _ in 0..called {
                 match state.idle[place].pop() {
                     Some(thread) => {
                         let here = threads::current_cpu().filter(|_| computes);
@@ -308,14 +319,15 @@ impl Shared {
         }
     }
 
-    /// A task from beginning to end, on this thread; the lock again, after it.
-    fn perform(self: &Arc<Self>, task: Task) -> MutexGuard<'_, State> {
+    /// A task from beginning to end, on this thread, telling `looks` of every look between half layers; the lock again,
+    /// after it.
+    fn perform(self: &Arc<Self>, task: Task, looks: &mut dyn FnMut(&[usize])) -> MutexGuard<'_, State> {
         {
             let _busy = self.counts.busy();
             let _seat = self.budget.occupy();
             let cpus = self.places[task.place].cpus.as_ref();
             let crew = self.crews.lend(task.place, cpus, task.threads, &self.budget);
-            run::run(self, &task, &crew);
+            run::run_asking(self, &task, &crew, looks);
         }
         let ended = self.state().queue.finish(&task);
         // Without the lock: it takes a while, and what is dropped may be the last that holds a model.
@@ -338,7 +350,7 @@ impl Shared {
                     // There may be more than one can do.
                     self.call_up(&mut state, true);
                     drop(state);
-                    state = self.perform(task);
+                    state = self.perform(task, &mut |_| {});
                 }
                 None => {
                     let dropped = state.queue.take_dropped();

@@ -12,7 +12,7 @@ use testkit::{random::Random, tiny};
 use threads::{Budget, CpuSet, Team, Topology};
 
 use super::queue::{Queue, Wanted};
-use super::{Answer, Call, Place, Pool, places};
+use super::{Answer, Call, Listener, Place, Pool, places};
 use crate::engine::Engine;
 use crate::schedule::{CancellationToken, Failure, Priority, Schedule};
 use crate::tuning::{Chooser, CostModel, Policy, Preset, Shape, Tuning};
@@ -104,6 +104,33 @@ fn equal_texts_are_computed_once_and_answered_each() {
     // And over the pool: many times the same.
     let sequences: Vec<Vec<u32>> = (0..2000).map(|at| vec![at % 3, 4]).collect();
     check(&engine, &sequences, pool(2).run(call(&engine, sequences.clone(), Priority::Batch)));
+}
+
+#[test]
+fn a_caller_listens_whether_it_computes_or_waits() {
+    let (engine, pool) = (engine(2, Tuning::new()), pool(2));
+    let me = thread::current().id();
+    // One that its caller computes, and one that it waits for.
+    for sequences in [texts(5, 1, 40), texts(5, 3000, 40)] {
+        let token = CancellationToken::new();
+        let call = || Arc::new(Call::new(engine.clone(), sequences.clone(), with_token(&token)));
+        let mut heard = 0;
+        let mut count = || {
+            assert_eq!(thread::current().id(), me);
+            heard += 1;
+        };
+        let answers = pool.run_listening(&call(), &mut Listener::new(Duration::ZERO, &mut count));
+        check(&engine, &sequences, answers);
+        assert!(heard > 0, "{} texts", sequences.len());
+        // Not sooner than asked.
+        let mut never = || panic!("an hour has not gone");
+        let answers = pool.run_listening(&call(), &mut Listener::new(Duration::from_secs(3600), &mut never));
+        check(&engine, &sequences, answers);
+        // What it hears may end the call.
+        let mut end = || token.cancel();
+        let answers = pool.run_listening(&call(), &mut Listener::new(Duration::ZERO, &mut end));
+        assert!(answers.contains(&Err(Failure::Cancelled)), "{} texts", sequences.len());
+    }
 }
 
 #[test]

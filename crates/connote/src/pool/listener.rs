@@ -1,0 +1,37 @@
+//! What a caller listens to while its call is computed.
+
+use std::time::{Duration, Instant};
+
+/// Something that a thread does every now and then while it waits for a call, or computes it: a host's signals are heard
+/// on one thread only, and that may be the very one.
+pub(crate) struct Listener<'a>(Option<Ear<'a>>);
+
+struct Ear<'a> {
+    every: Duration,
+    next: Instant,
+    listen: &'a mut dyn FnMut(),
+}
+
+impl<'a> Listener<'a> {
+    /// Nothing to listen to.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Calls `listen` so often, first when this time has gone.
+    pub(crate) fn new(every: Duration, listen: &'a mut dyn FnMut()) -> Self {
+        Self(Some(Ear { every, next: Instant::now() + every, listen }))
+    }
+
+    /// Listens, if it is time to; how long until it is again, `None` for never.
+    pub(crate) fn look(&mut self) -> Option<Duration> {
+        let ear = self.0.as_mut()?;
+        let now = Instant::now();
+        if now < ear.next {
+            return Some(ear.next - now);
+        }
+        (ear.listen)();
+        ear.next = Instant::now() + ear.every;
+        Some(ear.every)
+    }
+}
