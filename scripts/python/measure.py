@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """The figures of docs/PYTHON.md, on a machine that does nothing else:  measure.py MODEL [PART]...
 
-Parts: threads, interrupt, memory, shared (these four by default), and overhead=CALL_TIMES, the program of
-`cargo build --release -p connote --example call_times`.
+Parts: overhead, threads, interrupt, memory, shared; all by default.
 """
 
 import os
@@ -32,23 +31,21 @@ def best_and_median(times):
     return f"best {min(times) * 1e3:.3f} ms, median {statistics.median(times) * 1e3:.3f} ms"
 
 
-def overhead(path, beside):
-    """By turns with the library in a process of its own, so that what the machine does meanwhile falls on both."""
+def overhead(path):
+    """By turns with the library in the same process: what the machine does meanwhile falls on both, and where the system has put a
+    process's memory, which makes two processes of one program differ by more than Python adds."""
     embedder = connote.Embedder(path)
-    library = subprocess.Popen([beside, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def in_rust(texts, calls):
-        library.stdin.write(f"{texts} {calls}\n")
-        library.stdin.flush()
-        return [float(time) for time in library.stdout.readline().split()] or sys.exit(f"{beside} ended: {library.wait()}")
+        return embedder._engine.call_times(texts, calls)
 
     def in_python(texts, calls):
-        given = TEXTS[0] if texts == 1 else TEXTS[:texts]
+        given = texts[0] if len(texts) == 1 else texts
         return [timed(lambda: embedder.embed(given)) * 1e6 for _ in range(calls)]
 
-    for texts, calls, rounds in ((1, 20, 100), (96, 2, 30)):
-        in_rust(texts, calls), in_python(texts, calls)
+    for texts, calls, rounds in ((TEXTS[:1], 20, 100), (TEXTS, 2, 30)):
         times = {in_rust: [], in_python: []}
+        in_rust(texts, calls), in_python(texts, calls)
         for number in range(rounds):
             for one in (in_rust, in_python) if number % 2 else (in_python, in_rust):
                 times[one].append(statistics.median(one(texts, calls)))
@@ -58,11 +55,10 @@ def overhead(path, beside):
         # What other draws of the same rounds would give: nine tenths of them lie between the two.
         draws = sorted(statistics.median(random.choices(differences, k=rounds)) for _ in range(2000))
         print(
-            f"{texts} texts: in Rust {without:.0f} us; Python adds {added:.0f} us ({draws[100]:.0f} to {draws[-100]:.0f}),"
+            f"{len(texts)} texts: in Rust {without:.0f} us; Python adds {added:.0f} us ({draws[100]:.0f} to {draws[-100]:.0f}),"
             f" {100 * added / without:.2f}%",
             flush=True,
         )
-    library.communicate()
 
 
 def threads(path):
@@ -164,8 +160,6 @@ def shared(path):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    alone = {part.__name__: part for part in (threads, interrupt, memory, shared)}
-    parts = alone | {"overhead": overhead}
-    for part in sys.argv[2:] or alone:
-        name, *beside = part.split("=", 1)
-        parts[name](sys.argv[1], *beside)
+    parts = {part.__name__: part for part in (overhead, threads, interrupt, memory, shared)}
+    for part in sys.argv[2:] or parts:
+        parts[part](sys.argv[1])

@@ -255,6 +255,19 @@ impl Engine {
         })
     }
 
+    /// Microseconds of so many calls of the library for these texts, without Python: what `scripts/python/measure.py` holds
+    /// [`embed`](Self::embed) against, in the same process, for two processes differ by more than what it looks for.
+    fn call_times(&self, py: Python<'_>, texts: Vec<String>, calls: usize) -> PyResult<Vec<f64>> {
+        py.detach(|| {
+            let time = |_| {
+                let begin = Instant::now();
+                self.embedder.embed(&texts).map_err(Failure::from)?;
+                Ok(begin.elapsed().as_secs_f64() * 1e6)
+            };
+            (0..calls).map(time).collect()
+        })
+    }
+
     /// The token ids of each text as the network reads them, cut as the options say; raises for the first that fails.
     fn tokenize(
         &self,
