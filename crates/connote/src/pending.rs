@@ -87,7 +87,11 @@ impl PreparedCall {
     /// As [`compute`](Self::compute), for a thread that must listen to something else meanwhile, as a host's main thread to
     /// its signals: `listen` is called on this thread so often, or as soon after as half a layer of a short text allows. It
     /// may cancel the call by its token.
-    pub fn compute_listening(self, every: Duration, mut listen: impl FnMut()) -> Vec<Result<Embedding, Error>> {
+    pub fn compute_listening(
+        self,
+        every: Duration,
+        mut listen: impl FnMut(),
+    ) -> Vec<Result<Embedding, Error>> {
         let Self { texts, ids, engine, pool, schedule } = self;
         let call = Arc::new(Call::new(engine, ids, schedule));
         texts.finish(pool.run_listening(&call, &mut Listener::new(every, &mut listen)))

@@ -1,7 +1,7 @@
-//! Arrow's PyCapsule interface: arrays between libraries without a copy, and without any of them knowing another.
+//! Arrays between libraries without a copy: Arrow's PyCapsule interface, where none of them knows another, and numpy's.
 //!
-//! The interface hands over pointers under an agreed name, so this file is the one with `unsafe`.
-#![allow(unsafe_code)] // a named room: C structures of Arrow in capsules
+//! Both hand over pointers, so this file is the one with `unsafe`.
+#![allow(unsafe_code)] // a named room: C structures of Arrow in capsules, memory that numpy reads
 
 use std::ffi::CStr;
 
@@ -9,9 +9,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
 use arrow_array::{Array, ArrayRef, StructArray, make_array};
+use numpy::ndarray::{ArrayView, Dimension};
+use numpy::{Element, PyArray};
 use pyo3::exceptions::{PyImportError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
+
+use crate::vectors::Vectors;
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
@@ -80,4 +84,14 @@ pub(crate) fn offer<'py>(py: Python<'py>, array: &dyn Array) -> PyResult<Bound<'
 
 fn unreadable(error: arrow_schema::ArrowError) -> PyErr {
     PyValueError::new_err(format!("Arrow: {error}"))
+}
+
+/// An array of numpy over values of `owner`, which it keeps alive. numpy has to be there.
+pub(crate) fn array<'py, T: Element, D: Dimension>(
+    values: &ArrayView<'_, T, D>,
+    owner: &Bound<'py, Vectors>,
+) -> Bound<'py, PyArray<T, D>> {
+    // SAFETY: the values lie in the owner's buffer, which is never moved or given back while the owner lives: it is
+    // frozen. Rust reads them only where Python asks, as it does for every array over shared memory.
+    unsafe { PyArray::borrow_from_array(values, owner.as_any().clone()) }
 }

@@ -137,7 +137,9 @@ impl Call {
             let late = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             answers = match listens.into_iter().chain(late).min() {
                 None => self.changed.wait(answers).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => self.changed.wait_timeout(answers, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(left) => {
+                    self.changed.wait_timeout(answers, left).unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         };
         let answers = self.take(answers, ended);

@@ -3,6 +3,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, final
 
+import numpy.typing as npt
 from connote.options import How
 
 __version__: str
@@ -21,6 +22,11 @@ class Vectors:
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
     def memory(self) -> dict[str, Any]: ...
+    def numpy(self, first: bool) -> npt.NDArray[Any]: ...
+    @property
+    def cut(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
     @property
     def tokens(self) -> list[int]: ...
     @property

@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from connote import _connote, opened
@@ -202,12 +202,13 @@ class Embedder(Encoding):
                 f"strict=False with output {output!r}: integers cannot say that a text has no vector; `embed_arrow` gives a null "
                 "row, `embed_each` the reason"
             )
+        one = isinstance(texts, str)
         vectors = self.embed_vectors(
-            _several(texts), task, title, prompt, dimensions, normalize, truncate, output, **how
+            [texts] if one else texts, task, title, prompt, dimensions, normalize, truncate, output, **how
         )
-        _log_failures(vectors)
-        rows: npt.NDArray[Any] = _numpy().asarray(vectors)
-        return rows[0] if isinstance(texts, str) else rows
+        if vectors.failed:
+            _log_failures(vectors)
+        return vectors.numpy(one)
 
     def embed_vectors(
         self,
@@ -234,19 +235,20 @@ class Embedder(Encoding):
         Not ``strict``, texts that are ``None`` or fail have no vector, and ``failures`` says why: a null in Arrow, in numpy a row
         of NaN, or an error where the output is of integers.
         """
-        with _watching(progress) as watch:
+        # What is done after a model's weights have been through the caches is slow, so this does little for one text.
+        with _NOBODY if progress is None else _watching(progress) as watch:
             vectors = self._engine.embed(
                 texts,
                 _how(task, title, prompt, dimensions, normalize, truncate, max_tokens),
                 output=output,
                 strict=strict,
                 per_token=False,
-                cancel=token(cancel),
+                cancel=None if cancel is None else token(cancel),
                 progress=watch,
                 priority=priority,
                 timeout=timeout,
             )
-        cut = sum(vectors.truncated)
+        cut = vectors.cut
         if cut:
             limit = self.max_tokens if max_tokens is None else max_tokens
             _log.warning("%d of %d texts were longer than %d tokens and were cut", cut, len(vectors), limit)
@@ -476,6 +478,9 @@ def _numpy() -> Any:
             "arrays need numpy (`pip install numpy`); without it, `embed_vectors` and `embed_arrow` give Arrow's"
         ) from error
     return numpy
+
+
+_NOBODY: nullcontext[None] = nullcontext()
 
 
 @contextmanager
