@@ -29,9 +29,8 @@ pub struct KnownModel {
     pub bidirectional: bool,
     /// How its vectors are pooled, for files that do not say; `None` for rerankers.
     pub pooling: Option<Pooling>,
-    /// Whether the authors' stack ends in a module that gives vectors unit length. Taken to be so, but for rows of which it was
-    /// looked up that it is not.
-    pub normalizes: bool,
+    /// Whether the authors' stack ends in a module that gives vectors unit length, where that was looked up.
+    pub normalizes: Option<bool>,
     /// What the authors' tokenizer puts before and after a text, where that was looked up.
     pub special_tokens: Option<(String, String)>,
     /// Sizes the vectors were trained to be cut to; empty if they were not.
@@ -57,18 +56,13 @@ struct Row {
     #[serde(default)]
     bidirectional: bool,
     pooling: Option<String>,
-    #[serde(default = "unless_said")]
-    normalizes: bool,
+    normalizes: Option<bool>,
     special_tokens: Option<(String, String)>,
     #[serde(default)]
     matryoshka: Vec<usize>,
     #[serde(default)]
     prompts: Vec<(String, String)>,
     custom_prompt: Option<String>,
-}
-
-fn unless_said() -> bool {
-    true
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
