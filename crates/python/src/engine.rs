@@ -327,11 +327,10 @@ impl Engine {
         self.embedder.model().stated_prompts().to_vec()
     }
 
-    /// The task that a name means, by its own name.
+    /// The task that a name means, by its own name; `None` if it means none.
     #[staticmethod]
-    fn task_named(name: &str) -> PyResult<String> {
-        let task: Task = name.parse().map_err(|said: String| Failure::invalid(said))?;
-        Ok(task.to_string())
+    fn task_named(name: &str) -> Option<String> {
+        name.parse().ok().map(|task: Task| task.to_string())
     }
 
     /// Raises if texts could not be embedded so, whatever they are.

@@ -436,6 +436,11 @@ def _how(
     }
 
 
+def limited_to(max_tokens: int) -> How:
+    """Texts as they are, of so many tokens at most."""
+    return _how(None, None, "", None, True, "end", max_tokens)
+
+
 def _several(texts: Texts) -> Texts:
     return [texts] if isinstance(texts, str) else texts
 
