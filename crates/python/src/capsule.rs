@@ -27,6 +27,13 @@ pub(crate) struct Chunk {
 
 /// The arrays that an object offers; `None` if it offers none.
 pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<Chunk>>> {
+    // Polars gives addresses of its objects out as bytes; they can be iterated.
+    if object
+        .getattr_opt("dtype")?
+        .is_some_and(|kind| kind.get_type().name().is_ok_and(|name| name == "Object"))
+    {
+        return Ok(None);
+    }
     // Streams first: a chunked array has both, and its array would be a copy.
     if let Some(method) = object.getattr_opt("__arrow_c_stream__")? {
         return match method.call0() {

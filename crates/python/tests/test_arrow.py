@@ -18,6 +18,7 @@ COLUMNS = {
     "pyarrow table": pa.table({"text": WORDS}),
     "pyarrow batch": pa.record_batch({"text": WORDS}),
     "polars": pl.Series(WORDS),
+    "polars object": pl.Series(WORDS, dtype=pl.Object),
     "polars categorical": pl.Series(WORDS, dtype=pl.Categorical),
     "polars frame": pl.DataFrame({"text": WORDS}),
     "pandas": pd.Series(WORDS),

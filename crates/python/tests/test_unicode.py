@@ -40,7 +40,6 @@ COLUMNS = {
     "tuple": tuple(LONE),
     "numpy object": np.array(LONE, object),
     "pandas object": pd.Series(LONE, dtype=object),
-    "pandas category": pd.Series(LONE, dtype="category"),
     "pandas string": pd.Series(LONE, dtype=pd.StringDtype("python")),
     "polars object": pl.Series(LONE, dtype=pl.Object),
 }

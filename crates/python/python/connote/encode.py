@@ -109,8 +109,8 @@ class Encoding:
         precision = precision or "float32"
         if precision not in get_args(Precision):
             raise InvalidRequestError(
-                f"precision is one of {', '.join(get_args(Precision))}, as in sentence-transformers, not {precision!r}"
-                + ("; `embed` has output='float16'" if precision == "float16" else "")
+                f"precision is one of {', '.join(get_args(Precision))}, as in sentence-transformers, not {precision!r}; float16 is an "
+                "output of `embed`"
             )
         single = isinstance(inputs, str)
         texts = [inputs] if single else inputs
