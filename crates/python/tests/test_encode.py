@@ -127,7 +127,10 @@ def test_prompts_are_an_attribute():
     assert again.prompts == own.prompts
     for model in (own, again):
         assert np.array_equal(model.encode(["a cat"], prompt_name="ask"), bare.embed(["Q: a cat"]))
+    own.default_prompt_name = "ask"
+    assert np.array_equal(own.encode(["a cat"]), bare.embed(["Q: a cat"]))
     own.prompts = {"only": "O: "}
+    assert np.array_equal(own.encode(["a cat"]), bare.embed(["a cat"])), "the default is none of them any more"
     assert np.array_equal(own.encode(["a cat"], prompt_name="only"), bare.embed(["O: a cat"]))
     assert np.array_equal(own.encode_query(["a cat"]), bare.embed(["a cat"]))
     with pytest.raises(ValueError, match="this model has 'only'"):
@@ -143,7 +146,7 @@ def test_truncate_dim_normalises_only_if_told(dense):
     assert np.allclose(again, cut / np.linalg.norm(cut), atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["float16", "bfloat16", "int4"])
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "int4", ""])
 @pytest.mark.parametrize("options", [{}, {"truncate_dim": 7}, {"output_value": "token_embeddings"}])
 def test_precisions_that_are_none_are_refused(st, precision, options):
     """As in sentence-transformers, whatever the texts. float16 is an output of `embed`."""

@@ -106,7 +106,7 @@ class Encoding:
             raise InvalidRequestError(f"batch_size is at least 1, not {batch_size}")
         if prompt_name is not None and task is not None and prompt_name != task:
             raise InvalidRequestError(f"prompt_name {prompt_name!r} and task {task!r} name the same thing: give one of them")
-        precision = precision or "float32"
+        precision = "float32" if precision is None else precision
         if precision not in get_args(Precision):
             raise InvalidRequestError(
                 f"precision is one of {', '.join(get_args(Precision))}, as in sentence-transformers, not {precision!r}; float16 is an "

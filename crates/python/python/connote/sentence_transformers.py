@@ -87,8 +87,8 @@ class SentenceTransformer(Embedder):
         """As :meth:`connote.Embedder.encode`."""
         given = dict(inspect.signature(Encoding.encode).bind(self, inputs, *arguments, **options).arguments)
         options = given.pop("how", {}) | {name: value for name, value in given.items() if name not in ("self", "inputs")}
-        if all(options.get(name) is None for name in ("prompt", "prompt_name", "task")):
-            options["prompt_name"] = self.default_prompt_name
+        if all(options.get(name) is None for name in ("prompt", "prompt_name", "task")) and self.default_prompt_name is not None:
+            options |= self._default_prompt()
         # As there: None is the object's own.
         if options.get("truncate_dim") is None:
             options["truncate_dim"] = self.truncate_dim
@@ -108,6 +108,14 @@ class SentenceTransformer(Embedder):
 
     def _prompts_by_name(self) -> dict[str, str]:
         return self._prompts
+
+    def _default_prompt(self) -> dict[str, Any]:
+        """As there, none where ``prompts`` lost the default's after the object was made."""
+        try:
+            self._prompt_named(str(self.default_prompt_name))
+        except InvalidRequestError:
+            return {"prompt": ""}
+        return {"prompt_name": self.default_prompt_name}
 
     def _with_prompts(self, own: Mapping[str, str | None]) -> dict[str, str]:
         """The model's prompts and these; as there, one that is ``None`` is the model's."""
