@@ -88,9 +88,9 @@ def test_a_prompt_name_that_the_model_has_not_is_refused(st, name):
     own = SentenceTransformer(TINY, prompts={"ask": "Q: "}, default_prompt_name="ask")
     for model in (st, own, connote.Embedder.shared(TINY)):
         for texts in ("garlic", ["garlic"], []):
-            with pytest.raises(ValueError, match="query"):
+            with pytest.raises(ValueError, match="query|has no prompts"):
                 model.encode(texts, prompt_name=name)
-    with pytest.raises(ValueError, match="query"):
+    with pytest.raises(ValueError, match="query|has no prompts"):
         SentenceTransformer(TINY, default_prompt_name=name)
 
 
@@ -232,7 +232,7 @@ def test_only_where_it_is_known_is_a_layer_assumed_that_normalises(tmp_path, cap
         own.encode(texts)
     assert np.array_equal(found, own.embed(texts, normalize=False))
     assert not np.allclose(np.linalg.norm(found), 1, atol=1e-2)
-    assert caplog.text.count("nobody says whether the authors of `tinyqwen2`") == 1
+    assert caplog.text.count("nobody says whether the authors of `tiny qwen2`") == 1
     caplog.clear()
     for says in (True, False):
         own = SentenceTransformer(with_keys(TINY, tmp_path / f"{says}.gguf", {"sentence_transformers.normalize": says}))

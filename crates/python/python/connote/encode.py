@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from connote.errors import InvalidRequestError
+from connote.options import how_to
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -176,6 +177,7 @@ class Encoding:
         # A task that has no words, by a name that nobody gave it, would be a name that is passed over.
         if task is None or not (tasks.get(task) or task.startswith("custom:")):
             raise InvalidRequestError(f"no prompt is called {name!r}; this model has {', '.join(map(repr, prompts))}")
+        self._engine.check(how_to(name))
         return {"task": name}
 
     def _prompts_by_name(self) -> dict[str, str]:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from connote import opened
-from connote.embedder import Embedder, limited_to
+from connote.embedder import Embedder
 from connote.encode import _NOT_GIVEN, Encoding, tensor_if_torch, warn_of_device
 from connote.errors import InvalidRequestError
+from connote.options import how_to
 from connote.similarity import pairwise_cosine_similarity
 
 __all__ = ["SentenceTransformer"]
@@ -153,7 +154,7 @@ class SentenceTransformer(Embedder):
             most = self._engine.context_length
             if tokens < 1:
                 raise InvalidRequestError(f"max_seq_length is at least 1, not {tokens}")
-            self._engine.check(limited_to(min(tokens, most)))
+            self._engine.check(how_to(prompt="", max_tokens=min(tokens, most)))
             if tokens > most:
                 warnings.warn(
                     f"max_seq_length={tokens}: the network reads {most} tokens at most, and longer texts are cut there",
