@@ -2,7 +2,8 @@
 # The Python wheels, built, installed in a clean environment, and tested:  scripts/python/run.sh [pytest arguments]
 #
 # CONNOTE_ALL=1 fails when a test was skipped (a model's file is missing). CONNOTE_SPARK=1 also fetches and tests Spark, for which
-# Java 17 has to be there. CONNOTE_PROFILE is cargo's profile (ci), CONNOTE_WHEELS a folder that keeps the wheels.
+# Java 17 has to be there (Debian: openjdk-17-jre-headless); `CONNOTE_SPARK=1 scripts/python/run.sh -m spark` runs its tests alone.
+# CONNOTE_PROFILE is cargo's profile (ci), CONNOTE_WHEELS a folder that keeps the wheels.
 # The packages go to a virtual environment in ~/.cache/connote-python-venv, made once per requirements.txt.
 set -euo pipefail
 
@@ -21,6 +22,8 @@ mkdir -p "$wheels"
 python_venv "$VENV" "$here/requirements.txt"
 chosen=(-m "not spark")
 if [ "${CONNOTE_SPARK:-0}" = 1 ]; then
+    command -v java >/dev/null || [ -x "${JAVA_HOME:-}/bin/java" ] ||
+        { echo "run.sh: CONNOTE_SPARK=1 needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements-spark.txt"
     chosen=()
 fi

@@ -29,9 +29,8 @@ pub struct KnownModel {
     pub bidirectional: bool,
     /// How its vectors are pooled, for files that do not say; `None` for rerankers.
     pub pooling: Option<Pooling>,
-    /// Whether the authors' stack ends in a module that gives vectors unit length. Taken to be so, but for rows of which it was
-    /// looked up that it is not.
-    pub normalizes: bool,
+    /// Whether the authors' stack ends in a module that gives vectors unit length, where that was looked up.
+    pub normalizes: Option<bool>,
     /// What the authors' tokenizer puts before and after a text, where that was looked up.
     pub special_tokens: Option<(String, String)>,
     /// Sizes the vectors were trained to be cut to; empty if they were not.
@@ -57,18 +56,13 @@ struct Row {
     #[serde(default)]
     bidirectional: bool,
     pooling: Option<String>,
-    #[serde(default = "unless_said")]
-    normalizes: bool,
+    normalizes: Option<bool>,
     special_tokens: Option<(String, String)>,
     #[serde(default)]
     matryoshka: Vec<usize>,
     #[serde(default)]
     prompts: Vec<(String, String)>,
     custom_prompt: Option<String>,
-}
-
-fn unless_said() -> bool {
-    true
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -209,9 +203,21 @@ mod tests {
             assert!(model.prompts.iter().all(|(task, _)| tasks.insert(task)), "{name}: a task twice");
         }
         assert!(table.iter().filter(|model| model.reranks).count() >= 18);
-        let others: Vec<&str> =
-            table.iter().filter(|row| !row.normalizes).map(|row| row.name.as_str()).collect();
-        assert_eq!(others, ["paraphrase-multilingual-MiniLM-L12-v2"], "of these it was looked up");
+        let that = |says: Option<bool>| -> Vec<&str> {
+            table.iter().filter(|row| row.normalizes == says).map(|row| row.name.as_str()).collect()
+        };
+        let looked_up = [
+            "EmbeddingGemma 300M",
+            "all-MiniLM-L6-v2",
+            "all-MiniLM-L12-v2",
+            "multi-qa-MiniLM-L6-cos-v1",
+            "bge-small-en-v1.5",
+            "bge-m3",
+            "multilingual-e5-small",
+        ];
+        assert_eq!(that(Some(true)), looked_up, "of all others nobody knows");
+        assert_eq!(that(Some(false)), ["paraphrase-multilingual-MiniLM-L12-v2"]);
+        assert!(table.iter().all(|row| !row.reranks || row.normalizes.is_none()));
         // Every row is found by its own name and by its repository's.
         for model in table {
             let repository = model.source.split(' ').next().expect("an address");

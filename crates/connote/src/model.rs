@@ -30,6 +30,7 @@ struct Inner {
     known: Option<&'static KnownModel>,
     /// The file's, and those of the table that it says nothing of.
     prompts: Vec<(Task, PromptTemplate)>,
+    stated_prompts: Vec<(String, String)>,
     /// The file's own limit, special tokens included.
     stated_max_tokens: Option<usize>,
     default_prompt: String,
@@ -107,7 +108,7 @@ impl Model {
         let known = KnownModel::find(&name, &config);
         let stated = Stated::read(gguf.metadata())?;
         let (prompts, stated_max_tokens) = (stated.over(known), stated.max_tokens);
-        let stated_normalizes = stated.normalizes;
+        let (stated_normalizes, stated_prompts) = (stated.normalizes, stated.named);
         let default_prompt = match adapter::prompt(&gguf) {
             "" => stated.default_prompt,
             words => words.to_owned(),
@@ -125,6 +126,7 @@ impl Model {
             tokenizer,
             known,
             prompts,
+            stated_prompts,
             stated_max_tokens,
             default_prompt,
             stated_normalizes,
@@ -181,16 +183,20 @@ impl Model {
     }
 
     /// Whether the authors' own stack (sentence-transformers) gives vectors unit length: as the file says, else the table of
-    /// known models; `None` where neither does. connote's vectors have it unless [`crate::Options::normalize`] says otherwise.
+    /// known models, where it was looked up; `None` where neither says. connote's vectors have it unless [`crate::Options::normalize`] says otherwise.
     pub fn normalizes(&self) -> Option<bool> {
-        let of_table = self.known().filter(|known| !known.reranks).map(|known| known.normalizes);
-        self.inner.stated_normalizes.or(of_table)
+        self.inner.stated_normalizes.or(self.known().and_then(|known| known.normalizes))
     }
 
     /// Prompts by task: what the file says, else what the model's authors say. An empty prompt: the task is meant, and
     /// needs no words.
     pub fn prompts(&self) -> &[(Task, PromptTemplate)] {
         &self.inner.prompts
+    }
+
+    /// The file's own prompts by the names that its authors gave them at sentence-transformers, tasks or not, as they stand there.
+    pub fn stated_prompts(&self) -> &[(String, String)] {
+        &self.inner.stated_prompts
     }
 
     /// The prompt of a task, if there is one.

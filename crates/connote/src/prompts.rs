@@ -62,6 +62,8 @@ impl fmt::Display for PromptTemplate {
 #[derive(Debug, Default)]
 pub(crate) struct Stated {
     pub(crate) prompts: Vec<(Task, PromptTemplate)>,
+    /// All of them, by the names that its authors gave them, in their order.
+    pub(crate) named: Vec<(String, String)>,
     /// Special tokens included.
     pub(crate) max_tokens: Option<usize>,
     /// What goes before a text that is given neither a task nor a prompt; empty if nothing does.
@@ -95,10 +97,10 @@ impl Stated {
             }
         }
         let default = metadata.str(DEFAULT)?;
-        let default_prompt = named.into_iter().find(|(name, _)| Some(name.as_str()) == default);
-        let default_prompt = default_prompt.map(|(_, words)| words).unwrap_or_default();
+        let default_prompt = named.iter().find(|(name, _)| Some(name.as_str()) == default);
+        let default_prompt = default_prompt.map(|(_, words)| words.clone()).unwrap_or_default();
         let max_tokens = metadata.usize(LONGEST)?.filter(|longest| *longest > 0);
-        Ok(Self { prompts, max_tokens, default_prompt, normalizes: metadata.bool(NORMALIZES)? })
+        Ok(Self { prompts, named, max_tokens, default_prompt, normalizes: metadata.bool(NORMALIZES)? })
     }
 
     /// The file's prompts, and for tasks that it does not name those of the table. Where both say the same of a text
@@ -141,6 +143,8 @@ mod tests {
         ]);
         let plain = |words: &str| PromptTemplate::Plain(words.to_owned());
         assert_eq!(stated.prompts, [(Task::Query, plain("q: ")), (Task::Document, plain("p: "))]);
+        let names: Vec<&str> = stated.named.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["InstructionRetrieval", "passage", "query", "odd one"], "by name all are there");
         assert_eq!(stated.max_tokens, Some(77));
         assert_eq!(stated.default_prompt, "", "nothing is a default that is not named");
     }

@@ -8,7 +8,8 @@ use std::ffi::CStr;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
-use arrow_array::{Array, ArrayRef, StructArray, make_array};
+use arrow_array::{Array, ArrayRef, make_array};
+use arrow_buffer::NullBuffer;
 use numpy::ndarray::{ArrayView, Dimension};
 use numpy::{Element, PyArray};
 use pyo3::exceptions::{PyImportError, PyUnicodeEncodeError, PyValueError};
@@ -21,8 +22,22 @@ const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
 const STREAM: &CStr = c"arrow_array_stream";
 
+/// A chunk of a column.
+pub(crate) struct Chunk {
+    pub(crate) values: ArrayRef,
+    /// Rows that are null because the structure around them is, whatever the values say; `None` if there are none.
+    pub(crate) nulls: Option<NullBuffer>,
+}
+
 /// The arrays that an object offers; `None` if it offers none.
-pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>>> {
+pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<Chunk>>> {
+    // Polars gives addresses of its objects out as bytes; they can be iterated.
+    if object
+        .getattr_opt("dtype")?
+        .is_some_and(|kind| kind.get_type().name().is_ok_and(|name| name == "Object"))
+    {
+        return Ok(None);
+    }
     // Streams first: a chunked array has both, and its array would be a copy.
     if let Some(method) = object.getattr_opt("__arrow_c_stream__")? {
         return match method.call0() {
@@ -53,7 +68,7 @@ pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<ArrayRef>
     Ok(Some(vec![column(make_array(data))?]))
 }
 
-fn stream(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
+fn stream(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     let capsule = capsule.cast::<PyCapsule>()?;
     let stream = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
     // SAFETY: as for arrays: a capsule of this name holds a stream, which is moved out; its arrays are believed no further.
@@ -62,16 +77,20 @@ fn stream(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     chunks.map(|chunk| column(chunk.map_err(unreadable)?)).collect()
 }
 
-/// A chunk of a column, or of a table that has one.
-fn column(chunk: ArrayRef) -> PyResult<ArrayRef> {
-    match chunk.as_struct_opt().map(StructArray::columns) {
-        None => Ok(chunk),
-        Some([column]) => Ok(column.clone()),
-        Some(columns) => {
-            let count = columns.len();
-            Err(PyValueError::new_err(format!("a table of {count} columns; give the column of the texts")))
-        }
+/// A chunk of a column, or of a table or a structure that has one, however deep.
+fn column(mut values: ArrayRef) -> PyResult<Chunk> {
+    let mut nulls: Option<NullBuffer> = None;
+    while let Some(around) = values.as_struct_opt() {
+        let [column] = around.columns() else {
+            let count = around.num_columns();
+            return Err(PyValueError::new_err(format!(
+                "a table of {count} columns; give the column of the texts"
+            )));
+        };
+        nulls = NullBuffer::union(nulls.as_ref(), around.nulls());
+        values = column.clone();
     }
+    Ok(Chunk { values, nulls })
 }
 
 /// An array as its pair of capsules. Whoever takes it moves the structures out; else they are released with the capsules.

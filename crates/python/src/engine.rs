@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use connote::{Embedder, Input, Model, Options, Policy, Pooling, Priority, Tuning};
+use connote::{Embedder, Input, Model, Options, Policy, Pooling, Priority, Task, Tuning};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -321,11 +321,35 @@ impl Engine {
         self.embedder.model().max_tokens()
     }
 
+    /// Tokens the network can read at most.
+    #[getter]
+    fn context_length(&self) -> usize {
+        self.embedder.model().context_length()
+    }
+
     /// Tasks that have a prompt, by the file or by the model's authors.
     #[getter]
     fn tasks(&self) -> Vec<(String, String)> {
         let each = self.embedder.model().prompts().iter();
         each.map(|(task, prompt)| (task.to_string(), prompt.to_string())).collect()
+    }
+
+    /// The file's own prompts, by the names that its authors gave them.
+    #[getter]
+    fn stated_prompts(&self) -> Vec<(String, String)> {
+        self.embedder.model().stated_prompts().to_vec()
+    }
+
+    /// The task that a name means, by its own name; `None` if it means none.
+    #[staticmethod]
+    fn task_named(name: &str) -> Option<String> {
+        name.parse().ok().map(|task: Task| task.to_string())
+    }
+
+    /// Raises if texts could not be embedded so, whatever they are.
+    fn check(&self, how: &Bound<'_, PyDict>) -> PyResult<()> {
+        let how: How = how.extract()?;
+        Ok(self.embedder.model().check_options(&how.options()?).map_err(Failure::from)?)
     }
 
     /// What goes before texts that are given neither a task nor a prompt.

@@ -25,9 +25,17 @@ pub(crate) fn read(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     if let Ok(list) = object.cast::<PyList>() {
         return list.iter().enumerate().map(|(index, item)| text(index, &item)).collect();
     }
-    if let Some(arrays) = capsule::arrays(object)? {
-        let mut texts = Vec::with_capacity(arrays.iter().map(|array| array.len()).sum());
-        arrays.iter().try_for_each(|array| strings(array, &mut texts))?;
+    if let Some(chunks) = capsule::arrays(object)? {
+        let mut texts = Vec::with_capacity(chunks.iter().map(|chunk| chunk.values.len()).sum());
+        for chunk in chunks {
+            let first = texts.len();
+            strings(&chunk.values, &mut texts)?;
+            for (row, valid) in texts[first..].iter_mut().zip(chunk.nulls.iter().flatten()) {
+                if !valid {
+                    *row = Ok(None);
+                }
+            }
+        }
         return Ok(texts);
     }
     let items = object.try_iter().map_err(|_| {

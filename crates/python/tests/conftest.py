@@ -59,6 +59,16 @@ def with_keys(source, target, keys):
     return target
 
 
+def without_special_tokens(source, target):
+    """A copy of a GGUF file whose tokenizer adds no token of its own; of those that can be told so."""
+    data = bytearray(source.read_bytes())
+    for key in (b"tokenizer.ggml.add_bos_token", b"tokenizer.ggml.add_eos_token"):
+        at = data.index(key + struct.pack("<I", 7)) + len(key) + 4
+        data[at] = False
+    target.write_bytes(data)
+    return target
+
+
 @pytest.fixture(scope="session")
 def minilm():
     """The model of the companion package."""

@@ -4,6 +4,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from connote.integrations import ArrowEmbedder
 
 WORDS = ["a cat", None, "a dog", "a cat"]
 
@@ -17,6 +18,7 @@ COLUMNS = {
     "pyarrow table": pa.table({"text": WORDS}),
     "pyarrow batch": pa.record_batch({"text": WORDS}),
     "polars": pl.Series(WORDS),
+    "polars object": pl.Series(WORDS, dtype=pl.Object),
     "polars categorical": pl.Series(WORDS, dtype=pl.Categorical),
     "polars frame": pl.DataFrame({"text": WORDS}),
     "pandas": pd.Series(WORDS),
@@ -39,6 +41,58 @@ def test_columns_of_any_kind(minilm, column):
     assert np.array_equal(vectors[0].values.to_numpy(), expected[0])
     assert np.array_equal(vectors[2].values.to_numpy(), expected[1])
     assert vectors[3] == vectors[0]
+
+
+def around(values, valid):
+    """Rows of one field, of which some are null as a whole, whatever the field holds there."""
+    return pa.StructArray.from_arrays([values], ["text"], mask=pa.array([not one for one in valid]))
+
+
+INNER = ["a cat", "hidden", "a dog", None, "a cat"]
+OUTER = [True, False, True, True, True]
+NESTED = {
+    "struct": around(pa.array(INNER), OUTER),
+    "of large strings": around(pa.array(INNER, pa.large_string()), OUTER),
+    "of views": around(pa.array(INNER, pa.string_view()), OUTER),
+    "of a dictionary": around(pa.array(INNER).dictionary_encode(), OUTER),
+    "of nothing but null": around(around(pa.array(INNER), OUTER), [True] * 5),
+    "two deep": around(around(pa.array(INNER), [True] * 5), OUTER),
+    "chunks": pa.chunked_array([around(pa.array(INNER), OUTER).slice(0, 2), around(pa.array(INNER), OUTER).slice(2)]),
+    "slice": around(pa.array(["x", *INNER, "y"]), [False, *OUTER, False]).slice(1, 5),
+    "table": pa.table({"doc": around(pa.array(INNER), OUTER)}),
+    "batch": pa.record_batch({"doc": around(pa.array(INNER), OUTER)}),
+    "polars": pl.Series([{"text": one} if valid else None for one, valid in zip(INNER, OUTER, strict=True)]),
+    "pandas": pd.Series(around(pa.array(INNER), OUTER), dtype=pd.ArrowDtype(pa.struct([("text", pa.string())]))),
+}
+
+
+@pytest.mark.parametrize("column", NESTED.values(), ids=NESTED.keys())
+def test_a_null_around_a_text_is_a_null_row(minilm, column):
+    vectors = minilm.embed_arrow(column)
+    assert vectors.is_valid().to_pylist() == [True, False, True, False, True]
+    assert np.array_equal(vectors[2].values.to_numpy(), minilm.embed("a dog"))
+    assert vectors[4] == vectors[0]
+    assert minilm.embed_each(column)[1] is None
+    with pytest.raises(connote.InvalidRequestError, match="input 1"):
+        minilm.embed(column)
+
+
+def test_a_null_around_a_text_that_is_no_unicode_hides_it(minilm):
+    words = pa.array([b"a cat", b"\xff", b"\xff"], pa.binary()).view(pa.string())
+    vectors = minilm.embed_vectors(around(words, [True, False, True]), strict=False)
+    assert [index for index, _, _ in vectors.failures] == [2]
+
+
+def test_columns_of_structs_in_a_job(minilm, dense):
+    table = pa.table({"text": around(pa.array(INNER), OUTER), "title": around(pa.array(["T"] * 5), OUTER)})
+    found = ArrowEmbedder(error_column="error")(table)
+    assert found.column("embedding").combine_chunks().is_valid().to_pylist() == [True, False, True, False, True]
+    assert found.column("error").null_count == 5
+    # A title that is null is none.
+    titles = around(pa.array(["T", "T"]), [True, False])
+    rows = dense.embed(["a cat", "a cat"], task="document", title=titles)
+    assert np.array_equal(rows[0], dense.embed("a cat", task="document", title="T"))
+    assert np.array_equal(rows[1], dense.embed("a cat", task="document"))
 
 
 def test_the_memory_is_the_same(minilm):

@@ -1,13 +1,18 @@
 """sentence-transformers' names, arguments and results."""
 
 import importlib.util
+import logging
 import pickle
 
 import connote
 import numpy as np
 import pytest
-from conftest import golden, model, with_keys
+from conftest import ROOT, golden, model, with_keys, without_special_tokens
 from connote.sentence_transformers import SentenceTransformer
+
+
+#: A network of a few layers, which is in no table of known models.
+TINY = ROOT / "testdata/architectures/qwen2.gguf"
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +68,91 @@ def test_prompt_names_and_queries(dense):
     assert np.array_equal(dense.encode("garlic", prompt="query: "), dense.embed("query: garlic"))
 
 
+def test_every_model_has_a_query_and_a_document(st):
+    """`prompts` of sentence-transformers begins with both, and no words."""
+    unknown = SentenceTransformer(TINY)
+    assert unknown.prompts == {"query": "", "document": ""}
+    assert {name: st.prompts[name] for name in ("query", "document")} == {"query": "", "document": ""}
+    for model in (unknown, st, connote.Embedder.shared(TINY)):
+        plain = model.encode(["garlic"])
+        for name in ("query", "document"):
+            assert np.array_equal(model.encode(["garlic"], prompt_name=name), plain)
+            assert np.array_equal(model.encode("garlic", prompt_name=name), plain[0])
+        assert np.array_equal(model.encode_query(["garlic"]), plain)
+        assert np.array_equal(model.encode_document(["garlic"]), plain)
+
+
+@pytest.mark.parametrize("name", ["passage", "search_query", "retrieval", "Query", "qeury", "", "custom:law"])
+def test_a_prompt_name_that_the_model_has_not_is_refused(st, name):
+    """Also where the texts are none, and where the name is a task's that has no words: nothing would be done of what was asked."""
+    own = SentenceTransformer(TINY, prompts={"ask": "Q: "}, default_prompt_name="ask")
+    for model in (st, own, connote.Embedder.shared(TINY)):
+        for texts in ("garlic", ["garlic"], []):
+            with pytest.raises(ValueError, match="query|has no prompts"):
+                model.encode(texts, prompt_name=name)
+    with pytest.raises(ValueError, match="query|has no prompts"):
+        SentenceTransformer(TINY, default_prompt_name=name)
+
+
+def test_a_prompt_goes_before_a_prompt_name_of_any_kind(st, caplog):
+    found = st.encode("a cat", prompt_name="qeury", prompt="HEY ")
+    assert np.array_equal(found, st.embed("HEY a cat"))
+    assert "'qeury' is passed over" in caplog.text
+    assert np.array_equal(st.encode("a cat", prompt_name="qeury", prompt=""), st.embed("a cat"))
+
+
+def test_the_file_s_prompts_go_by_their_own_names(tmp_path):
+    """Tasks' names are read beside them, and never instead: EmbeddingGemma's InstructionRetrieval is no query."""
+    keys = {
+        "sentence_transformers.prompt_names": ["query", "InstructionRetrieval", "BitextMining", "passage", "STS"],
+        "sentence_transformers.prompts": ["ask: ", "code: ", "bitext: ", "told: ", ""],
+        "sentence_transformers.default_prompt_name": "query",
+    }
+    path = with_keys(TINY, tmp_path / "own.gguf", keys)
+    own, bare = SentenceTransformer(path), connote.Embedder.shared(TINY)
+    for name, words in zip(*list(keys.values())[:2], strict=True):
+        assert own.prompts[name] == words
+        for model in (own, connote.Embedder.shared(path)):
+            assert np.array_equal(model.encode(["garlic"], prompt_name=name), bare.encode([words + "garlic"])), name
+    assert np.array_equal(own.encode(["garlic"], prompt_name="search_query"), bare.encode(["ask: garlic"]))
+    with pytest.raises(ValueError, match="'BitextMining'"):
+        own.encode("garlic", prompt_name="bitextmining")
+
+
+def test_prompts_are_an_attribute():
+    own, bare = SentenceTransformer(None, prompts={"shout": "HEY ", "query": None, "odd": None}), connote.Embedder.shared(None)
+    assert (own.prompts["shout"], own.prompts["query"], own.prompts["odd"]) == ("HEY ", "", "")
+    own.prompts["ask"] = "Q: "
+    again = pickle.loads(pickle.dumps(own))
+    assert again.prompts == own.prompts
+    for model in (own, again):
+        assert np.array_equal(model.encode(["a cat"], prompt_name="ask"), bare.embed(["Q: a cat"]))
+    own.default_prompt_name = "ask"
+    assert np.array_equal(own.encode(["a cat"]), bare.embed(["Q: a cat"]))
+    own.prompts = {"only": "O: "}
+    assert np.array_equal(own.encode(["a cat"]), bare.embed(["a cat"])), "the default is none of them any more"
+    assert np.array_equal(own.encode(["a cat"], prompt_name="only"), bare.embed(["O: a cat"]))
+    assert np.array_equal(own.encode_query(["a cat"]), bare.embed(["a cat"]))
+    with pytest.raises(ValueError, match="this model has 'only'"):
+        own.encode("a cat", prompt_name="shout")
+    assert again.prompts["shout"] == "HEY ", "each has its own"
+
+
 def test_truncate_dim_normalises_only_if_told(dense):
     whole = dense.embed("garlic")
     cut = dense.encode("garlic", truncate_dim=256)
     assert np.array_equal(cut, whole[:256])
     again = dense.encode("garlic", truncate_dim=256, normalize_embeddings=True)
     assert np.allclose(again, cut / np.linalg.norm(cut), atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "int4", ""])
+@pytest.mark.parametrize("options", [{}, {"truncate_dim": 7}, {"output_value": "token_embeddings"}])
+def test_precisions_that_are_none_are_refused(st, precision, options):
+    """As in sentence-transformers, whatever the texts. float16 is an output of `embed`."""
+    for texts in ("a cat", []):
+        with pytest.raises(ValueError, match="float32, int8, uint8, binary, ubinary"):
+            st.encode(texts, precision=precision, **options)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8", "uint8", "binary", "ubinary"])
@@ -140,15 +224,57 @@ def test_only_models_that_normalise_do(tmp_path):
         assert np.allclose(np.linalg.norm(own.encode(["a cat"], normalize_embeddings=True)), 1, atol=1e-5)
 
 
+def test_only_where_it_is_known_is_a_layer_assumed_that_normalises(tmp_path, caplog):
+    own = SentenceTransformer(TINY)
+    texts = ["a cat"]
+    with caplog.at_level(logging.WARNING, "connote"):
+        found = own.encode(texts)
+        own.encode(texts)
+    assert np.array_equal(found, own.embed(texts, normalize=False))
+    assert not np.allclose(np.linalg.norm(found), 1, atol=1e-2)
+    assert caplog.text.count("nobody says whether the authors of `tiny qwen2`") == 1
+    caplog.clear()
+    for says in (True, False):
+        own = SentenceTransformer(with_keys(TINY, tmp_path / f"{says}.gguf", {"sentence_transformers.normalize": says}))
+        assert np.array_equal(own.encode(texts), own.embed(texts, normalize=says))
+    SentenceTransformer(TINY).encode(texts, normalize_embeddings=True)
+    assert not caplog.text
+
+
 def test_the_longest_text_can_be_set():
     own = SentenceTransformer(None)
     own.max_seq_length = 8
     assert own.get_max_seq_length() == 8
     assert np.array_equal(own.encode("word " * 50), own.embed("word " * 50, max_tokens=8))
     assert pickle.loads(pickle.dumps(own)).max_seq_length == 8
-    with pytest.raises(connote.InvalidRequestError):
-        own.max_seq_length = 100_000
+    for few in (2, 0, -1):
+        with pytest.raises(connote.InvalidRequestError):
+            own.max_seq_length = few
     assert own.max_seq_length == 8
+    # As there: more than the authors' limit, and with a warning more than the network reads, where there such a text ends in an
+    # error of torch.
+    own.max_seq_length = 512
+    assert own.max_seq_length == 512
+    assert np.array_equal(own.encode("word " * 600), own.embed("word " * 600, max_tokens=512))
+    with pytest.warns(UserWarning, match="512"):
+        own.max_seq_length = 100_000
+    assert own.max_seq_length == own.get_max_seq_length() == 100_000
+    assert np.array_equal(own.encode("word " * 600), own.embed("word " * 600, max_tokens=512))
+    own.max_seq_length = None
+    assert own.max_seq_length == 256
+
+
+def test_the_longest_text_of_a_model_without_special_tokens(tmp_path):
+    own = SentenceTransformer(without_special_tokens(TINY, tmp_path / "bare.gguf"))
+    assert len(own.tokenize(["garlic " * 50], max_tokens=8)[0]) == 8
+    with pytest.raises(connote.NoTokensError):
+        own.tokenize([""])
+    for tokens in (1, 8):
+        own.max_seq_length = tokens
+        assert own.max_seq_length == tokens
+        assert len(own.encode("garlic " * 50, output_value="token_embeddings")) == tokens
+    with pytest.raises(ValueError):
+        own.max_seq_length = 0
 
 
 def test_similarity_by_pairs(st):
@@ -161,6 +287,73 @@ def test_similarity_by_pairs(st):
     assert np.allclose(st.similarity(list(vectors), st.encode(["a cat"], convert_to_numpy=False)), whole[:, :1], atol=1e-6)
     with pytest.raises(ValueError, match="one by one"):
         st.similarity_pairwise(vectors, vectors[:2])
+    with pytest.raises(ValueError, match="one by one"):
+        st.similarity_pairwise(vectors, vectors[:, :7])
+
+
+def test_similarity_of_single_vectors(st):
+    """A number without axes, as there; and one vector beside each of several."""
+    vectors = st.encode(["a cat", "a dog", "a train"])
+    whole = st.similarity(vectors, vectors)
+    assert tuple(st.similarity(vectors[0], vectors[1]).shape) == (1, 1)
+    pair = st.similarity_pairwise(vectors[0], vectors[1])
+    assert tuple(pair.shape) == ()
+    assert float(pair) == pytest.approx(float(whole[0][1]), abs=1e-6)
+    assert is_a_tensor_where_torch_is(pair)
+    assert tuple(st.similarity_pairwise(list(map(float, vectors[0])), vectors[1]).shape) == ()
+    for one in (vectors[0], vectors[:1]):
+        for pairs in (st.similarity_pairwise(one, vectors), st.similarity_pairwise(vectors, one)):
+            assert tuple(pairs.shape) == (3,)
+            assert np.allclose(pairs, whole[0], atol=1e-6)
+    assert tuple(st.similarity_pairwise(vectors[:1], vectors[:1]).shape) == (1,)
+
+
+class Bfloat16:
+    """A tensor of torch whose type numpy has not."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def detach(self):
+        return self
+
+    cpu = detach
+
+    def float(self):
+        upper = np.frombuffer((np.asarray(self.values, np.float32).view(np.uint32) & 0xFFFF0000).tobytes(), np.float32)
+        return Float32(upper.reshape(np.shape(self.values)))
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return map(Bfloat16, self.values)
+
+
+class Float32(Bfloat16):
+    def float(self):
+        return self
+
+    def numpy(self):
+        return self.values
+
+
+def test_similarity_of_tensors_of_bfloat16(st):
+    """They become float32, as there."""
+    vectors = st.encode(["a cat", "a dog", "a train"])
+    whole, pairs = st.similarity(vectors, vectors), st.similarity_pairwise(vectors, vectors[::-1])
+    for tensor in (Bfloat16(vectors), list(Bfloat16(vectors))):
+        assert np.allclose(st.similarity(tensor, vectors), whole, atol=1e-2)
+        assert np.allclose(st.similarity_pairwise(tensor, vectors[::-1].copy()), pairs, atol=1e-2)
+        assert np.allclose(connote.Embedder.similarity(st, tensor, tensor), whole, atol=1e-2)
+    torch = pytest.importorskip("torch") if importlib.util.find_spec("torch") else None
+    if torch is not None:
+        tensor = torch.from_numpy(vectors).to(torch.bfloat16)
+        assert st.similarity(tensor, tensor).dtype == torch.float32
+        assert np.allclose(st.similarity(tensor, vectors), whole, atol=1e-2)
 
 
 def test_texts_have_two_names_and_one_place(st):

@@ -6,10 +6,12 @@ import sys
 
 import connote
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 from connote.integrations import ArrowEmbedder
+from connote.sentence_transformers import SentenceTransformer
 
 BYTES = [b"a cat", b"\xff\xfe is no letter", None, b"caf\xc3", b"a dog, at some length, \x80", b"a cat"]
 BAD = [1, 3, 4]
@@ -27,14 +29,19 @@ def dictionary():
     return pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 3, 4, 0], pa.int32()), forged(pa.string()))
 
 
+LONE = ["a cat", "a lone \ud83d", None, "\udc80", "a dog, at some length, \udcff", "a cat"]
 COLUMNS = {
     "string": forged(pa.string()),
     "large_string": forged(pa.large_string()),
     "string_view": forged(pa.string_view()),
     "dictionary": dictionary(),
     "chunks": pa.chunked_array([forged(pa.string()).slice(0, 2), forged(pa.string()).slice(2)]),
-    "list": ["a cat", "a lone \ud83d", None, "\udc80", "a dog, at some length, \udcff", "a cat"],
-    "tuple": ("a cat", "a lone \ud83d", None, "\udc80", "a dog, at some length, \udcff", "a cat"),
+    "list": LONE,
+    "tuple": tuple(LONE),
+    "numpy object": np.array(LONE, object),
+    "pandas object": pd.Series(LONE, dtype=object),
+    "pandas string": pd.Series(LONE, dtype=pd.StringDtype("python")),
+    "polars object": pl.Series(LONE, dtype=pl.Object),
 }
 
 
@@ -51,10 +58,36 @@ def test_what_is_no_unicode_is_a_failure_of_its_row(minilm, column):
     assert [isinstance(one, connote.InvalidRequestError) for one in each] == [index in BAD for index in range(6)]
     assert [one.index for one in each if isinstance(one, connote.ConnoteError)] == BAD
     assert each[2] is None
-    for call in (minilm.embed, minilm.tokenize, minilm.count_tokens, minilm.embed_arrow):
+    calls = (minilm.embed, minilm.tokenize, minilm.count_tokens, minilm.embed_arrow, minilm.embed_tokens)
+    for call in (*calls, minilm.encode, minilm.encode_query, SentenceTransformer(None).encode_document):
         with pytest.raises(connote.InvalidRequestError) as error:
             call(column)
         assert error.value.index == 1
+    nulls = minilm.embed_arrow(column, errors="null").is_valid().to_pylist()
+    assert nulls == [True, False, False, False, False, True]
+
+
+def test_a_prompt_or_a_single_text_that_is_no_unicode_is_refused(minilm):
+    for call in (minilm.embed, minilm.encode, minilm.encode_query, minilm.tokenize):
+        with pytest.raises(ValueError, match="surrogate"):
+            call("\ud83d")
+        with pytest.raises(ValueError, match="surrogate"):
+            call("a cat", prompt="\ud83d ")
+    with pytest.raises(ValueError, match="surrogate"):
+        minilm.fingerprint(prompt="\ud83d")
+    with pytest.raises(ValueError, match="surrogate"):
+        minilm.similarity("a cat", "\ud83d")
+    with pytest.raises(ValueError):
+        minilm.embed("a cat", task="\ud83d")
+
+
+def test_a_row_of_pandas_that_is_no_unicode_is_not_fatal_to_its_partition(minilm):
+    from connote.integrations.engines import _pandas
+
+    found = _pandas(pd.DataFrame({"text": pd.Series(LONE, dtype=object)}), ArrowEmbedder(error_column="error"))
+    assert found["embedding"].isna().tolist() == [False, True, True, True, True, False]
+    assert [isinstance(one, str) and "UTF-8" in one for one in found["error"]] == [index in BAD for index in range(6)]
+    assert np.array_equal(np.asarray(found["embedding"][0], np.float32), minilm.embed("a cat"))
 
 
 def test_a_title_that_is_no_unicode_fails_its_text(dense):

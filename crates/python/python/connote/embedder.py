@@ -19,7 +19,7 @@ from connote.cancellation import Cancellation, token
 from connote.encode import Encoding
 from connote.errors import ConnoteError, InvalidRequestError, from_kind
 from connote.models import find_model
-from connote.options import EachKeywords, EmbedKeywords, How
+from connote.options import EachKeywords, EmbedKeywords, how_to
 from connote.similarity import cosine_similarity
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Embedder(Encoding):
         with _NOBODY if progress is None else _watching(progress) as watch:
             vectors = self._engine.embed(
                 texts,
-                _how(task, title, prompt, dimensions, normalize, truncate, max_tokens),
+                how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
                 output=output,
                 strict=strict,
                 per_token=False,
@@ -309,7 +309,7 @@ class Embedder(Encoding):
         with _watching(progress) as watch:
             vectors = self._engine.embed(
                 _several(texts),
-                _how(task, title, prompt, dimensions, normalize, truncate, max_tokens),
+                how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
                 output=output,
                 strict=True,
                 per_token=True,
@@ -334,7 +334,7 @@ class Embedder(Encoding):
         max_tokens: int | None = None,
     ) -> list[list[int]]:
         """For each text the token ids that the network reads: prompt and special tokens included, cut to the limit."""
-        how = _how(task, title, prompt, None, True, truncate, max_tokens)
+        how = how_to(task, title, prompt, None, True, truncate, max_tokens)
         return self._engine.tokenize(_several(texts), how)
 
     def count_tokens(
@@ -347,7 +347,7 @@ class Embedder(Encoding):
         max_tokens: int | None = None,
     ) -> list[int]:
         """For each text how many tokens the network reads."""
-        how = _how(task, title, prompt, None, True, truncate, max_tokens)
+        how = how_to(task, title, prompt, None, True, truncate, max_tokens)
         return self._engine.count_tokens(_several(texts), how)
 
     # Vector spaces
@@ -373,7 +373,7 @@ class Embedder(Encoding):
 
         The first call reads the whole file, unless its hash is cached.
         """
-        return self._engine.fingerprint(_how(task, None, prompt, dimensions, normalize, "end", None))
+        return self._engine.fingerprint(how_to(task, None, prompt, dimensions, normalize, "end", None))
 
     def reserve(self) -> None:
         """Takes now the memory that workers will need for the longest texts, instead of as they meet them."""
@@ -416,26 +416,6 @@ def _waiters(pid: int) -> ThreadPoolExecutor:
 
 def _reopen(cls: type[Embedder], arguments: dict[str, Any]) -> Embedder:
     return cls.shared(**arguments)
-
-
-def _how(
-    task: str | None,
-    title: Texts | None,
-    prompt: str | None,
-    dimensions: int | None,
-    normalize: bool,
-    truncate: str,
-    max_tokens: int | None,
-) -> How:
-    return {
-        "task": task,
-        "title": title,
-        "prompt": prompt,
-        "dimensions": dimensions,
-        "normalize": normalize,
-        "truncate": truncate,
-        "max_tokens": max_tokens,
-    }
 
 
 def _several(texts: Texts) -> Texts:

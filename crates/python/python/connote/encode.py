@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from connote.errors import InvalidRequestError
+from connote.options import how_to
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -19,6 +21,8 @@ __all__ = ["Encoding", "Precision"]
 #: Keywords of :meth:`Embedder.embed` that sentence-transformers does not have.
 _PASSED_ON = frozenset({"cancel", "max_tokens", "priority", "timeout", "title", "truncate"})
 
+_log = logging.getLogger("connote")
+
 #: The place of texts that were not given: ``None`` is an argument that is wrong.
 _NOT_GIVEN: Any = object()
 
@@ -28,6 +32,8 @@ Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
 class Encoding:
     """``encode`` and its relatives, with sentence-transformers' arguments and results."""
+
+    _told_of_lengths = False
 
     if TYPE_CHECKING:
         _engine: _connote.Engine
@@ -59,19 +65,22 @@ class Encoding:
 
         Args:
             inputs: A text, or several.
-            prompt_name: A task by its name, as :meth:`Embedder.embed` has it; sentence-transformers' own names are read.
-            prompt: A prompt of your own; goes before ``prompt_name``.
+            prompt_name: A prompt of the model by its name. As in sentence-transformers every model has a ``"query"`` and a
+                ``"document"``, which are empty where nobody gives words for them, and a name that the model has not is an error;
+                beside the file's names a task's are read, as :meth:`Embedder.embed` has them.
+            prompt: A prompt of your own; goes before ``prompt_name``, which is then passed over, and logged.
             batch_size: Taken, and of no effect: the engine chooses what is computed together, and vectors do not depend on it.
             show_progress_bar: Whether tqdm shows a bar.
             output_value: ``"token_embeddings"`` gives the vectors of all tokens of each text, as tensors where torch is there,
                 else as arrays. ``None``, all that a network of torch gives, is refused.
-            precision: ``"int8"`` and ``"uint8"`` have a scale a vector (the largest value is 127), not ranges of the whole call:
+            precision: One of sentence-transformers' names. ``"int8"`` and ``"uint8"`` have a scale a vector (the largest value is 127), not ranges of the whole call:
                 a vector does not depend on its neighbours.
             convert_to_numpy: One array, else a list: of tensors where torch is there, else of arrays.
             convert_to_tensor: A torch tensor; needs torch.
             device: ``None`` or ``"cpu"``; another warns, and the CPU computes.
             normalize_embeddings: Unit length. A model whose own stack ends in a normalising layer always has it for whole vectors,
-                as in sentence-transformers: the file says so (``connote convert`` writes it), else connote's table of known models.
+                as in sentence-transformers: the file says so (``connote convert`` writes it), else connote's table of known models
+                where that was looked up. Where neither says, vectors have the network's lengths, and that is logged once.
             truncate_dim: Cut vectors to this many values; as in sentence-transformers they are only normalised again with
                 ``normalize_embeddings``.
             pool: Of processes, which the engine has no need of: another than ``None`` warns.
@@ -98,10 +107,21 @@ class Encoding:
             raise InvalidRequestError(f"batch_size is at least 1, not {batch_size}")
         if prompt_name is not None and task is not None and prompt_name != task:
             raise InvalidRequestError(f"prompt_name {prompt_name!r} and task {task!r} name the same thing: give one of them")
-        precision = precision or "float32"
+        precision = "float32" if precision is None else precision
+        if precision not in get_args(Precision):
+            raise InvalidRequestError(
+                f"precision is one of {', '.join(get_args(Precision))}, as in sentence-transformers, not {precision!r}; float16 is an "
+                "output of `embed`"
+            )
         single = isinstance(inputs, str)
         texts = [inputs] if single else inputs
-        named = {"prompt": prompt} if prompt is not None else {"task": prompt_name or task}
+        name = prompt_name if prompt_name is not None else task
+        if prompt is not None:
+            named: dict[str, Any] = {"prompt": prompt}
+            if prompt_name is not None:
+                _log.warning("prompt_name %r is passed over: a prompt is given", prompt_name)
+        else:
+            named = {} if name is None else self._prompt_named(name)
         normalize = normalize_embeddings or self._engine.normalizes is True
         if output_value == "token_embeddings":
             rows = self.embed_tokens(texts, normalize=False, progress=show_progress_bar, **named, **how)
@@ -114,6 +134,13 @@ class Encoding:
             raise InvalidRequestError(
                 f"output_value is `sentence_embedding` or `token_embeddings`, not {output_value!r}: there is no network of torch "
                 "whose other tensors could be given"
+            )
+        if not normalize and self._engine.normalizes is None and not self._told_of_lengths:
+            self._told_of_lengths = True
+            _log.warning(
+                "nobody says whether the authors of `%s` give vectors unit length, so `encode` does only with "
+                "normalize_embeddings=True; give it, or convert their files with `connote convert`, which says it",
+                self._engine.name,
             )
         cut = truncate_dim is not None and truncate_dim < self._engine.dimensions
         vectors = self.embed(
@@ -133,6 +160,30 @@ class Encoding:
             return _tensor(vectors)[0] if single else _tensor(vectors)
         rows = vectors if convert_to_numpy else _tensors_if_torch(list(vectors))
         return rows[0] if single else rows
+
+    def _prompt_named(self, name: str) -> dict[str, Any]:
+        """What :meth:`Embedder.embed` is told for a name of sentence-transformers, which has a query and a document for every
+        model, without words where nobody gives some.
+
+        Raises:
+            InvalidRequestError: If the model has no prompt of this name, nor one of a task that is called so.
+        """
+        prompts, tasks = self._prompts_by_name(), dict(self._engine.tasks)
+        if name in tasks and prompts.get(name) == _without_title(tasks[name]):
+            return {"task": name}  # which knows the place of a title
+        if name in prompts:
+            return {"prompt": prompts[name]}
+        task = self._engine.task_named(name)
+        # A task that has no words, by a name that nobody gave it, would be a name that is passed over.
+        if task is None or not (tasks.get(task) or task.startswith("custom:")):
+            raise InvalidRequestError(f"no prompt is called {name!r}; this model has {', '.join(map(repr, prompts))}")
+        self._engine.check(how_to(name))
+        return {"task": name}
+
+    def _prompts_by_name(self) -> dict[str, str]:
+        """The model's prompts, as sentence-transformers' ``prompts`` has them."""
+        known = {task: _without_title(words) for task, words in self._engine.tasks}
+        return {"query": "", "document": "", **known, **dict(self._engine.stated_prompts)}
 
     def encode_query(
         self,
@@ -166,18 +217,10 @@ class Encoding:
         options: dict[str, Any],
     ) -> Any:
         if prompt_name is None and prompt is None and options.get("task") is None:
-            own = self._prompts_of_ones_own()
-            found = next((name for name in names if name in own), None)
-            if found is not None:
-                prompt = own[found]
-            elif names[0] in dict(self._engine.tasks):
-                prompt_name = names[0]
-            else:
-                prompt = ""
+            prompts = self._prompts_by_name()
+            named = [name for name in names if name in prompts]
+            prompt_name = next((name for name in named if prompts[name]), named[0] if named else None)
         return self.encode(inputs, prompt_name, prompt, *arguments, **options)
-
-    def _prompts_of_ones_own(self) -> dict[str, str]:
-        return {}
 
     def get_embedding_dimension(self) -> int:
         """Values of a vector of :meth:`encode`."""
@@ -195,6 +238,10 @@ class Encoding:
     def get_max_seq_length(self) -> int:
         """Tokens a text may have, special tokens included."""
         return self.max_seq_length
+
+
+def _without_title(words: str) -> str:
+    return words.replace("{title}", "none")
 
 
 def warn_of_device(device: Any) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from connote.errors import InvalidRequestError
+
 if TYPE_CHECKING:
     from connote.cancellation import Cancellation
     from connote.embedder import Output, Progress, Texts, Truncate
 
-__all__ = ["EachKeywords", "EmbedKeywords", "EncodeKeywords", "How"]
+__all__ = ["EachKeywords", "EmbedKeywords", "EncodeKeywords", "How", "how_to"]
 
 
 class How(TypedDict):
@@ -21,6 +23,38 @@ class How(TypedDict):
     normalize: bool
     truncate: str
     max_tokens: int | None
+
+
+def how_to(
+    task: str | None = None,
+    title: Any = None,
+    prompt: str | None = None,
+    dimensions: int | None = None,
+    normalize: bool = True,
+    truncate: str = "end",
+    max_tokens: int | None = None,
+) -> How:
+    """
+    Raises:
+        InvalidRequestError: If the task or the prompt is no Unicode text.
+    """
+    for name, words in (("task", task), ("prompt", prompt)):
+        if isinstance(words, str) and not words.isascii():
+            try:
+                words.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidRequestError(
+                    f"the {name} is no Unicode text: it holds a lone surrogate (at character {error.start}); replace it"
+                ) from None
+    return {
+        "task": task,
+        "title": title,
+        "prompt": prompt,
+        "dimensions": dimensions,
+        "normalize": normalize,
+        "truncate": truncate,
+        "max_tokens": max_tokens,
+    }
 
 
 class EncodeKeywords(TypedDict, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from connote import opened
 from connote.embedder import Embedder
 from connote.encode import _NOT_GIVEN, Encoding, tensor_if_torch, warn_of_device
 from connote.errors import InvalidRequestError
+from connote.options import how_to
 from connote.similarity import pairwise_cosine_similarity
 
 __all__ = ["SentenceTransformer"]
@@ -41,14 +42,15 @@ class SentenceTransformer(Embedder):
         model_name_or_path: As :class:`connote.Embedder`; ``"sentence-transformers/all-MiniLM-L6-v2"`` is that of ``connote-minilm``.
         device: ``None`` or ``"cpu"``; another warns, and the CPU computes.
         truncate_dim: What :meth:`encode` cuts vectors to where it is not told otherwise.
-        prompts: Prompts of your own, by name; go before the model's.
-        default_prompt_name: The prompt where :meth:`encode` is told none.
+        prompts: Prompts of your own, by name; go before the model's. The attribute has both, and can be changed.
+        default_prompt_name: The prompt where :meth:`encode` is told none; one of these, or of the model's.
         options: As :class:`connote.Embedder`. Those of sentence-transformers that say how to fetch and trust a model
             (``local_files_only``, ``token``, ``trust_remote_code``) are taken and have no effect, since nothing is fetched and no
             code of a model runs; ``backend``, ``model_kwargs`` and others that would change vectors or files warn.
 
     Raises:
         TypeError: For a keyword that is none of these.
+        ValueError: If nothing is called as ``default_prompt_name`` says.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class SentenceTransformer(Embedder):
         model_name_or_path: str | os.PathLike[str] | None = None,
         device: Any = None,
         truncate_dim: int | None = None,
-        prompts: dict[str, str] | None = None,
+        prompts: Mapping[str, str | None] | None = None,
         default_prompt_name: str | None = None,
         **options: Any,
     ) -> None:
@@ -67,39 +69,59 @@ class SentenceTransformer(Embedder):
                 warnings.warn(f"{name}={value!r} has no effect: connote reads a GGUF file that is here", stacklevel=2)
         super().__init__(model_name_or_path, **options)
         self.truncate_dim = truncate_dim
+        self._prompts = self._with_prompts(prompts or {})
         self.default_prompt_name = default_prompt_name
-        self._own_prompts = dict(prompts or {})
+        if default_prompt_name is not None:
+            self._prompt_named(default_prompt_name)
         self._max_seq_length: int | None = None
         self._options = options
         #: What was opened where this one was read back from a pickle: others that are read back find it while this one lives.
         self._opened_as: SentenceTransformer | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        own = (self._arguments["path_or_name"], None, self.truncate_dim, self._own_prompts, self.default_prompt_name)
+        of_model = super()._prompts_by_name()
+        prompts = {name: words for name, words in self.prompts.items() if of_model.get(name) != words}
+        own = (self._arguments["path_or_name"], None, self.truncate_dim, prompts, self.default_prompt_name)
         return _again, (type(self), own, self._options, self._max_seq_length)
 
     def encode(self, inputs: Any = _NOT_GIVEN, *arguments: Any, **options: Any) -> Any:
         """As :meth:`connote.Embedder.encode`."""
         given = dict(inspect.signature(Encoding.encode).bind(self, inputs, *arguments, **options).arguments)
         options = given.pop("how", {}) | {name: value for name, value in given.items() if name not in ("self", "inputs")}
-        name = options.pop("prompt_name", None)
-        task = options.pop("task", None)
-        if name is not None and task is not None and name != task:
-            raise InvalidRequestError(f"prompt_name {name!r} and task {task!r} name the same thing: give one of them")
-        name = name or task or self.default_prompt_name
-        if options.get("prompt") is None:
-            options["prompt"], options["prompt_name"] = (
-                (self._own_prompts[name], None) if name in self._own_prompts else (None, name)
-            )
+        if all(options.get(name) is None for name in ("prompt", "prompt_name", "task")) and self.default_prompt_name is not None:
+            options |= self._default_prompt()
         # As there: None is the object's own.
         if options.get("truncate_dim") is None:
             options["truncate_dim"] = self.truncate_dim
         if options.get("max_tokens") is None and self._max_seq_length is not None:
-            options["max_tokens"] = self._max_seq_length
+            options["max_tokens"] = min(self._max_seq_length, self._engine.context_length)
         return super().encode(inputs, **options)
 
-    def _prompts_of_ones_own(self) -> dict[str, str]:
-        return self._own_prompts
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Prompts by name: the model's, and one's own, which may be added here. As there every model has a ``"query"`` and a
+        ``"document"``, if without words."""
+        return self._prompts
+
+    @prompts.setter
+    def prompts(self, prompts: Mapping[str, str | None]) -> None:
+        self._prompts = {name: words or "" for name, words in prompts.items()}
+
+    def _prompts_by_name(self) -> dict[str, str]:
+        return self._prompts
+
+    def _default_prompt(self) -> dict[str, Any]:
+        """As there, none where ``prompts`` lost the default's after the object was made."""
+        try:
+            self._prompt_named(str(self.default_prompt_name))
+        except InvalidRequestError:
+            return {"prompt": ""}
+        return {"prompt_name": self.default_prompt_name}
+
+    def _with_prompts(self, own: Mapping[str, str | None]) -> dict[str, str]:
+        """The model's prompts and these; as there, one that is ``None`` is the model's."""
+        given = {name: words for name, words in own.items() if words is not None}
+        return {**dict.fromkeys(own, ""), **super()._prompts_by_name(), **given}
 
     def get_embedding_dimension(self) -> int:
         """Values of a vector of :meth:`encode`: ``truncate_dim``, where that is less than the model has."""
@@ -118,13 +140,26 @@ class SentenceTransformer(Embedder):
 
     @property
     def max_seq_length(self) -> int:
-        """Tokens a text may have in :meth:`encode`, special tokens included."""
+        """Tokens a text may have in :meth:`encode`, special tokens included. As there, it can be set to more than the network
+        reads: that warns, and texts are cut at what it reads. ``None``: what the model has by itself.
+
+        Raises:
+            ValueError: If it is set to so few that special tokens leave no room for a text.
+        """
         return self.max_tokens if self._max_seq_length is None else self._max_seq_length
 
     @max_seq_length.setter
     def max_seq_length(self, tokens: int | None) -> None:
         if tokens is not None:
-            self.tokenize([""], max_tokens=tokens)  # which says whether it makes sense
+            most = self._engine.context_length
+            if tokens < 1:
+                raise InvalidRequestError(f"max_seq_length is at least 1, not {tokens}")
+            self._engine.check(how_to(prompt="", max_tokens=min(tokens, most)))
+            if tokens > most:
+                warnings.warn(
+                    f"max_seq_length={tokens}: the network reads {most} tokens at most, and longer texts are cut there",
+                    stacklevel=2,
+                )
         self._max_seq_length = tokens
 
     def similarity(self, a: Any, b: Any) -> Any:
@@ -149,7 +184,7 @@ def _again(
     again = cls.__new__(cls)
     again.__dict__.update(first.__dict__)
     _, _, again.truncate_dim, prompts, again.default_prompt_name = own
-    again._own_prompts = dict(prompts)
+    again._prompts = again._with_prompts(prompts)
     again._max_seq_length = longest
     again._opened_as = first
     return again

@@ -27,28 +27,40 @@ def cosine_similarity(a: Any, b: Any) -> npt.NDArray[np.float32]:
 
 
 def pairwise_cosine_similarity(a: Any, b: Any) -> npt.NDArray[np.float32]:
-    """The cosine of each row of ``a`` and the row of ``b`` in its place, as an array of as many.
+    """The cosine of each row of ``a`` and the row of ``b`` in its place, as an array of as many: of two single vectors one without
+    axes. One vector is compared with each row of the other.
 
     Raises:
         ValueError: If ``a`` and ``b`` differ in their rows or these in length.
     """
-    left, right = _unit(a), _unit(b)
-    if left.shape != right.shape:
+    import numpy as np
+
+    left, right = _unit(a, single=True), _unit(b, single=True)
+    one_by_one = left.shape[:-1] == right.shape[:-1] or 1 in (_rows(left), _rows(right))
+    if left.shape[-1] != right.shape[-1] or not one_by_one:
         raise ValueError(f"vectors of shapes {left.shape} and {right.shape} cannot be compared one by one")
-    result: npt.NDArray[np.float32] = (left * right).sum(axis=1)
+    result: npt.NDArray[np.float32] = np.asarray((left * right).sum(axis=-1))
     return result
 
 
-def _unit(vectors: Any) -> npt.NDArray[np.float32]:
+def _rows(vectors: npt.NDArray[np.float32]) -> int:
+    return len(vectors) if vectors.ndim > 1 else 1
+
+
+def _unit(vectors: Any, *, single: bool = False) -> npt.NDArray[np.float32]:
+    """Rows of unit length; a ``single`` vector may stay one."""
     import numpy as np
 
     def array(one: Any) -> Any:
-        return one.detach().cpu().numpy() if hasattr(one, "detach") else one
+        # numpy has no bfloat16, and no float of 8 bits.
+        return one.detach().float().cpu().numpy() if hasattr(one, "detach") else one
 
     # Tensors of torch, and lists of them.
     vectors = [array(one) for one in vectors] if isinstance(vectors, (list, tuple)) else array(vectors)
-    rows = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = np.asarray(vectors, dtype=np.float32)
+    if not single or rows.ndim == 0:
+        rows = np.atleast_2d(rows)
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     lengths[lengths == 0] = 1
     scaled: npt.NDArray[np.float32] = rows / lengths
     return scaled

@@ -187,13 +187,24 @@ def _pandas(part: Any, embedder: ArrowEmbedder) -> Any:
     import pyarrow as pa
 
     names = [embedder.column, *([embedder.title_column] if embedder.title_column else [])]
-    table = pa.table({name: pa.array(part[name], pa.string(), from_pandas=True) for name in names})
-    table = embedder(table)
+    table = embedder(pa.table({name: _strings(part[name]) for name in names}))
     part = part.copy(deep=False)
     for name in (embedder.out, *([embedder.error_column] if embedder.error_column else [])):
         values = pandas.arrays.ArrowExtensionArray(table.column(name))
         part[name] = pandas.Series(values, index=part.index)
     return part
+
+
+def _strings(column: Any) -> Any:
+    """A column of pandas as Arrow's; a lone surrogate, which Arrow has no way to write, as the bytes it stands for: no UTF-8, so that
+    its row fails alone."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(column, pa.string(), from_pandas=True)
+    except UnicodeEncodeError:
+        rows = [text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text for text in column]
+        return pa.array(rows, pa.binary(), from_pandas=True).view(pa.string())
 
 
 def lance_embed(
