@@ -224,14 +224,14 @@ def test_only_models_that_normalise_do(tmp_path):
         assert np.allclose(np.linalg.norm(own.encode(["a cat"], normalize_embeddings=True)), 1, atol=1e-5)
 
 
-def test_only_where_it_is_known_is_a_layer_assumed_that_normalises(tmp_path, caplog):
+def test_where_nobody_knows_of_a_layer_that_normalises_it_is_said(tmp_path, caplog):
     own = SentenceTransformer(TINY)
     texts = ["a cat"]
     with caplog.at_level(logging.WARNING, "connote"):
         found = own.encode(texts)
         own.encode(texts)
-    assert np.array_equal(found, own.embed(texts, normalize=False))
-    assert not np.allclose(np.linalg.norm(found), 1, atol=1e-2)
+    assert np.array_equal(found, own.embed(texts))
+    assert not np.allclose(np.linalg.norm(own.embed(texts, normalize=False)), 1, atol=1e-2)
     assert caplog.text.count("nobody says whether the authors of `tiny qwen2`") == 1
     caplog.clear()
     for says in (True, False):

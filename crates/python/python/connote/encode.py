@@ -122,7 +122,7 @@ class Encoding:
                 _log.warning("prompt_name %r is passed over: a prompt is given", prompt_name)
         else:
             named = {} if name is None else self._prompt_named(name)
-        normalize = normalize_embeddings or self._engine.normalizes is True
+        normalize = normalize_embeddings or self._engine.normalizes is not False
         if output_value == "token_embeddings":
             rows = self.embed_tokens(texts, normalize=False, progress=show_progress_bar, **named, **how)
             if precision == "float32":
@@ -135,11 +135,11 @@ class Encoding:
                 f"output_value is `sentence_embedding` or `token_embeddings`, not {output_value!r}: there is no network of torch "
                 "whose other tensors could be given"
             )
-        if not normalize and self._engine.normalizes is None and not self._told_of_lengths:
+        if not normalize_embeddings and self._engine.normalizes is None and not self._told_of_lengths:
             self._told_of_lengths = True
             _log.warning(
-                "nobody says whether the authors of `%s` give vectors unit length, so `encode` does only with "
-                "normalize_embeddings=True; give it, or convert their files with `connote convert`, which says it",
+                "nobody says whether the authors of `%s` give vectors unit length; `encode` does, as most models for search do. "
+                "Files of `connote convert` say it; `embed(..., normalize=False)` gives the network's own lengths",
                 self._engine.name,
             )
         cut = truncate_dim is not None and truncate_dim < self._engine.dimensions
