@@ -120,6 +120,31 @@ mod tests {
         assert_eq!(finish(&row, 4, plain(3), &Options::new().normalize(false)).expect("a vector"), [3.0, 4.0, 12.0]);
     }
 
+    /// torch 2.14.1: `F.layer_norm(row, normalized_shape=(8,))[:, :3]`, and `F.normalize(cut, p=2, dim=1)` of it, which is what the
+    /// model card of nomic-embed-text-v1.5 has.
+    #[test]
+    fn a_layer_norm_before_the_cut_is_torchs() {
+        let row = [3.0, 4.0, 12.0, -84.0, 0.5, 7.25, -1.0, 2.0];
+        let cut = |row: &[f32], dimensions, normalize| {
+            let cut = Cut { dimensions, layer_norm: true };
+            finish(row, 8, cut, &Options::new().normalize(normalize)).expect("a vector")
+        };
+        let near = |got: Vec<f32>, wanted: &[f32]| {
+            assert_eq!(got.len(), wanted.len());
+            let apart = got.iter().zip(wanted).map(|(got, wanted)| (got - wanted).abs());
+            assert!(apart.fold(0.0, f32::max) < 3e-7, "{got:?}, not {wanted:?}");
+        };
+        near(cut(&row, 3, false), &[0.341_881_36, 0.375_962_97, 0.648_616_02]);
+        near(cut(&row, 3, true), &[0.414_917_47, 0.456_279_93, 0.787_179_83]);
+        near(cut(&row, 5, true), &[0.123_801, 0.136_142_51, 0.234_874_76, -0.949_912_19, 0.092_947_148]);
+        // So small that the epsilon counts.
+        let small = [3e-3, 4e-3, 1.2e-2, -8.4e-2, 5e-4, 7.25e-3, -1e-3, 2e-3];
+        near(cut(&small, 3, false), &[0.339_912_86, 0.373_798_25, 0.644_881_37]);
+        // Every row by itself.
+        let both = cut(&[row, small].concat(), 3, false);
+        assert_eq!(both, [cut(&row, 3, false), cut(&small, 3, false)].concat());
+    }
+
     #[test]
     fn every_token_row_is_cut_and_normalised_by_itself() {
         let rows = [3.0, 4.0, 9.0, 0.0, 5.0, 9.0];
