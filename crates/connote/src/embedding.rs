@@ -117,7 +117,10 @@ mod tests {
         let whole = finish(&row, 4, plain(4), &Options::new()).expect("a vector");
         assert!((norm(&whole) - 1.0).abs() < 1e-6);
         assert_eq!(finish(&row, 4, plain(1), &Options::new()).expect("a vector"), [1.0]);
-        assert_eq!(finish(&row, 4, plain(3), &Options::new().normalize(false)).expect("a vector"), [3.0, 4.0, 12.0]);
+        assert_eq!(
+            finish(&row, 4, plain(3), &Options::new().normalize(false)).expect("a vector"),
+            [3.0, 4.0, 12.0]
+        );
     }
 
     /// torch 2.14.1: `F.layer_norm(row, normalized_shape=(8,))[:, :3]`, and `F.normalize(cut, p=2, dim=1)` of it, which is what the

@@ -7,8 +7,8 @@ use gguf::Gguf;
 use tokenizer::Tokenizer;
 
 use crate::adapter;
-use crate::error::{Error, ErrorKind};
 use crate::embedding::Cut;
+use crate::error::{Error, ErrorKind};
 use crate::known::KnownModel;
 use crate::prompts::{PromptTemplate, Stated};
 use crate::task::Task;

@@ -26,9 +26,11 @@ fn nomic(name: &str) -> Vec<u8> {
         .tensor("token_types.weight", &[width, 2], &random.values(2 * WIDTH, 0.1));
     let (ones, none) = (vec![1.0; WIDTH], vec![0.0; WIDTH]);
     let bias: Vec<f32> = random.values(WIDTH, 0.2).iter().map(|value| value + 0.7).collect();
-    edit = edit
-        .tensor("token_embd_norm.weight", &[width], &ones)
-        .tensor("token_embd_norm.bias", &[width], &none);
+    edit = edit.tensor("token_embd_norm.weight", &[width], &ones).tensor(
+        "token_embd_norm.bias",
+        &[width],
+        &none,
+    );
     for layer in 0..LAYERS {
         let matrices = [
             ("attn_qkv", WIDTH, 3 * WIDTH),
@@ -44,9 +46,11 @@ fn nomic(name: &str) -> Vec<u8> {
         for norm in ["attn_output_norm", "layer_output_norm"] {
             let is_last = layer + 1 == LAYERS && norm == "layer_output_norm";
             let bias = if is_last { &bias } else { &none };
-            edit = edit
-                .tensor(&format!("blk.{layer}.{norm}.weight"), &[width], &ones)
-                .tensor(&format!("blk.{layer}.{norm}.bias"), &[width], bias);
+            edit = edit.tensor(&format!("blk.{layer}.{norm}.weight"), &[width], &ones).tensor(
+                &format!("blk.{layer}.{norm}.bias"),
+                &[width],
+                bias,
+            );
         }
     }
     edit.bytes()

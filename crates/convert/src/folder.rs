@@ -95,8 +95,15 @@ impl Folder {
             return Err(Error::file(&path, what));
         }
         let sentence_ignored = sentence.ignored;
-        let mut built =
-            families::build(self.family, &self.config, weights, &tokenizer, &model_name, sentence.answers, &mut notes)?;
+        let mut built = families::build(
+            self.family,
+            &self.config,
+            weights,
+            &tokenizer,
+            &model_name,
+            sentence.answers,
+            &mut notes,
+        )?;
 
         let mut keys: Vec<(String, OwnedValue)> = vec![("general.name".to_owned(), model_name.into())];
         if let Some(license) = license(&self.path) {

@@ -82,7 +82,8 @@ impl Sentence {
                 "Dense" => sentence.heads.push(head(path, ignore, &mut sentence.ignored)?),
                 "Normalize" => normalised = true,
                 "LogitScore" => {
-                    sentence.answers = Some(answers(&path.join("config.json"), ignore, &mut sentence.ignored)?)
+                    sentence.answers =
+                        Some(answers(&path.join("config.json"), ignore, &mut sentence.ignored)?)
                 }
                 "Dropout" => {}
                 other => {
@@ -213,13 +214,17 @@ fn answers(path: &Path, ignore: &[String], ignored: &mut Vec<String>) -> Result<
     let id = |name: &str| {
         let value = config.get(name).filter(|value| !value.is_null());
         let number = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        let wrong = |value: &Value| Error::file(path, format!("`{name}` is {}, not a token's id", shown(value)));
+        let wrong =
+            |value: &Value| Error::file(path, format!("`{name}` is {}, not a token's id", shown(value)));
         value.map(|value| number(value).ok_or_else(|| wrong(value))).transpose()
     };
     let yes = id("true_token_id")?.ok_or_else(|| Error::file(path, "has no `true_token_id`"))?;
     let input = config.get("module_input_name").and_then(Value::as_str).unwrap_or("causal_logits");
     if input != "causal_logits" {
-        return Err(Error::file(path, format!("`module_input_name` is {input:?}; only causal_logits is read")));
+        return Err(Error::file(
+            path,
+            format!("`module_input_name` is {input:?}; only causal_logits is read"),
+        ));
     }
     Ok(Answers { yes, no: id("false_token_id")? })
 }

@@ -117,7 +117,7 @@ fn yes_and_no_are_rows_of_the_language_model() {
     }
 }
 
-/// A folder that sentence-transformers saved of a judge says which tokens answer.
+/// A judge's folder with what sentence-transformers 6.2.0 saves beside: which tokens answer.
 fn with_logit_score(config: &Value) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     hf_folder::copy_all(&rerankers::path("folders/mxbai-rerank"), folder.path());
@@ -127,6 +127,16 @@ fn with_logit_score(config: &Value) -> tempfile::TempDir {
         module(1, "1_LogitScore", "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"),
     ]);
     write_json(folder.path(), "modules.json", &modules);
+    let logits = json!({"method": "forward", "method_output_name": "logits"});
+    let transformer = json!({
+        "transformer_task": "text-generation", "modality_config": {"text": logits}, "module_output_name": "causal_logits",
+    });
+    write_json(folder.path(), "sentence_bert_config.json", &transformer);
+    let config_of_all = json!({
+        "__version__": {"sentence_transformers": "6.2.0"}, "activation_fn": "torch.nn.modules.activation.Sigmoid",
+        "default_prompt_name": null, "model_type": "CrossEncoder", "prompts": {},
+    });
+    write_json(folder.path(), "config_sentence_transformers.json", &config_of_all);
     fs::create_dir(folder.path().join("1_LogitScore")).expect("made");
     write_json(&folder.path().join("1_LogitScore"), "config.json", config);
     folder
@@ -137,8 +147,10 @@ fn the_answers_that_a_folder_names_are_the_rows() {
     let rows = |config: Value| {
         let folder = with_logit_score(&config);
         let file = Gguf::from_bytes(convert(folder.path(), "my mxbai-rerank")).expect("a file");
-        let (head, words) =
-            (file.tensor("cls.output.weight").expect("a head"), file.tensor("token_embd.weight").expect("words"));
+        let (head, words) = (
+            file.tensor("cls.output.weight").expect("a head"),
+            file.tensor("token_embd.weight").expect("words"),
+        );
         let row = words.bytes().len() / words.dims()[1] as usize;
         let labels = file.metadata().array("qwen2.classifier.output_labels").expect("a key").expect("labels");
         assert_eq!(labels.len() as u64, head.dims()[1]);
@@ -149,7 +161,10 @@ fn the_answers_that_a_folder_names_are_the_rows() {
         };
         head.bytes().chunks(row).map(place).collect::<Vec<_>>()
     };
-    assert_eq!(rows(json!({"true_token_id": 40, "false_token_id": 30, "module_input_name": "causal_logits"})), [40, 30]);
+    assert_eq!(
+        rows(json!({"true_token_id": 40, "false_token_id": 30, "module_input_name": "causal_logits"})),
+        [40, 30]
+    );
     assert_eq!(rows(json!({"true_token_id": 7, "false_token_id": null})), [7]);
     // As mxbai's own code has it.
     let plain = convert(&rerankers::path("folders/mxbai-rerank"), "mxbai-rerank");
@@ -186,7 +201,8 @@ fn a_judge_that_is_not_known_is_refused() {
     let prompted = refusal(folder.path(), "mxbai-rerank");
     assert!(prompted.contains("the default prompt is \"Find code.\""), "{prompted}");
     // Without its name it is a language model, and the notes tell.
-    let model = Folder::open(&rerankers::path("folders/mxbai-rerank")).expect("a folder").name("a model").model();
+    let model =
+        Folder::open(&rerankers::path("folders/mxbai-rerank")).expect("a folder").name("a model").model();
     let notes = model.expect("a model").notes().join("\n");
     assert!(notes.contains("a name that has mxbai-rerank in it"), "{notes}");
 }

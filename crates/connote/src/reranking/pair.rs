@@ -61,7 +61,8 @@ impl PairFormat {
             (Some(whole), None) => Self::of_template(tokenizer, &[whole]),
             (Some(whole), Some(parts)) if parts.concat() == whole => Self::of_template(tokenizer, &parts),
             (_, Some(_)) => {
-                let message = format!("key `{PARTS}` is not the text of `{TEMPLATE}` in parts; the file is damaged");
+                let message =
+                    format!("key `{PARTS}` is not the text of `{TEMPLATE}` in parts; the file is damaged");
                 Err(Error::new(ErrorKind::UnsupportedModel, message))
             }
         }

@@ -1,7 +1,7 @@
 //! jina-embeddings v2 (with ALiBi) and v3 (XLM-R with RoPE and adapters), and jina-reranker v2 (v3's code with XLM-R's positions).
 
-use super::rope::{ALL, Rope};
 use super::bert::{after_padding, bert_keys};
+use super::rope::{ALL, Rope};
 use super::{Change, Family, Name, PLAIN, both, maybe, weight, with_bias_or_without};
 use crate::config::Config;
 
@@ -71,7 +71,8 @@ const FLASH: &[Name] = &[
 
 /// Whether the configuration is of that code, which calls itself XLM-R, too.
 pub(super) fn is_flash(config: &Config) -> bool {
-    let of_that_code = config.get("auto_map").is_some_and(|classes| classes.to_string().contains("XLMRobertaFlash"));
+    let of_that_code =
+        config.get("auto_map").is_some_and(|classes| classes.to_string().contains("XLMRobertaFlash"));
     of_that_code || config.get("use_flash_attn").is_some()
 }
 

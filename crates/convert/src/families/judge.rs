@@ -85,13 +85,22 @@ pub(super) fn find(
     name: &str,
     answers: Option<Answers>,
 ) -> Result<Option<&'static Judge>, Error> {
-    let names = [Some(name), config.text("_name_or_path")].map(|name| name.unwrap_or_default().to_lowercase());
-    let is_named = |judge: &&Judge| names.iter().any(|name| judge.named.iter().all(|word| name.contains(word)));
+    let names =
+        [Some(name), config.text("_name_or_path")].map(|name| name.unwrap_or_default().to_lowercase());
+    let is_named =
+        |judge: &&Judge| names.iter().any(|name| judge.named.iter().all(|word| name.contains(word)));
     let found = JUDGES.iter().filter(|judge| judge.architecture == family.architecture).find(is_named);
     if found.is_none() && answers.is_some() {
         let known: Vec<String> = JUDGES
             .iter()
-            .map(|judge| format!("{} ({}, with {} in its name)", judge.title, judge.architecture, judge.named.join("-")))
+            .map(|judge| {
+                format!(
+                    "{} ({}, with {} in its name)",
+                    judge.title,
+                    judge.architecture,
+                    judge.named.join("-")
+                )
+            })
             .collect();
         return Err(Error::unsupported(format!(
             "modules.json: the folder is a language model that judges pairs (LogitScore), and the text around a pair is a program \
@@ -111,12 +120,16 @@ impl Judge {
         answers: Option<Answers>,
     ) -> Result<(Tensor, KeyList), Error> {
         let rows: Vec<usize> = match answers {
-            Some(Answers { yes, no }) => [Some(yes), no].into_iter().flatten().map(|id| id as usize).collect(),
+            Some(Answers { yes, no }) => {
+                [Some(yes), no].into_iter().flatten().map(|id| id as usize).collect()
+            }
             None => {
                 let id = |word: &str| {
                     tokenizer.id(word).ok_or_else(|| {
                         let title = self.title;
-                        Error::mismatch(format!("{title} answers by the token {word:?}, which its tokenizer lacks"))
+                        Error::mismatch(format!(
+                            "{title} answers by the token {word:?}, which its tokenizer lacks"
+                        ))
                     })
                 };
                 self.answers.into_iter().map(id).collect::<Result<_, _>>()?

@@ -34,8 +34,8 @@ const FAMILIES: &[Family] = &[
     nomic::NOMIC_BERT,
     nomic::NOMIC_BERT_MOE,
     jina::JINA_BERT_V2,
-    jina::JINA_BERT_V3,
     jina::JINA_RERANKER_V2,
+    jina::JINA_BERT_V3,
     modern_bert::MODERN_BERT,
     neo_bert::NEO_BERT,
     decoder::EUROBERT,
@@ -390,15 +390,7 @@ pub(crate) fn build(
     }
     let kv_sharing = keys.heads.checked_div(keys.kv_heads).unwrap_or(1);
     let (architecture, heads) = (family.architecture, family.heads);
-    Ok(Built {
-        architecture,
-        keys: list,
-        tensors,
-        heads,
-        judge,
-        kv_sharing,
-        experts: keys.experts,
-    })
+    Ok(Built { architecture, keys: list, tensors, heads, judge, kv_sharing, experts: keys.experts })
 }
 
 /// Heads of other classes have the names of a reranker's.
