@@ -53,7 +53,7 @@ fn characters_in_words_and_from_space_to_space() {
         let vocabulary = SmallVocabulary::read(name);
         let theirs = vocabulary.file(0, None).to_bytes().expect("a file");
         let theirs = Gguf::from_bytes(theirs).expect("a file");
-        let keys = ["tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "unknown_token_id"];
+        let keys = ["tokens", "merges", "bos_token_id", "eos_token_id", "unknown_token_id"];
         for key in keys.map(|key| format!("tokenizer.ggml.{key}")) {
             assert!(theirs.metadata().get(&key).is_some(), "{key}");
             assert_eq!(file.metadata().get(&key), theirs.metadata().get(&key), "{name}: {key}");
@@ -76,11 +76,14 @@ fn characters_in_words_and_from_space_to_space() {
     }
 }
 
+/// What is changed in a file, and what the refusal says.
+type Change<'a> = (&'a dyn Fn(&mut Value), &'a str);
+
 #[test]
 fn what_is_not_read_of_them_is_named() {
     let refusal =
         |name: &str, change: &dyn Fn(&mut Value)| convert(folder(name, change).path()).expect_err("refused");
-    let whitespace: [(&dyn Fn(&mut Value), &str); 3] = [
+    let whitespace: [Change<'_>; 3] = [
         (&|file| file["model"]["fuse_unk"] = json!(true), "fuse_unk is true beside the cuts of Whitespace"),
         (&|file| file["pre_tokenizer"]["type"] = json!("WhitespaceSplit"), "WhitespaceSplit"),
         (
@@ -92,7 +95,7 @@ fn what_is_not_read_of_them_is_named() {
         let refused = refusal("whitespace", change);
         assert!(refused.contains(said), "{refused}");
     }
-    let metaspace: [(&dyn Fn(&mut Value), &str); 4] = [
+    let metaspace: [Change<'_>; 4] = [
         (&|file| file["pre_tokenizer"]["prepend_scheme"] = json!("first"), "the pre_tokenizer"),
         (&|file| file["normalizer"] = json!({"type": "Lowercase"}), "before the cuts of Metaspace"),
         (
