@@ -178,7 +178,7 @@ fn the_answers_that_a_folder_names_are_the_rows() {
 fn a_judge_that_is_not_known_is_refused() {
     let answers = json!({"true_token_id": 40, "false_token_id": 30});
     let refusal = |folder: &Path, name: &str| {
-        let error = Folder::open(folder).expect("a folder").name(name).model().err().expect("refused");
+        let error = Folder::open(folder).expect("a folder").name(name).model().expect_err("refused");
         error.to_string()
     };
     let folder = with_logit_score(&answers);
