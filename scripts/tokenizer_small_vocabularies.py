@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Trains small vocabularies and writes the ids that the Hugging Face tokenizer gives for a set of texts.
 
-    python tokenizer_small_vocabularies.py         # testdata/tokenizer/small_{bpe,unigram,wordpiece}.json
+    python tokenizer_small_vocabularies.py         # testdata/tokenizer/small_{bpe,unigram,wordpiece,whitespace,metaspace}.json
+    python tokenizer_small_vocabularies.py NAME ...  # some of them
 
 They are what `cargo test -p connote-tokenizer` proves each kind with, without a network. Needs scripts/tokenizers-requirements.txt.
 """
@@ -9,10 +10,11 @@ import io
 import json
 import pathlib
 import random
+import sys
 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 import tokenizer_oracle as oracle
 import tokenizer_vocabularies as real
@@ -132,7 +134,38 @@ def wordpiece():
     write("wordpiece", {"model": "bert", "tokens": keys["tokens"], "token_type": kinds, "ids": ids, "texts": texts(), "variants": variants})
 
 
+def whitespace():
+    """Characters of words and of what is none, as jina-embeddings-v2-base-zh has them, with capitals and without."""
+    tokens, kinds, merges = real.train_characters(800, pre_tokenizers.Whitespace(), MARKS, lowercase=True)
+    variants = []
+    for lowercase in (True, False):
+        tokenizer = real.whitespace(tokens, kinds, merges, lowercase)
+        variants.append(variant(tokenizer, pre="whitespace", **{"normalizer.lowercase": lowercase}))
+    write_with_file("whitespace", "whitespace", tokens, kinds, merges, variants, real.whitespace(tokens, kinds, merges, True))
+
+
+def metaspace():
+    """Gemma's characters and bytes, cut before every space, as mmBERT has them."""
+    lines = ["\n\n", "\n"]
+    marks = MARKS + [f"<0x{byte:02X}>" for byte in range(256)] + lines
+    tokens, kinds, merges = real.train_characters(1100, real.metaspace_cuts(), marks, lowercase=False)
+    kinds = [BYTE if text.startswith("<0x") else USER_DEFINED if text in lines else kind for text, kind in zip(tokens, kinds)]
+    tokenizer = real.metaspace(tokens, kinds, merges)
+    write_with_file("metaspace", "gpt2", tokens, kinds, merges, [variant(tokenizer, pre="mmbert")], tokenizer)
+
+
+def write_with_file(name, model, tokens, kinds, merges, variants, tokenizer):
+    """The authors' file, too, which `connote convert` is given."""
+    ids = {"bos_token_id": "<s>", "eos_token_id": "</s>", "unknown_token_id": "<unk>", "padding_token_id": "<pad>", "mask_token_id": "<mask>"}
+    ids = {key: tokens.index(text) for key, text in ids.items()}
+    write(name, {"model": model, "tokens": tokens, "token_type": kinds, "merges": merges, "ids": ids, "texts": texts(), "variants": variants})
+    around = [(text, tokens.index(text)) for text in ("<s>", "</s>")]
+    tokenizer.encode_special_tokens = False
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=around)
+    tokenizer.save(str(OUT / f"small_{name}.tokenizer.json"), pretty=False)
+
+
 if __name__ == "__main__":
-    bpe()
-    unigram()
-    wordpiece()
+    made = {kind.__name__: kind for kind in (bpe, unigram, wordpiece, whitespace, metaspace)}
+    for name in sys.argv[1:] or made:
+        made[name]()

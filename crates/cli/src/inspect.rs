@@ -121,6 +121,8 @@ fn model_facts(model: &Model) -> Result<Map<String, Value>, Failure> {
     let prompts: Map<String, Value> = tasks.chain(custom).collect();
     about.insert("dimensions".to_owned(), json!(model.dimensions()));
     about.insert("matryoshka".to_owned(), json!(model.known().map_or(&[][..], |known| &known.matryoshka)));
+    let layer_norm = model.known().is_some_and(|known| known.layer_norm_before_cut);
+    about.insert("layer_norm_before_cut".to_owned(), json!(layer_norm));
     about.insert("layers".to_owned(), json!(config.layers.len()));
     about.insert("width".to_owned(), json!(config.dim));
     about.insert("heads".to_owned(), json!(config.heads));

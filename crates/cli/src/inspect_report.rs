@@ -24,6 +24,7 @@ const FACTS: &[(&str, &[&str])] = &[
     ("Why not", &["why_not"]),
     ("Dimensions", &["dimensions"]),
     ("May be cut to", &["matryoshka"]),
+    ("Before a cut", &["layer_norm_before_cut"]),
     ("Pooling", &["pooling"]),
     ("Dense heads", &["dense_heads"]),
     ("Longest text", &["max_tokens"]),
@@ -71,6 +72,9 @@ fn fact(key: &str, value: &Value) -> Option<String> {
         ("parameters" | "vocabulary", count) => Some(HumanCount(count.as_u64()?).to_string()),
         ("tensor_types", Value::Object(types)) => {
             Some(types.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", "))
+        }
+        ("layer_norm_before_cut", layer_norm) => {
+            (layer_norm == true).then(|| "a layer norm of the whole vector".to_owned())
         }
         (_, Value::Bool(yes)) => Some(if *yes { "yes" } else { "no" }.to_owned()),
         (_, Value::String(text)) => (!text.is_empty()).then(|| text.clone()),

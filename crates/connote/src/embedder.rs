@@ -310,14 +310,14 @@ impl Embedder {
     pub fn prepare(&self, request: impl Into<Request>) -> Result<PreparedCall, Error> {
         let Request { inputs, options, schedule } = request.into();
         self.model.check_options(&options)?;
-        let dimensions = self.model.check_dimensions(options.dimensions)?;
+        let cut = self.model.cut(options.dimensions)?;
         let prepare = |input: &Input| {
             schedule.ended().map_or(Ok(()), |ended| Err(failed(ended)))?;
             self.model.prepare(input, &options)
         };
         let prepared = each::map(&inputs, &self.team, prepare).into_iter();
         let prepared = prepared.map(|one| one.unwrap_or_else(|panic| Err(internal(&panic))));
-        let reply = Reply::Vectors { options, dimensions };
+        let reply = Reply::Vectors { options, cut };
         Ok(PreparedCall::new(prepared, self.engine.clone(), self.pool.clone(), reply, schedule))
     }
 

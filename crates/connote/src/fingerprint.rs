@@ -9,6 +9,7 @@ use encoder::{
 use gguf::{Metadata, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::embedding::Cut;
 use crate::error::Error;
 use crate::model::Model;
 use crate::request::{self, Input, Options};
@@ -45,7 +46,7 @@ pub(crate) fn of(
     // The title is the text's own: a document's prompt counts without it.
     let task = if input.title.is_some() { Some(input.effective_task(options)) } else { input.task.clone() };
     let prompt = model.prompt_for(&Input { task, ..Input::default() }, options)?;
-    let dimensions = model.check_dimensions(options.dimensions)?;
+    let cut = model.cut(options.dimensions)?;
     let mut hash = Sha256::new();
     // A version, so that a change of this list changes every name.
     field(&mut hash, b"connote vector space 2");
@@ -55,7 +56,7 @@ pub(crate) fn of(
     field(&mut hash, pooling.name().as_bytes());
     field(&mut hash, if model.has_dense_heads() { b"heads" } else { b"no heads" });
     field(&mut hash, prompt.as_bytes());
-    field(&mut hash, &(dimensions as u64).to_le_bytes());
+    cut_into(&mut hash, cut);
     let norm = match options.norm {
         request::Norm::None => "raw".to_owned(),
         request::Norm::L2 => "unit".to_owned(),
@@ -64,6 +65,15 @@ pub(crate) fn of(
     };
     field(&mut hash, norm.as_bytes());
     Ok(Fingerprint(hex(&hash.finalize()[..8])))
+}
+
+fn cut_into(hash: &mut Sha256, cut: Cut) {
+    let Cut { dimensions, layer_norm } = cut;
+    field(hash, &(dimensions as u64).to_le_bytes());
+    // An axis that came later, so it counts only where there is one.
+    if layer_norm {
+        field(hash, b"layer norm before cut");
+    }
 }
 
 /// Over every key below `tokenizer.` that has a part in tokenizing, by name: a file that was written again
@@ -201,4 +211,24 @@ fn value_into(hash: &mut Sha256, value: Value<'_>) {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_norm_before_the_cut_is_another_space() {
+        let digest = |dimensions, layer_norm| {
+            let mut hash = Sha256::new();
+            cut_into(&mut hash, Cut { dimensions, layer_norm });
+            hex(&hash.finalize())
+        };
+        assert_ne!(digest(256, true), digest(256, false));
+        assert_ne!(digest(256, true), digest(512, true));
+        // As it was before there were norms.
+        let mut plain = Sha256::new();
+        field(&mut plain, &256u64.to_le_bytes());
+        assert_eq!(digest(256, false), hex(&plain.finalize()));
+    }
 }

@@ -35,6 +35,8 @@ pub struct KnownModel {
     pub special_tokens: Option<(String, String)>,
     /// Sizes the vectors were trained to be cut to; empty if they were not.
     pub matryoshka: Vec<usize>,
+    /// Whether the authors apply a layer norm without weights (epsilon 1e-5) to a whole vector before they cut it.
+    pub layer_norm_before_cut: bool,
     /// Prompts by task. An empty prompt: the task is meant, and needs no words.
     pub prompts: Vec<(Task, PromptTemplate)>,
     /// The prompt of a task in the user's words, `{task}` standing for them.
@@ -60,6 +62,8 @@ struct Row {
     special_tokens: Option<(String, String)>,
     #[serde(default)]
     matryoshka: Vec<usize>,
+    #[serde(default)]
+    layer_norm_before_cut: bool,
     #[serde(default)]
     prompts: Vec<(String, String)>,
     custom_prompt: Option<String>,
@@ -104,6 +108,7 @@ impl From<Row> for KnownModel {
             normalizes: row.normalizes,
             special_tokens: row.special_tokens,
             matryoshka: row.matryoshka,
+            layer_norm_before_cut: row.layer_norm_before_cut,
             prompts: row.prompts.into_iter().map(prompt).collect(),
             custom_prompt: row.custom_prompt,
         }
@@ -218,6 +223,10 @@ mod tests {
         assert_eq!(that(Some(true)), looked_up, "of all others nobody knows");
         assert_eq!(that(Some(false)), ["paraphrase-multilingual-MiniLM-L12-v2"]);
         assert!(table.iter().all(|row| !row.reranks || row.normalizes.is_none()));
+        let normed: Vec<&KnownModel> = table.iter().filter(|row| row.layer_norm_before_cut).collect();
+        assert!(normed.iter().all(|row| !row.matryoshka.is_empty()), "what is not cut has no norm before");
+        let normed: Vec<&str> = normed.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(normed, ["nomic-embed-text-v1.5"], "of these the model card says so");
         // Every row is found by its own name and by its repository's.
         for model in table {
             let repository = model.source.split(' ').next().expect("an address");

@@ -105,7 +105,7 @@ impl Embedder {
     ) -> Result<Vec<Result<Vec<LateChunk>, Error>>, Error> {
         let Request { inputs, options, schedule } = request;
         self.check_late_chunks(&options)?;
-        let dimensions = self.model().check_dimensions(options.dimensions)?;
+        let cut = self.model().cut(options.dimensions)?;
         let chunks = match chunks {
             Chunks::Given(given) if given.len() != inputs.len() => {
                 return Err(invalid(format!(
@@ -158,8 +158,8 @@ impl Embedder {
                 let Ok(text) = &mut texts[index] else { continue };
                 match answer {
                     Ok(rows) => text.add(&window, &rows, width, |mean, tokens| {
-                        let vector = finish(mean, width, dimensions, &options)?;
-                        Ok(Embedding { vector, dimensions, tokens, truncated: false })
+                        let vector = finish(mean, width, cut, &options)?;
+                        Ok(Embedding { vector, dimensions: cut.dimensions, tokens, truncated: false })
                     }),
                     Err(failure) => texts[index] = Err(failed(failure)),
                 }

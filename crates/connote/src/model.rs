@@ -7,6 +7,7 @@ use gguf::Gguf;
 use tokenizer::Tokenizer;
 
 use crate::adapter;
+use crate::embedding::Cut;
 use crate::error::{Error, ErrorKind};
 use crate::known::KnownModel;
 use crate::prompts::{PromptTemplate, Stated};
@@ -314,6 +315,17 @@ impl Model {
             }
         }
         warnings
+    }
+
+    /// How vectors are cut to this many values.
+    ///
+    /// # Errors
+    /// If they cannot be.
+    pub(crate) fn cut(&self, dimensions: Option<usize>) -> Result<Cut, Error> {
+        let dimensions = self.check_dimensions(dimensions)?;
+        let is_cut = dimensions < self.dimensions();
+        let layer_norm = is_cut && self.known().is_some_and(|known| known.layer_norm_before_cut);
+        Ok(Cut { dimensions, layer_norm })
     }
 
     /// The number of values a vector is cut to under these options.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::embedder::failed;
-use crate::embedding::{Embedding, finish};
+use crate::embedding::{Cut, Embedding, finish};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::pool::{Answer, Call, Listener, Pool};
@@ -35,8 +35,8 @@ struct Texts {
 
 /// What the rows become.
 pub(crate) enum Reply {
-    /// Vectors, cut to so many values.
-    Vectors { options: Options, dimensions: usize },
+    /// Vectors, cut so.
+    Vectors { options: Options, cut: Cut },
     /// The outputs of a head, as they are.
     Scores,
 }
@@ -123,9 +123,7 @@ impl Texts {
             let answer = answers.next().unwrap_or_else(|| Err(Failure::Panicked("no answer".to_owned())));
             let rows = answer.map_err(failed)?;
             let (vector, dimensions) = match &reply {
-                Reply::Vectors { options, dimensions } => {
-                    (finish(&rows, width, *dimensions, options)?, *dimensions)
-                }
+                Reply::Vectors { options, cut } => (finish(&rows, width, *cut, options)?, cut.dimensions),
                 Reply::Scores => (rows, width),
             };
             Ok(Embedding { vector, dimensions, tokens, truncated })

@@ -43,7 +43,7 @@ fn documents(pairs: &[Pair]) -> impl Iterator<Item = &str> {
 #[test]
 fn there_is_a_model_of_every_head() {
     let found: BTreeSet<String> = rerankers::all().into_iter().map(|golden| golden.architecture).collect();
-    let wanted = ["bert", "jina-bert-v2", "modern-bert", "neo-bert", "nomic-bert", "qwen3"];
+    let wanted = ["bert", "jina-bert-v2", "modern-bert", "neo-bert", "nomic-bert", "qwen2", "qwen3"];
     assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
 }
 
@@ -227,6 +227,28 @@ fn models_that_answer_in_words_score_the_first_against_the_second() {
     assert!((f64::from(scores(&reranker, no_label)[0].score) - no / (yes + no)).abs() < 1e-5);
 }
 
+/// The golden pairs hold that parts are tokenized one by one; this, that nothing else does it.
+#[test]
+fn parts_of_a_template_are_seams() {
+    const PARTS: &str = "tokenizer.chat_template.rerank.parts";
+    let golden = rerankers::named("mxbai-rerank");
+    let reranker = open(&golden);
+    let ids = |reranker: &Reranker, query: &str, document: &str| {
+        reranker.prepare_pair(query, document).expect("a pair").ids
+    };
+    let edit = Edit::of(&golden.file());
+    let whole = Reranker::from_bytes(edit.clone().without(PARTS).bytes()).expect("as other programs read it");
+    assert_eq!(ids(&whole, "a query", "a document"), ids(&reranker, "a query", "a document"));
+    for (query, document) in [("a query \n", "a document"), ("a query", "a document \n"), ("a\n", "b")] {
+        assert_ne!(ids(&whole, query, document), ids(&reranker, query, document), "{query:?}, {document:?}");
+    }
+    for parts in [vec!["query: {query}", "document: {document}"], vec![]] {
+        let other = Model::from_bytes(edit.clone().key(PARTS, parts).bytes()).expect("it opens");
+        let error = Embedder::builder().load_reranker(other).err().expect("refused");
+        assert!(error.to_string().contains("is not the text of"), "{error}");
+    }
+}
+
 #[test]
 fn of_several_labels_one_is_named() {
     let golden = rerankers::named("bert-nli");
@@ -250,7 +272,7 @@ fn of_several_labels_one_is_named() {
 
 #[test]
 fn documents_are_cut_and_queries_are_not() {
-    for name in ["bert", "qwen3-yes-no"] {
+    for name in ["bert", "qwen3-yes-no", "mxbai-rerank"] {
         let reranker = open(&rerankers::named(name));
         let long = "one two three four five six seven eight nine ten ".repeat(100);
         let whole = reranker.model().context_length();

@@ -95,8 +95,15 @@ impl Folder {
             return Err(Error::file(&path, what));
         }
         let sentence_ignored = sentence.ignored;
-        let mut built =
-            families::build(self.family, &self.config, weights, &tokenizer, &model_name, &mut notes)?;
+        let mut built = families::build(
+            self.family,
+            &self.config,
+            weights,
+            &tokenizer,
+            &model_name,
+            sentence.answers,
+            &mut notes,
+        )?;
 
         let mut keys: Vec<(String, OwnedValue)> = vec![("general.name".to_owned(), model_name.into())];
         if let Some(license) = license(&self.path) {
@@ -114,12 +121,11 @@ impl Folder {
                  say it with --pooling when you embed"
                     .to_owned(),
             );
-            if families::may_rerank_by_words(self.family) {
-                notes.push(
+            if let Some(names) = families::names_of_judges(self.family) {
+                notes.push(format!(
                     "the file embeds; if the model is a reranker, which its folder alone does not show, \
-                     convert it with --name and a name that has the word reranker"
-                        .to_owned(),
-                );
+                     convert it with --name and a name that has {names} in it"
+                ));
             }
         }
         let has_heads =
@@ -140,8 +146,9 @@ impl Folder {
             built.tensors.insert(place, head.tensor(&name));
         }
         keys.extend(tokenizer.keys);
-        if built.reranks_by_words {
-            keys.extend(families::rerank_template());
+        if let Some(judge) = built.judge {
+            judge.check_prompt(&sentence.default_prompt)?;
+            keys.extend(judge.template());
         }
         keys.extend(sentence.keys);
         self.config.refuse_unread(&self.ignored, &sentence_ignored)?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::config::shown;
 use crate::error::Error;
+use crate::families::Answers;
 use crate::json;
 use crate::model::{RowOrder, Tensor, Values};
 use crate::weights::{Weight, Weights};
@@ -24,6 +25,10 @@ pub(crate) struct Sentence {
     /// `pooling_type` of GGUF.
     pub(crate) pooling: Option<u32>,
     pub(crate) heads: Vec<Head>,
+    /// It is no embedder: the words by which a language model judges pairs.
+    pub(crate) answers: Option<Answers>,
+    /// What goes before every text.
+    pub(crate) default_prompt: String,
     pub(crate) keys: Vec<(String, OwnedValue)>,
     /// Texts are lowercased before the tokenizer sees them.
     pub(crate) lowers: bool,
@@ -76,6 +81,10 @@ impl Sentence {
                 }
                 "Dense" => sentence.heads.push(head(path, ignore, &mut sentence.ignored)?),
                 "Normalize" => normalised = true,
+                "LogitScore" => {
+                    sentence.answers =
+                        Some(answers(&path.join("config.json"), ignore, &mut sentence.ignored)?)
+                }
                 "Dropout" => {}
                 other => {
                     let modules = folder.join("modules.json");
@@ -86,8 +95,10 @@ impl Sentence {
                 }
             }
         }
-        sentence.keys.push((NORMALIZES.to_owned(), normalised.into()));
-        if !normalised {
+        if sentence.answers.is_none() {
+            sentence.keys.push((NORMALIZES.to_owned(), normalised.into()));
+        }
+        if !normalised && sentence.answers.is_none() {
             notes.push("the authors do not make vectors one long (no Normalize module): embed with --no-normalize to get theirs"
                 .to_owned());
         }
@@ -172,6 +183,11 @@ impl Sentence {
                     format!("`default_prompt_name` is {}, which `prompts` does not have", shown(default));
                 return Err(Error::file(&path, what));
             };
+            self.default_prompt = (*text).to_owned();
+            // A judge's prompt is a part of its form, and no text that goes before others.
+            if self.answers.is_some() {
+                return Ok(());
+            }
             if !text.is_empty() {
                 notes.push(format!(
                     "{text:?} goes before every text that is given neither a task nor a prompt (default_prompt_name \
@@ -179,7 +195,7 @@ impl Sentence {
                 ));
             }
         }
-        if !prompts.is_empty() {
+        if !prompts.is_empty() && self.answers.is_none() {
             let (names, texts): (Vec<&str>, Vec<&str>) = prompts.into_iter().unzip();
             self.keys.push((PROMPT_NAMES.to_owned(), names.into()));
             self.keys.push((PROMPTS.to_owned(), texts.into()));
@@ -189,6 +205,28 @@ impl Sentence {
         }
         Ok(())
     }
+}
+
+/// The tokens whose logits are a score.
+fn answers(path: &Path, ignore: &[String], ignored: &mut Vec<String>) -> Result<Answers, Error> {
+    let config = json::read(path)?;
+    refuse_others(path, &config, &["true_token_id", "false_token_id", "module_input_name"], ignore, ignored)?;
+    let id = |name: &str| {
+        let value = config.get(name).filter(|value| !value.is_null());
+        let number = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let wrong =
+            |value: &Value| Error::file(path, format!("`{name}` is {}, not a token's id", shown(value)));
+        value.map(|value| number(value).ok_or_else(|| wrong(value))).transpose()
+    };
+    let yes = id("true_token_id")?.ok_or_else(|| Error::file(path, "has no `true_token_id`"))?;
+    let input = config.get("module_input_name").and_then(Value::as_str).unwrap_or("causal_logits");
+    if input != "causal_logits" {
+        return Err(Error::file(
+            path,
+            format!("`module_input_name` is {input:?}; only causal_logits is read"),
+        ));
+    }
+    Ok(Answers { yes, no: id("false_token_id")? })
 }
 
 /// GGUF's number of the way to pool.

@@ -7,7 +7,7 @@ use std::path::Path;
 use connote::{RankRequest, Reranker};
 use connote_convert::{FileType, Folder};
 use gguf::Gguf;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::hf_folder::{self, write_json};
 use testkit::rerankers;
 
@@ -29,7 +29,8 @@ fn heads_pairs_and_outputs_are_the_authors() {
         let folder = folder.expect("an entry").path();
         let name = folder.file_name().expect("a name").to_str().expect("ASCII").to_owned();
         let golden = rerankers::named(&name);
-        let bytes = convert(&folder, "a reranker");
+        // A judge's folder is known by its name.
+        let bytes = convert(&folder, &format!("tiny {name}"));
         let (ours, theirs) = (
             Gguf::from_bytes(bytes.clone()).expect("a file"),
             Gguf::from_bytes(golden.file()).expect("the other file"),
@@ -39,8 +40,10 @@ fn heads_pairs_and_outputs_are_the_authors() {
             let found = ours.tensor(tensor.name()).unwrap_or_else(|| panic!("{name}: no {}", tensor.name()));
             assert!(found.bytes() == tensor.bytes(), "{name}: other values of {}", tensor.name());
         }
-        for key in ["pooling_type", "classifier.pooling_type", "classifier.output_labels"] {
-            let key = format!("{}.{key}", golden.architecture);
+        let of_network = ["pooling_type", "classifier.pooling_type", "classifier.output_labels"];
+        let of_pairs = ["tokenizer.chat_template.rerank", "tokenizer.chat_template.rerank.parts"];
+        let keys = of_network.iter().map(|key| format!("{}.{key}", golden.architecture));
+        for key in keys.chain(of_pairs.map(str::to_owned)) {
             assert_eq!(ours.metadata().get(&key), theirs.metadata().get(&key), "{name}: {key}");
         }
         let reranker = Reranker::from_bytes(bytes).expect("a reranker");
@@ -65,7 +68,7 @@ fn heads_pairs_and_outputs_are_the_authors() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 8);
 }
 
 /// A Qwen3 reranker's folder looks as an embedder's; its name tells.
@@ -112,4 +115,94 @@ fn yes_and_no_are_rows_of_the_language_model() {
         assert_eq!(file.metadata().get(key), golden.metadata().get(key), "{key}");
         assert!(file.metadata().get(key).is_some(), "{key}");
     }
+}
+
+/// A judge's folder with what sentence-transformers 6.2.0 saves beside: which tokens answer.
+fn with_logit_score(config: &Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    hf_folder::copy_all(&rerankers::path("folders/mxbai-rerank"), folder.path());
+    let module = |idx: usize, path: &str, kind: &str| json!({"idx": idx, "name": idx.to_string(), "path": path, "type": kind});
+    let modules = json!([
+        module(0, "", "sentence_transformers.base.modules.transformer.Transformer"),
+        module(1, "1_LogitScore", "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"),
+    ]);
+    write_json(folder.path(), "modules.json", &modules);
+    let logits = json!({"method": "forward", "method_output_name": "logits"});
+    let transformer = json!({
+        "transformer_task": "text-generation", "modality_config": {"text": logits}, "module_output_name": "causal_logits",
+    });
+    write_json(folder.path(), "sentence_bert_config.json", &transformer);
+    let config_of_all = json!({
+        "__version__": {"sentence_transformers": "6.2.0"}, "activation_fn": "torch.nn.modules.activation.Sigmoid",
+        "default_prompt_name": null, "model_type": "CrossEncoder", "prompts": {},
+    });
+    write_json(folder.path(), "config_sentence_transformers.json", &config_of_all);
+    fs::create_dir(folder.path().join("1_LogitScore")).expect("made");
+    write_json(&folder.path().join("1_LogitScore"), "config.json", config);
+    folder
+}
+
+#[test]
+fn the_answers_that_a_folder_names_are_the_rows() {
+    let rows = |config: Value| {
+        let folder = with_logit_score(&config);
+        let file = Gguf::from_bytes(convert(folder.path(), "my mxbai-rerank")).expect("a file");
+        let (head, words) = (
+            file.tensor("cls.output.weight").expect("a head"),
+            file.tensor("token_embd.weight").expect("words"),
+        );
+        let row = words.bytes().len() / words.dims()[1] as usize;
+        let labels = file.metadata().array("qwen2.classifier.output_labels").expect("a key").expect("labels");
+        assert_eq!(labels.len() as u64, head.dims()[1]);
+        // Nothing of an embedder's.
+        assert!(file.metadata().get("sentence_transformers.normalize").is_none());
+        let place = |picked: &[u8]| {
+            words.bytes().chunks(row).position(|word| word == picked).expect("a row of the words")
+        };
+        head.bytes().chunks(row).map(place).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows(json!({"true_token_id": 40, "false_token_id": 30, "module_input_name": "causal_logits"})),
+        [40, 30]
+    );
+    assert_eq!(rows(json!({"true_token_id": 7, "false_token_id": null})), [7]);
+    // As mxbai's own code has it.
+    let plain = convert(&rerankers::path("folders/mxbai-rerank"), "mxbai-rerank");
+    let golden = Gguf::from_bytes(rerankers::named("mxbai-rerank").file()).expect("a file");
+    let plain = Gguf::from_bytes(plain).expect("a file");
+    let head = |file: &Gguf| file.tensor("cls.output.weight").expect("a head").bytes().to_vec();
+    assert_eq!(head(&plain), head(&golden));
+}
+
+#[test]
+fn a_judge_that_is_not_known_is_refused() {
+    let answers = json!({"true_token_id": 40, "false_token_id": 30});
+    let refusal = |folder: &Path, name: &str| {
+        let error = Folder::open(folder).expect("a folder").name(name).model().expect_err("refused");
+        error.to_string()
+    };
+    let folder = with_logit_score(&answers);
+    let unnamed = refusal(folder.path(), "my model");
+    assert!(unnamed.contains("LogitScore") && unnamed.contains("mxbai-rerank-v2 (qwen2"), "{unnamed}");
+    for (config, said) in [
+        (json!({"false_token_id": 30}), "has no `true_token_id`"),
+        (json!({"true_token_id": "yes"}), "`true_token_id` is \"yes\", not a token's id"),
+        (json!({"true_token_id": 100_000}), "token 100000"),
+        (json!({"true_token_id": 4, "module_input_name": "logits"}), "only causal_logits is read"),
+        (json!({"true_token_id": 4, "temperature": 2}), "temperature"),
+    ] {
+        let folder = with_logit_score(&config);
+        let refused = refusal(folder.path(), "mxbai-rerank");
+        assert!(refused.contains(said), "{config}: {refused}");
+    }
+    // A prompt that sentence-transformers would put into the form is not this form's.
+    let prompts = json!({"prompts": {"code": "Find code."}, "default_prompt_name": "code"});
+    write_json(folder.path(), "config_sentence_transformers.json", &prompts);
+    let prompted = refusal(folder.path(), "mxbai-rerank");
+    assert!(prompted.contains("the default prompt is \"Find code.\""), "{prompted}");
+    // Without its name it is a language model, and the notes tell.
+    let model =
+        Folder::open(&rerankers::path("folders/mxbai-rerank")).expect("a folder").name("a model").model();
+    let notes = model.expect("a model").notes().join("\n");
+    assert!(notes.contains("a name that has mxbai-rerank in it"), "{notes}");
 }

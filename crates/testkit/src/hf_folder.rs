@@ -65,7 +65,8 @@ pub fn copy(name: &str, to: &Path) {
     copy_all(&golden::path("folders").join(name), to);
 }
 
-fn copy_all(from: &Path, to: &Path) {
+/// Copies a folder and what is in it.
+pub fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

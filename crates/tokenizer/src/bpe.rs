@@ -53,7 +53,7 @@ impl Bpe {
         pre: PreTokenizer,
         unknown: Option<u32>,
     ) -> Result<Bpe, Error> {
-        let tokens = TokenBytes::new(vocabulary, pre.byte_level);
+        let tokens = TokenBytes::new(vocabulary, &pre);
         let normal = |id: &u32| vocabulary.token_type(*id) == Some(TokenType::Normal);
         let index = PieceIndex::new(&tokens, vocabulary.ids().filter(normal), 0);
         let bytes: Vec<Option<u32>> = if pre.byte_level {
@@ -68,7 +68,8 @@ impl Bpe {
         Ok(Bpe {
             pre,
             lowercase: load::boolean(metadata, load::LOWERCASE)?.unwrap_or(false),
-            space_prefix: load::boolean(metadata, load::ADD_SPACE_PREFIX)?.unwrap_or(false),
+            space_prefix: pre.prefixes_space
+                || load::boolean(metadata, load::ADD_SPACE_PREFIX)?.unwrap_or(false),
             fates: (0..vocabulary.len()).map(|_| AtomicU8::new(OPEN)).collect(),
             ranks: MergeRanks::new(&merges(metadata, vocabulary)?),
             tokens,
@@ -118,7 +119,7 @@ impl Bpe {
             // By character: a final sigma is no matter of its place in a word.
             text = Cow::Owned(replaced(&text, char::to_lowercase, origins));
         }
-        if !self.pre.byte_level && text.contains(SPACE) {
+        if self.pre.escapes_spaces && text.contains(SPACE) {
             // Tokens are kept with spaces, and U+2581 is no other character to them.
             text = Cow::Owned(replaced(&text, |c| Some(if c == SPACE { ' ' } else { c }), origins));
         }
@@ -149,7 +150,9 @@ impl Bpe {
             let length = self.pre.pattern.first_piece(text, self.classes);
             let length = length.min(text.floor_char_boundary(PairMerger::LONGEST));
             let (piece, rest) = text.split_at(length);
-            self.encode_piece(&Piece { text: piece, at, origins }, places, merger, ids);
+            if !self.pre.pattern.leaves_out(piece, self.classes) {
+                self.encode_piece(&Piece { text: piece, at, origins }, places, merger, ids);
+            }
             text = rest;
             at += length;
         }
@@ -178,7 +181,8 @@ impl Bpe {
         }
     }
 
-    /// The tokens of single characters; those without fall to bytes, else become unknown, side by side as one.
+    /// The tokens of single characters; those without fall to bytes, else become unknown, side by side as one where that is
+    /// the authors' way.
     fn characters<O: Origins>(&self, piece: &Piece<'_, O>) -> Vec<(u32, O::Place)> {
         let mut tokens = Vec::with_capacity(piece.text.len());
         let mut known = true;
@@ -194,7 +198,7 @@ impl Bpe {
                 tokens.extend(of_bytes.flatten().map(|token| (token, from.clone())));
             } else {
                 known = false;
-                match tokens.last_mut().filter(|_| !was_known) {
+                match tokens.last_mut().filter(|_| !was_known && self.pre.fuses_unknown) {
                     Some((_, unknown)) => O::join(unknown, from),
                     None => tokens.extend(self.unknown.map(|token| (token, from))),
                 }
@@ -279,13 +283,15 @@ struct TokenBytes {
 }
 
 impl TokenBytes {
-    fn new(vocabulary: &Vocabulary, byte_level: bool) -> TokenBytes {
+    fn new(vocabulary: &Vocabulary, pre: &PreTokenizer) -> TokenBytes {
         let mut tokens = TokenBytes { bytes: Vec::new(), ends: Vec::with_capacity(vocabulary.len()) };
         for id in vocabulary.ids() {
             let text = vocabulary.text(id);
             let bytes = match vocabulary.token_type(id) {
-                Some(TokenType::Normal) if byte_level => byte_alphabet::bytes_of(text),
-                Some(TokenType::Normal | TokenType::UserDefined | TokenType::Unused) if !byte_level => {
+                Some(TokenType::Normal) if pre.byte_level => byte_alphabet::bytes_of(text),
+                Some(TokenType::Normal | TokenType::UserDefined | TokenType::Unused)
+                    if pre.escapes_spaces =>
+                {
                     Some(text.replace(SPACE, " ").into_bytes())
                 }
                 Some(TokenType::Byte) => byte_of(text).map(|byte| vec![byte]),

@@ -1,8 +1,9 @@
 //! What a character is to the regular expressions of byte-level BPE, and to NFC.
 
+use std::cmp::Ordering;
 use std::sync::LazyLock;
 
-use crate::unicode_tables::CLASS_RUNS;
+use crate::unicode_tables::{CLASS_RUNS, WORD_EXCEPTIONS};
 
 /// General categories, as far as the expressions tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,20 @@ impl Classes {
         }
     }
 
+    /// Whether `\w` matches: letters, marks and numbers, but for some of each and some others.
+    pub(crate) fn is_word(&self, c: char) -> bool {
+        let usual = !matches!(self.of(c), Class::Other | Class::Space);
+        if c.is_ascii() {
+            return usual || c == '_';
+        }
+        let place = |&(first, last): &(u32, u32)| match c as u32 {
+            point if point < first => Ordering::Greater,
+            point if point > last => Ordering::Less,
+            _ => Ordering::Equal,
+        };
+        usual != WORD_EXCEPTIONS.binary_search_by(place).is_ok()
+    }
+
     /// Whether NFC may change the character, move it, or compose it with one before it.
     pub(crate) fn concerns_nfc(&self, c: char) -> bool {
         self.cell(c) & NORMALIZED != 0
@@ -113,6 +128,12 @@ mod tests {
             ]
         };
         assert_eq!(of.chars().map(|c| classes.of(c)).collect::<Vec<_>>(), expected);
+        let words = "aZ_5\u{4e2d}\u{301}\u{24b6}\u{200d}\u{203f}\u{2167}";
+        assert!(words.chars().all(|c| classes.is_word(c)), "{words}");
+        assert!(!"-.\u{b2}\u{bd}\u{2460}\u{1f600} \u{3000}\u{3002}".chars().any(|c| classes.is_word(c)));
+        assert!(
+            WORD_EXCEPTIONS.is_sorted_by(|a, b| a.1 < b.0) && WORD_EXCEPTIONS.iter().all(|(a, b)| a <= b)
+        );
         let concerned = |c| classes.concerns_nfc(c);
         assert!("\u{301}\u{340}\u{1161}\u{212b}\u{2000}".chars().all(concerned));
         assert!(!"a\u{e9}\u{ac01}\u{1100}\u{4e2d} ".chars().any(concerned));

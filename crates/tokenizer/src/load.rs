@@ -43,7 +43,7 @@ pub(crate) fn kind(metadata: &Metadata) -> Result<Kind, Error> {
         Some("llama") => Ok(Kind::SentencePieceBpe),
         Some("bert") => Ok(Kind::WordPiece),
         Some("t5") => Ok(Kind::Unigram),
-        Some("gpt2" | "gemma4") => Ok(Kind::Bpe),
+        Some("gpt2" | "gemma4" | "whitespace") => Ok(Kind::Bpe),
         Some(other) => Err(Error::new(
             ErrorKind::Unsupported,
             MODEL,

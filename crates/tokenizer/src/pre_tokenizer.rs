@@ -18,9 +18,15 @@ pub(crate) enum Template {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PreTokenizer {
     pub(crate) pattern: Pattern,
-    /// Whether bytes are merged, written in GPT-2's alphabet; else characters, with U+2581 for a space, and bytes
-    /// only where a character has no token.
+    /// Whether bytes are merged, written in GPT-2's alphabet; else characters, and bytes only where a character has no
+    /// token.
     pub(crate) byte_level: bool,
+    /// Whether U+2581 stands for a space in tokens, and is one in texts.
+    pub(crate) escapes_spaces: bool,
+    /// Whether a space goes before every stretch of text that has none there, whatever the file says of it.
+    pub(crate) prefixes_space: bool,
+    /// Whether unknown characters side by side are one unknown token.
+    pub(crate) fuses_unknown: bool,
     /// Whether texts are composed (NFC) first.
     pub(crate) nfc: bool,
     /// Whether a piece that is a token is that token, whatever merging would make of it.
@@ -35,6 +41,9 @@ pub(crate) struct PreTokenizer {
 const GPT2: PreTokenizer = PreTokenizer {
     pattern: Pattern::Gpt2 { digits: false },
     byte_level: true,
+    escapes_spaces: false,
+    prefixes_space: false,
+    fuses_unknown: true,
     nfc: false,
     ignore_merges: false,
     template: Template::Bare,
@@ -70,12 +79,30 @@ const TEKKEN: PreTokenizer = PreTokenizer {
 const GEMMA4: PreTokenizer = PreTokenizer {
     pattern: Pattern::Whole,
     byte_level: false,
+    escapes_spaces: true,
     template: Template::Begin,
     user_defined_normalized: false,
     ..GPT2
 };
+/// Gemma's pieces cut before every space (mmBERT).
+const MMBERT: PreTokenizer = PreTokenizer {
+    pattern: Pattern::BeforeSpaces,
+    prefixes_space: true,
+    template: Template::Enclosed,
+    mask_takes_spaces: true,
+    ..GEMMA4
+};
+/// Characters of words and of what is none, without spaces (jina-embeddings-v2-base-zh).
+const WHITESPACE: PreTokenizer = PreTokenizer {
+    pattern: Pattern::Words,
+    byte_level: false,
+    fuses_unknown: false,
+    template: Template::Enclosed,
+    mask_takes_spaces: true,
+    ..GPT2
+};
 
-const KNOWN: [(&str, PreTokenizer); 27] = [
+const KNOWN: [(&str, PreTokenizer); 29] = [
     ("gpt-2", GPT2),
     ("roberta-bpe", ROBERTA),
     ("jina-v1-en", ROBERTA),
@@ -99,6 +126,8 @@ const KNOWN: [(&str, PreTokenizer); 27] = [
     ("granite-embed-multi-97m", GRANITE),
     ("gemma4", GEMMA4),
     ("granite-embed-multi-311m", GEMMA4),
+    ("mmbert", MMBERT),
+    ("whitespace", WHITESPACE),
     ("tekken", TEKKEN),
     ("smollm", DIGITS),
     ("starcoder", DIGITS),

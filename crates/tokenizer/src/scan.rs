@@ -20,6 +20,10 @@ pub(crate) enum Pattern {
     Gpt4o { digits: usize, endings: bool },
     /// None: all of the text is one piece.
     Whole,
+    /// Pieces begin at spaces: of Metaspace, where spaces are U+2581.
+    BeforeSpaces,
+    /// `\w+|[^\w\s]+`. What is between, spaces, is no part of any piece.
+    Words,
 }
 
 /// A text with the classes of its characters at hand; offsets are bytes.
@@ -108,6 +112,14 @@ impl Pattern {
         let Some((c, class, next)) = text.at(0) else { return 0 };
         match self {
             Pattern::Whole => text.text.len(),
+            Pattern::BeforeSpaces => text.text[next..].find(' ').map_or(text.text.len(), |at| next + at),
+            Pattern::Words => {
+                let is_word = classes.is_word(c);
+                let alike = |other, of: Class| {
+                    (of == Class::Space, classes.is_word(other)) == (class == Class::Space, is_word)
+                };
+                text.run(next, usize::MAX, alike)
+            }
             Pattern::Gpt2 { digits } => gpt2(text, c, class, next, digits),
             Pattern::Llama3 { digits, marks } => {
                 let letter = |class: Class| class.is_letter() || marks && class == Class::Mark;
@@ -130,6 +142,13 @@ impl Pattern {
                 after_words(text, c, class, digits, symbol, |c| is_line_end(c) || c == '/')
             }
         }
+    }
+}
+
+impl Pattern {
+    /// Whether a piece is left out.
+    pub(crate) fn leaves_out(self, piece: &str, classes: &Classes) -> bool {
+        self == Pattern::Words && piece.starts_with(|c| classes.of(c) == Class::Space)
     }
 }
 

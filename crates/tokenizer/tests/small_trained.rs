@@ -45,6 +45,13 @@ fn byte_level_bpe() {
     check("bpe", Kind::Bpe, 10);
 }
 
+/// jina-embeddings-v2-base-zh's and mmBERT's: characters, in words or from space to space.
+#[test]
+fn bpe_of_characters() {
+    check("whitespace", Kind::Bpe, 2);
+    check("metaspace", Kind::Bpe, 1);
+}
+
 #[test]
 fn unigram() {
     check("unigram", Kind::Unigram, 2);

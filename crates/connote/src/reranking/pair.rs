@@ -1,5 +1,6 @@
 //! From a query and a document to the token ids that a reranker reads.
 
+use gguf::Metadata;
 use tokenizer::{Cut, Form, Tokenizer};
 
 use crate::error::{Error, ErrorKind};
@@ -24,37 +25,57 @@ enum Layout {
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// A mark. Text on its two sides is tokenized apart; all other pieces run together, as in the authors' stacks.
+    /// A mark. Text on its two sides is tokenized apart; text and texts run together, as in the authors' stacks.
     Token(u32),
+    /// Nothing; yet text on its two sides is tokenized apart.
+    Seam,
     Text(String),
     Query,
     Document,
 }
 
+/// The text of a pair, as llama.cpp has it, too.
+const TEMPLATE: &str = "tokenizer.chat_template.rerank";
+/// connote's own: the same text in the parts that its authors tokenize one by one.
+const PARTS: &str = "tokenizer.chat_template.rerank.parts";
+
 const QUERY: &str = "{query}";
 const DOCUMENT: &str = "{document}";
 
 impl PairFormat {
-    /// The form of a template, if there is one.
-    pub(crate) fn new(tokenizer: &Tokenizer, template: Option<&str>) -> Result<Self, Error> {
-        let Some(mut rest) = template else {
-            let marks = [tokenizer.prefix(), tokenizer.between(), tokenizer.suffix()].concat();
-            return Ok(PairFormat { layout: Layout::Joined, form: tokenizer.form(marks) });
-        };
-        let mut pieces = Vec::new();
-        while !rest.is_empty() {
-            let next = [(QUERY, Piece::Query), (DOCUMENT, Piece::Document)]
-                .into_iter()
-                .filter_map(|(place, piece)| Some((rest.find(place)?, place, piece)))
-                .min_by_key(|(at, ..)| *at);
-            let (at, place) = next.as_ref().map_or((rest.len(), ""), |(at, place, _)| (*at, place));
-            pieces.extend(tokenizer.cut_at_marks(&rest[..at]).into_iter().map(|cut| match cut {
-                Cut::Token(id) => Piece::Token(id),
-                Cut::Text(text) => Piece::Text(text.to_owned()),
-            }));
-            rest = &rest[at + place.len()..];
-            pieces.extend(next.map(|(.., piece)| piece));
+    /// Special tokens around and between the texts.
+    pub(crate) fn joined(tokenizer: &Tokenizer) -> Self {
+        let marks = [tokenizer.prefix(), tokenizer.between(), tokenizer.suffix()].concat();
+        PairFormat { layout: Layout::Joined, form: tokenizer.form(marks) }
+    }
+
+    /// The form that a file states; without a template the joined one.
+    pub(crate) fn stated(tokenizer: &Tokenizer, metadata: &Metadata) -> Result<Self, Error> {
+        let whole = metadata.str(TEMPLATE)?;
+        let parts = metadata.array(PARTS)?.map(|parts| {
+            let texts = parts.strings().into_iter().flatten().map(std::str::from_utf8);
+            texts.collect::<Result<Vec<&str>, _>>().unwrap_or_default()
+        });
+        match (whole, parts) {
+            (None, None) => Ok(Self::joined(tokenizer)),
+            (Some(whole), None) => Self::of_template(tokenizer, &[whole]),
+            (Some(whole), Some(parts)) if parts.concat() == whole => Self::of_template(tokenizer, &parts),
+            (_, Some(_)) => {
+                let message =
+                    format!("key `{PARTS}` is not the text of `{TEMPLATE}` in parts; the file is damaged");
+                Err(Error::new(ErrorKind::UnsupportedModel, message))
+            }
         }
+    }
+
+    /// The form of a template, whose parts are tokenized each by itself.
+    pub(crate) fn of_template(tokenizer: &Tokenizer, parts: &[&str]) -> Result<Self, Error> {
+        let mut pieces = Vec::new();
+        for part in parts {
+            pieces.extend(pieces_of(tokenizer, part));
+            pieces.push(Piece::Seam);
+        }
+
         let count = |wanted: &Piece| pieces.iter().filter(|piece| *piece == wanted).count();
         if count(&Piece::Query) != 1 || count(&Piece::Document) != 1 {
             let message = "key `tokenizer.chat_template.rerank` has not one place each for {query} and {document}; the file \
@@ -86,24 +107,44 @@ impl PairFormat {
             }
             Layout::Template(pieces) => pieces,
         };
-        let (mut run, mut is_behind) = (String::new(), false);
+        let (mut run, mut place) = (String::new(), Place::Before);
         for piece in pieces {
             match piece {
                 Piece::Text(text) => run.push_str(text),
                 Piece::Query => run.push_str(query),
                 Piece::Document => {
                     parts.head = std::mem::take(&mut run);
-                    is_behind = true;
+                    place = Place::Beside;
                 }
+                Piece::Seam => place = parts.end_run(std::mem::take(&mut run), place),
                 Piece::Token(id) => {
-                    parts.end_run(std::mem::take(&mut run), is_behind);
-                    if is_behind { parts.after.push(*id) } else { parts.before.push(*id) }
+                    place = parts.end_run(std::mem::take(&mut run), place);
+                    if place == Place::Before { parts.before.push(*id) } else { parts.after.push(*id) }
                 }
             }
         }
-        parts.end_run(run, is_behind);
+        parts.end_run(run, place);
         parts
     }
+}
+
+/// A template cut at its marks and places.
+fn pieces_of(tokenizer: &Tokenizer, mut rest: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        let next = [(QUERY, Piece::Query), (DOCUMENT, Piece::Document)]
+            .into_iter()
+            .filter_map(|(place, piece)| Some((rest.find(place)?, place, piece)))
+            .min_by_key(|(at, ..)| *at);
+        let (at, place) = next.as_ref().map_or((rest.len(), ""), |(at, place, _)| (*at, place));
+        pieces.extend(tokenizer.cut_at_marks(&rest[..at]).into_iter().map(|cut| match cut {
+            Cut::Token(id) => Piece::Token(id),
+            Cut::Text(text) => Piece::Text(text.to_owned()),
+        }));
+        rest = &rest[at + place.len()..];
+        pieces.extend(next.map(|(.., piece)| piece));
+    }
+    pieces
 }
 
 /// More than a token of any language's running text has.
@@ -120,6 +161,15 @@ pub(crate) fn check_total(tokens: usize, most: usize) -> Result<(), Error> {
          several requests"
     );
     Err(Error::new(ErrorKind::RequestTooLarge, message))
+}
+
+/// Where a run of text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    /// It has the document in it.
+    Beside,
+    Behind,
 }
 
 /// A query, ready for its documents.
@@ -141,13 +191,14 @@ impl<'a> Query<'a> {
         Self { tokenizer, form, before: Vec::new(), head, tail, after: Vec::new() }
     }
 
-    /// A run of text between marks. The first behind the document is what follows it.
-    fn end_run(&mut self, run: String, is_behind: bool) {
-        match is_behind {
-            true if self.after.is_empty() => self.tail = run,
-            true => self.after.extend(self.encode(&run)),
-            false => self.before.extend(self.encode(&run)),
+    /// A run of text between marks or seams. Where the next one is.
+    fn end_run(&mut self, run: String, place: Place) -> Place {
+        match place {
+            Place::Before => self.before.extend(self.encode(&run)),
+            Place::Beside => self.tail = run,
+            Place::Behind => self.after.extend(self.encode(&run)),
         }
+        if place == Place::Before { place } else { Place::Behind }
     }
 
     fn encode(&self, text: &str) -> Vec<u32> {

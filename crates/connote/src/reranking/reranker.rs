@@ -94,11 +94,10 @@ impl Embedder {
         let model = self.model();
         let labels = labels(model.scoring_or_error()?);
         let tokenizer = model.tokenizer();
-        let template = model.gguf().metadata().str("tokenizer.chat_template.rerank")?;
-        let format = PairFormat::new(tokenizer, template)?;
+        let format = PairFormat::stated(tokenizer, model.gguf().metadata())?;
         // Tokenizers of BERT's kind count the second text as a type of its own, where there is one; others say nothing of it.
         let has_types = tokenizer.kind() == Kind::WordPiece && self.encoder().has_second_type();
-        let separator = tokenizer.between().first().copied().filter(|_| has_types && template.is_none());
+        let separator = tokenizer.between().first().copied().filter(|_| has_types && format.is_joined());
         Ok(Reranker { embedder: self.with_readout(Readout::Scores { separator }), format, labels })
     }
 }

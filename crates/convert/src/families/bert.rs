@@ -52,7 +52,9 @@ pub(super) const ROBERTA: Family = Family {
 pub(super) const XLM_ROBERTA: Family = Family {
     model_types: &["xlm-roberta"],
     is_this: |config| {
-        config.get("lora_adaptations").is_none() && config.text("position_embedding_type") != Some("rotary")
+        config.get("lora_adaptations").is_none()
+            && config.text("position_embedding_type") != Some("rotary")
+            && !super::jina::is_flash(config)
     },
     fairseq_ids: true,
     ..ROBERTA
@@ -86,11 +88,11 @@ pub(super) const DISTILBERT: Family = Family {
 };
 
 /// RoBERTa counts positions from the padding id on, which is 1 where nobody says it.
-fn after_padding(config: &Config) -> Result<usize, Error> {
+pub(super) fn after_padding(config: &Config) -> Result<usize, Error> {
     Ok(config.number(&["pad_token_id"])?.unwrap_or(1) as usize + 1)
 }
 
-fn bert_keys(config: &Config, keys: &mut Keys, before_positions: u32) -> Result<(), Error> {
+pub(super) fn bert_keys(config: &Config, keys: &mut Keys, before_positions: u32) -> Result<(), Error> {
     config.demand("hidden_act", &["gelu"])?;
     config.demand("position_embedding_type", &["absolute"])?;
     config.demand("is_decoder", &["false"])?;

@@ -1,15 +1,10 @@
-//! Language models that embed: Qwen2, Qwen3 and its rerankers, Llama and Mistral; and EuroBERT, which is one turned
+//! Language models that embed: Qwen2, Qwen3, Llama and Mistral; and EuroBERT, which is one turned
 //! both ways.
 
-use gguf::OwnedValue;
-
 use super::rope::{ALL, BY_KEYS, BY_KEYS_OR_FACTORS, Rope};
-use super::{Change, Family, KeyList, Keys, Name, PLAIN, layer_kinds, maybe, weight, with_bias_or_without};
+use super::{Change, Family, Keys, Name, PLAIN, layer_kinds, maybe, weight, with_bias_or_without};
 use crate::config::Config;
 use crate::error::Error;
-use crate::model::{RowOrder, Tensor, Values};
-use crate::tokenizer::TokenizerKeys;
-use crate::weights::Weights;
 
 const BEFORE: &[Name] = &[
     weight("embed_tokens", "token_embd"),
@@ -130,61 +125,4 @@ fn decoder(config: &Config, keys: &mut Keys, kind: Kind) -> Result<(), Error> {
     }
     keys.put("attention.layer_norm_rms_epsilon", config.required_float(&["rms_norm_eps"])?);
     Rope { stretches: kind.stretches, ..ALL }.put(config, keys, head_dim)
-}
-
-const RERANK: &str = "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. \
-    Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n<|im_start|>user\n<Instruct>: Given a web search query, retrieve \
-    relevant passages that answer the query\n<Query>: {query}\n<Document>: {document}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
-
-/// What a Qwen3 reranker adds: the rows of its output for "yes" and "no", and the pair's form.
-pub(super) fn rerank_head(
-    family: &Family,
-    config: &Config,
-    name: &str,
-    tokenizer: &TokenizerKeys,
-    weights: &Weights,
-) -> Result<Option<(Tensor, KeyList)>, Error> {
-    let is_named = name.to_lowercase().contains("reranker")
-        || config.text("_name_or_path").is_some_and(|name| name.to_lowercase().contains("reranker"));
-    if !may_rerank_by_words(family) || !is_named {
-        return Ok(None);
-    }
-    let id = |word: &str| {
-        let id = tokenizer.id(word);
-        id.ok_or_else(|| {
-            Error::mismatch(format!(
-                "a Qwen3 reranker answers by the token {word:?}, which its tokenizer lacks"
-            ))
-        })
-    };
-    let rows = vec![id("yes")?, id("no")?];
-    let output = weights.get("lm_head.weight").or_else(|| weights.get("embed_tokens.weight"));
-    let output =
-        output.filter(|output| output.shape.len() == 2 && rows.iter().all(|row| *row < output.shape[0]));
-    let output = output.ok_or_else(|| {
-        Error::mismatch("a Qwen3 reranker has no lm_head.weight and no embed_tokens.weight")
-    })?;
-    let tensor = Tensor {
-        name: "cls.output.weight".to_owned(),
-        dims: vec![output.shape[1] as u64, 2],
-        values: Values::Stored { bytes: output.stored.clone(), rows: RowOrder::Picked(rows), plus: 0.0 },
-    };
-    let keys = vec![
-        ("pooling_type".to_owned(), OwnedValue::from(4u32)),
-        ("classifier.output_labels".to_owned(), vec!["yes", "no"].into()),
-    ];
-    Ok(Some((tensor, keys)))
-}
-
-/// Whether folders of a family's rerankers look as those of its language models.
-pub(crate) fn may_rerank_by_words(family: &Family) -> bool {
-    family.architecture == QWEN3.architecture
-}
-
-/// Keys of the tokenizer that a reranker's pairs need.
-pub(crate) fn rerank_template() -> [(String, OwnedValue); 2] {
-    [
-        ("tokenizer.chat_template.rerank".to_owned(), RERANK.into()),
-        ("tokenizer.chat_templates".to_owned(), vec!["rerank"].into()),
-    ]
 }

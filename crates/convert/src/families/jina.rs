@@ -1,7 +1,9 @@
-//! jina-embeddings v2 (with ALiBi) and v3 (XLM-R with RoPE and adapters).
+//! jina-embeddings v2 (with ALiBi) and v3 (XLM-R with RoPE and adapters), and jina-reranker v2 (v3's code with XLM-R's positions).
 
+use super::bert::{after_padding, bert_keys};
 use super::rope::{ALL, Rope};
-use super::{Family, PLAIN, both, maybe, weight, with_bias_or_without};
+use super::{Change, Family, Name, PLAIN, both, maybe, weight, with_bias_or_without};
+use crate::config::Config;
 
 pub(super) const JINA_BERT_V2: Family = Family {
     // Its configuration calls itself bert; ALiBi tells it apart.
@@ -54,22 +56,57 @@ pub(super) const JINA_BERT_V2: Family = Family {
     ..PLAIN
 };
 
+/// The names of the authors' XLM-R, xlm-roberta-flash-implementation.
+const FLASH: &[Name] = &[
+    weight("embeddings.word_embeddings", "token_embd"),
+    weight("embeddings.token_type_embeddings", "token_types"),
+    both("emb_ln", "token_embd_norm"),
+    with_bias_or_without("encoder.layers.{}.mixer.Wqkv", "blk.{}.attn_qkv"),
+    both("encoder.layers.{}.mixer.out_proj", "blk.{}.attn_output"),
+    both("encoder.layers.{}.norm1", "blk.{}.attn_output_norm"),
+    both("encoder.layers.{}.mlp.fc1", "blk.{}.ffn_up"),
+    both("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
+    both("encoder.layers.{}.norm2", "blk.{}.layer_output_norm"),
+];
+
+/// Whether the configuration is of that code, which calls itself XLM-R, too.
+pub(super) fn is_flash(config: &Config) -> bool {
+    let of_that_code =
+        config.get("auto_map").is_some_and(|classes| classes.to_string().contains("XLMRobertaFlash"));
+    of_that_code || config.get("use_flash_attn").is_some()
+}
+
+/// XLM-R's network under those names.
+pub(super) const JINA_RERANKER_V2: Family = Family {
+    model_types: &["xlm-roberta"],
+    is_this: |config| {
+        is_flash(config)
+            && config.get("lora_adaptations").is_none()
+            && config.text("position_embedding_type") != Some("rotary")
+    },
+    architecture: "bert",
+    prefixes: &["roberta.", "model."],
+    tensors: &[
+        FLASH,
+        &[
+            weight("embeddings.position_embeddings", "position_embd").changed(Change::Positions),
+            maybe("classifier.dense", "cls"),
+            maybe("classifier.out_proj", "cls.output"),
+        ],
+    ],
+    ignored: &["pooler.", "lm_head.", "embeddings.position_ids"],
+    first_position: after_padding,
+    keys: |config, keys| bert_keys(config, keys, after_padding(config)? as u32),
+    fairseq_ids: true,
+    ..PLAIN
+};
+
 pub(super) const JINA_BERT_V3: Family = Family {
     // As the authors call it, and as transformers does.
     model_types: &["xlm-roberta", "jina_embeddings_v3"],
     architecture: "jina-bert-v3",
     prefixes: &["roberta.", "model."],
-    tensors: &[&[
-        weight("embeddings.word_embeddings", "token_embd"),
-        weight("embeddings.token_type_embeddings", "token_types"),
-        both("emb_ln", "token_embd_norm"),
-        with_bias_or_without("encoder.layers.{}.mixer.Wqkv", "blk.{}.attn_qkv"),
-        both("encoder.layers.{}.mixer.out_proj", "blk.{}.attn_output"),
-        both("encoder.layers.{}.norm1", "blk.{}.attn_output_norm"),
-        both("encoder.layers.{}.mlp.fc1", "blk.{}.ffn_up"),
-        both("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
-        both("encoder.layers.{}.norm2", "blk.{}.layer_output_norm"),
-    ]],
+    tensors: &[FLASH],
     ignored: &["pooler.", "lm_head.", "adapters."],
     keys: |config, keys| {
         config.demand("hidden_act", &["gelu"])?;

@@ -6,6 +6,7 @@ mod bert;
 mod decoder;
 mod gemma;
 mod jina;
+mod judge;
 mod modern_bert;
 mod neo_bert;
 mod nomic;
@@ -15,8 +16,8 @@ mod t5;
 
 use std::collections::BTreeSet;
 
-pub(crate) use decoder::{may_rerank_by_words, rerank_template};
 use gguf::OwnedValue;
+pub(crate) use judge::{Answers, Judge, names_of_judges};
 use serde_json::Value;
 
 use crate::config::Config;
@@ -33,6 +34,7 @@ const FAMILIES: &[Family] = &[
     nomic::NOMIC_BERT,
     nomic::NOMIC_BERT_MOE,
     jina::JINA_BERT_V2,
+    jina::JINA_RERANKER_V2,
     jina::JINA_BERT_V3,
     modern_bert::MODERN_BERT,
     neo_bert::NEO_BERT,
@@ -307,7 +309,7 @@ pub(crate) struct Built {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) heads: usize,
     /// It answers with words, in a form of its own.
-    pub(crate) reranks_by_words: bool,
+    pub(crate) judge: Option<&'static Judge>,
     pub(crate) kv_sharing: usize,
     pub(crate) experts: usize,
 }
@@ -318,6 +320,7 @@ pub(crate) fn build(
     mut weights: Weights,
     tokenizer: &TokenizerKeys,
     name: &str,
+    answers: Option<Answers>,
     notes: &mut Vec<String>,
 ) -> Result<Built, Error> {
     let mut keys = Keys::default();
@@ -340,7 +343,8 @@ pub(crate) fn build(
     let rules = family.tensors().filter(|rule| classifies || !rule.ours.starts_with("cls"));
     let (of_layers, global): (Vec<&Name>, Vec<&Name>) = rules.partition(|rule| rule.theirs.contains("{}"));
     let mut builder = Builder { family, config, keys: &keys, tensors: Vec::new(), missing: Vec::new() };
-    let reranker = decoder::rerank_head(family, config, name, tokenizer, &weights)?;
+    let judge = judge::find(family, config, name, answers)?;
+    let reranker = judge.map(|judge| judge.head(tokenizer, &weights, answers)).transpose()?;
     for rule in global {
         builder.take(rule, None, &mut weights)?;
     }
@@ -380,22 +384,13 @@ pub(crate) fn build(
     if has_classifier {
         list.push(("pooling_type".to_owned(), 4u32.into()));
     }
-    let reranks_by_words = reranker.is_some();
     if let Some((tensor, more)) = reranker {
         tensors.push(tensor);
         list.extend(more);
     }
     let kv_sharing = keys.heads.checked_div(keys.kv_heads).unwrap_or(1);
     let (architecture, heads) = (family.architecture, family.heads);
-    Ok(Built {
-        architecture,
-        keys: list,
-        tensors,
-        heads,
-        reranks_by_words,
-        kv_sharing,
-        experts: keys.experts,
-    })
+    Ok(Built { architecture, keys: list, tensors, heads, judge, kv_sharing, experts: keys.experts })
 }
 
 /// Heads of other classes have the names of a reranker's.

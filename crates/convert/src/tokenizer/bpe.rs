@@ -40,14 +40,7 @@ const PATTERNS: &[(&str, &str)] = &[
 pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result<Vocabulary, Error> {
     let pieces = by_id(&json["model"]["vocab"], files.embeddings)?;
     let merges = merges(&json["model"]["merges"])?;
-    let model = &json["model"];
-    // What ends words, and what is left out by chance; neither is in GGUF.
-    for name in ["end_of_word_suffix", "continuing_subword_prefix", "dropout"] {
-        let value = &model[name];
-        if !value.is_null() && value.as_str() != Some("") && value.as_f64() != Some(0.0) {
-            return Err(unsaid(format!("its BPE model has a {name} of {}", shown(value))));
-        }
-    }
+    merges_alone(&json["model"])?;
     let pre = match pre {
         Some(pre) => pre.to_owned(),
         None => pre_tokenizer(json)?,
@@ -55,11 +48,75 @@ pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result
     let cutters = json["pre_tokenizer"].to_string();
     let space = cutters.contains("\"add_prefix_space\":true") && !cutters.contains("\"Metaspace\"");
     let mut vocabulary = vocabulary(pieces, merges, files.added(), pre, space, files);
+    if vocabulary.pre == WHITESPACE {
+        // Of characters as they are, which readers know by the kind.
+        vocabulary.model = WHITESPACE;
+    }
     if normalized(&json["normalizer"])?.lowercased {
         vocabulary.more.push(("normalizer.lowercase", true.into()));
     }
     Ok(vocabulary)
 }
+
+/// What ends words, and what is left out by chance; neither is in GGUF.
+fn merges_alone(model: &Value) -> Result<(), Error> {
+    for name in ["end_of_word_suffix", "continuing_subword_prefix", "dropout"] {
+        let value = &model[name];
+        if !value.is_null() && value.as_str() != Some("") && value.as_f64() != Some(0.0) {
+            return Err(unsaid(format!("its BPE model has a {name} of {}", shown(value))));
+        }
+    }
+    Ok(())
+}
+
+/// Whether characters, and bytes, are merged in pieces that begin at spaces, with a space before every text: mmBERT's.
+pub(super) fn is_metaspace(json: &Value) -> bool {
+    let cutters = flattened(&json["pre_tokenizer"], "pretokenizers");
+    let [cutter] = cutters.as_slice() else { return false };
+    cutter["type"] == "Metaspace"
+        && cutter["replacement"] == "\u{2581}"
+        && cutter["prepend_scheme"] == "always"
+        && cutter["split"].as_bool() != Some(false)
+        && json["model"]["byte_fallback"].as_bool() == Some(true)
+}
+
+/// Those, which GGUF calls `mmbert`.
+pub(super) fn read_metaspace(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
+    let model = &json["model"];
+    merges_alone(model)?;
+    for part in flattened(&json["normalizer"], "normalizers") {
+        // The cuts do that, too.
+        let is_space = part["type"] == "Replace"
+            && part["pattern"]["String"].as_str() == Some(" ")
+            && part["content"].as_str() == Some("\u{2581}");
+        if !is_space {
+            return Err(unsaid(format!("the normalizer {} before the cuts of Metaspace", shown(part))));
+        }
+    }
+    if model["ignore_merges"].as_bool() == Some(true) {
+        return Err(unsaid("ignore_merges is true beside the cuts of Metaspace"));
+    }
+    let pieces = by_id(&model["vocab"], files.embeddings)?;
+    // Without them a character that is not known is an unknown token, and those side by side are one or several.
+    if let Some(byte) = (0..=255u8).find(|byte| !pieces.contains(&format!("<0x{byte:02X}>"))) {
+        return Err(unsaid(format!("its vocabulary has no <0x{byte:02X}> for byte_fallback")));
+    }
+    let unknown = model["unk_token"].as_str().map(str::to_owned);
+    let mut vocabulary =
+        vocabulary(pieces, merges(&model["merges"])?, files.added(), "mmbert".to_owned(), true, files);
+    for token in vocabulary.tokens.iter_mut().filter(|token| token.kind == Kind::Normal) {
+        let is_byte = token.text.len() == 6 && token.text.starts_with("<0x") && token.text.ends_with('>');
+        token.kind = match &token.text {
+            text if Some(text) == unknown.as_ref() => Kind::Unknown,
+            _ if is_byte => Kind::Byte,
+            _ => Kind::Normal,
+        };
+    }
+    Ok(vocabulary)
+}
+
+/// Characters of words and of what is none, which some names of cuts do not know: the kind of tokenizer in GGUF, too.
+const WHITESPACE: &str = "whitespace";
 
 /// RoBERTa's older files.
 pub(super) fn read_text(files: &Files<'_>, pre: Option<&str>) -> Result<Vocabulary, Error> {
@@ -166,6 +223,7 @@ fn pre_tokenizer(json: &Value) -> Result<String, Error> {
     let uses_regex = |part: &Value| part["use_regex"].as_bool() != Some(false);
     // What cuts in the way that a name stands for, and nothing beside it.
     let (pattern, plain, digits) = match cutters.as_slice() {
+        [words] if is(words, "Whitespace") => return whitespace(json),
         [byte] if is(byte, "ByteLevel") && uses_regex(byte) => (None, true, false),
         [digits, byte] if is(digits, "Digits") && is(byte, "ByteLevel") && uses_regex(byte) => {
             let each = digits["individual_digits"].as_bool() == Some(true);
@@ -217,6 +275,20 @@ fn pre_tokenizer(json: &Value) -> Result<String, Error> {
             )))
         }
     }
+}
+
+/// The name of `Whitespace` beside BPE, where nothing else is unusual.
+fn whitespace(json: &Value) -> Result<String, Error> {
+    let model = &json["model"];
+    if normalized(&json["normalizer"])?.composed {
+        return Err(unsaid("its normalizer composes texts (NFC) before the cuts of Whitespace"));
+    }
+    for flag in ["ignore_merges", "fuse_unk", "byte_fallback"] {
+        if model[flag].as_bool() == Some(true) {
+            return Err(unsaid(format!("{flag} is true beside the cuts of Whitespace")));
+        }
+    }
+    Ok(WHITESPACE.to_owned())
 }
 
 /// What is done to a text before it is cut.
@@ -312,6 +384,17 @@ mod tests {
                 "cuts beside those that are known"
             );
         }
+        let whitespace = json!({"type": "Whitespace"});
+        assert_eq!(named(whitespace.clone(), Value::Null, false), "whitespace");
+        assert_eq!(named(whitespace.clone(), json!({"type": "Lowercase"}), false), "whitespace");
+        assert!(
+            named(whitespace.clone(), nfc.clone(), false).contains("composes texts (NFC) before the cuts")
+        );
+        assert!(
+            named(whitespace, Value::Null, true)
+                .contains("ignore_merges is true beside the cuts of Whitespace")
+        );
+        assert!(named(json!({"type": "WhitespaceSplit"}), Value::Null, false).ends_with("give --pre NAME"));
         for kind in ["NFKC", "NFD", "StripAccents"] {
             let beside = json!({"type": "Sequence", "normalizers": [nfc, {"type": kind}]});
             let refusal = named(byte_level.clone(), beside, false);

@@ -126,6 +126,7 @@ impl Files<'_> {
         let model = by_model.iter().map(|name| self.folder.join(name)).find(|path| path.exists());
         let json = self.json.as_ref();
         match (kind, json, model) {
+            (Some("BPE"), Some(json), _) if bpe::is_metaspace(json) => bpe::read_metaspace(json, self),
             // Characters merged, and bytes where a character is not known: SentencePiece's own BPE, whose scores its file has.
             (Some("BPE"), Some(json), model) if json["model"]["byte_fallback"].as_bool() == Some(true) => {
                 bpe::spaces_alone(json)?;
