@@ -91,8 +91,8 @@ class Jina(nn.Module):
         self.token_embd_norm = nn.LayerNorm(dim, EPS)
         self.blk = nn.ModuleList(JinaLayer(dim, inner, heads, form) for _ in range(layers))
 
-    def forward(self, ids):
-        x = self.token_embd_norm(self.token_embd(ids) + self.token_types.weight[0])
+    def forward(self, ids, types=0):
+        x = self.token_embd_norm(self.token_embd(ids) + self.token_types.weight[types])
         for layer in self.blk:
             x = layer(x)
         return x

@@ -23,6 +23,7 @@ from transformers import NomicBertConfig, NomicBertForSequenceClassification, Pr
 from transformers import RobertaConfig, RobertaForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 import described
+import folders
 import tokenizer_vocabularies as real
 import vocabularies
 from encoders import EMBEDDINGS, ROTARY, named
@@ -121,22 +122,25 @@ class WithHead(nn.Module):
         super().__init__()
         self.network, self.cls = network, nn.ModuleDict({"dense": nn.Linear(dim, dim), "output": nn.Linear(dim, 1)})
 
-    def forward(self, ids):
-        return self.cls["output"](torch.tanh(self.cls["dense"](self.network(ids)[0])))
+    def forward(self, *ids):
+        return self.cls["output"](torch.tanh(self.cls["dense"](self.network(*ids)[0])))
 
 
-def of_description(name, architecture, vocabulary, network, keys):
+def of_description(name, architecture, vocabulary, network, keys, types=False):
     model = fill(name, WithHead(network, 32))
     table = {"cls.dense": "cls", "cls.output": "cls.output"}
     tensors = parameters(model, heads(table, lambda name, values: [(name, values)]))
-    outputs = lambda ids, types: model(torch.tensor(ids))
+    outputs = lambda ids, kinds: model(torch.tensor(ids), torch.tensor(kinds)) if types else model(torch.tensor(ids))
     keys |= {"context_length": CONTEXT, "embedding_length": 32, "block_count": 2, "feed_forward_length": 48, "attention.head_count": 2}
-    return Reranker(name, architecture, vocabulary, model, keys, outputs, tensors, proven_by="description", cross_encoder=False)
+    return Reranker(name, architecture, vocabulary, model, keys, outputs, tensors, proven_by="description", cross_encoder=False, types=types)
 
 
-def jina(name):
-    network = described.Jina(vocabularies.roberta().size, 32, 48, 2, 2, "gated")
-    return of_description(name, "jina-bert-v2", vocabularies.roberta("jina-v2-code"), network, {"attention.layer_norm_epsilon": 1e-5, "attention.causal": False})
+def jina(name, form="gated"):
+    """`fused` is the form of jina-reranker-v1's folders. With BERT's vocabulary a document is of token type 1, as in BERT."""
+    types = form == "plain"
+    vocabulary = vocabularies.wordpiece(pre="jina-v2-en") if types else vocabularies.roberta("jina-v2-code")
+    network = described.Jina(vocabulary.size, 32, 48, 2, 2, form)
+    return of_description(name, "jina-bert-v2", vocabulary, network, {"attention.layer_norm_epsilon": 1e-5, "attention.causal": False}, types)
 
 
 def neo(name):
@@ -209,6 +213,8 @@ CASES = {
     "modern-bert-mean": lambda name: modern_bert(name, "mean"),
     "modern-bert-cls": lambda name: modern_bert(name, "cls"),
     "jina-bert-v2": jina,
+    "jina-bert-v2-fused": lambda name: jina(name, "fused"),
+    "jina-bert-v2-plain": lambda name: jina(name, "plain"),
     "neo-bert": neo,
     "qwen3-yes-no": lambda name: qwen(name, generative=True),
     "qwen3-linear": lambda name: qwen(name, generative=False),
@@ -216,7 +222,7 @@ CASES = {
 
 
 # Models that have a class and a vocabulary as their authors' repositories have them.
-FOLDERS = ["bert", "bert-nli", "roberta", "xlm-roberta", "jina-reranker-v2", "modern-bert-mean", "modern-bert-cls"]
+FOLDERS = ["bert", "bert-nli", "roberta", "xlm-roberta", "jina-reranker-v2", "modern-bert-mean", "modern-bert-cls", "nomic-bert"]
 
 # jina-reranker-v2 is XLM-R under the names of jina's own code, which is on no registry.
 JINA = [
@@ -229,6 +235,32 @@ JINA_CONFIG = {
         "AutoModelForSequenceClassification": "modeling_xlm_roberta.XLMRobertaForSequenceClassification",
     },
     "emb_pooler": None, "matryoshka_dimensions": None, "truncate_dim": None, "use_flash_attn": True, "position_embedding_type": "absolute",
+}
+
+# Names and configuration of the authors' own classes, which are in their repositories at Hugging Face and in no package. What their
+# classes for sequences add is BERT's pooler (dense and tanh of the first row) and one product.
+HEAD = {"cls": "bert.pooler.dense", "cls.output": "classifier"}
+LABEL = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+NOMIC_LAYERS = {"ffn_up": "mlp.fc11", "ffn_gate": "mlp.fc12", "ffn_down": "mlp.fc2"}
+NOMIC_CONFIG = {
+    "architectures": ["NomicBertForSequenceClassification"], "model_type": "nomic_bert", "activation_function": "swiglu", "attn_pdrop": 0.0, "bos_token_id": None,
+    "causal": False, "dense_seq_output": True, "embd_pdrop": 0.0, "eos_token_id": None, "fused_bias_fc": True, "fused_dropout_add_ln": True, "initializer_range": 0.02,
+    "layer_norm_epsilon": 1e-5, "max_trained_positions": 2048, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "n_embd": 32, "n_head": 2, "n_inner": 48, "n_layer": 2,
+    "n_positions": CONTEXT, "pad_vocab_size_multiple": 64, "parallel_block": False, "parallel_block_tied_norm": False, "prenorm": False, "qkv_proj_bias": False,
+    "reorder_and_upcast_attn": False, "resid_pdrop": 0.0, "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False, "rotary_emb_scale_base": None,
+    "rotary_scaling_factor": None, "scale_attn_by_inverse_layer_idx": False, "scale_attn_weights": True, "summary_activation": None, "summary_first_dropout": 0.0,
+    "summary_proj_to_labels": True, "summary_type": "cls_index", "summary_use_proj": True, "type_vocab_size": 2, "use_cache": True, "use_flash_attn": True,
+    "use_rms_norm": False, "use_xentropy": True,
+}
+JINA_SIZES = {
+    "architectures": ["JinaBertForSequenceClassification"], "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_hidden_layers": 2,
+    "layer_norm_eps": 1e-5, "max_position_embeddings": CONTEXT,
+}
+# The folder, what its model is called here, the names of its tensors, and its configuration.
+AUTHORS = {
+    "nomic-bert.authors": ("nomic-bert", NOMIC | NOMIC_LAYERS, NOMIC_CONFIG),
+    "jina-bert-v2-fused": ("jina-bert-v2-fused", *(given | more for given, more in zip(folders.AUTHORS["jina-bert-v2-fused"], ({}, JINA_SIZES)))),
+    "jina-bert-v2-plain": ("jina-bert-v2-plain", *(given | more for given, more in zip(folders.AUTHORS["jina-bert-v2-plain"], ({}, JINA_SIZES)))),
 }
 
 
@@ -249,23 +281,42 @@ def as_jina(folder):
     (folder / "config.json").write_text(json.dumps(config, indent=1))
 
 
+def save_as_authors(case, folder, names, config):
+    """The model with the authors' own names."""
+    found = {}
+    for name, values in case.tensors:
+        stem, end = name.rsplit(".", 1)
+        layer = re.fullmatch(r"blk\.(\d+)\.(\w+)", stem)
+        theirs = HEAD.get(stem) or "bert." + (f"{names['blk']}.{layer[1]}.{names[layer[2]]}" if layer else names[stem])
+        found[f"{theirs}.{end}"] = torch.from_numpy(numpy.ascontiguousarray(values)).bfloat16()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(found, folder / "model.safetensors", metadata={"format": "pt"})
+    config = LABEL | config | {"vocab_size": case.vocabulary.size, "torch_dtype": "bfloat16"}
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    tokenizer(case).save_pretrained(folder)
+
+
 def save(case, folder):
     """The model as a folder of Hugging Face's."""
+    case.model.save_pretrained(folder)
+    tokenizer(case).save_pretrained(folder)
+
+
+def tokenizer(case):
+    """With the form of its pairs."""
     tokens, vocabulary = case.vocabulary.keys["tokens"], case.vocabulary
-    tokenizer = vocabulary.tokenizer
+    plain = vocabulary.tokenizer
     first, last = tokens[vocabulary.begin[0]], tokens[vocabulary.end[0]]
     between = " ".join([last] * len(case.between()))
     kind = int(case.types)
-    tokenizer.post_processor = processors.TemplateProcessing(
+    plain.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}", pair=f"{first} $A {between} $B:{kind} {last}:{kind}", special_tokens=[(first, vocabulary.begin[0]), (last, vocabulary.end[0])],
     )
     inputs = ["input_ids", "attention_mask"] + (["token_type_ids"] if case.types else [])
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=CONTEXT, cls_token=first, sep_token=last, pad_token=tokens[vocabulary.keys["padding_token_id"]],
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain, model_max_length=CONTEXT, cls_token=first, sep_token=last, pad_token=tokens[vocabulary.keys["padding_token_id"]],
         model_input_names=inputs, split_special_tokens=True,
     )
-    case.model.save_pretrained(folder)
-    wrapped.save_pretrained(folder)
 
 
 def cross_encoder(case, pairs):
@@ -309,6 +360,8 @@ def main():
             save(case, OUT / "folders" / name)
             if name == "jina-reranker-v2":
                 as_jina(OUT / "folders" / name)
+        for name, (of, names, config) in AUTHORS.items():
+            save_as_authors(CASES[of](of), OUT / "folders" / name, names, config)
         return
     for name in sys.argv[1:] or CASES:
         make(name, CASES[name])

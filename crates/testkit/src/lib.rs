@@ -17,3 +17,4 @@ pub mod random;
 pub mod rerankers;
 pub mod tiny;
 pub mod vocabularies;
+pub mod widened;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use gguf::Gguf;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::hf_folder;
 
 use super::{connote, lines, run};
@@ -135,4 +135,32 @@ fn what_was_written_is_told() {
     assert!(stderr.contains("connote: wrote out.gguf: bert, 101 tensors, 22.6 million values, "), "{stderr}");
     let (out, stderr) = run(connote().current_dir(place.path()).args(args).args(["--force", "--quiet"]), 0);
     assert_eq!((lines(&out).len(), stderr.as_str()), (1, ""));
+}
+
+/// What there is to say of a folder, and that a file does not run here, reach people and programs.
+#[test]
+fn warnings_are_told_and_written() {
+    let place = tempfile::tempdir().expect("a folder");
+    folder(place.path());
+    fs::remove_file(place.path().join("all-MiniLM-L6-v2/modules.json")).expect("removed");
+    let here = |args: &[&str]| run(connote().current_dir(place.path()).args(args), 0);
+    let convert = ["convert", "all-MiniLM-L6-v2", "out.gguf", "--type", "Q8_0", "--json"];
+    let (out, stderr) = here(&convert);
+    let note = "the folder does not say how vectors are pooled (1_Pooling/config.json); say it with --pooling when you embed";
+    assert!(stderr.starts_with(&format!("connote: {note}\n")), "{stderr}");
+    assert_eq!(lines(&out)[0]["notes"], json!([note]));
+
+    let (out, stderr) = here(&["quantize", "out.gguf", "again.gguf", "Q4_0", "--json"]);
+    let note = "37 tensors are quantised already (token_embd.weight and so on); a file made from F32, F16 or BF16 is more exact";
+    assert!(stderr.starts_with(&format!("connote: {note}\n")), "{stderr}");
+    assert_eq!(lines(&out)[0]["notes"], json!([note]));
+
+    let other = gguf::Writer::new().metadata("general.architecture", "mamba").to_bytes().expect("valid");
+    fs::write(place.path().join("other.gguf"), other).expect("written");
+    let (out, stderr) = here(&["quantize", "other.gguf", "mamba.gguf", "Q8_0", "--json"]);
+    let about = &lines(&out)[0];
+    assert_eq!(about["notes"], json!([]));
+    let why = about["why_not"].as_str().expect("a reason");
+    assert!(why.contains("`mamba` is not supported"), "{why}");
+    assert!(stderr.ends_with(&format!("connote: connote itself cannot run the file: {why}\n")), "{stderr}");
 }

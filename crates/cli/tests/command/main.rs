@@ -35,6 +35,7 @@ use std::process::{Command as Process, Stdio};
 
 use assert_cmd::Command;
 use serde_json::Value;
+use testkit::edit::Edit;
 use testkit::golden;
 use testkit::tiny::{self, GemmaKind};
 
@@ -302,6 +303,33 @@ fn inspect_tells_what_a_file_holds() {
     );
     assert_eq!(about["tensors"].as_array().expect("a list").len(), 101);
     assert_eq!(about["metadata"]["bert.block_count"], 6);
+}
+
+/// Under which name of the table of models it is known, and by which source; nothing of a model that only looks alike.
+#[test]
+fn inspect_tells_as_what_a_model_is_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.gguf");
+    let bytes = fs::read(testkit::models::builtin()).expect("the built-in model");
+    let known_as = |name: &str| {
+        fs::write(&path, Edit::of(&bytes).key("general.name", name).bytes()).expect("written");
+        let (report, _) = run(connote().arg("inspect").arg(&path), 0);
+        let report = String::from_utf8(report).expect("UTF-8");
+        let line = report.lines().find_map(|line| line.trim().strip_prefix("Known as"));
+        let (json, _) = run(connote().args(["inspect", "--json"]).arg(&path), 0);
+        let about = lines(&json).remove(0);
+        let named = line.map(|line| line.trim().to_owned());
+        assert_eq!(about["known_as"].as_str(), named.as_deref(), "{report}");
+        assert_eq!(about["known_from"].is_string(), named.is_some(), "{about}");
+        named
+    };
+    let name = Some("all-MiniLM-L6-v2".to_owned());
+    for spelled in ["all-MiniLM-L6-v2", "sentence-transformers_all-MiniLM-L6-v2", "All MiniLM L6 v2 Q8_0"] {
+        assert_eq!(known_as(spelled), name, "{spelled}");
+    }
+    for other in ["all-MiniLM-L6-v2-zh", "model"] {
+        assert_eq!(known_as(other), None, "{other}");
+    }
 }
 
 #[test]
