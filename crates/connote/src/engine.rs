@@ -133,6 +133,12 @@ impl Engine {
         (choice, batches)
     }
 
+    /// Multiply-adds of one token in half a layer, on the average.
+    pub(crate) fn macs_of_half_a_layer(&self) -> u64 {
+        let encoder = self.encoder();
+        encoder.macs_a_token() / (2 * encoder.config().layers.len().max(1) as u64)
+    }
+
     /// CPUs that the pool has given it.
     pub(crate) fn busy(&self) -> usize {
         self.busy.load(Ordering::Relaxed)

@@ -95,6 +95,7 @@ impl Folder {
             return Err(Error::file(&path, what));
         }
         let sentence_ignored = sentence.ignored;
+        let names_answers = sentence.answers.is_some();
         let mut built = families::build(
             self.family,
             &self.config,
@@ -149,6 +150,13 @@ impl Folder {
         if let Some(judge) = built.judge {
             judge.check_prompt(&sentence.default_prompt)?;
             keys.extend(judge.template());
+            if names_answers {
+                notes.push(format!(
+                    "by its name the folder is {}'s, and so is the text around a pair: its own, a Jinja template, is not run; where \
+                     it was trained with another, its scores are not its authors'",
+                    judge.title
+                ));
+            }
         }
         keys.extend(sentence.keys);
         self.config.refuse_unread(&self.ignored, &sentence_ignored)?;

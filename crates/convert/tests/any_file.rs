@@ -62,7 +62,7 @@ const TYPES: &[(FileType, &[TensorType], &[TensorType])] = {
 const UNBLOCKED: &[&str] = &["bert-cls", "bert-mean", "jina-bert-v2-code", "jina-bert-v2-fused"];
 
 /// Texts up to this length are read by the wide models, which take a hundred times as long.
-const LONGEST_OF_WIDE: usize = 120;
+const LONGEST_OF_WIDE: usize = 65;
 
 fn main() {
     let arguments = Arguments::from_args();

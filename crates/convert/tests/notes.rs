@@ -32,7 +32,7 @@ fn a_folder_that_does_not_say_how_it_pools_is_told() {
     fs::remove_file(folder.path().join("modules.json")).expect("removed");
     let both = notes(folder.path());
     assert_eq!((both.len(), both[0].as_str()), (2, said));
-    assert!(both[1].contains("convert it with --name and a name that has the word reranker"), "{both:?}");
+    assert!(both[1].contains("convert it with --name and a name that has reranker in it"), "{both:?}");
 }
 
 #[test]

@@ -184,6 +184,11 @@ fn the_answers_that_a_folder_names_are_the_rows() {
         [40, 30]
     );
     assert_eq!(rows(json!({"true_token_id": 7, "false_token_id": null})), [7]);
+    // Whose text stands around a pair is told: the folder's own is a program.
+    let folder = with_logit_score(&json!({"true_token_id": 7, "false_token_id": null}));
+    let model =
+        Folder::open(folder.path()).expect("a folder").name("my mxbai-rerank").model().expect("converts");
+    assert!(model.notes().iter().any(|note| note.contains("is mxbai-rerank-v2's")), "{:?}", model.notes());
     // As mxbai's own code has it.
     let plain = convert(&rerankers::path("folders/mxbai-rerank"), "mxbai-rerank");
     let golden = Gguf::from_bytes(rerankers::named("mxbai-rerank").file()).expect("a file");

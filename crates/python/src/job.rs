@@ -1,5 +1,6 @@
 //! A call from Python: cut into windows, computed by the pool, waited for with an ear for signals.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
@@ -127,6 +128,9 @@ fn compute(
     manner: &Manner<'_>,
 ) -> PyResult<Vec<Result<Embedding, Error>>> {
     let prepared = embedder.prepare(manner.request(inputs, options)).map_err(Failure::from)?;
+    if !hears_signals() {
+        return Ok(prepared.compute());
+    }
     let mut raised = None;
     let results = prepared.compute_listening(LISTEN, || {
         if raised.is_none() {
@@ -134,6 +138,18 @@ fn compute(
         }
     });
     raised.map_or(Ok(results), Err)
+}
+
+/// Whether this is the thread that Python's handlers of signals run on: the others need not wait for the interpreter.
+fn hears_signals() -> bool {
+    thread_local! {
+        static HEARS: OnceCell<bool> = const { OnceCell::new() };
+    }
+    let is_main = |py: Python<'_>| -> PyResult<bool> {
+        let threading = py.import("threading")?;
+        threading.call_method0("main_thread")?.getattr("ident")?.eq(threading.call_method0("get_ident")?)
+    };
+    HEARS.with(|hears| *hears.get_or_init(|| Python::attach(|py| is_main(py).unwrap_or(true))))
 }
 
 /// Tokenizes a window and hands it to the pool.

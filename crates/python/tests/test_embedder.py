@@ -47,6 +47,14 @@ def test_numpy_reads_the_memory_where_it_lies(minilm):
     assert array.__array_interface__["data"][0] == address
     del vectors
     assert np.array_equal(array, minilm.embed(TEXTS)), "the array keeps its memory alive"
+    # By numpy's own interface, as `embed` has it: the same memory.
+    vectors = minilm.embed_vectors(TEXTS)
+    array, first = vectors.numpy(False), vectors.numpy(True)
+    place = np.asarray(vectors).ctypes.data
+    assert (array.ctypes.data, first.ctypes.data) == (place, place)
+    assert np.array_equal(array[0], first) and array.shape == (len(TEXTS), 384)
+    del vectors
+    assert np.array_equal(array, minilm.embed(TEXTS))
 
 
 def test_a_text_alone_has_the_bits_it_has_among_others(minilm):

@@ -49,6 +49,39 @@ def test_a_call_of_one_long_text_ends():
     assert late(work, "embeddinggemma-300m-Q8_0.gguf") < 5
 
 
+def test_a_call_of_one_short_text_ends():
+    # Which the thread that called computes itself.
+    work = "[embedder.embed('a cat on the mat ' * 16) for _ in range(100_000)]"
+    assert late(work, "embeddinggemma-300m-Q8_0.gguf") < 5
+
+
+def test_a_handler_may_embed_and_wait_for_a_thread_that_does():
+    code = """
+import signal, sys, threading, warnings
+import numpy as np
+import connote
+warnings.simplefilter("ignore")
+embedder = connote.Embedder(sys.argv[1])
+text = "a cat on the mat " * 16
+expected = embedder.embed(text)
+heard = []
+def handler(number, frame):
+    own = [embedder.embed(text)]
+    thread = threading.Thread(target=lambda: own.append(embedder.embed(text)))
+    thread.start()
+    thread.join()
+    heard.append(all(np.array_equal(one, expected) for one in own) and len(own) == 2)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.03, 0.5)
+while len(heard) < 5:
+    assert np.array_equal(embedder.embed(text), expected)
+print(all(heard))
+"""
+    path = str(model("embeddinggemma-300m-Q8_0.gguf"))
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=100)
+    assert done.stdout.strip() == "True", done.stderr
+
+
 def test_tokenizing_ends():
     assert late("embedder.tokenize([' '.join(texts)] * 60)", "embeddinggemma-300m-Q8_0.gguf") < 5
 

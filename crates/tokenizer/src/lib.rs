@@ -199,8 +199,9 @@ impl Tokenizer {
         marks.sort_unstable();
         marks.dedup();
         let (raw, normalized) = match &self.algorithm {
-            // In raw text they are marks like those of templates (`<think>`); in normalised text, runs of spaces and the like.
-            Algorithm::Bpe(bpe) => (
+            // In raw text they are marks like those of templates (`<think>`); in normalised text, runs of spaces and the like. In
+            // vocabularies of SentencePiece's they are pieces of text (line breaks, `<table>`).
+            Algorithm::Bpe(bpe) if !bpe.pre().escapes_spaces => (
                 SpecialTexts::new(std::iter::empty()),
                 Some(bpe.user_defined_without(&self.vocabulary, &marks)),
             ),

@@ -52,6 +52,20 @@ fn bpe_of_characters() {
     check("metaspace", Kind::Bpe, 1);
 }
 
+/// A text between the ids of a pair is cut as one that stands alone, its line breaks too.
+#[test]
+fn line_breaks_in_a_form() {
+    let tokenizer = first("metaspace");
+    let form = tokenizer.form([]);
+    for text in ["a\nb", "\n", "two\n\nlines\n", "no break"] {
+        let alone = tokenizer.encode(text, SpecialTokens::PlainText);
+        assert_eq!(tokenizer.encode_in(&form, text), alone, "{text:?}");
+        let broken = text.contains('\n');
+        let piece = |id: &u32| tokenizer.bytes(*id).is_some_and(|bytes| bytes.starts_with(b"\n"));
+        assert_eq!(alone.iter().any(piece), broken);
+    }
+}
+
 #[test]
 fn unigram() {
     check("unigram", Kind::Unigram, 2);

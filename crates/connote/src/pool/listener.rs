@@ -23,15 +23,19 @@ impl<'a> Listener<'a> {
         Self(Some(Ear { every, next: Instant::now() + every, listen }))
     }
 
+    /// Whether it is time to listen.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.as_ref().is_some_and(|ear| Instant::now() >= ear.next)
+    }
+
     /// Listens, if it is time to; how long until it is again, `None` for never.
     pub(crate) fn look(&mut self) -> Option<Duration> {
+        let due = self.is_due();
         let ear = self.0.as_mut()?;
-        let now = Instant::now();
-        if now < ear.next {
-            return Some(ear.next - now);
+        if due {
+            (ear.listen)();
+            ear.next = Instant::now() + ear.every;
         }
-        (ear.listen)();
-        ear.next = Instant::now() + ear.every;
-        Some(ear.every)
+        Some(ear.next.saturating_duration_since(Instant::now()))
     }
 }

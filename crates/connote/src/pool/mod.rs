@@ -33,9 +33,10 @@ pub(crate) use self::listener::Listener;
 pub(crate) use self::run::message;
 pub use self::statistics::Statistics;
 
-/// Tokens up to which the caller of a call that can end early computes it: half a layer of them takes a few
-/// milliseconds, which is when it looks whether it has ended.
+/// Tokens up to which the caller of a call that can end early computes it, and multiply-adds that half a layer of them may
+/// have: that takes some 20 ms at most, and then it looks whether the call has ended.
 const CALLER_TOKENS: usize = 128;
+const CALLER_MACS: u64 = 512 << 20;
 
 /// Workers over all calls of a process.
 pub(crate) struct Pool {
@@ -182,16 +183,16 @@ impl Pool {
         // It may be over before it began.
         let Some(mut state) = self.enqueue(call) else { return call.wait(listener) };
         // It must not be at other calls' work, or in the middle of its own, when its call ends.
-        let quick = call.priority == Priority::Interactive && call.tokens <= CALLER_TOKENS;
+        let quick = call.priority == Priority::Interactive
+            && call.tokens <= CALLER_TOKENS
+            && call.tokens as u64 * call.engine.macs_of_half_a_layer() <= CALLER_MACS;
         if self.shared.places.len() == 1 && (quick || !call.schedule.can_end_early()) {
             // Until its answers are there, or others go first.
             while !call.is_answered() && !call.is_over() {
                 let Some(task) = state.queue.pick(&self.shared, 0, Wanted::Of(call)) else { break };
                 self.shared.call_up(&mut state, true);
                 drop(state);
-                state = self.shared.perform(task, &mut |_| {
-                    listener.look();
-                });
+                state = self.shared.perform(task, listener);
             }
         }
         let helped = self.shared.call_up(&mut state, false);
@@ -210,7 +211,7 @@ impl Pool {
             match state.queue.pick(&self.shared, 0, Wanted::Any) {
                 Some(task) => {
                     drop(state);
-                    state = self.shared.perform(task, &mut |_| {});
+                    state = self.shared.perform(task, &mut Listener::none());
                 }
                 None => {
                     drop(state);
@@ -319,21 +320,37 @@ impl Shared {
         }
     }
 
-    /// A task from beginning to end, on this thread, telling `looks` of every look between half layers; the lock again,
-    /// after it.
-    fn perform(self: &Arc<Self>, task: Task, looks: &mut dyn FnMut(&[usize])) -> MutexGuard<'_, State> {
+    /// A task from beginning to end, on this thread, which listens between half layers; the lock again, after it.
+    fn perform(self: &Arc<Self>, task: Task, listener: &mut Listener<'_>) -> MutexGuard<'_, State> {
         {
             let _busy = self.counts.busy();
             let _seat = self.budget.occupy();
             let cpus = self.places[task.place].cpus.as_ref();
             let crew = self.crews.lend(task.place, cpus, task.threads, &self.budget);
-            run::run_asking(self, &task, &crew, looks);
+            run::run_asking(self, &task, &crew, &mut |_| {
+                if listener.is_due() {
+                    self.listen(&task, listener);
+                }
+            });
         }
         let ended = self.state().queue.finish(&task);
         // Without the lock: it takes a while, and what is dropped may be the last that holds a model.
         ended.learn();
         drop(task);
         self.state()
+    }
+
+    /// Listens in the middle of a task. What is heard may make a call of its own, or wait for one of another thread: meanwhile
+    /// the task's CPUs are free.
+    fn listen(self: &Arc<Self>, task: &Task, listener: &mut Listener<'_>) {
+        let mut state = self.state();
+        state.queue.pause(task);
+        self.call_up(&mut state, true);
+        drop(state);
+        let begin = Instant::now();
+        listener.look();
+        let spent = begin.elapsed();
+        self.state().queue.resume(task, spent);
     }
 
     /// A thread's life.
@@ -350,7 +367,7 @@ impl Shared {
                     // There may be more than one can do.
                     self.call_up(&mut state, true);
                     drop(state);
-                    state = self.perform(task, &mut |_| {});
+                    state = self.perform(task, &mut Listener::none());
                 }
                 None => {
                     let dropped = state.queue.take_dropped();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::call::Call;
@@ -12,6 +12,9 @@ use super::order::{self, Waiting};
 use crate::engine::Engine;
 use crate::schedule::Priority;
 use crate::tuning::{Parallelism, Policy, Preset, Shape};
+
+/// A pause up to which the time of work still says something of its shape.
+const UNNOTICED: Duration = Duration::from_millis(1);
 
 /// Calls and groups of calls, and the CPUs that are busy with them.
 pub(crate) struct Queue {
@@ -189,12 +192,29 @@ impl Queue {
         std::mem::take(&mut self.dropped)
     }
 
-    /// A task has ended.
-    pub(crate) fn finish(&mut self, task: &Task) -> Ended {
+    /// A task leaves its CPUs to others.
+    pub(crate) fn pause(&mut self, task: &Task) {
         if !task.overtakes {
             self.busy[task.place] -= task.threads;
             task.group.engine().release(task.threads);
         }
+    }
+
+    /// It goes on, after so long, whoever is on its CPUs by now.
+    pub(crate) fn resume(&mut self, task: &Task, paused: Duration) {
+        if !task.overtakes {
+            self.busy[task.place] += task.threads;
+            task.group.engine().occupy(task.threads);
+        }
+        let own = self.groups.iter_mut().find(|entry| Arc::ptr_eq(&entry.group, &task.group));
+        if let Some(entry) = own.filter(|_| paused > UNNOTICED) {
+            entry.undisturbed = false;
+        }
+    }
+
+    /// A task has ended.
+    pub(crate) fn finish(&mut self, task: &Task) -> Ended {
+        self.pause(task);
         let mut ended = Ended { observed: None, _dropped: self.take_dropped() };
         let Some(index) = self.groups.iter().position(|entry| Arc::ptr_eq(&entry.group, &task.group)) else {
             return ended;

@@ -14,7 +14,7 @@ use crate::weights::Weights;
 #[derive(Debug)]
 pub(crate) struct Judge {
     /// Whose it is, for errors.
-    title: &'static str,
+    pub(crate) title: &'static str,
     /// `general.architecture` of its language model.
     architecture: &'static str,
     /// Its folder looks as its language model's, so its name tells: it has all of these.
@@ -173,7 +173,9 @@ impl Judge {
 
     /// Refuses a folder that asks for something else than the form does.
     pub(crate) fn check_prompt(&self, prompt: &str) -> Result<(), Error> {
-        if self.parts.concat().contains(prompt) {
+        // It is a line of the form, or what a line of it says behind its name.
+        let line = |line: &str| line == prompt || line.ends_with(&format!(": {prompt}"));
+        if prompt.is_empty() || self.parts.concat().lines().any(line) {
             return Ok(());
         }
         Err(Error::unsupported(format!(

@@ -73,14 +73,14 @@ class Encoding:
             show_progress_bar: Whether tqdm shows a bar.
             output_value: ``"token_embeddings"`` gives the vectors of all tokens of each text, as tensors where torch is there,
                 else as arrays. ``None``, all that a network of torch gives, is refused.
-            precision: One of sentence-transformers' names. ``"int8"`` and ``"uint8"`` have a scale a vector (the largest value is 127), not ranges of the whole call:
-                a vector does not depend on its neighbours.
+            precision: One of sentence-transformers' names. ``"int8"`` and ``"uint8"`` have a scale a vector (the largest value is
+                127), not ranges of the whole call: a vector does not depend on its neighbours.
             convert_to_numpy: One array, else a list: of tensors where torch is there, else of arrays.
             convert_to_tensor: A torch tensor; needs torch.
             device: ``None`` or ``"cpu"``; another warns, and the CPU computes.
             normalize_embeddings: Unit length. A model whose own stack ends in a normalising layer always has it for whole vectors,
                 as in sentence-transformers: the file says so (``connote convert`` writes it), else connote's table of known models
-                where that was looked up. Where neither says, vectors have the network's lengths, and that is logged once.
+                where that was looked up. Where neither says, vectors have unit length, and that is logged once.
             truncate_dim: Cut vectors to this many values; as in sentence-transformers they are only normalised again with
                 ``normalize_embeddings``.
             pool: Of processes, which the engine has no need of: another than ``None`` warns.

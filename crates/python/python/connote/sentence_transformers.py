@@ -79,9 +79,8 @@ class SentenceTransformer(Embedder):
         self._opened_as: SentenceTransformer | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        of_model = super()._prompts_by_name()
-        prompts = {name: words for name, words in self.prompts.items() if of_model.get(name) != words}
-        own = (self._arguments["path_or_name"], None, self.truncate_dim, prompts, self.default_prompt_name)
+        # All of them: one that was taken out must not come back with the model's.
+        own = (self._arguments["path_or_name"], None, self.truncate_dim, dict(self.prompts), self.default_prompt_name)
         return _again, (type(self), own, self._options, self._max_seq_length)
 
     def encode(self, inputs: Any = _NOT_GIVEN, *arguments: Any, **options: Any) -> Any:
@@ -170,7 +169,7 @@ class SentenceTransformer(Embedder):
         """The cosine of each row of ``a`` and the row of ``b`` in its place: a tensor where torch is there, else an array.
 
         Raises:
-            ValueError: If there are not as many rows of ``b`` as of ``a``, or theirs are of another length.
+            ValueError: If there are neither as many rows of ``b`` as of ``a`` nor one of either, or theirs are of another length.
         """
         return tensor_if_torch(pairwise_cosine_similarity(a, b))
 
@@ -179,12 +178,12 @@ def _again(
     cls: type[SentenceTransformer], own: tuple[Any, ...], options: dict[str, Any], longest: int | None = None
 ) -> SentenceTransformer:
     key = ("unpickled", cls, opened.file(own[0]), opened.hashable(options))
-    first = opened.get(key, lambda: cls(*own, **options))
+    first = opened.get(key, lambda: cls(*own[:2], **options))
     # Who changes `truncate_dim` or a prompt does so for one object: each has its own beside the engine of all.
     again = cls.__new__(cls)
     again.__dict__.update(first.__dict__)
     _, _, again.truncate_dim, prompts, again.default_prompt_name = own
-    again._prompts = again._with_prompts(prompts)
+    again._prompts = dict(prompts)
     again._max_seq_length = longest
     again._opened_as = first
     return again
