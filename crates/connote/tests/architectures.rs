@@ -13,7 +13,7 @@ use connote::{Embedder, Input, Level, Model, Options, Pooling};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testkit::architectures::{self, Golden};
 use testkit::edit::Edit;
-use testkit::oracle;
+use testkit::{batches, oracle};
 
 /// What the issue asks for.
 const LEAST_COSINE: f64 = 0.999999;
@@ -49,7 +49,7 @@ fn main() {
         add("ids", ids);
         add("vectors", vectors);
         add("rows", rows);
-        add("bits in a batch", batches);
+        add("bits in a batch", same_bits);
         add("nothing idle in what is", nothing_idle);
     }
     libtest_mimic::run(&arguments, trials).exit();
@@ -154,20 +154,14 @@ fn rows(golden: &Golden) -> Result<(), Failed> {
 }
 
 /// The same text alone, in any batch, in any order, under any number of threads: the same bits, at every level.
-fn batches(golden: &Golden) -> Result<(), Failed> {
+fn same_bits(golden: &Golden) -> Result<(), Failed> {
     let texts: Vec<&str> = golden.texts.iter().map(|text| text.text.as_str()).collect();
     for level in Level::available() {
         let of = |threads| Embedder::builder().level(level).threads(threads);
         let one = of(1).load(open(golden)?)?;
         let three = of(3).load(open(golden)?)?;
-        let together = three.embed(&texts)?;
-        let reversed = one.embed(texts.iter().rev().copied())?;
-        for (index, text) in texts.iter().enumerate() {
-            let alone = one.embed_one(*text)?;
-            check(alone == together[index], || format!("{text:?} differs in a batch at {level}"))?;
-            let other = &reversed[texts.len() - 1 - index];
-            check(alone == *other, || format!("{text:?} differs in another order at {level}"))?;
-        }
+        batches::same_bits(&texts, |texts| one.embed(texts), |texts| three.embed(texts))
+            .map_err(|said| format!("{said} at {level}"))?;
     }
     Ok(())
 }

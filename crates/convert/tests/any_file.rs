@@ -16,7 +16,7 @@ use gguf::{Gguf, TensorType};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testkit::architectures::{self, Golden};
 use testkit::edit::Edit;
-use testkit::{oracle, widened};
+use testkit::{batches, oracle, widened};
 
 /// Mean and minimum of the cosines to exact arithmetic (shared design, section 3).
 const WHOLE_NUMBERS: (f64, f64) = (0.99998, 0.9998);
@@ -75,7 +75,7 @@ fn main() {
         for (file_type, ..) in TYPES {
             let name = |what: &str| format!("{what} of {}, {file_type}", golden.name);
             trials.push(Trial::test(name("vectors"), move || vectors(golden, *file_type)));
-            trials.push(Trial::test(name("bits in a batch"), move || batches(golden, *file_type)));
+            trials.push(Trial::test(name("bits in a batch"), move || same_bits(golden, *file_type)));
             trials.push(Trial::test(name("wide vectors"), move || wide(golden, *file_type)));
         }
     }
@@ -268,7 +268,7 @@ fn wide(golden: &Golden, file_type: FileType) -> Result<(), Failed> {
 }
 
 /// The same text alone, in any batch, in any order, under any number of threads: the same bits, at every level.
-fn batches(golden: &Golden, file_type: FileType) -> Result<(), Failed> {
+fn same_bits(golden: &Golden, file_type: FileType) -> Result<(), Failed> {
     let file = quantised(&original(golden)?, file_type)?;
     let texts: Vec<&str> = golden.texts.iter().map(|text| text.text.as_str()).collect();
     for level in Level::available() {
@@ -277,14 +277,8 @@ fn batches(golden: &Golden, file_type: FileType) -> Result<(), Failed> {
             Ok(builder.load(Model::from_bytes(file.clone())?)?)
         };
         let (one, three) = (of(1)?, of(3)?);
-        let together = three.embed(&texts)?;
-        let reversed = one.embed(texts.iter().rev().copied())?;
-        for (index, text) in texts.iter().enumerate() {
-            let alone = one.embed_one(*text)?;
-            check(alone == together[index], || format!("{text:?} differs in a batch at {level}"))?;
-            let other = &reversed[texts.len() - 1 - index];
-            check(alone == *other, || format!("{text:?} differs in another order at {level}"))?;
-        }
+        batches::same_bits(&texts, |texts| one.embed(texts), |texts| three.embed(texts))
+            .map_err(|said| format!("{said} at {level}"))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 pub mod allocations;
 pub mod architectures;
+pub mod batches;
 pub mod edit;
 pub mod golden;
 pub mod hf_folder;

@@ -1,5 +1,7 @@
 //! The pool with tiny models: every call gets its answers, whatever happens to others.
 
+mod listening;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -12,7 +14,7 @@ use testkit::{random::Random, tiny};
 use threads::{Budget, CpuSet, Team, Topology};
 
 use super::queue::{Queue, Wanted};
-use super::{Answer, Call, Listener, Place, Pool, places};
+use super::{Answer, Call, Place, Pool, places};
 use crate::engine::Engine;
 use crate::schedule::{CancellationToken, Failure, Priority, Schedule};
 use crate::tuning::{Chooser, CostModel, Policy, Preset, Shape, Tuning};
@@ -104,70 +106,6 @@ fn equal_texts_are_computed_once_and_answered_each() {
     // And over the pool: many times the same.
     let sequences: Vec<Vec<u32>> = (0..2000).map(|at| vec![at % 3, 4]).collect();
     check(&engine, &sequences, pool(2).run(call(&engine, sequences.clone(), Priority::Batch)));
-}
-
-#[test]
-fn a_caller_listens_whether_it_computes_or_waits() {
-    let (engine, pool) = (engine(2, Tuning::new()), pool(2));
-    let me = thread::current().id();
-    // One that its caller computes, and one that it waits for.
-    for sequences in [texts(5, 1, 40), texts(5, 3000, 40)] {
-        let token = CancellationToken::new();
-        let call = || Arc::new(Call::new(engine.clone(), sequences.clone(), with_token(&token)));
-        let mut heard = 0;
-        let mut count = || {
-            assert_eq!(thread::current().id(), me);
-            heard += 1;
-        };
-        let before = pool.statistics().callers;
-        let answers = pool.run_listening(&call(), &mut Listener::new(Duration::ZERO, &mut count));
-        check(&engine, &sequences, answers);
-        assert!(heard > 0, "{} texts", sequences.len());
-        let computed = pool.statistics().callers > before;
-        assert_eq!(computed, sequences.len() == 1, "by its caller: {} texts", sequences.len());
-        // Not sooner than asked.
-        let mut never = || panic!("an hour has not gone");
-        let answers = pool.run_listening(&call(), &mut Listener::new(Duration::from_secs(3600), &mut never));
-        check(&engine, &sequences, answers);
-        // What it hears may end the call.
-        let mut end = || token.cancel();
-        let answers = pool.run_listening(&call(), &mut Listener::new(Duration::ZERO, &mut end));
-        assert!(answers.contains(&Err(Failure::Cancelled)), "{} texts", sequences.len());
-    }
-}
-
-#[test]
-fn what_is_heard_may_embed_and_wait_for_who_embeds() {
-    // One CPU, which the call that listens has.
-    let (engine, pool) = (engine(1, Tuning::new()), pool(1));
-    let sequences = texts(6, 1, 40);
-    let token = CancellationToken::new();
-    let call = || Arc::new(Call::new(engine.clone(), sequences.clone(), with_token(&token)));
-    let mut times = 0;
-    let mut nested = || {
-        times += 1;
-        if times == 1 {
-            check(&engine, &sequences, pool.run(call()));
-            thread::scope(|scope| {
-                scope.spawn(|| check(&engine, &sequences, pool.run(call())));
-            });
-        }
-    };
-    let answers = pool.run_listening(&call(), &mut Listener::new(Duration::ZERO, &mut nested));
-    check(&engine, &sequences, answers);
-    assert!(times > 0);
-    assert_eq!(engine.busy(), 0);
-}
-
-#[test]
-fn the_first_thread_of_a_call_that_nobody_helps_calls_the_others() {
-    let fixed = Tuning::new().policy(Policy::Fixed(Shape::new(2, 1)));
-    let (engine, pool) = (engine(2, fixed), pool(2));
-    let sequences = texts(7, 3000, 40);
-    let waits = Arc::new(Call::new(engine.clone(), sequences.clone(), with_token(&CancellationToken::new())));
-    pool.submit(&waits);
-    check(&engine, &sequences, waits.wait(&mut Listener::none()));
-    assert_eq!(pool.statistics().workers.len(), 2);
 }
 
 #[test]

@@ -75,7 +75,6 @@ impl PairFormat {
             pieces.extend(pieces_of(tokenizer, part));
             pieces.push(Piece::Seam);
         }
-
         let count = |wanted: &Piece| pieces.iter().filter(|piece| *piece == wanted).count();
         if count(&Piece::Query) != 1 || count(&Piece::Document) != 1 {
             let message = "key `tokenizer.chat_template.rerank` has not one place each for {query} and {document}; the file \

@@ -51,11 +51,7 @@ pub(super) const ROBERTA: Family = Family {
 /// Jina v3 calls itself so, too, and has adapters.
 pub(super) const XLM_ROBERTA: Family = Family {
     model_types: &["xlm-roberta"],
-    is_this: |config| {
-        config.get("lora_adaptations").is_none()
-            && config.text("position_embedding_type") != Some("rotary")
-            && !super::jina::is_flash(config)
-    },
+    is_this: |config| is_xlm_r(config) && !super::jina::is_flash(config),
     fairseq_ids: true,
     ..ROBERTA
 };
@@ -86,6 +82,11 @@ pub(super) const DISTILBERT: Family = Family {
     },
     ..BERT
 };
+
+/// Whether it is XLM-R's network: jina v3's, which goes by the same name, has adapters and rotary positions.
+pub(super) fn is_xlm_r(config: &Config) -> bool {
+    config.get("lora_adaptations").is_none() && config.text("position_embedding_type") != Some("rotary")
+}
 
 /// RoBERTa counts positions from the padding id on, which is 1 where nobody says it.
 pub(super) fn after_padding(config: &Config) -> Result<usize, Error> {

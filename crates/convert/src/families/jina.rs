@@ -1,6 +1,6 @@
 //! jina-embeddings v2 (with ALiBi) and v3 (XLM-R with RoPE and adapters), and jina-reranker v2 (v3's code with XLM-R's positions).
 
-use super::bert::{after_padding, bert_keys};
+use super::bert::{after_padding, bert_keys, is_xlm_r};
 use super::rope::{ALL, Rope};
 use super::{Change, Family, Name, PLAIN, both, maybe, weight, with_bias_or_without};
 use crate::config::Config;
@@ -79,11 +79,7 @@ pub(super) fn is_flash(config: &Config) -> bool {
 /// XLM-R's network under those names.
 pub(super) const JINA_RERANKER_V2: Family = Family {
     model_types: &["xlm-roberta"],
-    is_this: |config| {
-        is_flash(config)
-            && config.get("lora_adaptations").is_none()
-            && config.text("position_embedding_type") != Some("rotary")
-    },
+    is_this: |config| is_xlm_r(config) && is_flash(config),
     architecture: "bert",
     prefixes: &["roberta.", "model."],
     tensors: &[

@@ -243,7 +243,7 @@ class Embedder(Encoding):
                 output=output,
                 strict=strict,
                 per_token=False,
-                cancel=None if cancel is None else token(cancel),
+                cancel=token(cancel),
                 progress=watch,
                 priority=priority,
                 timeout=timeout,
