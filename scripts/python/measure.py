@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The figures of docs/PYTHON.md, on a machine that does nothing else:  measure.py MODEL [PART]...
 
-Parts: overhead, threads, interrupt, memory, shared; all by default.
+Parts: overhead, cold, threads, interrupt, memory, shared; all by default.
 """
 
 import os
@@ -16,6 +16,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import connote
+import numpy as np
 
 warnings.simplefilter("ignore")
 TEXTS = [f"query number {number} about gardening and garlic planting" for number in range(96)]
@@ -41,7 +42,12 @@ def overhead(path):
 
     def in_python(texts, calls):
         given = texts[0] if len(texts) == 1 else texts
-        return [timed(lambda: embedder.embed(given)) * 1e6 for _ in range(calls)]
+        times = []
+        for _ in range(calls):
+            begin = time.perf_counter()
+            embedder.embed(given)
+            times.append((time.perf_counter() - begin) * 1e6)
+        return times
 
     for texts, calls, rounds in ((TEXTS[:1], 20, 100), (TEXTS, 2, 30)):
         times = {in_rust: [], in_python: []}
@@ -59,6 +65,33 @@ def overhead(path):
             f" {100 * added / without:.2f}%",
             flush=True,
         )
+
+
+def cold(path):
+    """What calls cost right behind something that took all caches, as a large model's weights do: microseconds, medians. Without
+    texts, so that the network is not in them; by itself and without its noise. What stands first shows what nobody can save."""
+    embedder = connote.Embedder(path, threads=1)
+    texts, first, second = [], np.ones(16 << 20, np.float32), np.ones(16 << 20, np.float32)
+
+    def plain():
+        return np.zeros(384, np.float32)
+
+    def in_rust():
+        return embedder._engine.call_times(texts, 1)
+
+    def vectors():
+        return embedder.embed_vectors(texts)
+
+    def embed():
+        return embedder.embed(texts)
+
+    times = {work: [] for work in (texts.__len__, plain, in_rust, vectors, embed)}
+    for _ in range(100):
+        for work in random.sample(list(times), len(times)):
+            np.add(first, 1, out=second)
+            times[work].append(timed(work) * 1e6)
+    for work, name in zip(times, ("len of a list", "numpy.zeros(384)", "the library's own call", "embed_vectors", "embed")):
+        print(f"behind caches of others: {name} {statistics.median(times[work]):.0f} us", flush=True)
 
 
 def threads(path):
@@ -160,6 +193,6 @@ def shared(path):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    parts = {part.__name__: part for part in (overhead, threads, interrupt, memory, shared)}
+    parts = {part.__name__: part for part in (overhead, cold, threads, interrupt, memory, shared)}
     for part in sys.argv[2:] or parts:
         parts[part](sys.argv[1])

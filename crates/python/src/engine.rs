@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use connote::{Embedder, Input, Model, Options, Policy, Pooling, Priority, Task, Tuning};
+use connote::{Embedder, Model, Policy, Pooling, Task, Tuning};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyString, PyTuple};
 
 use crate::failure::Failure;
-use crate::job::{self, Cancellation, Manner};
+use crate::how::{How, Inputs};
+use crate::job::{self, Manner};
 use crate::output::Output;
 use crate::table::{Rules, Table};
+use crate::tell;
 use crate::texts::{self, Row};
 use crate::vectors::Vectors;
 
@@ -20,124 +22,6 @@ use crate::vectors::Vectors;
 #[pyclass(frozen, module = "connote._connote")]
 pub(crate) struct Engine {
     embedder: Arc<Embedder>,
-}
-
-/// How texts become vectors, as Python's keyword arguments say it.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct How {
-    task: Option<String>,
-    title: Option<Py<PyAny>>,
-    prompt: Option<String>,
-    dimensions: Option<usize>,
-    normalize: bool,
-    truncate: String,
-    max_tokens: Option<usize>,
-}
-
-impl How {
-    fn options(&self) -> Result<Options, Failure> {
-        let mut options = Options::new().normalize(self.normalize);
-        options = options.truncation(self.truncate.parse().map_err(|said: String| Failure::invalid(said))?);
-        if let Some(task) = &self.task {
-            options = options.task(task.parse().map_err(|said: String| Failure::invalid(said))?);
-        }
-        options = match self.prompt.as_deref() {
-            None => options,
-            Some("") if self.task.is_none() => options.without_default_prompt(),
-            Some(prompt) => options.prompt(prompt),
-        };
-        if let Some(dimensions) = self.dimensions {
-            options = options.dimensions(dimensions);
-        }
-        if let Some(max_tokens) = self.max_tokens {
-            options = options.max_tokens(max_tokens);
-        }
-        Ok(options)
-    }
-
-    /// Inputs for the texts that are there, and which are not.
-    ///
-    /// # Errors
-    /// If there are not as many titles as texts, or the model's prompt has no place for any.
-    fn inputs(&self, py: Python<'_>, model: &Model, options: &Options, texts: Vec<Row>) -> PyResult<Inputs> {
-        let titles = match self.title.as_ref().map(|title| title.bind(py)) {
-            None => Titles::None,
-            Some(title) => match title.cast::<PyString>() {
-                Ok(title) => {
-                    let title = texts::unicode(title);
-                    Titles::One(title.map_err(|why| Failure::invalid(format!("the title {why}")))?)
-                }
-                Err(_) => Titles::Each(texts::read(title)?),
-            },
-        };
-        if let Titles::Each(titles) = &titles
-            && titles.len() != texts.len()
-        {
-            let message = format!("{} titles for {} texts; give one for each", titles.len(), texts.len());
-            return Err(Failure::invalid(message).raise(py));
-        }
-        // A setting, not a fault of texts: who has each text's own failure alone would get as many as there are titles.
-        if titles.any() {
-            model.check_titles(options).map_err(Failure::from)?;
-        }
-        let mut found = Inputs { there: Vec::with_capacity(texts.len()), absent: Vec::new() };
-        for (index, text) in texts.into_iter().enumerate() {
-            let title = match &titles {
-                Titles::None => Ok(None),
-                Titles::One(title) => Ok(Some(title)),
-                Titles::Each(titles) => titles[index].as_ref().map(Option::as_ref),
-            };
-            match (text, title) {
-                (Ok(None), _) => found.absent.push((index, None)),
-                (Err(why), _) => found.absent.push((index, Some(why))),
-                (Ok(Some(_)), Err(why)) => {
-                    found.absent.push((index, Some(format!("its title {why}").into())))
-                }
-                (Ok(Some(text)), Ok(None)) => found.there.push(Input::new(text)),
-                (Ok(Some(text)), Ok(Some(title))) => found.there.push(Input::new(text).title(title)),
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Rows of a call.
-struct Inputs {
-    there: Vec<Input>,
-    /// Where there is no text: a null, or why it is none.
-    absent: Vec<(usize, Option<Box<str>>)>,
-}
-
-impl Inputs {
-    fn len(&self) -> usize {
-        self.there.len() + self.absent.len()
-    }
-
-    /// # Errors
-    /// The first row that has no text.
-    fn all_there(&self, null: &str) -> Result<(), Failure> {
-        self.absent
-            .first()
-            .map_or(Ok(()), |(index, why)| Err(Failure::invalid(why.as_deref().unwrap_or(null)).at(*index)))
-    }
-}
-
-enum Titles {
-    None,
-    One(String),
-    Each(Vec<Row>),
-}
-
-impl Titles {
-    /// Whether any text has one.
-    fn any(&self) -> bool {
-        match self {
-            Self::None => false,
-            Self::One(_) => true,
-            Self::Each(titles) => titles.iter().any(|title| matches!(title, Ok(Some(_)))),
-        }
-    }
 }
 
 #[pymethods]
@@ -186,73 +70,48 @@ impl Engine {
         Ok(Self { embedder: Arc::new(embedder) })
     }
 
-    /// Vectors of texts in one block of memory. Texts that are `None` or fail have none: `failures` says which and why,
-    /// unless `strict`, where the first of them is raised.
-    #[pyo3(signature = (texts, how, *, output, strict, per_token, cancel, progress, priority, timeout))]
-    #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
-    fn embed(
+    /// The array of vectors that `Embedder.embed` gives: of one axis for a single `str`. What was cut or, where not `strict`, has
+    /// no vector is logged.
+    fn embed<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        how: &Bound<'py, PyTuple>,
+        manner: &Bound<'py, PyTuple>,
+        output: &str,
+        strict: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let named = Output::named(output)?;
+        if !strict && !named.has_nan() {
+            let message = format!(
+                "strict=False with output '{output}': integers cannot say that a text has no vector; `embed_arrow` gives a null \
+                 row, `embed_each` the reason"
+            );
+            return Err(Failure::invalid(message).raise(py));
+        }
+        let one = texts.cast::<PyString>();
+        let rows = match one {
+            Ok(text) => vec![texts::unicode(text).map(Some)],
+            Err(_) => texts::read(texts)?,
+        };
+        let vectors = self.compute(py, rows, how, manner, named, Rules { strict, per_token: false })?;
+        tell::failures(py, &vectors.failures)?;
+        Vectors::array(Bound::new(py, vectors)?, one.is_ok())
+    }
+
+    /// Vectors of texts in one block of memory. Texts that are `None` or fail have none: `failures` says which and why,
+    /// unless `strict`, where the first of them is raised. What was cut is logged.
+    fn vectors(
+        &self,
         texts: &Bound<'_, PyAny>,
-        how: &Bound<'_, PyDict>,
+        how: &Bound<'_, PyTuple>,
+        manner: &Bound<'_, PyTuple>,
         output: &str,
         strict: bool,
         per_token: bool,
-        cancel: Option<&Cancellation>,
-        progress: Option<Py<PyAny>>,
-        priority: Option<&str>,
-        timeout: Option<f64>,
     ) -> PyResult<Vectors> {
-        same_process()?;
-        let how: How = how.extract()?;
-        let options = how.options()?;
-        let output = Output::named(output)?;
-        let inputs = how.inputs(py, self.embedder.model(), &options, texts::read(texts)?)?;
-        if strict {
-            inputs.all_there("is None; `embed_arrow` gives a null row for it")?;
-        }
-        let manner = Manner {
-            token: cancel.map(Cancellation::token).unwrap_or_default(),
-            priority: priority
-                .map(str::parse::<Priority>)
-                .transpose()
-                .map_err(|said: String| Failure::invalid(said))?,
-            deadline: match timeout {
-                None => None,
-                Some(seconds) => {
-                    let timeout = Duration::try_from_secs_f64(seconds)
-                        .map_err(|_| Failure::invalid("a timeout is a number of seconds, from 0 on"))?;
-                    Instant::now().checked_add(timeout)
-                }
-            },
-            progress: progress.as_ref(),
-        };
-        let own;
-        let embedder = match (per_token, self.embedder.pooling()) {
-            (true, Pooling::None) | (false, _) => &self.embedder,
-            (true, _) => {
-                own = Arc::new(self.embedder.with_pooling(Pooling::None));
-                &own
-            }
-        };
-        if !per_token && embedder.pooling() == Pooling::None {
-            let message = "with pooling `none` a text has a vector a token: use `embed_tokens`";
-            return Err(Failure::invalid(message).raise(py));
-        }
-        let dimensions = embedder.model().check_dimensions(how.dimensions).map_err(Failure::from)?;
-        let mut table = Table::new(output, dimensions, inputs.len(), Rules { strict, per_token });
-        py.detach(|| {
-            let Inputs { there, absent } = inputs;
-            let mut absent = absent.into_iter().peekable();
-            job::run(embedder, there, &options, &manner, |result| {
-                while let Some((_, why)) = absent.next_if(|(index, _)| *index == table.len()) {
-                    table.push_absent(why);
-                }
-                table.push(result)
-            })?;
-            absent.for_each(|(_, why)| table.push_absent(why));
-            Ok(table.finish())
-        })
+        let rows = texts::read(texts)?;
+        self.compute(texts.py(), rows, how, manner, Output::named(output)?, Rules { strict, per_token })
     }
 
     /// Microseconds of so many calls of the library for these texts, without Python: what `scripts/python/measure.py` holds
@@ -274,7 +133,7 @@ impl Engine {
         &self,
         py: Python<'_>,
         texts: &Bound<'_, PyAny>,
-        how: &Bound<'_, PyDict>,
+        how: &Bound<'_, PyTuple>,
     ) -> PyResult<Vec<Vec<u32>>> {
         self.prepared(py, texts, how, |ids| ids)
     }
@@ -284,16 +143,16 @@ impl Engine {
         &self,
         py: Python<'_>,
         texts: &Bound<'_, PyAny>,
-        how: &Bound<'_, PyDict>,
+        how: &Bound<'_, PyTuple>,
     ) -> PyResult<Vec<usize>> {
         self.prepared(py, texts, how, |ids| ids.len())
     }
 
     /// The name of the vector space.
-    fn fingerprint(&self, py: Python<'_>, how: &Bound<'_, PyDict>) -> PyResult<String> {
-        let how: How = how.extract()?;
+    fn fingerprint(&self, py: Python<'_>, how: &Bound<'_, PyTuple>) -> PyResult<String> {
+        let how = How::read(how)?;
         let options = how.options()?;
-        let inputs = how.inputs(py, self.embedder.model(), &options, vec![Ok(Some(String::new()))])?;
+        let inputs = how.inputs(self.embedder.model(), &options, vec![Ok(Some(String::new()))])?;
         let input = inputs.there.into_iter().next().unwrap_or_default();
         let fingerprint = py.detach(|| self.embedder.fingerprint_of(&input, &options));
         Ok(fingerprint.map_err(Failure::from)?.to_string())
@@ -348,8 +207,8 @@ impl Engine {
     }
 
     /// Raises if texts could not be embedded so, whatever they are.
-    fn check(&self, how: &Bound<'_, PyDict>) -> PyResult<()> {
-        let how: How = how.extract()?;
+    fn check(&self, how: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let how = How::read(how)?;
         Ok(self.embedder.model().check_options(&how.options()?).map_err(Failure::from)?)
     }
 
@@ -385,17 +244,67 @@ impl Engine {
 }
 
 impl Engine {
+    fn compute(
+        &self,
+        py: Python<'_>,
+        rows: Vec<Row>,
+        how: &Bound<'_, PyTuple>,
+        manner: &Bound<'_, PyTuple>,
+        output: Output,
+        rules: Rules,
+    ) -> PyResult<Vectors> {
+        same_process()?;
+        let how = How::read(how)?;
+        let options = how.options()?;
+        let inputs = how.inputs(self.embedder.model(), &options, rows)?;
+        if rules.strict {
+            inputs.all_there("is None; `embed_arrow` gives a null row for it")?;
+        }
+        let own;
+        let embedder = match (rules.per_token, self.embedder.pooling()) {
+            (true, Pooling::None) | (false, _) => &self.embedder,
+            (true, _) => {
+                own = Arc::new(self.embedder.with_pooling(Pooling::None));
+                &own
+            }
+        };
+        if !rules.per_token && embedder.pooling() == Pooling::None {
+            let message = "with pooling `none` a text has a vector a token: use `embed_tokens`";
+            return Err(Failure::invalid(message).raise(py));
+        }
+        let dimensions = embedder.model().check_dimensions(how.dimensions).map_err(Failure::from)?;
+        let manner = Manner::read(manner)?;
+        let mut table = Table::new(output, dimensions, inputs.len(), rules);
+        let vectors = py.detach(|| {
+            let Inputs { there, absent } = inputs;
+            let mut absent = absent.into_iter().peekable();
+            job::run(embedder, there, &options, &manner, |result| {
+                while let Some((_, why)) = absent.next_if(|(index, _)| *index == table.len()) {
+                    table.push_absent(why);
+                }
+                table.push(result)
+            })?;
+            absent.for_each(|(_, why)| table.push_absent(why));
+            Ok::<_, PyErr>(table.finish())
+        });
+        let closed = manner.progress.close(py);
+        let vectors = vectors?;
+        closed?;
+        tell::cut(py, &vectors, || how.max_tokens.unwrap_or_else(|| self.embedder.model().max_tokens()))?;
+        Ok(vectors)
+    }
+
     fn prepared<T: Send + 'static>(
         &self,
         py: Python<'_>,
         texts: &Bound<'_, PyAny>,
-        how: &Bound<'_, PyDict>,
+        how: &Bound<'_, PyTuple>,
         of: impl Fn(Vec<u32>) -> T + Send + 'static,
     ) -> PyResult<Vec<T>> {
         same_process()?;
-        let how: How = how.extract()?;
+        let how = How::read(how)?;
         let options = how.options()?;
-        let inputs = how.inputs(py, self.embedder.model(), &options, texts::read(texts)?)?;
+        let inputs = how.inputs(self.embedder.model(), &options, texts::read(texts)?)?;
         inputs.all_there("is None")?;
         let inputs = inputs.there;
         let manner = Manner::default();

@@ -12,8 +12,12 @@ use connote::{
     CancellationToken, Embedder, Embedding, Error, ErrorKind, Input, Options, Pending, Priority, Request,
 };
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
+use crate::how::Fields;
+use crate::progress::Progress;
 
 /// How often a call that waits asks whether Ctrl-C was pressed.
 const LISTEN: Duration = Duration::from_millis(20);
@@ -34,7 +38,7 @@ pub(crate) struct Cancellation {
 
 impl Cancellation {
     /// What a call that carries it looks at.
-    pub(crate) fn token(&self) -> CancellationToken {
+    fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 }
@@ -54,12 +58,11 @@ impl Cancellation {
 
 /// How a call is computed: everything but texts and options.
 #[derive(Default)]
-pub(crate) struct Manner<'a> {
+pub(crate) struct Manner {
     pub(crate) token: CancellationToken,
-    pub(crate) priority: Option<Priority>,
-    pub(crate) deadline: Option<Instant>,
-    /// Called with texts done and texts in all.
-    pub(crate) progress: Option<&'a Py<PyAny>>,
+    priority: Option<Priority>,
+    deadline: Option<Instant>,
+    pub(crate) progress: Progress,
 }
 
 struct Window {
@@ -75,18 +78,18 @@ pub(crate) fn run(
     embedder: &Arc<Embedder>,
     inputs: Vec<Input>,
     options: &Options,
-    manner: &Manner<'_>,
+    manner: &Manner,
     mut take: impl FnMut(Result<Embedding, Error>) -> PyResult<()>,
 ) -> PyResult<()> {
     let all = inputs.len();
     let bytes: usize = inputs.iter().map(|input| input.text().len()).sum();
-    if manner.progress.is_none() && all <= WINDOW.texts && bytes < BYTES_AT_ONCE {
+    if !manner.progress.is_watched() && all <= WINDOW.texts && bytes < BYTES_AT_ONCE {
         for result in compute(embedder, inputs, options, manner)? {
             take(result)?;
         }
         return Ok(());
     }
-    let window = if manner.progress.is_some() { WATCHED } else { WINDOW };
+    let window = if manner.progress.is_watched() { WATCHED } else { WINDOW };
     let mut inputs = inputs.into_iter().peekable();
     // Two at a time, so that no thread idles while the last texts of a window are computed.
     let mut running: VecDeque<Pending> = VecDeque::with_capacity(2);
@@ -103,9 +106,7 @@ pub(crate) fn run(
             take(result)?;
             done += 1;
         }
-        if let Some(progress) = manner.progress {
-            Python::attach(|py| progress.call1(py, (done, all)))?;
-        }
+        manner.progress.tell(done, all)?;
     }
 }
 
@@ -125,7 +126,7 @@ fn compute(
     embedder: &Arc<Embedder>,
     inputs: Vec<Input>,
     options: &Options,
-    manner: &Manner<'_>,
+    manner: &Manner,
 ) -> PyResult<Vec<Result<Embedding, Error>>> {
     let prepared = embedder.prepare(manner.request(inputs, options)).map_err(Failure::from)?;
     if !hears_signals() {
@@ -157,7 +158,7 @@ fn begin(
     embedder: &Arc<Embedder>,
     inputs: Vec<Input>,
     options: &Options,
-    manner: &Manner<'_>,
+    manner: &Manner,
 ) -> PyResult<Pending> {
     let bytes: usize = inputs.iter().map(|input| input.text().len()).sum();
     let request = manner.request(inputs, options);
@@ -178,7 +179,7 @@ fn begin(
 /// # Errors
 /// What a signal's handler raised, or that the call was cancelled or is late.
 pub(crate) fn aside<T: Send + 'static>(
-    manner: &Manner<'_>,
+    manner: &Manner,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> PyResult<T> {
     let here = std::thread::current();
@@ -198,7 +199,7 @@ pub(crate) fn aside<T: Send + 'static>(
 }
 
 /// Waits for a call of the engine.
-fn wait(pending: Pending, manner: &Manner<'_>) -> PyResult<Vec<Result<Embedding, Error>>> {
+fn wait(pending: Pending, manner: &Manner) -> PyResult<Vec<Result<Embedding, Error>>> {
     let mut pending = pin!(pending);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -215,7 +216,34 @@ fn wait(pending: Pending, manner: &Manner<'_>) -> PyResult<Vec<Result<Embedding,
     }
 }
 
-impl Manner<'_> {
+impl Manner {
+    /// Reads the tuple of `connote.options.manner`.
+    ///
+    /// # Errors
+    /// `TypeError`, which names the argument; if a name is none, or a timeout no time.
+    pub(crate) fn read(manner: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let fields = Fields(manner);
+        let priority: Option<PyBackedStr> = fields.get(1, "priority")?;
+        let timeout: Option<f64> = fields.get(2, "timeout")?;
+        let cancel: Option<Bound<'_, Cancellation>> = fields.get(3, "cancel")?;
+        Ok(Self {
+            token: cancel.map(|cancel| cancel.get().token()).unwrap_or_default(),
+            priority: priority
+                .map(|name| name.parse::<Priority>())
+                .transpose()
+                .map_err(|said: String| Failure::invalid(said))?,
+            deadline: match timeout {
+                None => None,
+                Some(seconds) => {
+                    let timeout = Duration::try_from_secs_f64(seconds)
+                        .map_err(|_| Failure::invalid("a timeout is a number of seconds, from 0 on"))?;
+                    Instant::now().checked_add(timeout)
+                }
+            },
+            progress: Progress::read(&manner.get_item(0)?)?,
+        })
+    }
+
     fn request(&self, inputs: Vec<Input>, options: &Options) -> Request {
         let mut request = Request::new(inputs).with(options.clone()).cancellation(&self.token);
         if let Some(priority) = self.priority {

@@ -1,16 +1,19 @@
 //! The native part of the Python package `connote`: texts in, vectors in one block of memory out, the interpreter free
 //! meanwhile. Names, defaults and shapes that people see are Python's matter (`python/connote`); nothing here is public but to it.
 //!
-//! The way of the data: `texts` (lists, Arrow) → `engine` → `job` (windows, waiting, signals) → `table`, `output` → `vectors`
+//! The way of the data: `texts` (lists, Arrow), `how` (options) → `engine` → `job` (windows, waiting, signals) → `table`, `output` → `vectors`
 //! (numpy, Arrow).
 
 mod capsule;
 mod engine;
 mod failure;
 mod find;
+mod how;
 mod job;
 mod output;
+mod progress;
 mod table;
+mod tell;
 mod texts;
 mod vectors;
 
@@ -24,5 +27,6 @@ fn _connote(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<vectors::Vectors>()?;
     module.add_function(wrap_pyfunction!(engine::available_cores, module)?)?;
     module.add_function(wrap_pyfunction!(engine::available_threads, module)?)?;
-    module.add_function(wrap_pyfunction!(find::find_model, module)?)
+    module.add_function(wrap_pyfunction!(find::find_model, module)?)?;
+    module.add_function(wrap_pyfunction!(vectors::import_numpy, module)?)
 }

@@ -16,6 +16,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::capsule;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::tell;
 
 /// Rows of vectors, and what is known of each text.
 #[pyclass(frozen, module = "connote._connote")]
@@ -46,18 +47,6 @@ impl Vectors {
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.all_said()?;
         self.memory(py)
-    }
-
-    /// As `numpy.asarray`, with a tenth of its work; `first`: the first row alone, as one vector.
-    fn numpy<'py>(slf: Bound<'py, Self>, first: bool) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().all_said()?;
-        has_numpy(slf.py())?;
-        match slf.get().output {
-            Output::Float32 => array::<f32>(slf, first),
-            Output::Float16 => array::<f16>(slf, first),
-            Output::Int8 | Output::Binary => array::<i8>(slf, first),
-            Output::Uint8 | Output::Ubinary => array::<u8>(slf, first),
-        }
     }
 
     /// The same whatever rows have no vector: for who leaves these out.
@@ -101,16 +90,9 @@ impl Vectors {
         self.counts.clone()
     }
 
-    /// How many texts were cut to fit.
-    #[getter]
-    fn cut(&self) -> usize {
-        self.truncated.iter().filter(|&&cut| cut).count()
-    }
-
-    /// How many texts failed.
-    #[getter]
-    fn failed(&self) -> usize {
-        self.failures.len()
+    /// Logs why texts have no vector.
+    fn log_failures(&self, py: Python<'_>) -> PyResult<()> {
+        tell::failures(py, &self.failures)
     }
 
     /// For texts that failed: index, kind, message.
@@ -121,20 +103,24 @@ impl Vectors {
     }
 }
 
-/// Whether numpy is there, by name: its own binding panics where it is not.
-fn has_numpy(py: Python<'_>) -> PyResult<()> {
-    static THERE: PyOnceLock<()> = PyOnceLock::new();
-    let import = || match py.import("numpy") {
-        Ok(_) => Ok(()),
-        Err(error) => {
+/// numpy, which only arrays need: its own binding panics where it is not.
+///
+/// # Errors
+/// `ImportError`, if it is not installed.
+#[pyfunction]
+#[pyo3(name = "numpy")]
+pub(crate) fn import_numpy(py: Python<'_>) -> PyResult<Py<PyModule>> {
+    static THERE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let import = || {
+        py.import("numpy").map(Bound::unbind).map_err(|error| {
             let said = PyImportError::new_err(
                 "arrays need numpy (`pip install numpy`); without it, `embed_vectors` and `embed_arrow` give Arrow's",
             );
             said.set_cause(py, Some(error));
-            Err(said)
-        }
+            said
+        })
     };
-    THERE.get_or_try_init(py, import).copied()
+    THERE.get_or_try_init(py, import).map(|there| there.clone_ref(py))
 }
 
 /// The memory of vectors as an array that keeps them alive.
@@ -157,6 +143,21 @@ fn array<'py, T: Element + arrow_buffer::ArrowNativeType>(
 }
 
 impl Vectors {
+    /// As `numpy.asarray`, with a tenth of its work; `first`: the first row alone, as one vector.
+    ///
+    /// # Errors
+    /// Where there is no numpy; where rows without a vector look like one.
+    pub(crate) fn array(own: Bound<'_, Self>, first: bool) -> PyResult<Bound<'_, PyAny>> {
+        own.get().all_said()?;
+        import_numpy(own.py())?;
+        match own.get().output {
+            Output::Float32 => array::<f32>(own, first),
+            Output::Float16 => array::<f16>(own, first),
+            Output::Int8 | Output::Binary => array::<i8>(own, first),
+            Output::Uint8 | Output::Ubinary => array::<u8>(own, first),
+        }
+    }
+
     /// # Errors
     /// Where rows without a vector look like one.
     fn all_said(&self) -> PyResult<()> {

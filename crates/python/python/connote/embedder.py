@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from connote import _connote, opened
 from connote._connote import Vectors
 from connote.cancellation import Cancellation, token
 from connote.encode import Encoding
-from connote.errors import ConnoteError, InvalidRequestError, from_kind
+from connote.errors import ConnoteError, from_kind
 from connote.models import find_model
-from connote.options import EachKeywords, EmbedKeywords, how_to
+from connote.options import EachKeywords, how_to
 from connote.similarity import cosine_similarity
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ Truncate: TypeAlias = Literal["end", "start", "error"]
 #: ``True`` for a bar by tqdm, or a function that is called with texts done and texts in all.
 Progress: TypeAlias = "bool | Callable[[int, int], object] | None"
 
-_log = logging.getLogger("connote")
 _T = TypeVar("_T")
 
 
@@ -167,7 +164,13 @@ class Embedder(Encoding):
         normalize: bool = True,
         truncate: Truncate = "end",
         output: Output = "float32",
-        **how: Unpack[EmbedKeywords],
+        *,
+        max_tokens: int | None = None,
+        progress: Progress = None,
+        priority: Literal["interactive", "batch"] | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+        strict: bool = True,
     ) -> npt.NDArray[Any]:
         """The vectors of texts, as a numpy array of shape (texts, dimensions), without a copy.
 
@@ -197,18 +200,14 @@ class Embedder(Encoding):
             ConnoteError: For the first text that fails, with its index; see :meth:`embed_each`.
             KeyboardInterrupt: Within 100 ms of Ctrl-C, and the work ends.
         """
-        if how.get("strict") is False and output not in ("float32", "float16"):
-            raise InvalidRequestError(
-                f"strict=False with output {output!r}: integers cannot say that a text has no vector; `embed_arrow` gives a null "
-                "row, `embed_each` the reason"
-            )
-        one = isinstance(texts, str)
-        vectors = self.embed_vectors(
-            [texts] if one else texts, task, title, prompt, dimensions, normalize, truncate, output, **how
+        # Straight down: what is done after a model's weights have been through the caches is slow.
+        return self._engine.embed(
+            texts,
+            (task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            (progress, priority, timeout, None if cancel is None else token(cancel)),
+            output,
+            strict,
         )
-        if vectors.failed:
-            _log_failures(vectors)
-        return vectors.numpy(one)
 
     def embed_vectors(
         self,
@@ -235,29 +234,19 @@ class Embedder(Encoding):
         Not ``strict``, texts that are ``None`` or fail have no vector, and ``failures`` says why: a null in Arrow, in numpy a row
         of NaN, or an error where the output is of integers.
         """
-        # What is done after a model's weights have been through the caches is slow, so this does little for one text.
-        with _NOBODY if progress is None else _watching(progress) as watch:
-            vectors = self._engine.embed(
-                texts,
-                how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
-                output=output,
-                strict=strict,
-                per_token=False,
-                cancel=token(cancel),
-                progress=watch,
-                priority=priority,
-                timeout=timeout,
-            )
-        cut = vectors.cut
-        if cut:
-            limit = self.max_tokens if max_tokens is None else max_tokens
-            _log.warning("%d of %d texts were longer than %d tokens and were cut", cut, len(vectors), limit)
-        return vectors
+        return self._engine.vectors(
+            texts,
+            (task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            (progress, priority, timeout, token(cancel)),
+            output,
+            strict,
+            False,
+        )
 
     def embed_each(self, texts: Texts, **how: Unpack[EachKeywords]) -> list[npt.NDArray[Any] | ConnoteError | None]:
         """For each text its vector, the error that it met, or ``None`` for ``None``. Keywords as :meth:`embed`."""
         vectors = self.embed_vectors(_several(texts), strict=False, **how)
-        rows: list[npt.NDArray[Any] | ConnoteError | None] = list(_numpy().asarray(_Memory(vectors)))
+        rows: list[npt.NDArray[Any] | ConnoteError | None] = list(_connote.numpy().asarray(_Memory(vectors)))
         for index, tokens in enumerate(vectors.tokens):
             if tokens == 0:
                 rows[index] = None
@@ -279,7 +268,7 @@ class Embedder(Encoding):
         for index, kind, message in vectors.failures:
             if errors == "raise":
                 raise from_kind(kind, message, index)
-        _log_failures(vectors)
+        vectors.log_failures()
         import pyarrow
 
         result: pa.FixedSizeListArray = pyarrow.array(vectors)
@@ -306,19 +295,15 @@ class Embedder(Encoding):
 
         Arguments as :meth:`embed`.
         """
-        with _watching(progress) as watch:
-            vectors = self._engine.embed(
-                _several(texts),
-                how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
-                output=output,
-                strict=True,
-                per_token=True,
-                cancel=token(cancel),
-                progress=watch,
-                priority=priority,
-                timeout=timeout,
-            )
-        np = _numpy()
+        vectors = self._engine.vectors(
+            _several(texts),
+            (task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            (progress, priority, timeout, token(cancel)),
+            output,
+            True,
+            True,
+        )
+        np = _connote.numpy()
         ends = np.cumsum(vectors.counts or [], dtype=np.int64)
         return list(np.split(np.asarray(vectors), ends[:-1])) if len(ends) else []
 
@@ -443,43 +428,3 @@ class _Memory:
     @property
     def __array_interface__(self) -> dict[str, Any]:
         return self._vectors.memory()
-
-
-def _log_failures(vectors: Vectors) -> None:
-    for index, kind, message in vectors.failures:
-        _log.warning("input %d has no vector (%s): %s", index, kind, message)
-
-
-def _numpy() -> Any:
-    try:
-        import numpy
-    except ImportError as error:
-        raise ImportError(
-            "arrays need numpy (`pip install numpy`); without it, `embed_vectors` and `embed_arrow` give Arrow's"
-        ) from error
-    return numpy
-
-
-_NOBODY: nullcontext[None] = nullcontext()
-
-
-@contextmanager
-def _watching(progress: Progress) -> Iterator[Callable[[int, int], object] | None]:
-    if progress is None or progress is False:
-        yield None
-    elif progress is True:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError as error:
-            raise ImportError("progress=True needs tqdm (`pip install tqdm`), or give a function") from error
-        with tqdm(unit=" texts") as bar:
-
-            def watch(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            yield watch
-    else:
-        yield progress
-
-

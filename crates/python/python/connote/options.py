@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
-
-from connote.errors import InvalidRequestError
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from connote.cancellation import Cancellation
     from connote.embedder import Output, Progress, Texts, Truncate
 
-__all__ = ["EachKeywords", "EmbedKeywords", "EncodeKeywords", "How", "how_to"]
+__all__ = ["EachKeywords", "EmbedKeywords", "EncodeKeywords", "How", "Manner", "how_to"]
 
 
-class How(TypedDict):
-    """Everything but the texts; keywords of :meth:`connote.Embedder.embed`."""
-
-    task: str | None
-    title: Any
-    prompt: str | None
-    dimensions: int | None
-    normalize: bool
-    truncate: str
-    max_tokens: int | None
+#: Everything but the texts, in the order that the native module reads: keywords of :meth:`connote.Embedder.embed`.
+How: TypeAlias = tuple[str | None, Any, str | None, int | None, bool, str, int | None]
+#: How it is computed: progress, priority, timeout, cancel.
+Manner: TypeAlias = tuple[Any, str | None, float | None, Any]
 
 
 def how_to(
@@ -34,27 +26,7 @@ def how_to(
     truncate: str = "end",
     max_tokens: int | None = None,
 ) -> How:
-    """
-    Raises:
-        InvalidRequestError: If the task or the prompt is no Unicode text.
-    """
-    for name, words in (("task", task), ("prompt", prompt)):
-        if isinstance(words, str) and not words.isascii():
-            try:
-                words.encode()
-            except UnicodeEncodeError as error:
-                raise InvalidRequestError(
-                    f"the {name} is no Unicode text: it holds a lone surrogate (at character {error.start}); replace it"
-                ) from None
-    return {
-        "task": task,
-        "title": title,
-        "prompt": prompt,
-        "dimensions": dimensions,
-        "normalize": normalize,
-        "truncate": truncate,
-        "max_tokens": max_tokens,
-    }
+    return task, title, prompt, dimensions, normalize, truncate, max_tokens
 
 
 class EncodeKeywords(TypedDict, total=False):

@@ -1,0 +1,56 @@
+//! Who watches a call's progress.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBool;
+
+/// A function that is called with texts done and texts in all.
+#[derive(Default)]
+pub(crate) struct Progress {
+    call: Option<Py<PyAny>>,
+    /// It is a bar of ours, which has to be closed.
+    is_bar: bool,
+}
+
+impl Progress {
+    /// Nobody for `None` and `False`, a bar by tqdm for `True`, else the function.
+    ///
+    /// # Errors
+    /// If a bar is wanted and there is no tqdm.
+    pub(crate) fn read(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if given.is_none() {
+            return Ok(Self::default());
+        }
+        Ok(match given.cast::<PyBool>().map(|wanted| wanted.is_true()) {
+            Ok(false) => Self::default(),
+            Ok(true) => {
+                let bar = given.py().import("connote.progress")?.getattr("Bar")?.call0()?;
+                Self { call: Some(bar.unbind()), is_bar: true }
+            }
+            Err(_) => Self { call: Some(given.clone().unbind()), is_bar: false },
+        })
+    }
+
+    /// Whether anybody does.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Tells them.
+    ///
+    /// # Errors
+    /// What the function raises.
+    pub(crate) fn tell(&self, done: usize, all: usize) -> PyResult<()> {
+        self.call.as_ref().map_or(Ok(()), |call| Python::attach(|py| call.call1(py, (done, all)).map(drop)))
+    }
+
+    /// The call has ended, however it did.
+    ///
+    /// # Errors
+    /// If the bar cannot be drawn.
+    pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
+        match &self.call {
+            Some(bar) if self.is_bar => bar.call_method0(py, "close").map(drop),
+            _ => Ok(()),
+        }
+    }
+}
