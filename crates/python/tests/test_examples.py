@@ -14,7 +14,7 @@ TEXTS = [f"note {number} on garlic, trains and cats" for number in range(3000)]
 
 def run(name, *arguments):
     command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
