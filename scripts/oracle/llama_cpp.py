@@ -2,8 +2,9 @@
 """Loads tiny models in llama.cpp and says how far its vectors, scores and ids are from the authors'.
 
     shared/tools/peers.sh ~/.cache/embed-peers llama          # builds it, once
-    ~/.cache/connote-oracle-venv/bin/python scripts/oracle/llama_cpp.py [NAME ...]              # testdata/architectures, as they are
-    ... scripts/oracle/llama_cpp.py --converted target/release/connote [--type F32] [NAME ...]  # testdata/folders and rerankers/folders, converted
+    P=~/.cache/connote-oracle-venv/bin/python
+    $P scripts/oracle/llama_cpp.py [--server SERVER] [NAME ...]          # the files of testdata/architectures and testdata/rerankers
+    $P scripts/oracle/llama_cpp.py --converted CONNOTE [--type F32] ...  # the folders there, as CONNOTE, the program, converts them
 
 Vectors and scores are of the authors' ids, so that a difference of tokenizers is counted apart. A table in Markdown. Of converted
 folders it fails where one loads or not against what `connote convert` said.
@@ -45,7 +46,7 @@ def serving(server, file, options=()):
     """The port of a server with the file, `None` where it does not load."""
     port = free_port()
     log = open(f"/tmp/llama-{pathlib.Path(file).stem}.log", "wb")
-    command = [server, "-m", file, "--embedding", "-c", "1280", "-b", "1280", "-ub", "1280", "-np", "1", "-t", "2", "--port", str(port), *options]
+    command = [server, "-m", file, "--embedding", "-c", "1280", "-b", "1280", "-ub", "1280", "-np", "1", "-t", "1", "--port", str(port), *options]
     with subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             for _ in range(300):
@@ -66,10 +67,12 @@ def tokens(port, text, special):
     return post(port, "/tokenize", {"content": text, "add_special": special, "parse_special": special})["tokens"]
 
 
-def vectors(server, file, about, reference):
+def vectors(server, file, about):
     """Cosines to the authors', and how many texts have their ids."""
     texts = about["texts"]
-    wanted = numpy.fromfile(reference, "<f4")[: len(texts) * about["dim"]].reshape(len(texts), -1)
+    # An adapter's numbers lie beside its own file.
+    reference = FOLDER / about.get("adapter", about["file"])
+    wanted = numpy.fromfile(reference.with_suffix(".bin"), "<f4")[: len(texts) * about["dim"]].reshape(len(texts), -1)
     options = ["--lora", FOLDER / about["adapter"]] if "adapter" in about else []
     with serving(server, file, options) as port:
         if port is None:
@@ -80,66 +83,67 @@ def vectors(server, file, about, reference):
     return cosines, sum(a == text["ids"] for a, text in zip(ids, texts))
 
 
-def outputs(server, file, pairs):
+def outputs(server, file, about):
     """How far a head's outputs are from the authors', and of how many pairs the texts have their ids."""
     differences, same = [], 0
     with serving(server, file, ["--pooling", "rank"]) as port:
         if port is None:
             return None
-        for pair in pairs:
+        for pair in about["pairs"]:
             # /rerank takes texts alone. Here a row as wide as the model is given, of which the head's outputs are the first.
             got = post(port, "/embeddings", {"input": pair["ids"], "embd_normalize": -1})[0]["embedding"][0]
-            differences += [abs(a - b) for a, b in zip(got, pair["outputs"])]
+            wanted = numpy.array(pair["outputs"])
+            if about["architecture"] == "qwen3":
+                # Shares of them, there.
+                wanted = numpy.exp(wanted) / numpy.exp(wanted).sum()
+            differences += [abs(a - b) for a, b in zip(got, wanted)]
             query, document = (tokens(port, pair[text], False) for text in ("query", "document"))
-            parts = "".join(f" {i}" for i in pair["ids"]) + " "
-            query, document = ("".join(f" {i}" for i in ids) + " " for ids in (query, document))
-            same += query in parts and document in parts[parts.index(query) + len(query) - 1 :]
+            places = [at for at in range(len(pair["ids"])) if pair["ids"][at : at + len(query)] == query]
+            rest = pair["ids"][places[0] + len(query) :] if places else []
+            same += any(rest[at : at + len(document)] == document for at in range(len(rest)))
     return numpy.array(differences), same
 
 
+def row(name, found, about, note=""):
+    """Of vectors their cosines, of heads' outputs how far they are off."""
+    count = len(about.get("texts") or about["pairs"])
+    if found is None:
+        cells = ["does not load" + note, "", "", ""]
+    elif "texts" in about:
+        cells = [f"{found[0].mean():.6f}", f"{found[0].min():.6f}", "", f"{found[1]} of {count}"]
+    else:
+        cells = ["", "", f"{found[0].max():.6f}", f"{found[1]} of {count}"]
+    print("| " + " | ".join([f"`{name}`", *cells]) + " |", flush=True)
+
+
 def as_they_are(server, names):
-    print("| file | mean cosine | least | ids equal of 30 |\n|---|---|---|---|")
-    for name in names or sorted(path.stem for path in FOLDER.glob("*.json")):
-        about = json.loads((FOLDER / f"{name}.json").read_text())
-        found = vectors(server, FOLDER / about["file"], about, FOLDER / f"{name}.bin")
-        if found is None:
-            print(f"| `{name}` | does not load | | |", flush=True)
-        else:
-            cosines, same = found
-            print(f"| `{name}` | {cosines.mean():.6f} | {cosines.min():.6f} | {same} |", flush=True)
+    for folder, compare in ((FOLDER, vectors), (RERANKERS, outputs)):
+        for path in sorted(folder.glob("*.json")):
+            if not names or path.stem in names:
+                about = json.loads(path.read_text())
+                file = folder / about.get("file", f"{path.stem}.gguf")
+                row(path.stem, compare(server, file, about), about)
 
 
 def converted(server, names, connote, file_type):
     against = 0
-    print("| folder | heads' outputs off by | mean cosine | least | ids equal |\n|---|---|---|---|---|")
-    folders = sorted((TESTDATA / "folders").iterdir()) + sorted((RERANKERS / "folders").iterdir())
-    for folder in folders:
-        # Behind a dot, in whose names.
-        name, ranks = folder.name.split(".")[0], folder.parent.parent == RERANKERS
+    for folder in sorted((TESTDATA / "folders").iterdir()) + sorted((RERANKERS / "folders").iterdir()):
         if names and folder.name not in names:
             continue
+        of, compare = (RERANKERS, outputs) if folder.parent.parent == RERANKERS else (FOLDER, vectors)
+        # Behind a dot, in whose names.
+        about = json.loads((of / f"{folder.name.split('.')[0]}.json").read_text())
         with tempfile.TemporaryDirectory() as place:
-            file = pathlib.Path(place) / f"{'rerankers-' if ranks else ''}{folder.name}.gguf"
+            file = pathlib.Path(place) / f"{folder.name}.gguf"
             # A judge is known by its name.
             command = [connote, "convert", folder, file, "--type", file_type, "--name", f"tiny {folder.name}", "--json"]
             made = json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout)
             beyond = any(note.startswith(BEYOND) for note in made["notes"])
-            if ranks:
-                about = json.loads((RERANKERS / f"{name}.json").read_text())
-                found = outputs(server, file, about["pairs"])
-            else:
-                about = json.loads((FOLDER / f"{name}.json").read_text())
-                found = vectors(server, file, about, FOLDER / f"{name}.bin")
-        against += (found is None) != beyond
-        if found is None:
-            told = "does not load" + (", as `connote convert` says" if beyond else "") + " | | | "
-        elif ranks:
-            told = f"{found[0].max():.6f} | | | {found[1]} of {len(about['pairs'])}"
-        else:
-            told = f" | {found[0].mean():.6f} | {found[0].min():.6f} | {found[1]} of {len(about['texts'])}"
-        if found is not None and beyond:
-            told += ", though `connote convert` says that it does not load"
-        print(f"| `{folder.name}` | {told} |", flush=True)
+            found = compare(server, file, about)
+        row(folder.name, found, about, ", as said" if beyond else "")
+        if (found is None) != beyond:
+            print(f"{folder.name}: `connote convert` says otherwise: {made['notes']}", file=sys.stderr)
+            against += 1
     return against
 
 
@@ -150,6 +154,7 @@ def main():
     parser.add_argument("--converted", type=pathlib.Path, metavar="CONNOTE")
     parser.add_argument("--type", default="F32")
     options = parser.parse_args()
+    print("| file | mean cosine | least | outputs off by | ids equal |\n|---|---|---|---|---|")
     if options.converted:
         sys.exit(1 if converted(options.server, options.names, options.converted, options.type) else 0)
     as_they_are(options.server, options.names)
