@@ -23,7 +23,7 @@ const WHOLE_NUMBERS: (f64, f64) = (0.99998, 0.9998);
 const BF16: (f64, f64) = (0.99995, 0.9995);
 
 /// Not met: by bf16 these random networks leave that bound, which real ones keep (`crates/connote/tests/real_models.rs`). They
-/// magnify what bf16 rounds: torch loses as much when it rounds what goes into the products of its f32
+/// magnify what bf16 rounds: torch loses about as much when it rounds what goes into the products of its f32
 /// (`scripts/oracle/bf16.py`; docs/MODELS.md has both beside each other); one router then takes another expert. Here they are held to
 /// this instead.
 const BEYOND_BF16: &[&str] = &[
