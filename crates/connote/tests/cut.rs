@@ -91,6 +91,6 @@ fn their_space_has_a_name_of_its_own() {
     assert_eq!(other.fingerprint(&Options::new()).expect("a name").as_str(), name(&Options::new()));
     assert_eq!(name(&Options::new().dimensions(WIDTH)), name(&Options::new()));
     assert_ne!(name(&Options::new().dimensions(64)), name(&Options::new().dimensions(65)));
-    // Without the norm's part it would be WITHOUT.
+    // Without the norm's part it would be b22b55ef8e61957a.
     assert_eq!(name(&Options::new().dimensions(64)), "76bb6e49b11cb9f5");
 }
