@@ -258,7 +258,7 @@ JINA_SIZES = {
 }
 # The folder, what its model is called here, the names of its tensors, and its configuration.
 AUTHORS = {
-    "nomic-bert.authors": ("nomic-bert", NOMIC | NOMIC_LAYERS, NOMIC_CONFIG),
+    "nomic-bert.authors": ("nomic-bert", folders.NOMIC | NOMIC_LAYERS, NOMIC_CONFIG),
     "jina-bert-v2-fused": ("jina-bert-v2-fused", *(given | more for given, more in zip(folders.AUTHORS["jina-bert-v2-fused"], ({}, JINA_SIZES)))),
     "jina-bert-v2-plain": ("jina-bert-v2-plain", *(given | more for given, more in zip(folders.AUTHORS["jina-bert-v2-plain"], ({}, JINA_SIZES)))),
 }

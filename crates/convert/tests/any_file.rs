@@ -23,9 +23,9 @@ const WHOLE_NUMBERS: (f64, f64) = (0.99998, 0.9998);
 const BF16: (f64, f64) = (0.99995, 0.9995);
 
 /// Not met: by bf16 these random networks leave that bound, which real ones keep (`crates/connote/tests/real_models.rs`). They
-/// magnify what bf16 rounds: in the authors' classes, with exact weights, rounding what goes into each product costs nomic-bert
-/// a mean of 0.99995 and a minimum of 0.99954 already, and quantised weights are rounded, too; one router then takes another
-/// expert. Here they are held to this instead. docs/MODELS.md tells of it.
+/// magnify what bf16 rounds: torch loses about as much when it rounds what goes into the products of its f32
+/// (`scripts/oracle/bf16.py`; docs/MODELS.md has both beside each other); one router then takes another expert. Here they are held to
+/// this instead.
 const BEYOND_BF16: &[&str] = &[
     "jina-bert-v2",
     "jina-bert-v3.retrieval.query",

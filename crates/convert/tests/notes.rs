@@ -7,6 +7,7 @@ use std::path::Path;
 use connote_convert::Folder;
 use serde_json::json;
 use testkit::hf_folder::{self, HfTensor, write_json};
+use testkit::rerankers;
 
 fn notes(folder: &Path) -> Vec<String> {
     let model = Folder::open(folder).expect("opened").name("a name").model().expect("a model");
@@ -74,4 +75,16 @@ fn a_head_that_llama_cpp_does_not_load_is_told() {
         let wanted: &[&str] = if told { &[beyond] } else { &[] };
         assert_eq!(notes(folder.path()), wanted, "{name}");
     }
+}
+
+/// A judge's two rows: llama.cpp runs those of qwen3, and does not load a file of qwen2 with any.
+#[test]
+fn a_judge_that_llama_cpp_does_not_load_is_told() {
+    let judge = rerankers::path("folders/mxbai-rerank");
+    let model = Folder::open(&judge).expect("opened").name("mxbai-rerank").model().expect("a model");
+    let said = "llama.cpp does not load the file, for a judge's rows of the language model, for which it has a place in qwen3 alone";
+    assert_eq!(model.notes(), [said]);
+    // The same folder without the name is no judge, and has none.
+    let model = Folder::open(&judge).expect("opened").name("a name").model().expect("a model");
+    assert!(!model.notes().iter().any(|note| note.contains("llama.cpp")), "{:?}", model.notes());
 }

@@ -11,6 +11,7 @@ pub mod edit;
 pub mod golden;
 pub mod hf_folder;
 pub mod http_bodies;
+pub mod known;
 pub mod models;
 pub mod naive;
 pub mod oracle;

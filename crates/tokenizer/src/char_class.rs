@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::LazyLock;
 
-use crate::unicode_tables::{CLASS_RUNS, WORD_EXCEPTIONS};
+use crate::unicode_tables::{CLASS_RUNS, NEWER_NUMBERS, WORD_EXCEPTIONS};
 
 /// General categories, as far as the expressions tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,18 +91,31 @@ impl Classes {
         if c.is_ascii() {
             return usual || c == '_';
         }
-        let place = |&(first, last): &(u32, u32)| match c as u32 {
-            point if point < first => Ordering::Greater,
-            point if point > last => Ordering::Less,
-            _ => Ordering::Equal,
-        };
-        usual != WORD_EXCEPTIONS.binary_search_by(place).is_ok()
+        usual != is_among(&WORD_EXCEPTIONS, c)
+    }
+
+    /// The class as the pre-tokenizer `Digits` has it, which knows numbers of a newer Unicode than the expressions do.
+    pub(crate) fn of_digits(&self, c: char) -> Class {
+        match self.of(c) {
+            Class::Other if !c.is_ascii() && is_among(&NEWER_NUMBERS, c) => Class::Number,
+            class => class,
+        }
     }
 
     /// Whether NFC may change the character, move it, or compose it with one before it.
     pub(crate) fn concerns_nfc(&self, c: char) -> bool {
         self.cell(c) & NORMALIZED != 0
     }
+}
+
+/// Whether one of the ranges has the character.
+fn is_among(ranges: &[(u32, u32)], c: char) -> bool {
+    let place = |&(first, last): &(u32, u32)| match c as u32 {
+        point if point < first => Ordering::Greater,
+        point if point > last => Ordering::Less,
+        _ => Ordering::Equal,
+    };
+    ranges.binary_search_by(place).is_ok()
 }
 
 #[cfg(test)]

@@ -31,13 +31,16 @@ pub(crate) enum Pattern {
 struct Text<'a> {
     text: &'a str,
     classes: &'a Classes,
+    /// Whether numbers are what the pre-tokenizer `Digits` takes for them.
+    digits: bool,
 }
 
 impl Text<'_> {
     /// The character at `at`, its class, and where the next one begins.
     fn at(&self, at: usize) -> Option<(char, Class, usize)> {
         let c = self.text.get(at..)?.chars().next()?;
-        Some((c, self.classes.of(c), at + c.len_utf8()))
+        let class = if self.digits { self.classes.of_digits(c) } else { self.classes.of(c) };
+        Some((c, class, at + c.len_utf8()))
     }
 
     /// Where the run of characters that begins at `at` ends.
@@ -108,7 +111,7 @@ impl Text<'_> {
 impl Pattern {
     /// Length in bytes of the first piece of `text`, which is not empty; at least one character.
     pub(crate) fn first_piece(self, text: &str, classes: &Classes) -> usize {
-        let text = Text { text, classes };
+        let text = Text { text, classes, digits: self == Pattern::Gpt2 { digits: true } };
         let Some((c, class, next)) = text.at(0) else { return 0 };
         match self {
             Pattern::Whole => text.text.len(),
@@ -254,6 +257,10 @@ mod tests {
     fn numbers_cut_out() {
         let all = |text| pieces(Pattern::Gpt2 { digits: true }, text);
         assert_eq!(all("ab 123  4 !"), ["ab", " ", "1", "2", "3", "  ", "4", " !"]);
+        // Numbers of Unicode 17 are no numbers to the expression yet.
+        assert_eq!(all("a  \u{11de2}!\u{16ff5}"), ["a", "  ", "\u{11de2}", "!", "\u{16ff5}"]);
+        let all = |text| pieces(Pattern::Gpt2 { digits: false }, text);
+        assert_eq!(all("a  \u{11de2}!\u{16ff5}"), ["a", " ", " \u{11de2}!\u{16ff5}"]);
     }
 
     #[test]

@@ -306,6 +306,12 @@ pub(crate) static WORD_EXCEPTIONS: [(u32, u32); 82] = [
     (0x1f150, 0x1f169), (0x1f170, 0x1f189),
 ];
 
+/// First and last code point of numbers to the pre-tokenizer `Digits` that the expressions do not know yet.
+#[rustfmt::skip]
+pub(crate) static NEWER_NUMBERS: [(u32, u32); 2] = [
+    (0x11de0, 0x11de9), (0x16ff4, 0x16ff6),
+];
+
 /// First and last code point of a combining class that is not 0.
 #[rustfmt::skip]
 pub(crate) static COMBINING: [(u32, u32, u8); 334] = [

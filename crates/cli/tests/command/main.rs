@@ -332,6 +332,23 @@ fn inspect_tells_as_what_a_model_is_known() {
     }
 }
 
+/// How vectors are cut, where that is more than taking their first values.
+#[test]
+fn inspect_tells_of_a_layer_norm_before_a_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.gguf");
+    for (name, normed) in [("nomic-embed-text-v1.5", true), ("nomic-embed-text-v1", false)] {
+        fs::write(&path, testkit::known::nomic(name)).expect("written");
+        let (report, _) = run(connote().arg("inspect").arg(&path), 0);
+        let report = String::from_utf8(report).expect("UTF-8");
+        assert!(report.contains(name), "{report}");
+        let line = report.lines().find_map(|line| line.trim().strip_prefix("Before a cut"));
+        assert_eq!(line.map(str::trim), normed.then_some("a layer norm of the whole vector"), "{report}");
+        let (json, _) = run(connote().args(["inspect", "--json"]).arg(&path), 0);
+        assert_eq!(lines(&json).remove(0)["layer_norm_before_cut"], normed, "{name}");
+    }
+}
+
 #[test]
 fn inspect_tells_what_a_file_lacks() {
     let folder = tempfile::tempdir().expect("a folder");

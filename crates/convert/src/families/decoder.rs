@@ -38,6 +38,9 @@ pub(super) const QWEN2: Family = Family {
     prefixes: &["model."],
     tensors: HALVES,
     ignored: &["lm_head."],
+    heads_beyond_llama_cpp: Some(
+        "a judge's rows of the language model, for which it has a place in qwen3 alone",
+    ),
     keys: |config, keys| decoder(config, keys, Kind { looks_back: true, ..HALVED }),
     ..PLAIN
 };
@@ -46,6 +49,7 @@ pub(super) const QWEN3: Family = Family {
     model_types: &["qwen3"],
     architecture: "qwen3",
     tensors: &[BEFORE, &[QUERY, KEY], HEAD_NORMS, REST],
+    heads_beyond_llama_cpp: None,
     ..QWEN2
 };
 
