@@ -5,9 +5,11 @@
 python_venv() {
     local want lock
     want=$(sha256sum <"$2")
+    # One that is there needs no lock, and no place for it.
+    [ "$(cat "$1/.made-from" 2>/dev/null)" = "$want" ] && return
     mkdir -p "$(dirname "$1")"
     exec {lock}>"$1.lock"
-    flock "$lock"
+    flock --nonblock "$lock" || { echo "waiting for another script that makes $1" >&2 && flock "$lock"; }
     if [ "$(cat "$1/.made-from" 2>/dev/null)" != "$want" ]; then
         rm -rf "$1"
         python3 -m venv "$1"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What bf16 costs the tiny networks in their authors' classes, for those that miss the any-file bound by it.
+"""What bf16 costs the tiny networks in torch (their authors' classes, or what describes them), for those that miss the any-file bound by it.
 
     ~/.cache/connote-oracle-venv/bin/python scripts/oracle/bf16.py [NAME ...]
 

@@ -110,7 +110,7 @@ def outputs(server, file, about):
             places = [at for at in range(len(pair["ids"])) if pair["ids"][at : at + len(query)] == query]
             rest = pair["ids"][places[0] + len(query) :] if places else []
             same += any(rest[at : at + len(document)] == document for at in range(len(rest)))
-    return numpy.array(differences), same
+    return numpy.array(differences), None if about["architecture"].startswith("qwen") else same
 
 
 def row(name, found, about, note=""):
@@ -121,7 +121,7 @@ def row(name, found, about, note=""):
     elif "texts" in about:
         cells = [f"{found[0].mean():.6f}", f"{found[0].min():.6f}", "", f"{found[1]} of {count}"]
     else:
-        cells = ["", "", f"{found[0].max():.6f}", f"{found[1]} of {count}" if found[1] else ""]
+        cells = ["", "", f"{found[0].max():.6f}", "" if found[1] is None else f"{found[1]} of {count}"]
     print("| " + " | ".join([f"`{name}`", *cells]) + " |", flush=True)
 
 

@@ -111,8 +111,9 @@ def compare(folder, model, rows, words, kill):
     seconds = max(end for _, end, _, _ in spans) - min(begin for begin, _, _, _ in spans)
     actors = len({process for _, _, _, process in spans})
     print(f"Ray, {actors} actors x 1 thread: {seconds:.1f} s, {rows / seconds:.1f} a second, {rows / seconds / one:.3f} of one process")
-    busy = sum(end - begin for begin, end, _, _ in spans) / seconds / actors
-    print(f"their share of that time inside calls: {busy:.3f}")
+    if not kill:  # an actor that died would count twice
+        busy = sum(end - begin for begin, end, _, _ in spans) / seconds / actors
+        print(f"their share of that time inside calls: {busy:.3f}")
     if kill:
         assert killed, "the job was over before an actor could be killed"
         print(f"process {killed[0]} was killed in the middle")

@@ -12,11 +12,10 @@ use pyo3::types::{PyString, PyTuple};
 use crate::failure::Failure;
 use crate::how::{How, Inputs};
 use crate::job::{self, Manner};
-use crate::output::Output;
 use crate::table::{Rules, Table};
 use crate::tell;
 use crate::texts::{self, Row};
-use crate::vectors::Vectors;
+use crate::vectors::{self, Vectors};
 
 /// A model with its weights packed.
 #[pyclass(frozen, module = "connote._connote")]
@@ -78,15 +77,12 @@ impl Engine {
         texts: &Bound<'py, PyAny>,
         how: &Bound<'py, PyTuple>,
         manner: &Bound<'py, PyTuple>,
-        output: &str,
-        strict: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let named = Output::named(output)?;
-        if !strict && !named.has_nan() {
-            let message = format!(
-                "strict=False with output '{output}': integers cannot say that a text has no vector; `embed_arrow` gives a null \
-                 row, `embed_each` the reason"
-            );
+        vectors::import_numpy(py)?;
+        let rules = Rules::read(manner, false)?;
+        if !rules.strict && !rules.output.has_nan() {
+            let message = "strict=False with an output of integers, which cannot say that a text has no vector; `embed_arrow` \
+                           gives a null row, `embed_each` the reason";
             return Err(Failure::invalid(message).raise(py));
         }
         let one = texts.cast::<PyString>();
@@ -94,7 +90,7 @@ impl Engine {
             Ok(text) => vec![texts::unicode(text).map(Some)],
             Err(_) => texts::read(texts)?,
         };
-        let vectors = self.compute(py, rows, how, manner, named, Rules { strict, per_token: false })?;
+        let vectors = self.compute(py, rows, how, manner, rules)?;
         tell::failures(py, &vectors.failures)?;
         Vectors::array(Bound::new(py, vectors)?, one.is_ok())
     }
@@ -106,12 +102,11 @@ impl Engine {
         texts: &Bound<'_, PyAny>,
         how: &Bound<'_, PyTuple>,
         manner: &Bound<'_, PyTuple>,
-        output: &str,
-        strict: bool,
         per_token: bool,
     ) -> PyResult<Vectors> {
+        let rules = Rules::read(manner, per_token)?;
         let rows = texts::read(texts)?;
-        self.compute(texts.py(), rows, how, manner, Output::named(output)?, Rules { strict, per_token })
+        self.compute(texts.py(), rows, how, manner, rules)
     }
 
     /// Microseconds of so many calls of the library for these texts, without Python: what `scripts/python/measure.py` holds
@@ -250,7 +245,6 @@ impl Engine {
         rows: Vec<Row>,
         how: &Bound<'_, PyTuple>,
         manner: &Bound<'_, PyTuple>,
-        output: Output,
         rules: Rules,
     ) -> PyResult<Vectors> {
         same_process()?;
@@ -274,7 +268,8 @@ impl Engine {
         }
         let dimensions = embedder.model().check_dimensions(how.dimensions).map_err(Failure::from)?;
         let manner = Manner::read(manner)?;
-        let mut table = Table::new(output, dimensions, inputs.len(), rules);
+        let mut table = Table::new(dimensions, inputs.len(), rules);
+        let until_the_end = manner.progress.until_the_end();
         let vectors = py.detach(|| {
             let Inputs { there, absent } = inputs;
             let mut absent = absent.into_iter().peekable();
@@ -286,10 +281,8 @@ impl Engine {
             })?;
             absent.for_each(|(_, why)| table.push_absent(why));
             Ok::<_, PyErr>(table.finish())
-        });
-        let closed = manner.progress.close(py);
-        let vectors = vectors?;
-        closed?;
+        })?;
+        drop(until_the_end);
         tell::cut(py, &vectors, || how.max_tokens.unwrap_or_else(|| self.embedder.model().max_tokens()))?;
         Ok(vectors)
     }

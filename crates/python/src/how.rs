@@ -2,7 +2,7 @@
 //! through the caches is slow, and each dictionary and each name costs microseconds of it.
 
 use connote::{Input, Model, Options};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyString, PyTuple};
@@ -15,7 +15,7 @@ pub(crate) struct Fields<'a, 'py>(pub(crate) &'a Bound<'py, PyTuple>);
 
 impl<'py> Fields<'_, 'py> {
     /// # Errors
-    /// `TypeError`, as Python's own calls give it.
+    /// Of another type, as Python's own calls have it; of the right one, but no such value; what reading it raises.
     pub(crate) fn get<T>(&self, index: usize, name: &str) -> PyResult<T>
     where
         T: for<'a> FromPyObject<'a, 'py>,
@@ -23,7 +23,20 @@ impl<'py> Fields<'_, 'py> {
         let value = self.0.get_item(index)?;
         let found = value.extract::<T>().map_err(Into::into);
         found.map_err(|error: PyErr| {
-            PyTypeError::new_err(format!("argument '{name}': {}", error.value(self.0.py())))
+            let py = self.0.py();
+            if error.is_instance_of::<PyUnicodeEncodeError>(py) {
+                return Failure::invalid(format!("{name}: is no Unicode text, but has a lone surrogate"))
+                    .raise(py);
+            }
+            if error.is_instance_of::<PyOverflowError>(py) {
+                return Failure::invalid(format!("{name}={value}: a number from 0 on is wanted")).raise(py);
+            }
+            if !error.is_instance_of::<PyTypeError>(py) {
+                return error;
+            }
+            let named = PyTypeError::new_err(format!("argument '{name}': {}", error.value(py)));
+            named.set_cause(py, Some(error));
+            named
         })
     }
 }

@@ -217,7 +217,7 @@ fn wait(pending: Pending, manner: &Manner) -> PyResult<Vec<Result<Embedding, Err
 }
 
 impl Manner {
-    /// Reads the tuple of `connote.options.manner`.
+    /// Reads the tuple `connote.options.Manner`, as far as it is ours.
     ///
     /// # Errors
     /// `TypeError`, which names the argument; if a name is none, or a timeout no time.

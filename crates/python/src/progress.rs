@@ -1,5 +1,6 @@
 //! Who watches a call's progress.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
@@ -15,7 +16,7 @@ impl Progress {
     /// Nobody for `None` and `False`, a bar by tqdm for `True`, else the function.
     ///
     /// # Errors
-    /// If a bar is wanted and there is no tqdm.
+    /// If it is none of these; if a bar is wanted and there is no tqdm.
     pub(crate) fn read(given: &Bound<'_, PyAny>) -> PyResult<Self> {
         if given.is_none() {
             return Ok(Self::default());
@@ -26,7 +27,13 @@ impl Progress {
                 let bar = given.py().import("connote.progress")?.getattr("Bar")?.call0()?;
                 Self { call: Some(bar.unbind()), is_bar: true }
             }
-            Err(_) => Self { call: Some(given.clone().unbind()), is_bar: false },
+            Err(_) if given.is_callable() => Self { call: Some(given.clone().unbind()), is_bar: false },
+            Err(_) => {
+                let kind = given.get_type().name()?;
+                return Err(PyTypeError::new_err(format!(
+                    "argument 'progress': True, a function of texts done and texts in all, False or None, not {kind}"
+                )));
+            }
         })
     }
 
@@ -43,14 +50,23 @@ impl Progress {
         self.call.as_ref().map_or(Ok(()), |call| Python::attach(|py| call.call1(py, (done, all)).map(drop)))
     }
 
-    /// The call has ended, however it did.
-    ///
-    /// # Errors
-    /// If the bar cannot be drawn.
-    pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
-        match &self.call {
-            Some(bar) if self.is_bar => bar.call_method0(py, "close").map(drop),
-            _ => Ok(()),
-        }
+    /// Closes a bar when it is dropped: the call has ended, however it did.
+    pub(crate) fn until_the_end(&self) -> UntilTheEnd<'_> {
+        UntilTheEnd(self)
+    }
+}
+
+/// See [`Progress::until_the_end`].
+pub(crate) struct UntilTheEnd<'a>(&'a Progress);
+
+impl Drop for UntilTheEnd<'_> {
+    fn drop(&mut self) {
+        let Some(bar) = self.0.call.as_ref().filter(|_| self.0.is_bar) else { return };
+        Python::attach(|py| {
+            // A terminal that is gone is no fault of the texts'.
+            if let Err(error) = bar.call_method0(py, "close") {
+                error.write_unraisable(py, Some(bar.bind(py)));
+            }
+        });
     }
 }

@@ -2,24 +2,39 @@
 
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use connote::{Embedding, Error, ErrorKind};
-use pyo3::PyResult;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
+use crate::how::Fields;
 use crate::output::{Output, Rows};
 use crate::vectors::Vectors;
 
 /// What becomes of texts that are not one vector.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
+    pub(crate) output: Output,
     /// The first text that fails ends all, instead of having no vector.
     pub(crate) strict: bool,
     /// A text has a row a token.
     pub(crate) per_token: bool,
 }
 
+impl Rules {
+    /// Reads the tuple `connote.options.Manner`, as far as it is ours.
+    ///
+    /// # Errors
+    /// `TypeError`, which names the argument; if no output is called so.
+    pub(crate) fn read(manner: &Bound<'_, PyTuple>, per_token: bool) -> PyResult<Self> {
+        let fields = Fields(manner);
+        let output: PyBackedStr = fields.get(4, "output")?;
+        Ok(Self { output: Output::named(&output)?, strict: fields.get(5, "strict")?, per_token })
+    }
+}
+
 /// Vectors, side by side.
 pub(crate) struct Table {
-    output: Output,
     rules: Rules,
     /// Values a row.
     width: usize,
@@ -34,13 +49,12 @@ pub(crate) struct Table {
 
 impl Table {
     /// Room for so many texts.
-    pub(crate) fn new(output: Output, dimensions: usize, texts: usize, rules: Rules) -> Self {
-        let width = output.width(dimensions);
+    pub(crate) fn new(dimensions: usize, texts: usize, rules: Rules) -> Self {
+        let width = rules.output.width(dimensions);
         Self {
-            output,
             rules,
             width,
-            rows: Rows::new(output, if rules.per_token { 0 } else { texts * width }),
+            rows: Rows::new(rules.output, if rules.per_token { 0 } else { texts * width }),
             row_count: 0,
             valid: Vec::with_capacity(texts),
             tokens: Vec::with_capacity(texts),
@@ -108,7 +122,7 @@ impl Table {
         let all = self.rules.per_token || self.valid.iter().all(|&valid| valid);
         Vectors {
             values: self.rows.into_buffer(),
-            output: self.output,
+            output: self.rules.output,
             rows: self.row_count,
             width: self.width,
             nulls: (!all).then(|| NullBuffer::new(BooleanBuffer::from(self.valid))),

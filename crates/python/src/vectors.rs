@@ -113,6 +113,9 @@ pub(crate) fn import_numpy(py: Python<'_>) -> PyResult<Py<PyModule>> {
     static THERE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let import = || {
         py.import("numpy").map(Bound::unbind).map_err(|error| {
+            if !error.is_instance_of::<PyImportError>(py) {
+                return error;
+            }
             let said = PyImportError::new_err(
                 "arrays need numpy (`pip install numpy`); without it, `embed_vectors` and `embed_arrow` give Arrow's",
             );
@@ -143,13 +146,13 @@ fn array<'py, T: Element + arrow_buffer::ArrowNativeType>(
 }
 
 impl Vectors {
-    /// As `numpy.asarray`, with a tenth of its work; `first`: the first row alone, as one vector.
+    /// As `numpy.asarray`, with a tenth of its work; `first`: the first row alone, as one vector. [`import_numpy`] has to be
+    /// done.
     ///
     /// # Errors
-    /// Where there is no numpy; where rows without a vector look like one.
+    /// Where rows without a vector look like one.
     pub(crate) fn array(own: Bound<'_, Self>, first: bool) -> PyResult<Bound<'_, PyAny>> {
         own.get().all_said()?;
-        import_numpy(own.py())?;
         match own.get().output {
             Output::Float32 => array::<f32>(own, first),
             Output::Float16 => array::<f16>(own, first),

@@ -165,10 +165,23 @@ def test_errors_have_classes_and_say_what_to_do(minilm, tmp_path):
     with pytest.raises(TypeError, match="input 1"):
         minilm.embed(["a", 1])
     wrong = {"dimensions": "256", "max_tokens": 1.5, "normalize": "yes", "task": 1, "prompt": b"a", "truncate": None, "timeout": "soon"}
-    for name, value in {**wrong, "priority": 1, "cancel": True}.items():
+    for name, value in {**wrong, "priority": 1, "cancel": True, "output": None, "progress": 1}.items():
         for embed in (minilm.embed, minilm.embed_vectors, minilm.embed_tokens):
             with pytest.raises(TypeError, match=name):
                 embed(["a"], **{name: value})
+    for embed in (minilm.embed, minilm.embed_vectors):
+        with pytest.raises(TypeError, match="strict"):
+            embed(["a"], strict=0)
+    for name, value in {"dimensions": -1, "max_tokens": -1, "truncate": "\ud800", "priority": "\ud800", "output": "\ud800"}.items():
+        with pytest.raises(connote.InvalidRequestError, match=name):
+            minilm.embed(["a"], **{name: value})
+
+    class Interrupted:
+        def __index__(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        minilm.embed("a", dimensions=Interrupted())
     with pytest.raises(TypeError, match="single str"):
         minilm.embed_vectors("a")
     with pytest.raises(connote.InvalidRequestError, match="embed_arrow"):

@@ -14,6 +14,7 @@ TEXTS = [f"note {number} on garlic, trains and cats" for number in range(3000)]
 
 def run(name, *arguments):
     command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+    # What hangs; how long each took is in the durations that CI prints.
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

@@ -204,9 +204,7 @@ class Embedder(Encoding):
         return self._engine.embed(
             texts,
             (task, title, prompt, dimensions, normalize, truncate, max_tokens),
-            (progress, priority, timeout, None if cancel is None else token(cancel)),
-            output,
-            strict,
+            (progress, priority, timeout, None if cancel is None else token(cancel), output, strict),
         )
 
     def embed_vectors(
@@ -237,9 +235,7 @@ class Embedder(Encoding):
         return self._engine.vectors(
             texts,
             (task, title, prompt, dimensions, normalize, truncate, max_tokens),
-            (progress, priority, timeout, token(cancel)),
-            output,
-            strict,
+            (progress, priority, timeout, token(cancel), output, strict),
             False,
         )
 
@@ -298,9 +294,7 @@ class Embedder(Encoding):
         vectors = self._engine.vectors(
             _several(texts),
             (task, title, prompt, dimensions, normalize, truncate, max_tokens),
-            (progress, priority, timeout, token(cancel)),
-            output,
-            True,
+            (progress, priority, timeout, token(cancel), output, True),
             True,
         )
         np = _connote.numpy()

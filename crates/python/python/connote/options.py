@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from connote.cancellation import Cancellation
     from connote.embedder import Output, Progress, Texts, Truncate
 
-__all__ = ["EachKeywords", "EmbedKeywords", "EncodeKeywords", "How", "Manner", "how_to"]
+__all__ = ["EachKeywords", "EncodeKeywords", "How", "Manner", "how_to"]
 
 
 #: Everything but the texts, in the order that the native module reads: keywords of :meth:`connote.Embedder.embed`.
 How: TypeAlias = tuple[str | None, Any, str | None, int | None, bool, str, int | None]
-#: How it is computed: progress, priority, timeout, cancel.
-Manner: TypeAlias = tuple[Any, str | None, float | None, Any]
+#: How it is computed and given: progress, priority, timeout, cancel, output, strict.
+Manner: TypeAlias = tuple[Any, str | None, float | None, Any, str, bool]
 
 
 def how_to(
@@ -46,12 +46,6 @@ class _Manner(TypedDict, total=False):
     priority: Literal["interactive", "batch"] | None
     timeout: float | None
     cancel: Cancellation | None
-
-
-class EmbedKeywords(_Manner, total=False):
-    """Keywords of :meth:`connote.Embedder.embed` that it passes on."""
-
-    strict: bool
 
 
 class EachKeywords(_Manner, total=False):
