@@ -81,8 +81,11 @@ impl Engine {
         vectors::import_numpy(py)?;
         let rules = Rules::read(manner, false)?;
         if !rules.strict && !rules.output.has_nan() {
-            let message = "strict=False with an output of integers, which cannot say that a text has no vector; `embed_arrow` \
-                           gives a null row, `embed_each` the reason";
+            let message = format!(
+                "strict=False with output '{}': integers cannot say that a text has no vector; `embed_arrow` gives a null \
+                 row, `embed_each` the reason",
+                rules.output.name()
+            );
             return Err(Failure::invalid(message).raise(py));
         }
         let one = texts.cast::<PyString>();

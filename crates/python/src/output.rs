@@ -22,20 +22,27 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    const NAMES: [(&str, Self); 6] = [
+        ("float32", Self::Float32),
+        ("float16", Self::Float16),
+        ("int8", Self::Int8),
+        ("uint8", Self::Uint8),
+        ("binary", Self::Binary),
+        ("ubinary", Self::Ubinary),
+    ];
+
+    /// # Errors
+    /// If none is called so.
     pub(crate) fn named(name: &str) -> Result<Self, Failure> {
-        Ok(match name {
-            "float32" => Output::Float32,
-            "float16" => Output::Float16,
-            "int8" => Output::Int8,
-            "uint8" => Output::Uint8,
-            "binary" => Output::Binary,
-            "ubinary" => Output::Ubinary,
-            other => {
-                return Err(Failure::invalid(format!(
-                    "no output is called `{other}`; there is float32, float16, int8, uint8, binary and ubinary"
-                )));
-            }
+        let found = Self::NAMES.into_iter().find(|(its, _)| *its == name);
+        found.map(|(_, output)| output).ok_or_else(|| {
+            let names = Self::NAMES.map(|(name, _)| name).join(", ");
+            Failure::invalid(format!("no output is called `{name}`; there is {names}"))
         })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES.into_iter().find(|(_, output)| *output == self).map_or("", |(name, _)| name)
     }
 
     /// How many values a vector of so many dimensions becomes.
