@@ -111,12 +111,12 @@ def compare(folder, model, rows, words, kill):
     seconds = max(end for _, end, _, _ in spans) - min(begin for begin, _, _, _ in spans)
     actors = len({process for _, _, _, process in spans})
     print(f"Ray, {actors} actors x 1 thread: {seconds:.1f} s, {rows / seconds:.1f} a second, {rows / seconds / one:.3f} of one process")
-    if not kill:  # an actor that died would count twice
-        busy = sum(end - begin for begin, end, _, _ in spans) / seconds / actors
-        print(f"their share of that time inside calls: {busy:.3f}")
     if kill:
         assert killed, "the job was over before an actor could be killed"
         print(f"process {killed[0]} was killed in the middle")
+    else:  # an actor that died would count twice
+        busy = sum(end - begin for begin, end, _, _ in spans) / seconds / actors
+        print(f"their share of that time inside calls: {busy:.3f}")
     found = pq.read_table(folder / "out").sort_by("id")
     assert found.column("id").to_pylist() == list(range(rows)), "rows are missing or there twice"
     flat = found.column("embedding").combine_chunks().flatten().to_numpy()

@@ -272,7 +272,6 @@ impl Engine {
         let dimensions = embedder.model().check_dimensions(how.dimensions).map_err(Failure::from)?;
         let manner = Manner::read(manner)?;
         let mut table = Table::new(dimensions, inputs.len(), rules);
-        let until_the_end = manner.progress.until_the_end();
         let vectors = py.detach(|| {
             let Inputs { there, absent } = inputs;
             let mut absent = absent.into_iter().peekable();
@@ -285,8 +284,9 @@ impl Engine {
             absent.for_each(|(_, why)| table.push_absent(why));
             Ok::<_, PyErr>(table.finish())
         })?;
-        drop(until_the_end);
-        tell::cut(py, &vectors, || how.max_tokens.unwrap_or_else(|| self.embedder.model().max_tokens()))?;
+        // A bar ends before anything is logged below it.
+        drop(manner);
+        tell::cut(py, &vectors, how.max_tokens.unwrap_or_else(|| self.embedder.model().max_tokens()))?;
         Ok(vectors)
     }
 

@@ -2,9 +2,8 @@
 //! through the caches is slow, and each dictionary and each name costs microseconds of it.
 
 use connote::{Input, Model, Options};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyUnicodeEncodeError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyString, PyTuple};
 
 use crate::failure::Failure;
@@ -24,10 +23,6 @@ impl<'py> Fields<'_, 'py> {
         let found = value.extract::<T>().map_err(Into::into);
         found.map_err(|error: PyErr| {
             let py = self.0.py();
-            if error.is_instance_of::<PyUnicodeEncodeError>(py) {
-                return Failure::invalid(format!("{name}: is no Unicode text, but has a lone surrogate"))
-                    .raise(py);
-            }
             if error.is_instance_of::<PyOverflowError>(py) {
                 return Failure::invalid(format!("{name}={value}: a number from 0 on is wanted")).raise(py);
             }
@@ -39,16 +34,32 @@ impl<'py> Fields<'_, 'py> {
             named
         })
     }
+
+    /// # Errors
+    /// As [`get`](Self::get); if the text is no Unicode.
+    pub(crate) fn text(&self, index: usize, name: &str) -> PyResult<String> {
+        unicode(name, &self.get(index, name)?)
+    }
+
+    /// As [`text`](Self::text), where there may be none.
+    pub(crate) fn optional_text(&self, index: usize, name: &str) -> PyResult<Option<String>> {
+        let text: Option<Bound<'_, PyString>> = self.get(index, name)?;
+        text.map(|text| unicode(name, &text)).transpose()
+    }
+}
+
+fn unicode(name: &str, text: &Bound<'_, PyString>) -> PyResult<String> {
+    Ok(texts::unicode(text).map_err(|why| Failure::invalid(format!("the {name} {why}")))?)
 }
 
 /// How texts become vectors.
 pub(crate) struct How<'py> {
-    task: Option<Bound<'py, PyString>>,
+    task: Option<String>,
     title: Option<Bound<'py, PyAny>>,
-    prompt: Option<Bound<'py, PyString>>,
+    prompt: Option<String>,
     pub(crate) dimensions: Option<usize>,
     normalize: bool,
-    truncate: PyBackedStr,
+    truncate: String,
     pub(crate) max_tokens: Option<usize>,
 }
 
@@ -56,36 +67,31 @@ impl<'py> How<'py> {
     /// Reads the tuple of `connote.options.how_to`.
     ///
     /// # Errors
-    /// `TypeError`, which names the argument.
+    /// `TypeError`, which names the argument; if a text is no Unicode.
     pub(crate) fn read(how: &Bound<'py, PyTuple>) -> PyResult<Self> {
         let fields = Fields(how);
         Ok(Self {
-            task: fields.get(0, "task")?,
+            task: fields.optional_text(0, "task")?,
             title: fields.get(1, "title")?,
-            prompt: fields.get(2, "prompt")?,
+            prompt: fields.optional_text(2, "prompt")?,
             dimensions: fields.get(3, "dimensions")?,
             normalize: fields.get(4, "normalize")?,
-            truncate: fields.get(5, "truncate")?,
+            truncate: fields.text(5, "truncate")?,
             max_tokens: fields.get(6, "max_tokens")?,
         })
     }
 
     /// # Errors
-    /// If a name is none, or a text no Unicode.
+    /// If a name is none.
     pub(crate) fn options(&self) -> Result<Options, Failure> {
         let mut options = Options::new().normalize(self.normalize);
         options = options.truncation(self.truncate.parse().map_err(|said: String| Failure::invalid(said))?);
-        let words = |name: &str, words: &Bound<'_, PyString>| {
-            texts::unicode(words).map_err(|why| Failure::invalid(format!("the {name} {why}")))
-        };
-        let task = self.task.as_ref().map(|task| words("task", task)).transpose()?;
-        let prompt = self.prompt.as_ref().map(|prompt| words("prompt", prompt)).transpose()?;
-        if let Some(task) = &task {
+        if let Some(task) = &self.task {
             options = options.task(task.parse().map_err(|said: String| Failure::invalid(said))?);
         }
-        options = match prompt.as_deref() {
+        options = match self.prompt.as_deref() {
             None => options,
-            Some("") if task.is_none() => options.without_default_prompt(),
+            Some("") if self.task.is_none() => options.without_default_prompt(),
             Some(prompt) => options.prompt(prompt),
         };
         if let Some(dimensions) = self.dimensions {
@@ -105,10 +111,7 @@ impl<'py> How<'py> {
         let titles = match &self.title {
             None => Titles::None,
             Some(title) => match title.cast::<PyString>() {
-                Ok(title) => {
-                    let title = texts::unicode(title);
-                    Titles::One(title.map_err(|why| Failure::invalid(format!("the title {why}")))?)
-                }
+                Ok(title) => Titles::One(unicode("title", title)?),
                 Err(_) => Titles::Each(texts::read(title)?),
             },
         };

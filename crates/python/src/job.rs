@@ -12,7 +12,6 @@ use connote::{
     CancellationToken, Embedder, Embedding, Error, ErrorKind, Input, Options, Pending, Priority, Request,
 };
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
@@ -223,7 +222,7 @@ impl Manner {
     /// `TypeError`, which names the argument; if a name is none, or a timeout no time.
     pub(crate) fn read(manner: &Bound<'_, PyTuple>) -> PyResult<Self> {
         let fields = Fields(manner);
-        let priority: Option<PyBackedStr> = fields.get(1, "priority")?;
+        let priority = fields.optional_text(1, "priority")?;
         let timeout: Option<f64> = fields.get(2, "timeout")?;
         let cancel: Option<Bound<'_, Cancellation>> = fields.get(3, "cancel")?;
         Ok(Self {

@@ -1,8 +1,8 @@
 //! The native part of the Python package `connote`: texts in, vectors in one block of memory out, the interpreter free
 //! meanwhile. Names, defaults and shapes that people see are Python's matter (`python/connote`); nothing here is public but to it.
 //!
-//! The way of the data: `texts` (lists, Arrow), `how` (options) → `engine` → `job` (windows, waiting, signals) → `table`, `output` → `vectors`
-//! (numpy, Arrow).
+//! The way of the data: `texts` (lists, Arrow), `how` (options) → `engine` → `job` (windows, waiting, signals) → `table`, `output`
+//! → `vectors` (numpy, Arrow).
 
 mod capsule;
 mod engine;

@@ -8,7 +8,7 @@ use pyo3::types::PyBool;
 #[derive(Default)]
 pub(crate) struct Progress {
     call: Option<Py<PyAny>>,
-    /// It is a bar of ours, which has to be closed.
+    /// It is a bar of ours, which is closed in the end.
     is_bar: bool,
 }
 
@@ -49,19 +49,12 @@ impl Progress {
     pub(crate) fn tell(&self, done: usize, all: usize) -> PyResult<()> {
         self.call.as_ref().map_or(Ok(()), |call| Python::attach(|py| call.call1(py, (done, all)).map(drop)))
     }
-
-    /// Closes a bar when it is dropped: the call has ended, however it did.
-    pub(crate) fn until_the_end(&self) -> UntilTheEnd<'_> {
-        UntilTheEnd(self)
-    }
 }
 
-/// See [`Progress::until_the_end`].
-pub(crate) struct UntilTheEnd<'a>(&'a Progress);
-
-impl Drop for UntilTheEnd<'_> {
+/// The call has ended, however it did.
+impl Drop for Progress {
     fn drop(&mut self) {
-        let Some(bar) = self.0.call.as_ref().filter(|_| self.0.is_bar) else { return };
+        let Some(bar) = self.call.as_ref().filter(|_| self.is_bar) else { return };
         Python::attach(|py| {
             // A terminal that is gone is no fault of the texts'.
             if let Err(error) = bar.call_method0(py, "close") {

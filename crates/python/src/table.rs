@@ -3,7 +3,6 @@
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use connote::{Embedding, Error, ErrorKind};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
@@ -28,8 +27,8 @@ impl Rules {
     /// `TypeError`, which names the argument; if no output is called so.
     pub(crate) fn read(manner: &Bound<'_, PyTuple>, per_token: bool) -> PyResult<Self> {
         let fields = Fields(manner);
-        let output: PyBackedStr = fields.get(4, "output")?;
-        Ok(Self { output: Output::named(&output)?, strict: fields.get(5, "strict")?, per_token })
+        let output = Output::named(&fields.text(4, "output")?)?;
+        Ok(Self { output, strict: fields.get(5, "strict")?, per_token })
     }
 }
 

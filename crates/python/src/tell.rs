@@ -10,14 +10,14 @@ use crate::vectors::Vectors;
 ///
 /// # Errors
 /// What a handler of the log raises.
-pub(crate) fn cut(py: Python<'_>, vectors: &Vectors, limit: impl Fn() -> usize) -> PyResult<()> {
+pub(crate) fn cut(py: Python<'_>, vectors: &Vectors, limit: usize) -> PyResult<()> {
     let cut = vectors.truncated.iter().filter(|&&cut| cut).count();
     if cut == 0 {
         return Ok(());
     }
     let texts = vectors.truncated.len();
     let message = "%d of %d texts were longer than %d tokens and were cut";
-    warn(py, (message, cut, texts, limit()).into_pyobject(py)?)
+    warn(py, (message, cut, texts, limit).into_pyobject(py)?)
 }
 
 /// Texts that have no vector, and why.

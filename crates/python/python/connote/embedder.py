@@ -200,7 +200,7 @@ class Embedder(Encoding):
             ConnoteError: For the first text that fails, with its index; see :meth:`embed_each`.
             KeyboardInterrupt: Within 100 ms of Ctrl-C, and the work ends.
         """
-        # Straight down: what is done after a model's weights have been through the caches is slow.
+        # Straight down, without `how_to`: what is done after a model's weights have been through the caches is slow.
         return self._engine.embed(
             texts,
             (task, title, prompt, dimensions, normalize, truncate, max_tokens),
@@ -234,7 +234,7 @@ class Embedder(Encoding):
         """
         return self._engine.vectors(
             texts,
-            (task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
             (progress, priority, timeout, token(cancel), output, strict),
             False,
         )
@@ -293,7 +293,7 @@ class Embedder(Encoding):
         """
         vectors = self._engine.vectors(
             _several(texts),
-            (task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
             (progress, priority, timeout, token(cancel), output, True),
             True,
         )

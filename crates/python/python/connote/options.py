@@ -26,6 +26,7 @@ def how_to(
     truncate: str = "end",
     max_tokens: int | None = None,
 ) -> How:
+    """Options in their order."""
     return task, title, prompt, dimensions, normalize, truncate, max_tokens
 
 
