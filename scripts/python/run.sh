@@ -47,8 +47,8 @@ report=$work/report.xml
 in_time() {
     local what=$1 code=0
     shift
-    timeout --kill-after 30 900 nice -n 10 "$@" || code=$?
-    [ "$code" -lt 124 ] || echo "run.sh: $what was ended with $code; 124 and 137 say that it was not done in 900 s" >&2
+    timeout --kill-after 30 1800 nice -n 10 "$@" || code=$?
+    [ "$code" -lt 124 ] || echo "run.sh: $what was ended with $code; 124 and 137 say that it was not done in 1800 s" >&2
     return "$code"
 }
 code=0
