@@ -14,7 +14,7 @@ const NOTE: usize = 2500;
 const FEW: usize = 2048;
 const MANY: usize = 40_960;
 /// Less than half of the notes of many rows; `scripts/bulk/kill_test.py` looks at the most that 200,000 rows take.
-const MORE: u64 = 48 << 20;
+const MORE: u64 = 40 << 20;
 
 /// The most memory that a run says it has.
 fn resident(here: &Workplace, input: &str, output: &str) -> u64 {
