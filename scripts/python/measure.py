@@ -50,7 +50,7 @@ def overhead(path):
             times.append((time.perf_counter() - begin) * 1e6)
         return times
 
-    for texts, calls, rounds in ((TEXTS[:1], 20, 100), (TEXTS, 2, 30)):
+    for texts, calls, rounds in ((TEXTS[:1], 4, 500), (TEXTS, 2, 30)):
         times = {in_rust: [], in_python: []}
         in_rust(texts, calls), in_python(texts, calls)
         for number in range(rounds):

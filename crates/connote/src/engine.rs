@@ -81,8 +81,9 @@ impl Engine {
         let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
         let rows = encoder.forward_while(team, &batch, self.readout, &mut workspace, go_on);
         let mut workspaces = self.workspaces(node);
-        // As many as are in use at once: one a CPU (more where more are asked for), and one for work that overtakes.
-        if workspaces.len() <= self.cpus.max(self.busy()) {
+        // One a CPU (more where more are asked for), and one for work that overtakes; all that were reserved in any case, or memory
+        // would be given back and taken again.
+        if workspaces.len() < self.reserved().max(self.cpus.max(self.busy()) + 1) {
             workspaces.push(workspace);
         }
         drop(workspaces);
@@ -108,10 +109,8 @@ impl Engine {
         let longest = longest.clamp(1, MOST_RESERVED_TOKENS);
         let ids = vec![0; longest];
         let batch: Batch = (0..MOST_TOKENS.div_ceil(longest)).map(|_| ids.as_slice()).collect();
-        // Every worker may have been overtaken, and hold the scratch of both.
-        let count = self.cpus.saturating_mul(2).min(MOST_RESERVED);
-        let mut ready = Vec::with_capacity(count);
-        for _ in 0..count {
+        let mut ready = Vec::with_capacity(self.reserved());
+        for _ in 0..self.reserved() {
             let kept = self.workspaces(0).pop();
             let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
             let mut halves = 0;
@@ -123,6 +122,11 @@ impl Engine {
             ready.push(workspace);
         }
         self.workspaces(0).extend(ready);
+    }
+
+    /// Workers' scratch that is made beforehand: every worker may have been overtaken, and hold that of both.
+    fn reserved(&self) -> usize {
+        self.cpus.saturating_mul(2).min(MOST_RESERVED)
     }
 
     /// How a call of sequences with these lengths would be computed: the choice, and its micro-batches.
@@ -150,6 +154,12 @@ impl Engine {
 
     pub(crate) fn release(&self, cpus: usize) {
         self.busy.fetch_sub(cpus, Ordering::Relaxed);
+    }
+
+    /// Scratch that nobody uses.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.workspaces(0).len()
     }
 
     fn workspaces(&self, node: usize) -> std::sync::MutexGuard<'_, Vec<Workspace>> {

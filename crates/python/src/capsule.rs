@@ -1,7 +1,7 @@
 //! Arrays between libraries without a copy: Arrow's PyCapsule interface, where none of them knows another, and numpy's.
 //!
 //! Both hand over pointers, so this file is the one with `unsafe`.
-#![allow(unsafe_code)] // a named room: C structures of Arrow in capsules, memory that numpy reads
+#![allow(unsafe_code)] // a named room: C structures of Arrow in capsules, memory of numpy's
 
 use std::ffi::CStr;
 
@@ -10,13 +10,11 @@ use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_buffer::NullBuffer;
-use numpy::ndarray::{ArrayView, Dimension};
-use numpy::{Element, PyArray};
+use numpy::ndarray::IxDyn;
+use numpy::{Element, PyArray, PyArrayMethods};
 use pyo3::exceptions::{PyImportError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
-
-use crate::vectors::Vectors;
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
@@ -105,12 +103,18 @@ fn unreadable(error: arrow_schema::ArrowError) -> PyErr {
     PyValueError::new_err(format!("Arrow: {error}"))
 }
 
-/// An array of numpy over values of `owner`, which it keeps alive. numpy has to be there.
-pub(crate) fn array<'py, T: Element, D: Dimension>(
-    values: &ArrayView<'_, T, D>,
-    owner: &Bound<'py, Vectors>,
-) -> Bound<'py, PyArray<T, D>> {
-    // SAFETY: the values lie in the owner's buffer, which is never moved or given back while the owner lives: it is
-    // frozen. Rust reads them only where Python asks, as it does for every array over shared memory.
-    unsafe { PyArray::borrow_from_array(values, owner.as_any().clone()) }
+/// A new array of numpy, whose values `write` puts where they are zeros yet. numpy has to be there.
+///
+/// # Errors
+/// What `write` says.
+pub(crate) fn array<'py, T: Element>(
+    py: Python<'py>,
+    shape: &[usize],
+    write: impl FnOnce(&mut [T]) -> PyResult<()>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let array = PyArray::<T, _>::zeros(py, IxDyn(shape), false);
+    // SAFETY: numpy has just made it and nobody else knows it, so its values are nobody's but ours until it is returned.
+    let values = unsafe { array.as_slice_mut() }.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    write(values)?;
+    Ok(array.into_any())
 }

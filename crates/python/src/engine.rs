@@ -4,18 +4,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use connote::{Embedder, Model, Policy, Pooling, Task, Tuning};
+use connote::{Embedder, Model, Options, Policy, Pooling, Task, Tuning};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
-use crate::how::{How, Inputs};
+use crate::how::{Given, How, Inputs};
 use crate::job::{self, Manner};
+use crate::output::Rows;
 use crate::table::{Rules, Table};
 use crate::tell;
 use crate::texts::{self, Row};
-use crate::vectors::{self, Vectors};
+use crate::vectors::Vectors;
 
 /// A model with its weights packed.
 #[pyclass(frozen, module = "connote._connote")]
@@ -69,35 +70,6 @@ impl Engine {
         Ok(Self { embedder: Arc::new(embedder) })
     }
 
-    /// The array of vectors that `Embedder.embed` gives: of one axis for a single `str`. What was cut or, where not `strict`, has
-    /// no vector is logged.
-    fn embed<'py>(
-        &self,
-        py: Python<'py>,
-        texts: &Bound<'py, PyAny>,
-        how: &Bound<'py, PyTuple>,
-        manner: &Bound<'py, PyTuple>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        vectors::import_numpy(py)?;
-        let rules = Rules::read(manner, false)?;
-        if !rules.strict && !rules.output.has_nan() {
-            let message = format!(
-                "strict=False with output '{}': integers cannot say that a text has no vector; `embed_arrow` gives a null \
-                 row, `embed_each` the reason",
-                rules.output.name()
-            );
-            return Err(Failure::invalid(message).raise(py));
-        }
-        let one = texts.cast::<PyString>();
-        let rows = match one {
-            Ok(text) => vec![texts::unicode(text).map(Some)],
-            Err(_) => texts::read(texts)?,
-        };
-        let vectors = self.compute(py, rows, how, manner, rules)?;
-        tell::failures(py, &vectors.failures)?;
-        Vectors::array(Bound::new(py, vectors)?, one.is_ok())
-    }
-
     /// Vectors of texts in one block of memory. Texts that are `None` or fail have none: `failures` says which and why,
     /// unless `strict`, where the first of them is raised. What was cut is logged.
     fn vectors(
@@ -107,9 +79,19 @@ impl Engine {
         manner: &Bound<'_, PyTuple>,
         per_token: bool,
     ) -> PyResult<Vectors> {
-        let rules = Rules::read(manner, per_token)?;
-        let rows = texts::read(texts)?;
-        self.compute(texts.py(), rows, how, manner, rules)
+        let py = texts.py();
+        let [progress, priority, timeout, cancel, output, strict] = Given::each(manner)?;
+        let rules = Rules::of(&output, &strict, per_token)?;
+        let call = self.call(py, texts::read(texts)?, How::read(how)?, rules)?;
+        let manner = Manner::of([&progress, &priority, &timeout, &cancel])?;
+        let values = if per_token { 0 } else { call.len() * call.width };
+        let rows = Rows::growing(rules.output, values);
+        let limit = call.limit;
+        let vectors = py.detach(|| call.compute(&manner, rows))?.finish();
+        // A bar ends before anything is logged below it.
+        drop(manner);
+        tell::cut(py, &vectors.truncated, limit)?;
+        Ok(vectors)
     }
 
     /// Microseconds of so many calls of the library for these texts, without Python: what `scripts/python/measure.py` holds
@@ -241,53 +223,64 @@ impl Engine {
     }
 }
 
+/// Texts that are to become vectors, all options read.
+pub(crate) struct Call {
+    embedder: Arc<Embedder>,
+    inputs: Inputs,
+    options: Options,
+    pub(crate) rules: Rules,
+    /// Values a row.
+    pub(crate) width: usize,
+    /// Tokens that a text may have.
+    pub(crate) limit: usize,
+}
+
+impl Call {
+    /// How many texts.
+    pub(crate) fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// The vectors, written to `rows`. Without the interpreter.
+    ///
+    /// # Errors
+    /// As [`job::run`]; for the first text that fails, where the rules are strict.
+    pub(crate) fn compute<'a>(self, manner: &Manner, rows: Rows<'a>) -> PyResult<Table<'a>> {
+        let mut table = Table::new(self.rules, self.len(), self.width, rows);
+        let Inputs { there, absent } = self.inputs;
+        let mut absent = absent.into_iter().peekable();
+        job::run(&self.embedder, there, &self.options, manner, |result| {
+            while let Some((_, why)) = absent.next_if(|(index, _)| *index == table.len()) {
+                table.push_absent(why);
+            }
+            table.push(result)
+        })?;
+        absent.for_each(|(_, why)| table.push_absent(why));
+        Ok(table)
+    }
+}
+
 impl Engine {
-    fn compute(
-        &self,
-        py: Python<'_>,
-        rows: Vec<Row>,
-        how: &Bound<'_, PyTuple>,
-        manner: &Bound<'_, PyTuple>,
-        rules: Rules,
-    ) -> PyResult<Vectors> {
+    /// # Errors
+    /// If options make no sense for this model; if a text is not there, where the rules are strict.
+    pub(crate) fn call(&self, py: Python<'_>, rows: Vec<Row>, how: How<'_>, rules: Rules) -> PyResult<Call> {
         same_process()?;
-        let how = How::read(how)?;
         let options = how.options()?;
         let inputs = how.inputs(self.embedder.model(), &options, rows)?;
         if rules.strict {
             inputs.all_there("is None; `embed_arrow` gives a null row for it")?;
         }
-        let own;
         let embedder = match (rules.per_token, self.embedder.pooling()) {
-            (true, Pooling::None) | (false, _) => &self.embedder,
-            (true, _) => {
-                own = Arc::new(self.embedder.with_pooling(Pooling::None));
-                &own
-            }
+            (true, Pooling::None) | (false, _) => self.embedder.clone(),
+            (true, _) => Arc::new(self.embedder.with_pooling(Pooling::None)),
         };
         if !rules.per_token && embedder.pooling() == Pooling::None {
             let message = "with pooling `none` a text has a vector a token: use `embed_tokens`";
             return Err(Failure::invalid(message).raise(py));
         }
         let dimensions = embedder.model().check_dimensions(how.dimensions).map_err(Failure::from)?;
-        let manner = Manner::read(manner)?;
-        let mut table = Table::new(dimensions, inputs.len(), rules);
-        let vectors = py.detach(|| {
-            let Inputs { there, absent } = inputs;
-            let mut absent = absent.into_iter().peekable();
-            job::run(embedder, there, &options, &manner, |result| {
-                while let Some((_, why)) = absent.next_if(|(index, _)| *index == table.len()) {
-                    table.push_absent(why);
-                }
-                table.push(result)
-            })?;
-            absent.for_each(|(_, why)| table.push_absent(why));
-            Ok::<_, PyErr>(table.finish())
-        })?;
-        // A bar ends before anything is logged below it.
-        drop(manner);
-        tell::cut(py, &vectors, how.max_tokens.unwrap_or_else(|| self.embedder.model().max_tokens()))?;
-        Ok(vectors)
+        let limit = how.max_tokens.unwrap_or_else(|| embedder.model().max_tokens());
+        Ok(Call { embedder, inputs, options, rules, width: rules.output.width(dimensions), limit })
     }
 
     fn prepared<T: Send + 'static>(

@@ -1,7 +1,8 @@
-//! How texts become vectors, as Python's arguments say it. They come as tuples: what is done between two passes of a model's weights
-//! through the caches is slow, and each dictionary and each name costs microseconds of it.
+//! How texts become vectors, as Python's arguments say it.
 
-use connote::{Input, Model, Options};
+use std::convert::Infallible;
+
+use connote::{Input, Model, Options, Truncation};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -9,43 +10,89 @@ use pyo3::types::{PyString, PyTuple};
 use crate::failure::Failure;
 use crate::texts::{self, Row};
 
-/// A tuple's values, each by the name of its argument.
-pub(crate) struct Fields<'a, 'py>(pub(crate) &'a Bound<'py, PyTuple>);
+/// What an argument was given.
+#[derive(Default)]
+pub(crate) enum Given<'py> {
+    /// Nothing: its default holds, and there is nothing to read. That matters: behind a model's weights, which took the caches, each
+    /// name that is looked up costs a microsecond.
+    #[default]
+    Nothing,
+    Value(Bound<'py, PyAny>),
+}
 
-impl<'py> Fields<'_, 'py> {
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = Infallible;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(Self::Value(value.to_owned()))
+    }
+}
+
+impl<'py> Given<'py> {
+    /// The values of a tuple.
+    ///
+    /// # Errors
+    /// If it has another number of them.
+    pub(crate) fn each<const N: usize>(tuple: &Bound<'py, PyTuple>) -> PyResult<[Self; N]> {
+        let values: [Bound<'py, PyAny>; N] = tuple.extract()?;
+        Ok(values.map(Self::Value))
+    }
+
+    /// The value as a type of Rust, or the default.
+    ///
     /// # Errors
     /// Of another type, as Python's own calls have it; of the right one, but no such value; what reading it raises.
-    pub(crate) fn get<T>(&self, index: usize, name: &str) -> PyResult<T>
+    pub(crate) fn or<T>(&self, default: T, name: &str) -> PyResult<T>
     where
         T: for<'a> FromPyObject<'a, 'py>,
     {
-        let value = self.0.get_item(index)?;
-        let found = value.extract::<T>().map_err(Into::into);
-        found.map_err(|error: PyErr| {
-            let py = self.0.py();
-            if error.is_instance_of::<PyOverflowError>(py) {
-                return Failure::invalid(format!("{name}={value}: a number from 0 on is wanted")).raise(py);
-            }
-            if !error.is_instance_of::<PyTypeError>(py) {
-                return error;
-            }
-            let named = PyTypeError::new_err(format!("argument '{name}': {}", error.value(py)));
-            named.set_cause(py, Some(error));
-            named
-        })
+        match self {
+            Self::Nothing => Ok(default),
+            Self::Value(value) => read(value, name),
+        }
     }
 
+    /// A text, if there is one; there is none by default.
+    ///
     /// # Errors
-    /// As [`get`](Self::get); if the text is no Unicode.
-    pub(crate) fn text(&self, index: usize, name: &str) -> PyResult<String> {
-        unicode(name, &self.get(index, name)?)
-    }
-
-    /// As [`text`](Self::text), where there may be none.
-    pub(crate) fn optional_text(&self, index: usize, name: &str) -> PyResult<Option<String>> {
-        let text: Option<Bound<'_, PyString>> = self.get(index, name)?;
+    /// As [`or`](Self::or); if the text is no Unicode.
+    pub(crate) fn text(&self, name: &str) -> PyResult<Option<String>> {
+        let text: Option<Bound<'_, PyString>> = self.or(None, name)?;
         text.map(|text| unicode(name, &text)).transpose()
     }
+
+    /// What the value names, or the default.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text), and what `named` says where it names nothing.
+    pub(crate) fn named<T>(
+        &self,
+        default: T,
+        name: &str,
+        named: impl FnOnce(&str) -> Result<T, String>,
+    ) -> PyResult<T> {
+        let Self::Value(value) = self else { return Ok(default) };
+        let text: Bound<'_, PyString> = read(value, name)?;
+        Ok(named(&unicode(name, &text)?).map_err(Failure::invalid)?)
+    }
+}
+
+fn read<'py, T>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py>,
+{
+    value.extract::<T>().map_err(|error| {
+        let (error, py): (PyErr, _) = (error.into(), value.py());
+        if error.is_instance_of::<PyOverflowError>(py) {
+            return Failure::invalid(format!("{name}={value}: a number from 0 on is wanted")).raise(py);
+        }
+        if !error.is_instance_of::<PyTypeError>(py) {
+            return error;
+        }
+        let named = PyTypeError::new_err(format!("argument '{name}': {}", error.value(py)));
+        named.set_cause(py, Some(error));
+        named
+    })
 }
 
 fn unicode(name: &str, text: &Bound<'_, PyString>) -> PyResult<String> {
@@ -59,7 +106,7 @@ pub(crate) struct How<'py> {
     prompt: Option<String>,
     pub(crate) dimensions: Option<usize>,
     normalize: bool,
-    truncate: String,
+    truncate: Truncation,
     pub(crate) max_tokens: Option<usize>,
 }
 
@@ -67,25 +114,33 @@ impl<'py> How<'py> {
     /// Reads the tuple of `connote.options.how_to`.
     ///
     /// # Errors
-    /// `TypeError`, which names the argument; if a text is no Unicode.
+    /// As [`of`](Self::of).
     pub(crate) fn read(how: &Bound<'py, PyTuple>) -> PyResult<Self> {
-        let fields = Fields(how);
+        Self::of(Given::each(how)?)
+    }
+
+    /// In the order of `connote.options.How`.
+    ///
+    /// # Errors
+    /// `TypeError`, which names the argument; if a text is no Unicode; if there is no such way to cut.
+    pub(crate) fn of(
+        [task, title, prompt, dimensions, normalize, truncate, max_tokens]: [Given<'py>; 7],
+    ) -> PyResult<Self> {
         Ok(Self {
-            task: fields.optional_text(0, "task")?,
-            title: fields.get(1, "title")?,
-            prompt: fields.optional_text(2, "prompt")?,
-            dimensions: fields.get(3, "dimensions")?,
-            normalize: fields.get(4, "normalize")?,
-            truncate: fields.text(5, "truncate")?,
-            max_tokens: fields.get(6, "max_tokens")?,
+            task: task.text("task")?,
+            title: title.or(None, "title")?,
+            prompt: prompt.text("prompt")?,
+            dimensions: dimensions.or(None, "dimensions")?,
+            normalize: normalize.or(true, "normalize")?,
+            truncate: truncate.named(Truncation::default(), "truncate", str::parse)?,
+            max_tokens: max_tokens.or(None, "max_tokens")?,
         })
     }
 
     /// # Errors
     /// If a name is none.
     pub(crate) fn options(&self) -> Result<Options, Failure> {
-        let mut options = Options::new().normalize(self.normalize);
-        options = options.truncation(self.truncate.parse().map_err(|said: String| Failure::invalid(said))?);
+        let mut options = Options::new().normalize(self.normalize).truncation(self.truncate);
         if let Some(task) = &self.task {
             options = options.task(task.parse().map_err(|said: String| Failure::invalid(said))?);
         }

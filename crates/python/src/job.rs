@@ -12,10 +12,9 @@ use connote::{
     CancellationToken, Embedder, Embedding, Error, ErrorKind, Input, Options, Pending, Priority, Request,
 };
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
-use crate::how::Fields;
+use crate::how::Given;
 use crate::progress::Progress;
 
 /// How often a call that waits asks whether Ctrl-C was pressed.
@@ -216,15 +215,14 @@ fn wait(pending: Pending, manner: &Manner) -> PyResult<Vec<Result<Embedding, Err
 }
 
 impl Manner {
-    /// Reads the tuple `connote.options.Manner`, as far as it is ours.
+    /// In the order of `connote.options.Manner`, as far as it is ours.
     ///
     /// # Errors
     /// `TypeError`, which names the argument; if a name is none, or a timeout no time.
-    pub(crate) fn read(manner: &Bound<'_, PyTuple>) -> PyResult<Self> {
-        let fields = Fields(manner);
-        let priority = fields.optional_text(1, "priority")?;
-        let timeout: Option<f64> = fields.get(2, "timeout")?;
-        let cancel: Option<Bound<'_, Cancellation>> = fields.get(3, "cancel")?;
+    pub(crate) fn of([progress, priority, timeout, cancel]: [&Given<'_>; 4]) -> PyResult<Self> {
+        let priority = priority.text("priority")?;
+        let timeout: Option<f64> = timeout.or(None, "timeout")?;
+        let cancel: Option<Bound<'_, Cancellation>> = cancel.or(None, "cancel")?;
         Ok(Self {
             token: cancel.map(|cancel| cancel.get().token()).unwrap_or_default(),
             priority: priority
@@ -239,7 +237,10 @@ impl Manner {
                     Instant::now().checked_add(timeout)
                 }
             },
-            progress: Progress::read(&manner.get_item(0)?)?,
+            progress: match progress {
+                Given::Nothing => Progress::default(),
+                Given::Value(progress) => Progress::read(progress)?,
+            },
         })
     }
 

@@ -5,6 +5,7 @@
 //! → `vectors` (numpy, Arrow).
 
 mod capsule;
+mod embed;
 mod engine;
 mod failure;
 mod find;
@@ -22,6 +23,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 fn _connote(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<embed::EmbedderBase>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<job::Cancellation>()?;
     module.add_class::<vectors::Vectors>()?;

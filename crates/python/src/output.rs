@@ -1,10 +1,8 @@
 //! What the values of vectors are written as: one block of memory for all of them.
 
-use arrow_buffer::Buffer;
+use arrow_buffer::{ArrowNativeType, Buffer};
 use connote::{packed_signs, rounded_to_int8};
 use half::f16;
-
-use crate::failure::Failure;
 
 /// What the values of a vector are written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +31,11 @@ impl Output {
 
     /// # Errors
     /// If none is called so.
-    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
         let found = Self::NAMES.into_iter().find(|(its, _)| *its == name);
         found.map(|(_, output)| output).ok_or_else(|| {
             let names = Self::NAMES.map(|(name, _)| name).join(", ");
-            Failure::invalid(format!("no output is called `{name}`; there is {names}"))
+            format!("no output is called `{name}`; there is {names}")
         })
     }
 
@@ -70,39 +68,102 @@ impl Output {
 }
 
 /// Rows as they are made, one after the other.
-pub(crate) struct Rows {
+pub(crate) struct Rows<'a> {
     output: Output,
-    values: Values,
+    values: Values<'a>,
 }
 
-enum Values {
-    Float32(Vec<f32>),
-    Float16(Vec<f16>),
-    Bytes(Vec<u8>),
+/// By their type in memory.
+pub(crate) enum Values<'a> {
+    Float32(Room<'a, f32>),
+    Float16(Room<'a, f16>),
+    Signed(Room<'a, i8>),
+    Unsigned(Room<'a, u8>),
 }
 
-impl Rows {
-    /// Room for so many values.
-    pub(crate) fn new(output: Output, values: usize) -> Self {
+/// Where values are written, from its start on.
+pub(crate) enum Room<'a, T> {
+    Own(Vec<T>),
+    /// Memory of somebody else's, as far as it is not written yet.
+    Lent(&'a mut [T]),
+}
+
+/// A type that values are written as.
+pub(crate) trait Value: Sized {
+    fn values(room: Room<'_, Self>) -> Values<'_>;
+}
+
+impl Value for f32 {
+    fn values(room: Room<'_, Self>) -> Values<'_> {
+        Values::Float32(room)
+    }
+}
+
+impl Value for f16 {
+    fn values(room: Room<'_, Self>) -> Values<'_> {
+        Values::Float16(room)
+    }
+}
+
+impl Value for i8 {
+    fn values(room: Room<'_, Self>) -> Values<'_> {
+        Values::Signed(room)
+    }
+}
+
+impl Value for u8 {
+    fn values(room: Room<'_, Self>) -> Values<'_> {
+        Values::Unsigned(room)
+    }
+}
+
+impl<T: Copy> Room<'_, T> {
+    fn extend(&mut self, values: impl ExactSizeIterator<Item = T>) {
+        match self {
+            Self::Own(own) => own.extend(values),
+            Self::Lent(rest) => {
+                let (row, behind) = std::mem::take(rest).split_at_mut(values.len());
+                row.iter_mut().zip(values).for_each(|(place, value)| *place = value);
+                *rest = behind;
+            }
+        }
+    }
+
+    fn fill(&mut self, count: usize, value: T) {
+        self.extend(std::iter::repeat_n(value, count));
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// In memory that grows, with room for so many values.
+    pub(crate) fn growing(output: Output, values: usize) -> Self {
         let values = match output {
-            Output::Float32 => Values::Float32(Vec::with_capacity(values)),
-            Output::Float16 => Values::Float16(Vec::with_capacity(values)),
-            _ => Values::Bytes(Vec::with_capacity(values)),
+            Output::Float32 => Values::Float32(Room::Own(Vec::with_capacity(values))),
+            Output::Float16 => Values::Float16(Room::Own(Vec::with_capacity(values))),
+            Output::Int8 | Output::Binary => Values::Signed(Room::Own(Vec::with_capacity(values))),
+            Output::Uint8 | Output::Ubinary => Values::Unsigned(Room::Own(Vec::with_capacity(values))),
         };
         Self { output, values }
     }
 
+    /// In memory of the type that the output has.
+    pub(crate) fn lent<T: Value>(output: Output, memory: &'a mut [T]) -> Self {
+        Self { output, values: T::values(Room::Lent(memory)) }
+    }
+
     pub(crate) fn push(&mut self, vector: &[f32]) {
         match &mut self.values {
-            Values::Float32(values) => values.extend_from_slice(vector),
-            Values::Float16(values) => values.extend(vector.iter().map(|&value| f16::from_f32(value))),
-            Values::Bytes(values) => match self.output {
-                Output::Int8 => values.extend(rounded_to_int8(vector).map(|value| value as u8)),
-                Output::Uint8 => {
-                    values.extend(rounded_to_int8(vector).map(|value| (i16::from(value) + 128) as u8))
+            Values::Float32(room) => room.extend(vector.iter().copied()),
+            Values::Float16(room) => room.extend(vector.iter().map(|&value| f16::from_f32(value))),
+            Values::Signed(room) => match self.output {
+                Output::Binary => {
+                    room.extend(packed_signs(vector).map(|byte| byte.wrapping_sub(128).cast_signed()))
                 }
-                Output::Binary => values.extend(packed_signs(vector).map(|byte| byte.wrapping_sub(128))),
-                _ => values.extend(packed_signs(vector)),
+                _ => room.extend(rounded_to_int8(vector)),
+            },
+            Values::Unsigned(room) => match self.output {
+                Output::Ubinary => room.extend(packed_signs(vector)),
+                _ => room.extend(rounded_to_int8(vector).map(|value| (i16::from(value) + 128) as u8)),
             },
         }
     }
@@ -110,18 +171,26 @@ impl Rows {
     /// The row of a text that has no vector: not a number, where the output has such a value.
     pub(crate) fn push_none(&mut self, width: usize) {
         match &mut self.values {
-            Values::Float32(values) => values.resize(values.len() + width, f32::NAN),
-            Values::Float16(values) => values.resize(values.len() + width, f16::NAN),
-            Values::Bytes(values) => values.resize(values.len() + width, 0),
+            Values::Float32(room) => room.fill(width, f32::NAN),
+            Values::Float16(room) => room.fill(width, f16::NAN),
+            Values::Signed(room) => room.fill(width, 0),
+            Values::Unsigned(room) => room.fill(width, 0),
         }
     }
 
-    /// The same memory, for whoever reads it.
+    /// The same memory, for whoever reads it; what was lent stays where it is.
     pub(crate) fn into_buffer(self) -> Buffer {
+        fn buffer<T: ArrowNativeType>(room: Room<'_, T>) -> Buffer {
+            match room {
+                Room::Own(values) => Buffer::from_vec(values),
+                Room::Lent(_) => Buffer::from_vec(Vec::<T>::new()),
+            }
+        }
         match self.values {
-            Values::Float32(values) => Buffer::from_vec(values),
-            Values::Float16(values) => Buffer::from_vec(values),
-            Values::Bytes(values) => Buffer::from_vec(values),
+            Values::Float32(room) => buffer(room),
+            Values::Float16(room) => buffer(room),
+            Values::Signed(room) => buffer(room),
+            Values::Unsigned(room) => buffer(room),
         }
     }
 }

@@ -3,10 +3,9 @@
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use connote::{Embedding, Error, ErrorKind};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
-use crate::how::Fields;
+use crate::how::Given;
 use crate::output::{Output, Rows};
 use crate::vectors::Vectors;
 
@@ -21,23 +20,23 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Reads the tuple `connote.options.Manner`, as far as it is ours.
-    ///
     /// # Errors
     /// `TypeError`, which names the argument; if no output is called so.
-    pub(crate) fn read(manner: &Bound<'_, PyTuple>, per_token: bool) -> PyResult<Self> {
-        let fields = Fields(manner);
-        let output = Output::named(&fields.text(4, "output")?)?;
-        Ok(Self { output, strict: fields.get(5, "strict")?, per_token })
+    pub(crate) fn of(output: &Given<'_>, strict: &Given<'_>, per_token: bool) -> PyResult<Self> {
+        Ok(Self {
+            output: output.named(Output::Float32, "output", Output::named)?,
+            strict: strict.or(true, "strict")?,
+            per_token,
+        })
     }
 }
 
 /// Vectors, side by side.
-pub(crate) struct Table {
+pub(crate) struct Table<'a> {
     rules: Rules,
     /// Values a row.
     width: usize,
-    rows: Rows,
+    rows: Rows<'a>,
     row_count: usize,
     valid: Vec<bool>,
     tokens: Vec<usize>,
@@ -46,14 +45,13 @@ pub(crate) struct Table {
     failures: Vec<Failure>,
 }
 
-impl Table {
-    /// Room for so many texts.
-    pub(crate) fn new(dimensions: usize, texts: usize, rules: Rules) -> Self {
-        let width = rules.output.width(dimensions);
+impl<'a> Table<'a> {
+    /// For so many texts, with rows of `width` values.
+    pub(crate) fn new(rules: Rules, texts: usize, width: usize, rows: Rows<'a>) -> Self {
         Self {
             rules,
             width,
-            rows: Rows::new(rules.output, if rules.per_token { 0 } else { texts * width }),
+            rows,
             row_count: 0,
             valid: Vec::with_capacity(texts),
             tokens: Vec::with_capacity(texts),
@@ -115,6 +113,16 @@ impl Table {
         if self.rules.per_token {
             self.counts.push(rows);
         }
+    }
+
+    /// Whether each text so far was cut to fit.
+    pub(crate) fn truncated(&self) -> &[bool] {
+        &self.truncated
+    }
+
+    /// Texts that failed.
+    pub(crate) fn failures(&self) -> &[Failure] {
+        &self.failures
     }
 
     pub(crate) fn finish(self) -> Vectors {

@@ -4,18 +4,17 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::failure::Failure;
-use crate::vectors::Vectors;
 
 /// Texts that were longer than their limit.
 ///
 /// # Errors
 /// What a handler of the log raises.
-pub(crate) fn cut(py: Python<'_>, vectors: &Vectors, limit: usize) -> PyResult<()> {
-    let cut = vectors.truncated.iter().filter(|&&cut| cut).count();
+pub(crate) fn cut(py: Python<'_>, truncated: &[bool], limit: usize) -> PyResult<()> {
+    let cut = truncated.iter().filter(|&&cut| cut).count();
     if cut == 0 {
         return Ok(());
     }
-    let texts = vectors.truncated.len();
+    let texts = truncated.len();
     let message = "%d of %d texts were longer than %d tokens and were cut";
     warn(py, (message, cut, texts, limit).into_pyobject(py)?)
 }

@@ -5,9 +5,6 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Int8Array, UInt8Array};
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::Field;
-use half::f16;
-use numpy::Element;
-use numpy::ndarray::ArrayView;
 use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -126,41 +123,7 @@ pub(crate) fn import_numpy(py: Python<'_>) -> PyResult<Py<PyModule>> {
     THERE.get_or_try_init(py, import).map(|there| there.clone_ref(py))
 }
 
-/// The memory of vectors as an array that keeps them alive.
-fn array<'py, T: Element + arrow_buffer::ArrowNativeType>(
-    vectors: Bound<'py, Vectors>,
-    first: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    let own = vectors.get();
-    let (rows, width) = (own.rows, own.width);
-    let values = own.values.typed_data::<T>();
-    let shaped = |error: numpy::ndarray::ShapeError| PyValueError::new_err(error.to_string());
-    Ok(match first {
-        true => {
-            let row = values.get(..width).ok_or_else(|| PyValueError::new_err("no text, so no vector"))?;
-            capsule::array(&ArrayView::from_shape(width, row).map_err(shaped)?, &vectors).into_any()
-        }
-        false => capsule::array(&ArrayView::from_shape((rows, width), values).map_err(shaped)?, &vectors)
-            .into_any(),
-    })
-}
-
 impl Vectors {
-    /// As `numpy.asarray`, with a tenth of its work; `first`: the first row alone, as one vector. [`import_numpy`] has to be
-    /// done.
-    ///
-    /// # Errors
-    /// Where rows without a vector look like one.
-    pub(crate) fn array(own: Bound<'_, Self>, first: bool) -> PyResult<Bound<'_, PyAny>> {
-        own.get().all_said()?;
-        match own.get().output {
-            Output::Float32 => array::<f32>(own, first),
-            Output::Float16 => array::<f16>(own, first),
-            Output::Int8 | Output::Binary => array::<i8>(own, first),
-            Output::Uint8 | Output::Ubinary => array::<u8>(own, first),
-        }
-    }
-
     /// # Errors
     /// Where rows without a vector look like one.
     fn all_said(&self) -> PyResult<()> {

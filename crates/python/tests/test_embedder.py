@@ -47,11 +47,30 @@ def test_numpy_reads_the_memory_where_it_lies(minilm):
     assert array.__array_interface__["data"][0] == address
     del vectors
     assert np.array_equal(array, minilm.embed(TEXTS)), "the array keeps its memory alive"
-    # And what `embed` gives is such memory.
-    for texts in (TEXTS, TEXTS[0]):
-        array = minilm.embed(texts)
-        assert isinstance(array.base, connote.Vectors)
-        assert array.ctypes.data == array.base.__array_interface__["data"][0]
+    # And what `embed` gives was written where it lies.
+    for output in ("float32", "float16", "int8", "uint8", "binary", "ubinary"):
+        for texts in (TEXTS, TEXTS[0]):
+            array = minilm.embed(texts, output=output)
+            assert array.base is None and array.flags.carray, "numpy's own memory, which can be written"
+            several = np.asarray(minilm.embed_vectors(TEXTS, output=output))
+            assert np.array_equal(array, several if texts is TEXTS else several[0]) and array.dtype == several.dtype
+
+
+def test_an_embedder_has_one_model_and_says_where_it_has_none(minilm):
+    class Unopened(connote.Embedder):
+        def __init__(self):
+            pass
+
+    with pytest.raises(AttributeError, match="__init__` was not called"):
+        Unopened().embed(TEXTS)
+    with pytest.raises(RuntimeError, match="has its model already"):
+        minilm._engine = minilm._engine
+    with pytest.raises(TypeError, match="argument 'normalize'"):
+        minilm.embed(TEXTS, normalize="yes")
+    with pytest.raises(TypeError, match="argument 'truncate'"):
+        minilm.embed(TEXTS, truncate=None)
+    with pytest.raises(TypeError, match="Cancellation, not str"):
+        minilm.embed(TEXTS, cancel="now")
 
 
 def test_a_text_alone_has_the_bits_it_has_among_others(minilm):

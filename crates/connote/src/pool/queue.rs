@@ -293,7 +293,7 @@ impl Queue {
                 && (call.priority, call.schedule.shape) == (first.priority, first.schedule.shape)
         };
         let most = match engine.chooser.tuning().preset {
-            Preset::Balanced | Preset::Latency => engine.chooser.most_tokens(),
+            Preset::Balanced | Preset::Latency => engine.chooser.most_joined(first.priority),
             Preset::Throughput => {
                 // An even share for every CPU.
                 let waiting = self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens);

@@ -399,6 +399,46 @@ fn a_caller_that_may_leave_does_not_compute_others_texts() {
     assert!(task.group.has(&leaves) && task.group.has(&stays), "together");
 }
 
+/// Each of two workers may be overtaken, and then four are in the middle of something.
+#[test]
+fn scratch_that_was_reserved_is_kept() {
+    fn nested(engine: &Engine, depth: usize) {
+        let mut below = depth;
+        let mut go_on = || {
+            if below > 1 {
+                nested(engine, depth - 1);
+                below = 0;
+            }
+            true
+        };
+        engine.run(0, &Team::new(1), [[5u32, 6].as_slice()], &mut go_on).expect("nobody ends it");
+    }
+    let engine = engine(2, Tuning::new());
+    assert_eq!(engine.kept(), 0);
+    engine.reserve(32);
+    assert_eq!(engine.kept(), 4);
+    nested(&engine, 4);
+    assert_eq!(engine.kept(), 4);
+    nested(&engine, 7);
+    assert_eq!(engine.kept(), 4, "no more than that");
+}
+
+/// Interactive calls join while that makes their tokens cheaper, those of batch priority while a micro-batch has room.
+#[test]
+fn calls_that_meet_join_as_far_as_the_choice_says() {
+    for priority in [Priority::Interactive, Priority::Batch] {
+        let (engine, pool) = (engine(1, Tuning::new()), pool(1));
+        let mut state = pool.shared.state();
+        let calls: Vec<_> =
+            (0..100).map(|id| Arc::new(call(&engine, vec![vec![id % 20; 8]], priority))).collect();
+        calls.iter().for_each(|call| state.queue.push_small(call.clone()));
+        let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("the CPU is free");
+        let joined = calls.iter().filter(|call| task.group.has(call)).count();
+        assert_eq!(joined, engine.chooser.most_joined(priority) / 8, "{priority:?}");
+        assert!((2..100).contains(&joined));
+    }
+}
+
 /// Until the pool has threads, callers compute; what waits for them must not be forgotten.
 #[test]
 fn a_call_that_finds_all_cpus_taken_by_callers_has_somebody_come_for_it() {

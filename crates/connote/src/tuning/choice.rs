@@ -7,10 +7,17 @@ use super::candidates::candidates;
 use super::cell::Why;
 use super::{CostModel, Parallelism, Policy, Preset, Shape, Tuning, Work, table};
 use crate::plan::MOST_TOKENS;
+use crate::schedule::Priority;
 
 /// Tokens of a micro-batch under [`Preset::Latency`]: enough to hide the fetching of weights behind computing, and a
 /// quarter of the wait until it ends.
 const LATENCY_TOKENS: usize = 128;
+
+/// Tokens of a query, as calls that meet mostly are.
+const QUERY: usize = 16;
+
+/// How many times as long as at best a token of calls that meet may take, so that none of them waits for more others than that.
+const JOINED: f64 = 1.15;
 
 /// What was chosen for a call, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +43,8 @@ struct State {
     cost: CostModel,
     shapes: Vec<Shape>,
     learned: Learned,
+    /// See [`Chooser::most_joined`].
+    joined: usize,
 }
 
 impl Chooser {
@@ -47,6 +56,7 @@ impl Chooser {
             cost,
             shapes: Vec::new(),
             learned: Learned::default(),
+            joined: MOST_TOKENS,
         };
         state.begin();
         Self { state: Mutex::new(state) }
@@ -119,6 +129,17 @@ impl Chooser {
         }
     }
 
+    /// Tokens of small calls that are computed together because they meet: of `priority` interactive as many as hide the fetching of
+    /// weights and the waiting of threads for each other. More of them would be done as soon one after the other, and the first of
+    /// them sooner.
+    pub(crate) fn most_joined(&self, priority: Priority) -> usize {
+        let most = self.most_tokens();
+        match priority {
+            Priority::Interactive => self.state().joined.min(most),
+            Priority::Batch => most,
+        }
+    }
+
     /// No change under the lock can be left half-made by a panic.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -131,6 +152,25 @@ impl State {
         self.shapes = candidates(self.cpus, self.ways());
         self.shapes.retain(|shape| shape.threads <= self.most_threads);
         self.learned = Learned::default();
+        self.joined = self.most_joined();
+    }
+
+    /// The fewest tokens of queries at which a token takes hardly longer than among many.
+    fn most_joined(&self) -> usize {
+        let texts = std::iter::successors(Some(1), |texts| Some(2 * texts));
+        let works =
+            texts.map(|texts| Work::of(&vec![QUERY; texts])).take_while(|work| work.tokens <= MOST_TOKENS);
+        let each = works.map(|work| {
+            let seconds = self
+                .cost
+                .seconds_of_each(&work, &self.usable(&work))
+                .into_iter()
+                .fold(f64::INFINITY, f64::min);
+            (work.tokens, seconds / work.tokens as f64)
+        });
+        let each: Vec<(usize, f64)> = each.collect();
+        let best = each.iter().map(|one| one.1).fold(f64::INFINITY, f64::min);
+        each.iter().find(|one| one.1 <= best * JOINED).map_or(MOST_TOKENS, |one| one.0)
     }
 
     /// The ways to choose among. For throughput calls run side by side, and a thread inside a product would be missing
@@ -231,6 +271,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tuning::cost::{Curve, TOKENS};
 
     const MINILM: u64 = 10_600_000;
 
@@ -316,6 +357,37 @@ mod tests {
         assert_eq!(chooser.cost(), CostModel::unmeasured(1, 5, 1));
         let node = Chooser::new(8, Tuning::new(), CostModel::unmeasured(8, MINILM, 6)).most_threads(4);
         assert_eq!(node.choose(&Work::of(&[256])).shape, Shape::new(1, 4));
+    }
+
+    #[test]
+    fn calls_that_meet_join_until_their_tokens_hide_the_weights() {
+        // Times of passes on two CPUs, in ms, at the tokens of `TOKENS`; workers side by side do not disturb each other.
+        let chooser = |one: Curve| {
+            let alone = vec![one.map(|ms| ms / 1e3), one.map(|ms| ms / 2e3)];
+            let even = vec![[1.0; TOKENS.len()]; 2];
+            let cost = CostModel {
+                counts: vec![1, 2],
+                alone,
+                beside: even.clone(),
+                split: even,
+                ..CostModel::unmeasured(2, MINILM, 6)
+            };
+            Chooser::new(2, Tuning::new(), cost)
+        };
+        let joined = |chooser: &Chooser| {
+            [Priority::Interactive, Priority::Batch].map(|priority| chooser.most_joined(priority))
+        };
+        // Weights stream for as long as 16 tokens take, or 128.
+        assert_eq!(joined(&chooser([16.0, 16.0, 16.0, 32.0, 64.0, 128.0, 512.0])), [16, MOST_TOKENS]);
+        assert_eq!(joined(&chooser([16.0, 16.0, 16.0, 16.0, 16.0, 16.0, 64.0])), [128, MOST_TOKENS]);
+        // The more the better.
+        let more = chooser([1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 11.2]);
+        assert_eq!(joined(&more), [MOST_TOKENS; 2]);
+        more.set_tuning(Tuning::new().preset(Preset::Latency));
+        assert_eq!(joined(&more), [LATENCY_TOKENS; 2]);
+        // What is measured later counts.
+        more.set_cost(CostModel::unmeasured(2, 110_000_000, 24));
+        assert!(more.most_joined(Priority::Interactive) < LATENCY_TOKENS);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 from os import PathLike
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy.typing as npt
+from connote.cancellation import Cancellation as _Cancellation
+from connote.embedder import Output, Progress, Texts, Truncate
 from connote.options import How, Manner
+from typing_extensions import Self, disjoint_base
 
 __version__: str
 
-__all__ = ["Cancellation", "Engine", "Vectors", "__version__", "available_cores", "available_threads", "find_model", "numpy"]
+__all__ = ["Cancellation", "EmbedderBase", "Engine", "Vectors", "__version__", "available_cores", "available_threads", "find_model", "numpy"]
 
 @final
 class Cancellation:
@@ -31,6 +34,29 @@ class Vectors:
     @property
     def failures(self) -> list[tuple[int, str, str]]: ...
 
+@disjoint_base
+class EmbedderBase:
+    _engine: Engine
+    def __new__(cls, *_arguments: object, **_options: object) -> Self: ...
+    def embed(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool = True,
+        truncate: Truncate = "end",
+        output: Output = "float32",
+        *,
+        max_tokens: int | None = None,
+        progress: Progress = None,
+        priority: Literal["interactive", "batch"] | None = None,
+        timeout: float | None = None,
+        cancel: _Cancellation | None = None,
+        strict: bool = True,
+    ) -> npt.NDArray[Any]: ...
+
 @final
 class Engine:
     def __new__(
@@ -46,7 +72,6 @@ class Engine:
         cache_dir: str | PathLike[str] | None,
         share_weights: bool,
     ) -> Engine: ...
-    def embed(self, texts: object, how: How, manner: Manner) -> npt.NDArray[Any]: ...
     def vectors(self, texts: object, how: How, manner: Manner, per_token: bool) -> Vectors: ...
     def call_times(self, texts: list[str], calls: int) -> list[float]: ...
     def tokenize(self, texts: object, how: How) -> list[list[int]]: ...

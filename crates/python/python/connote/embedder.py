@@ -41,7 +41,7 @@ Progress: TypeAlias = "bool | Callable[[int, int], object] | None"
 _T = TypeVar("_T")
 
 
-class Embedder(Encoding):
+class Embedder(_connote.EmbedderBase, Encoding):
     """A model, its weights packed, for any number of threads at once.
 
     Args:
@@ -152,60 +152,7 @@ class Embedder(Encoding):
         """What goes before texts that are given neither a task nor a prompt, as the file says; empty if nothing does."""
         return self._engine.default_prompt
 
-    # Texts in, vectors out
-
-    def embed(
-        self,
-        texts: Texts,
-        task: str | None = None,
-        title: Texts | None = None,
-        prompt: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool = True,
-        truncate: Truncate = "end",
-        output: Output = "float32",
-        *,
-        max_tokens: int | None = None,
-        progress: Progress = None,
-        priority: Literal["interactive", "batch"] | None = None,
-        timeout: float | None = None,
-        cancel: Cancellation | None = None,
-        strict: bool = True,
-    ) -> npt.NDArray[Any]:
-        """The vectors of texts, as a numpy array of shape (texts, dimensions), without a copy.
-
-        Args:
-            texts: See :data:`Texts`. For a single ``str`` the array has one axis.
-            task: What the vectors are for, which chooses the model's prompt: ``"query"``, ``"document"``, ``"classification"``,
-                ``"clustering"``, ``"similarity"``, ...; see :attr:`prompts`. Default: none, and no prompt but the file's
-                :attr:`default_prompt`, which few have.
-            title: The title of all texts, or one for each; only document prompts have a place for it.
-            prompt: A prompt of your own, put before every text as it is. Not together with a task. ``""``: none, not even the
-                file's :attr:`default_prompt`.
-            dimensions: Cut vectors to this many values, and normalise them again. For Matryoshka models only.
-            normalize: Give vectors unit length.
-            truncate: What happens to texts that are longer than the limit: cut at the ``"end"`` or ``"start"`` (which is logged),
-                or an ``"error"``.
-            output: What values are written as. ``"int8"`` and ``"uint8"``: integers with a scale a vector; ``"binary"`` and
-                ``"ubinary"``: signs, eight a byte.
-            max_tokens: A limit in tokens instead of the model's.
-            progress: See :data:`Progress`.
-            priority: ``"interactive"`` or ``"batch"``, where calls meet. Default: by size.
-            timeout: Seconds after which the call is of no use.
-            cancel: A :class:`Cancellation`.
-            strict: ``False``: a text that is ``None`` or fails has a row of NaN, and why it failed is logged. Not with integers,
-                which have no NaN.
-
-        Raises:
-            ConnoteError: For the first text that fails, with its index; see :meth:`embed_each`.
-            KeyboardInterrupt: Within 100 ms of Ctrl-C, and the work ends.
-        """
-        # Straight down, without `how_to`: what is done after a model's weights have been through the caches is slow.
-        return self._engine.embed(
-            texts,
-            (task, title, prompt, dimensions, normalize, truncate, max_tokens),
-            (progress, priority, timeout, None if cancel is None else token(cancel), output, strict),
-        )
+    # Texts in, vectors out; `embed` is the native base's
 
     def embed_vectors(
         self,

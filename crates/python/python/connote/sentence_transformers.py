@@ -182,6 +182,7 @@ def _again(
     # Who changes `truncate_dim` or a prompt does so for one object: each has its own beside the engine of all.
     again = cls.__new__(cls)
     again.__dict__.update(first.__dict__)
+    again._engine = first._engine
     _, _, again.truncate_dim, prompts, again.default_prompt_name = own
     again._prompts = dict(prompts)
     again._max_seq_length = longest
