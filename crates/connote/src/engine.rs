@@ -27,6 +27,8 @@ pub(crate) struct Engine {
     busy: AtomicUsize,
     /// Scratch that nobody uses, by node: it stays where it was written first.
     workspaces: Vec<Mutex<Vec<Workspace>>>,
+    /// How much of it [`reserve`](Self::reserve) has made.
+    reserved: AtomicUsize,
 }
 
 impl Engine {
@@ -41,7 +43,15 @@ impl Engine {
         let (encoders, chooser) = (encoders.into(), chooser.into());
         assert!(!encoders.is_empty(), "an engine needs a network");
         let workspaces = (0..nodes.max(1)).map(|_| Mutex::default()).collect();
-        Self { encoders, readout: readout.into(), chooser, cpus, busy: AtomicUsize::new(0), workspaces }
+        Self {
+            encoders,
+            readout: readout.into(),
+            chooser,
+            cpus,
+            busy: AtomicUsize::new(0),
+            workspaces,
+            reserved: AtomicUsize::new(0),
+        }
     }
 
     /// The same network, read out another way; weights and what was learnt of their speed are shared.
@@ -83,7 +93,7 @@ impl Engine {
         let mut workspaces = self.workspaces(node);
         // One a CPU (more where more are asked for), and one for work that overtakes; all that were reserved in any case, or memory
         // would be given back and taken again.
-        if workspaces.len() < self.reserved().max(self.cpus.max(self.busy()) + 1) {
+        if workspaces.len() < self.reserved.load(Ordering::Relaxed).max(self.cpus.max(self.busy()) + 1) {
             workspaces.push(workspace);
         }
         drop(workspaces);
@@ -109,8 +119,11 @@ impl Engine {
         let longest = longest.clamp(1, MOST_RESERVED_TOKENS);
         let ids = vec![0; longest];
         let batch: Batch = (0..MOST_TOKENS.div_ceil(longest)).map(|_| ids.as_slice()).collect();
-        let mut ready = Vec::with_capacity(self.reserved());
-        for _ in 0..self.reserved() {
+        // Every worker may have been overtaken, and hold the scratch of both.
+        let count = self.cpus.saturating_mul(2).min(MOST_RESERVED);
+        self.reserved.store(count, Ordering::Relaxed);
+        let mut ready = Vec::with_capacity(count);
+        for _ in 0..count {
             let kept = self.workspaces(0).pop();
             let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
             let mut halves = 0;
@@ -122,11 +135,6 @@ impl Engine {
             ready.push(workspace);
         }
         self.workspaces(0).extend(ready);
-    }
-
-    /// Workers' scratch that is made beforehand: every worker may have been overtaken, and hold that of both.
-    fn reserved(&self) -> usize {
-        self.cpus.saturating_mul(2).min(MOST_RESERVED)
     }
 
     /// How a call of sequences with these lengths would be computed: the choice, and its micro-batches.

@@ -10,8 +10,7 @@ use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_buffer::NullBuffer;
-use numpy::ndarray::IxDyn;
-use numpy::{Element, PyArray, PyArrayMethods};
+use numpy::{Element, PY_ARRAY_API, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, npyffi};
 use pyo3::exceptions::{PyImportError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
@@ -106,14 +105,27 @@ fn unreadable(error: arrow_schema::ArrowError) -> PyErr {
 /// A new array of numpy, whose values `write` puts where they are zeros yet. numpy has to be there.
 ///
 /// # Errors
-/// What `write` says.
+/// `MemoryError`, if there is no room for it; what `write` says.
 pub(crate) fn array<'py, T: Element>(
     py: Python<'py>,
     shape: &[usize],
     write: impl FnOnce(&mut [T]) -> PyResult<()>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let array = PyArray::<T, _>::zeros(py, IxDyn(shape), false);
-    // SAFETY: numpy has just made it and nobody else knows it, so its values are nobody's but ours until it is returned.
+    let mut lengths: Vec<npyffi::npy_intp> = Vec::with_capacity(shape.len());
+    for &length in shape {
+        lengths.push(length.try_into()?);
+    }
+    let axes = shape.len().try_into()?;
+    // SAFETY: as many lengths as axes; numpy takes the reference to the type over, and gives one to the array, or an exception.
+    // `PyArray::zeros` is the same, but panics where there is no memory.
+    let array = unsafe {
+        let array =
+            PY_ARRAY_API.PyArray_Zeros(py, axes, lengths.as_mut_ptr(), T::get_dtype(py).into_dtype_ptr(), 0);
+        Bound::from_owned_ptr_or_err(py, array)?
+    };
+    let array = array.cast_into::<PyArrayDyn<T>>()?;
+    // SAFETY: numpy has just made it, of our type, and nobody else knows it (it is none of the objects that the collector of garbage
+    // shows), also while `write` lets other threads have the interpreter: its values are ours alone until it is returned.
     let values = unsafe { array.as_slice_mut() }.map_err(|error| PyValueError::new_err(error.to_string()))?;
     write(values)?;
     Ok(array.into_any())

@@ -10,6 +10,7 @@ use half::f16;
 use numpy::Element;
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
 use crate::capsule;
@@ -43,7 +44,8 @@ impl EmbedderBase {
     fn engine(&self) -> PyResult<&Py<Engine>> {
         self.engine.get().ok_or_else(|| {
             PyAttributeError::new_err(
-                "no model is open: `connote.Embedder.__init__` was not called, or failed",
+                "no model is open: `connote.Embedder.__init__` was not called (a class with an `__init__` of its own calls \
+                 `super().__init__(path_or_name, ...)`), or it failed",
             )
         })
     }
@@ -145,6 +147,7 @@ fn array<T: Element + Value + Send>(
     let shape = if one { &shape[1..] } else { &shape[..] };
     capsule::array(py, shape, |memory: &mut [T]| {
         let table = py.detach(|| call.compute(&manner, Rows::lent(output, memory)))?;
+        assert!(table.is_full(), "a row a text");
         // A bar ends before anything is logged below it.
         drop(manner);
         tell::cut(py, table.truncated(), limit)?;
@@ -154,9 +157,10 @@ fn array<T: Element + Value + Send>(
 
 /// What the engine looks at, of a `connote.Cancellation`.
 fn token<'py>(py: Python<'py>, cancel: Given<'py>) -> PyResult<Given<'py>> {
+    static TOKEN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(match cancel {
         Given::Value(cancel) if !cancel.is_none() => {
-            Given::Value(py.import("connote.cancellation")?.call_method1("token", (cancel,))?)
+            Given::Value(TOKEN.import(py, "connote.cancellation", "token")?.call1((cancel,))?)
         }
         _ => Given::Nothing,
     })

@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Microseconds of so many calls of the library for these texts, without Python: what `scripts/python/measure.py` holds
-    /// [`embed`](Self::embed) against, in the same process, for two processes differ by more than what it looks for.
+    /// `Embedder.embed` against, in the same process, for two processes differ by more than what it looks for.
     fn call_times(&self, py: Python<'_>, texts: Vec<String>, calls: usize) -> PyResult<Vec<f64>> {
         same_process()?;
         py.detach(|| {

@@ -2,7 +2,7 @@
 //! meanwhile. Names, defaults and shapes that people see are Python's matter (`python/connote`); nothing here is public but to it.
 //!
 //! The way of the data: `texts` (lists, Arrow), `how` (options) → `engine` → `job` (windows, waiting, signals) → `table`, `output`
-//! → `vectors` (numpy, Arrow).
+//! → `vectors` (memory that numpy and Arrow read), or, by `embed`, an array of numpy's own that `capsule` made before.
 
 mod capsule;
 mod embed;

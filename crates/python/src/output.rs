@@ -178,12 +178,28 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The same memory, for whoever reads it; what was lent stays where it is.
+    /// Whether what was lent is written to its end.
+    pub(crate) fn is_full(&self) -> bool {
+        fn full<T>(room: &Room<'_, T>) -> bool {
+            matches!(room, Room::Lent(rest) if rest.is_empty())
+        }
+        match &self.values {
+            Values::Float32(room) => full(room),
+            Values::Float16(room) => full(room),
+            Values::Signed(room) => full(room),
+            Values::Unsigned(room) => full(room),
+        }
+    }
+
+    /// The same memory, for whoever reads it.
+    ///
+    /// # Panics
+    /// If it was lent: it is somebody else's.
     pub(crate) fn into_buffer(self) -> Buffer {
         fn buffer<T: ArrowNativeType>(room: Room<'_, T>) -> Buffer {
             match room {
                 Room::Own(values) => Buffer::from_vec(values),
-                Room::Lent(_) => Buffer::from_vec(Vec::<T>::new()),
+                Room::Lent(_) => unreachable!("memory that was lent is not given on"),
             }
         }
         match self.values {

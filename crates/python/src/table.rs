@@ -120,6 +120,11 @@ impl<'a> Table<'a> {
         &self.truncated
     }
 
+    /// Whether memory that was lent is written to its end.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows.is_full()
+    }
+
     /// Texts that failed.
     pub(crate) fn failures(&self) -> &[Failure] {
         &self.failures

@@ -1,5 +1,7 @@
+import copy
 import errno
 import gc
+import inspect
 import logging
 import os
 import pickle
@@ -58,19 +60,87 @@ def test_numpy_reads_the_memory_where_it_lies(minilm):
 
 def test_an_embedder_has_one_model_and_says_where_it_has_none(minilm):
     class Unopened(connote.Embedder):
-        def __init__(self):
-            pass
+        def __init__(self, *, late):
+            if not late:
+                super().__init__(threads=1)
 
-    with pytest.raises(AttributeError, match="__init__` was not called"):
-        Unopened().embed(TEXTS)
+    with pytest.raises(AttributeError, match="super"):
+        Unopened(late=True).embed(TEXTS)
+    own = Unopened(late=False)
+    assert np.array_equal(own.embed(TEXTS), minilm.embed(TEXTS))
+    before = repr(own), own.path
+    with pytest.raises(RuntimeError, match="has its model already"):
+        connote.Embedder.__init__(own, "no such file")
+    assert (repr(own), own.path) == before
     with pytest.raises(RuntimeError, match="has its model already"):
         minilm._engine = minilm._engine
-    with pytest.raises(TypeError, match="argument 'normalize'"):
-        minilm.embed(TEXTS, normalize="yes")
-    with pytest.raises(TypeError, match="argument 'truncate'"):
-        minilm.embed(TEXTS, truncate=None)
+    # One that could not be opened can be opened later.
+    late = Unopened(late=True)
+    with pytest.raises(connote.ConnoteError):
+        connote.Embedder.__init__(late, "no such file")
+    connote.Embedder.__init__(late, threads=1)
+    assert late.embed("a cat").shape == (384,)
+
+
+def test_arguments_of_embed_are_python_s(minilm):
+    for name, value in {"normalize": "yes", "truncate": None, "output": None, "strict": 1, "task": 1, "priority": 2}.items():
+        with pytest.raises(TypeError, match=f"argument '{name}'"):
+            minilm.embed(TEXTS, **{name: value})
     with pytest.raises(TypeError, match="Cancellation, not str"):
         minilm.embed(TEXTS, cancel="now")
+    assert list(inspect.signature(minilm.embed).parameters) == [
+        "texts", "task", "title", "prompt", "dimensions", "normalize", "truncate", "output",
+        "max_tokens", "progress", "priority", "timeout", "cancel", "strict",
+    ]  # fmt: skip
+    assert connote.Embedder.embed.__doc__.startswith("The vectors of texts")
+    whole = minilm.embed(TEXTS)
+    for other in (copy.copy(minilm), copy.deepcopy(minilm)):
+        assert np.array_equal(other.embed(TEXTS), whole)
+    assert np.array_equal(pickle.loads(pickle.dumps(minilm.embed))(TEXTS), whole)
+
+
+def test_rows_of_arrays_without_a_vector(minilm):
+    for output in ("float32", "float16"):
+        rows = minilm.embed(["a cat", None, "a\ud800cat"], output=output, strict=False)
+        assert np.isnan(rows[1:]).all() and np.array_equal(rows[0], minilm.embed("a cat", output=output))
+        assert np.isnan(minilm.embed("a\ud800cat", output=output, strict=False)).all()
+    with pytest.raises(connote.ConnoteError, match="surrogate"):
+        minilm.embed("a\ud800cat")
+
+
+def test_what_a_handler_of_the_log_raises_is_raised(minilm):
+    class Raises(logging.Handler):
+        def emit(self, record):
+            raise LookupError(record.getMessage())
+
+    log, handler = logging.getLogger("connote"), Raises()
+    log.addHandler(handler)
+    try:
+        with pytest.raises(LookupError, match="were cut"):
+            minilm.embed("word " * 2000)
+        with pytest.raises(LookupError, match="no vector"):
+            minilm.embed(["a cat", "a\ud800cat"], strict=False)
+    finally:
+        log.removeHandler(handler)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounds of memory")
+def test_no_room_for_the_array_is_a_memory_error():
+    program = """
+import connote, resource
+embedder = connote.Embedder(threads=1)
+embedder.embed("a")
+with open("/proc/self/statm") as file:
+    limit = int(file.read().split()[0]) * resource.getpagesize() + (2 << 30)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    embedder.embed(["a"] * 2_000_000)
+except MemoryError:
+    print("refused")
+print(embedder.embed("a").shape)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split("\n")[:2] == ["refused", "(384,)"], done.stdout + done.stderr
 
 
 def test_a_text_alone_has_the_bits_it_has_among_others(minilm):

@@ -1,6 +1,6 @@
 //! What waits and what runs: the pool's book-keeping. No threads, no locks.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -292,22 +292,21 @@ impl Queue {
             Arc::ptr_eq(&call.engine, &engine)
                 && (call.priority, call.schedule.shape) == (first.priority, first.schedule.shape)
         };
+        let waiting = self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens);
+        let all = first.tokens + waiting.sum::<usize>();
         let most = match engine.chooser.tuning().preset {
-            Preset::Balanced | Preset::Latency => engine.chooser.most_joined(first.priority),
-            Preset::Throughput => {
-                // An even share for every CPU.
-                let waiting = self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens);
-                (first.tokens + waiting.sum::<usize>())
-                    .div_ceil(engine.cpus)
-                    .min(engine.chooser.most_tokens())
-            }
+            _ if first.schedule.shape.is_some() => engine.chooser.most_tokens(),
+            Preset::Balanced | Preset::Latency => engine.chooser.most_joined(first.priority, all),
+            // An even share for every CPU.
+            Preset::Throughput => all.div_ceil(engine.cpus).min(engine.chooser.most_tokens()),
         };
-        let mut tokens = first.tokens;
+        let others = self.small.iter().map(|(call, _)| call).filter(|call| alike(call));
+        let joining = joining(&first, others, most);
+        let mut joins = joining.into_iter();
         let mut calls = vec![first.clone()];
         self.small.retain(|(call, _)| {
-            let joins = alike(call) && tokens + call.tokens <= most;
+            let joins = alike(call) && joins.next() == Some(true);
             if joins {
-                tokens += call.tokens;
                 calls.push(call.clone());
             }
             !joins
@@ -394,6 +393,24 @@ impl Queue {
         let everywhere = shared.budget.cpus().max(widest).saturating_sub(self.busy.iter().sum());
         Room { free: here.min(everywhere), wide }
     }
+}
+
+/// Which of the others are computed together with the first, so that there are at most so many tokens. What nobody wants any more
+/// takes no room (it is dropped when the group is made), and neither do texts that are computed anyway.
+fn joining<'a>(first: &'a Call, others: impl Iterator<Item = &'a Arc<Call>>, most: usize) -> Vec<bool> {
+    let (mut known, mut tokens) = (HashSet::new(), 0);
+    let mut joins = |call: &'a Call| {
+        let news = || call.sequences.iter().map(Vec::as_slice).filter(|ids| !known.contains(ids));
+        let more = if call.is_over() { 0 } else { news().map(<[u32]>::len).sum() };
+        let joins = tokens == 0 || tokens + more <= most;
+        if joins && more > 0 {
+            tokens += more;
+            known.extend(call.sequences.iter().map(Vec::as_slice));
+        }
+        joins
+    };
+    joins(first);
+    others.map(|call| joins(call)).collect()
 }
 
 /// CPUs that work may take at a place. Shapes that were asked for by number may take more than there are.

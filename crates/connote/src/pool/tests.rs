@@ -414,7 +414,8 @@ fn scratch_that_was_reserved_is_kept() {
         engine.run(0, &Team::new(1), [[5u32, 6].as_slice()], &mut go_on).expect("nobody ends it");
     }
     let engine = engine(2, Tuning::new());
-    assert_eq!(engine.kept(), 0);
+    nested(&engine, 7);
+    assert_eq!(engine.kept(), 3, "one a CPU, and one for what overtakes");
     engine.reserve(32);
     assert_eq!(engine.kept(), 4);
     nested(&engine, 4);
@@ -423,20 +424,57 @@ fn scratch_that_was_reserved_is_kept() {
     assert_eq!(engine.kept(), 4, "no more than that");
 }
 
+/// Calls of 8 tokens that wait, of which each is another text, and which of them go next together.
+fn goes_next(engine: &Arc<Engine>, calls: &[Arc<Call>]) -> Vec<bool> {
+    let pool = pool(1);
+    let mut state = pool.shared.state();
+    calls.iter().for_each(|call| state.queue.push_small(call.clone()));
+    let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("the CPU is free");
+    state.queue.finish(&task);
+    assert_eq!(engine.busy(), 0);
+    calls.iter().map(|call| task.group.has(call)).collect()
+}
+
+fn other_texts(count: u32) -> impl Iterator<Item = Vec<u32>> {
+    (0..count).map(|id| (0..8).map(|bit| id >> bit & 1).collect())
+}
+
 /// Interactive calls join while that makes their tokens cheaper, those of batch priority while a micro-batch has room.
 #[test]
 fn calls_that_meet_join_as_far_as_the_choice_says() {
-    for priority in [Priority::Interactive, Priority::Batch] {
-        let (engine, pool) = (engine(1, Tuning::new()), pool(1));
-        let mut state = pool.shared.state();
+    let engine = engine(1, Tuning::new());
+    let joined = |count, priority| {
         let calls: Vec<_> =
-            (0..100).map(|id| Arc::new(call(&engine, vec![vec![id % 20; 8]], priority))).collect();
-        calls.iter().for_each(|call| state.queue.push_small(call.clone()));
-        let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("the CPU is free");
-        let joined = calls.iter().filter(|call| task.group.has(call)).count();
-        assert_eq!(joined, engine.chooser.most_joined(priority) / 8, "{priority:?}");
-        assert!((2..100).contains(&joined));
-    }
+            other_texts(count).map(|ids| Arc::new(call(&engine, vec![ids], priority))).collect();
+        goes_next(&engine, &calls).into_iter().filter(|&joins| joins).count()
+    };
+    let (most, some) =
+        (engine.chooser.most_tokens() / 8, engine.chooser.most_joined(Priority::Interactive, 8) / 8);
+    assert!(2 <= some && some < most);
+    assert_eq!(joined(60, Priority::Interactive), some);
+    assert_eq!(joined(60, Priority::Batch), 60);
+    assert_eq!(joined(100, Priority::Batch), most);
+    assert_eq!(joined(100, Priority::Interactive), most, "more wait than a micro-batch holds");
+}
+
+/// Calls that nobody wants any more, and texts that are computed anyway, keep nobody else from joining.
+#[test]
+fn what_is_not_computed_takes_no_room_among_calls_that_join() {
+    let engine = engine(1, Tuning::new());
+    let some = engine.chooser.most_joined(Priority::Interactive, 8) / 8;
+    let one = |ids: Vec<u32>| Arc::new(call(&engine, vec![ids], Priority::Interactive));
+    // The same text over and over, then others.
+    let mut calls: Vec<_> = (0..20).map(|_| one(vec![1; 8])).collect();
+    calls.extend(other_texts(30).map(one));
+    let joins = goes_next(&engine, &calls);
+    assert_eq!(joins.iter().filter(|&&joins| joins).count(), 20 + some - 1);
+    assert!(joins[..20 + some - 1].iter().all(|&joins| joins));
+    // Gone before they began.
+    let calls: Vec<_> = other_texts(40).map(one).collect();
+    calls[..20].iter().for_each(|call| call.abandon());
+    let joins = goes_next(&engine, &calls);
+    assert!(joins[..20].iter().all(|&joins| !joins), "dropped");
+    assert_eq!(joins.iter().filter(|&&joins| joins).count(), some);
 }
 
 /// Until the pool has threads, callers compute; what waits for them must not be forgotten.

@@ -129,14 +129,16 @@ impl Chooser {
         }
     }
 
-    /// Tokens of small calls that are computed together because they meet: of `priority` interactive as many as hide the fetching of
-    /// weights and the waiting of threads for each other. More of them would be done as soon one after the other, and the first of
-    /// them sooner.
-    pub(crate) fn most_joined(&self, priority: Priority) -> usize {
+    /// Tokens of small calls that are computed together because they meet, of `waiting` in all: if interactive as many as hide the
+    /// fetching of weights and the waiting of threads for each other. More of them would be done hardly sooner together than one
+    /// after the other, and the first of them later. Where more waits than a micro-batch holds, only how much is done counts.
+    pub(crate) fn most_joined(&self, priority: Priority, waiting: usize) -> usize {
         let most = self.most_tokens();
+        let state = self.state();
+        let predicted = matches!(state.tuning.policy, Policy::CostModel | Policy::Adaptive);
         match priority {
-            Priority::Interactive => self.state().joined.min(most),
-            Priority::Batch => most,
+            Priority::Interactive if predicted && waiting <= most => state.joined.min(most),
+            _ => most,
         }
     }
 
@@ -157,20 +159,16 @@ impl State {
 
     /// The fewest tokens of queries at which a token takes hardly longer than among many.
     fn most_joined(&self) -> usize {
+        let most = if self.tuning.preset == Preset::Latency { LATENCY_TOKENS } else { MOST_TOKENS };
         let texts = std::iter::successors(Some(1), |texts| Some(2 * texts));
-        let works =
-            texts.map(|texts| Work::of(&vec![QUERY; texts])).take_while(|work| work.tokens <= MOST_TOKENS);
+        let works = texts.map(|texts| Work::of(&vec![QUERY; texts])).take_while(|work| work.tokens <= most);
         let each = works.map(|work| {
-            let seconds = self
-                .cost
-                .seconds_of_each(&work, &self.usable(&work))
-                .into_iter()
-                .fold(f64::INFINITY, f64::min);
-            (work.tokens, seconds / work.tokens as f64)
+            let seconds = self.cost.seconds_of_each(&work, &self.usable(&work));
+            (work.tokens, seconds.into_iter().fold(f64::INFINITY, f64::min) / work.tokens as f64)
         });
-        let each: Vec<(usize, f64)> = each.collect();
+        let each: Vec<(usize, f64)> = each.filter(|one| one.1.is_finite()).collect();
         let best = each.iter().map(|one| one.1).fold(f64::INFINITY, f64::min);
-        each.iter().find(|one| one.1 <= best * JOINED).map_or(MOST_TOKENS, |one| one.0)
+        each.iter().find(|one| one.1 <= best * JOINED).map_or(most, |one| one.0)
     }
 
     /// The ways to choose among. For throughput calls run side by side, and a thread inside a product would be missing
@@ -365,21 +363,23 @@ mod tests {
         let chooser = |one: Curve| {
             let alone = vec![one.map(|ms| ms / 1e3), one.map(|ms| ms / 2e3)];
             let even = vec![[1.0; TOKENS.len()]; 2];
-            let cost = CostModel {
-                counts: vec![1, 2],
-                alone,
-                beside: even.clone(),
-                split: even,
-                ..CostModel::unmeasured(2, MINILM, 6)
-            };
+            let usual = CostModel::unmeasured(2, MINILM, 6);
+            let cost = CostModel { counts: vec![1, 2], alone, beside: even.clone(), split: even, ..usual };
             Chooser::new(2, Tuning::new(), cost)
         };
         let joined = |chooser: &Chooser| {
-            [Priority::Interactive, Priority::Batch].map(|priority| chooser.most_joined(priority))
+            [Priority::Interactive, Priority::Batch].map(|priority| chooser.most_joined(priority, 100))
         };
         // Weights stream for as long as 16 tokens take, or 128.
-        assert_eq!(joined(&chooser([16.0, 16.0, 16.0, 32.0, 64.0, 128.0, 512.0])), [16, MOST_TOKENS]);
+        let few = chooser([16.0, 16.0, 16.0, 32.0, 64.0, 128.0, 512.0]);
+        assert_eq!(joined(&few), [16, MOST_TOKENS]);
+        assert_eq!(few.most_joined(Priority::Interactive, MOST_TOKENS), 16);
+        assert_eq!(few.most_joined(Priority::Interactive, MOST_TOKENS + 1), MOST_TOKENS, "too many wait");
         assert_eq!(joined(&chooser([16.0, 16.0, 16.0, 16.0, 16.0, 16.0, 64.0])), [128, MOST_TOKENS]);
+        for policy in [Policy::Table, Policy::Fixed(Shape::new(2, 1))] {
+            few.set_tuning(Tuning::new().policy(policy));
+            assert_eq!(joined(&few), [MOST_TOKENS; 2], "what is predicted is not what is done");
+        }
         // The more the better.
         let more = chooser([1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 11.2]);
         assert_eq!(joined(&more), [MOST_TOKENS; 2]);
@@ -387,7 +387,7 @@ mod tests {
         assert_eq!(joined(&more), [LATENCY_TOKENS; 2]);
         // What is measured later counts.
         more.set_cost(CostModel::unmeasured(2, 110_000_000, 24));
-        assert!(more.most_joined(Priority::Interactive) < LATENCY_TOKENS);
+        assert!(more.most_joined(Priority::Interactive, 100) < LATENCY_TOKENS);
     }
 
     #[test]

@@ -77,6 +77,8 @@ class Embedder(_connote.EmbedderBase, Encoding):
         cache_dir: str | os.PathLike[str] | None = None,
         share_weights: bool = False,
     ) -> None:
+        if getattr(self, "_engine", None) is not None:
+            raise RuntimeError("this embedder has its model already; make another embedder")
         path = find_model(path_or_name)
         # A path that was given as such means the same file from any folder; a name means the file of each machine.
         if path_or_name is not None and os.path.isfile(path_or_name):
@@ -92,9 +94,9 @@ class Embedder(_connote.EmbedderBase, Encoding):
             "share_weights": share_weights,
         }
         named = None if path_or_name is None else os.fspath(path_or_name)
+        self._engine = _connote.Engine(path, **arguments)
         self._arguments: dict[str, Any] = {"path_or_name": named, **arguments}
         self.path = path
-        self._engine = _connote.Engine(path, **arguments)
         for warning in self._engine.warnings:
             warnings.warn(warning, stacklevel=2)
 
