@@ -50,6 +50,12 @@ impl EmbedderBase {
         })
     }
 
+    /// Whether it has one.
+    #[getter(_is_open)]
+    fn is_open(&self) -> bool {
+        self.engine.get().is_some()
+    }
+
     #[setter(_engine)]
     fn set_engine(&self, engine: Py<Engine>) -> PyResult<()> {
         let once = "this embedder has its model already; make another embedder";

@@ -1,5 +1,6 @@
 //! What a caller waits for.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
@@ -18,6 +19,8 @@ pub(crate) struct Call {
     pub(crate) sequences: Vec<Vec<u32>>,
     /// Tokens of all its sequences.
     pub(crate) tokens: usize,
+    /// Alike for calls of equal sequences, and for hardly any others: for what may be wrong once in a while.
+    pub(crate) key: u64,
     pub(crate) priority: Priority,
     pub(crate) schedule: Schedule,
     /// When it came.
@@ -42,10 +45,12 @@ impl Call {
     pub(crate) fn new(engine: Arc<Engine>, sequences: Vec<Vec<u32>>, schedule: Schedule) -> Self {
         let answers = Answers { each: vec![None; sequences.len()], missing: sequences.len(), waker: None };
         let tokens = sequences.iter().map(Vec::len).sum();
+        let key = BuildHasherDefault::<DefaultHasher>::default().hash_one(&sequences);
         Self {
             engine,
             sequences,
             tokens,
+            key,
             priority: schedule.priority_of(tokens),
             schedule,
             came: Instant::now(),
@@ -58,7 +63,12 @@ impl Call {
 
     /// Whether nobody wants its answers any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed) || self.schedule.ended().is_some()
+        self.is_abandoned() || self.schedule.ended().is_some()
+    }
+
+    /// Whether its caller has gone. No clock is asked.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     /// Some of it begins.

@@ -284,25 +284,33 @@ impl Queue {
         }
     }
 
-    /// Makes a group of a small call and of those like it that wait; its index, unless nobody wants it any more.
+    /// Makes a group of a small call and of those like it that wait; its index, unless nobody wants the call any more: then others
+    /// are to be looked at anew, without it and all like it.
     fn join(&mut self, index: usize) -> Option<usize> {
+        if self.small[index].0.is_over() {
+            self.small.retain(|(call, _)| !call.is_over());
+            return None;
+        }
         let (first, since) = self.small.remove(index);
         let engine = first.engine.clone();
         let alike = |call: &Call| {
             Arc::ptr_eq(&call.engine, &engine)
                 && (call.priority, call.schedule.shape) == (first.priority, first.schedule.shape)
         };
-        let waiting = self.small.iter().filter(|(call, _)| alike(call)).map(|(call, _)| call.tokens);
-        let all = first.tokens + waiting.sum::<usize>();
+        let others = || self.small.iter().map(|(call, _)| &**call).filter(|call| alike(call));
+        let most = engine.chooser.most_tokens();
         let most = match engine.chooser.tuning().preset {
-            _ if first.schedule.shape.is_some() => engine.chooser.most_tokens(),
-            Preset::Balanced | Preset::Latency => engine.chooser.most_joined(first.priority, all),
             // An even share for every CPU.
-            Preset::Throughput => all.div_ceil(engine.cpus).min(engine.chooser.most_tokens()),
+            Preset::Throughput => {
+                let all = tokens_of(&first, others(), most.saturating_mul(engine.cpus));
+                all.div_ceil(engine.cpus).min(most)
+            }
+            Preset::Balanced | Preset::Latency if first.schedule.shape.is_some() => most,
+            Preset::Balanced | Preset::Latency => {
+                engine.chooser.most_joined(first.priority, tokens_of(&first, others(), most))
+            }
         };
-        let others = self.small.iter().map(|(call, _)| call).filter(|call| alike(call));
-        let joining = joining(&first, others, most);
-        let mut joins = joining.into_iter();
+        let mut joins = joining(&first, others(), most).into_iter();
         let mut calls = vec![first.clone()];
         self.small.retain(|(call, _)| {
             let joins = alike(call) && joins.next() == Some(true);
@@ -395,22 +403,35 @@ impl Queue {
     }
 }
 
-/// Which of the others are computed together with the first, so that there are at most so many tokens. What nobody wants any more
-/// takes no room (it is dropped when the group is made), and neither do texts that are computed anyway.
-fn joining<'a>(first: &'a Call, others: impl Iterator<Item = &'a Arc<Call>>, most: usize) -> Vec<bool> {
-    let (mut known, mut tokens) = (HashSet::new(), 0);
-    let mut joins = |call: &'a Call| {
-        let news = || call.sequences.iter().map(Vec::as_slice).filter(|ids| !known.contains(ids));
-        let more = if call.is_over() { 0 } else { news().map(<[u32]>::len).sum() };
-        let joins = tokens == 0 || tokens + more <= most;
-        if joins && more > 0 {
-            tokens += more;
-            known.extend(call.sequences.iter().map(Vec::as_slice));
+/// Tokens of calls that wait, equal calls counted once; no further than until there are more than `enough`.
+fn tokens_of<'a>(first: &Call, others: impl Iterator<Item = &'a Call>, enough: usize) -> usize {
+    let (mut known, mut tokens) = (HashSet::from([first.key]), first.tokens);
+    for call in others.filter(|call| !call.is_abandoned()) {
+        if tokens > enough {
+            break;
         }
-        joins
-    };
-    joins(first);
-    others.map(|call| joins(call)).collect()
+        if known.insert(call.key) {
+            tokens += call.tokens;
+        }
+    }
+    tokens
+}
+
+/// Which of the others are computed together with the first: as many as fit beside it into so many tokens, in their order. What nobody
+/// wants any more takes no room (it is dropped when the group is made), and neither does a call that another one equals.
+fn joining<'a>(first: &Call, others: impl Iterator<Item = &'a Call>, most: usize) -> Vec<bool> {
+    let (mut known, mut tokens) = (HashSet::from([first.key]), first.tokens);
+    let joins = others.map(|call| {
+        let fits = tokens + call.tokens <= most;
+        // A clock may have to be asked: not for all that wait.
+        let free = known.contains(&call.key) || fits && call.is_over();
+        if fits && !free {
+            tokens += call.tokens;
+            known.insert(call.key);
+        }
+        fits || free
+    });
+    joins.collect()
 }
 
 /// CPUs that work may take at a place. Shapes that were asked for by number may take more than there are.

@@ -457,24 +457,61 @@ fn calls_that_meet_join_as_far_as_the_choice_says() {
     assert_eq!(joined(100, Priority::Interactive), most, "more wait than a micro-batch holds");
 }
 
-/// Calls that nobody wants any more, and texts that are computed anyway, keep nobody else from joining.
+/// Calls that nobody wants any more, and those that others equal, keep nobody else from joining.
 #[test]
 fn what_is_not_computed_takes_no_room_among_calls_that_join() {
     let engine = engine(1, Tuning::new());
     let some = engine.chooser.most_joined(Priority::Interactive, 8) / 8;
+    assert!((2..20).contains(&some));
     let one = |ids: Vec<u32>| Arc::new(call(&engine, vec![ids], Priority::Interactive));
+    let gone = |ids: Vec<u32>| {
+        let call = one(ids);
+        call.abandon();
+        call
+    };
+    let count = |joins: &[bool]| joins.iter().filter(|&&joins| joins).count();
     // The same text over and over, then others.
-    let mut calls: Vec<_> = (0..20).map(|_| one(vec![1; 8])).collect();
+    let mut calls: Vec<_> = (0..21).map(|_| one(vec![1; 8])).collect();
     calls.extend(other_texts(30).map(one));
     let joins = goes_next(&engine, &calls);
-    assert_eq!(joins.iter().filter(|&&joins| joins).count(), 20 + some - 1);
-    assert!(joins[..20 + some - 1].iter().all(|&joins| joins));
-    // Gone before they began.
-    let calls: Vec<_> = other_texts(40).map(one).collect();
-    calls[..20].iter().for_each(|call| call.abandon());
+    assert_eq!(count(&joins), 21 + some - 1);
+    assert!(joins[..21 + some - 1].iter().all(|&joins| joins));
+    // The first alone is longer than what joins.
+    let long = vec![1; 8 * some + 8];
+    let calls = [one(long.clone()), one(vec![2]), one(long.clone()), one(long)];
+    assert_eq!(goes_next(&engine, &calls), [true, false, true, true]);
+    // Gone before they began, before and behind others; and so many that a backlog would fill a micro-batch.
+    let mut calls: Vec<_> = other_texts(1).map(one).collect();
+    calls.extend(other_texts(90).skip(1).map(gone));
+    calls.extend(other_texts(120).skip(90).map(one));
     let joins = goes_next(&engine, &calls);
-    assert!(joins[..20].iter().all(|&joins| !joins), "dropped");
-    assert_eq!(joins.iter().filter(|&&joins| joins).count(), some);
+    assert_eq!((count(&joins), joins[0]), (some, true));
+    assert_eq!(joins[90..].iter().take_while(|&&joins| joins).count(), some - 1);
+    let mut calls: Vec<_> = other_texts(21).map(gone).collect();
+    calls.extend(other_texts(50).skip(21).map(one));
+    let joins = goes_next(&engine, &calls);
+    assert_eq!((count(&joins[..21]), count(&joins)), (0, some));
+}
+
+/// A call whose time is over is picked first; who goes next is then chosen anew, and not who came behind it.
+#[test]
+fn a_call_that_is_over_leads_nobody() {
+    let (engine, pool) = (engine(1, Tuning::new()), pool(1));
+    let due = |ids: Vec<u32>, deadline: Option<Duration>| {
+        let deadline = deadline.map(|left| Instant::now() + left);
+        let schedule = Schedule { priority: Some(Priority::Interactive), deadline, ..Schedule::default() };
+        Arc::new(Call::new(engine.clone(), vec![ids], schedule))
+    };
+    let mut texts = other_texts(60);
+    let late = due(texts.next().expect("many"), Some(Duration::ZERO));
+    let others: Vec<_> = texts.by_ref().take(30).map(|ids| due(ids, None)).collect();
+    let urgent = due(texts.next().expect("many"), Some(Duration::from_secs(5)));
+    let mut state = pool.shared.state();
+    for call in [&late].into_iter().chain(&others).chain([&urgent]) {
+        state.queue.push_small(call.clone());
+    }
+    let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("the CPU is free");
+    assert!(task.group.has(&urgent) && !task.group.has(&late));
 }
 
 /// Until the pool has threads, callers compute; what waits for them must not be forgotten.

@@ -131,7 +131,8 @@ impl Chooser {
 
     /// Tokens of small calls that are computed together because they meet, of `waiting` in all: if interactive as many as hide the
     /// fetching of weights and the waiting of threads for each other. More of them would be done hardly sooner together than one
-    /// after the other, and the first of them later. Where more waits than a micro-batch holds, only how much is done counts.
+    /// after the other, and the first of them later. Where more waits than a micro-batch holds, only how much is done counts; where a
+    /// policy does not predict (the table, a fixed shape), a micro-batch is filled, too.
     pub(crate) fn most_joined(&self, priority: Priority, waiting: usize) -> usize {
         let most = self.most_tokens();
         let state = self.state();

@@ -37,6 +37,8 @@ class Vectors:
 @disjoint_base
 class EmbedderBase:
     _engine: Engine
+    @property
+    def _is_open(self) -> bool: ...
     def __new__(cls, *_arguments: object, **_options: object) -> Self: ...
     def embed(
         self,

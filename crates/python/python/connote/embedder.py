@@ -77,7 +77,7 @@ class Embedder(_connote.EmbedderBase, Encoding):
         cache_dir: str | os.PathLike[str] | None = None,
         share_weights: bool = False,
     ) -> None:
-        if getattr(self, "_engine", None) is not None:
+        if self._is_open:
             raise RuntimeError("this embedder has its model already; make another embedder")
         path = find_model(path_or_name)
         # A path that was given as such means the same file from any folder; a name means the file of each machine.
@@ -94,11 +94,12 @@ class Embedder(_connote.EmbedderBase, Encoding):
             "share_weights": share_weights,
         }
         named = None if path_or_name is None else os.fspath(path_or_name)
-        self._engine = _connote.Engine(path, **arguments)
+        engine = _connote.Engine(path, **arguments)
+        for warning in engine.warnings:  # which may be made errors: then nothing is open
+            warnings.warn(warning, stacklevel=2)
+        self._engine = engine
         self._arguments: dict[str, Any] = {"path_or_name": named, **arguments}
         self.path = path
-        for warning in self._engine.warnings:
-            warnings.warn(warning, stacklevel=2)
 
     @classmethod
     def shared(cls, *arguments: Any, **options: Any) -> Embedder:
