@@ -11,11 +11,9 @@ use crate::failure::Failure;
 use crate::texts::{self, Row};
 
 /// What an argument was given.
-#[derive(Default)]
 pub(crate) enum Given<'py> {
     /// Nothing: its default holds, and there is nothing to read. That matters: behind a model's weights, which took the caches, each
     /// name that is looked up costs a microsecond.
-    #[default]
     Nothing,
     Value(Bound<'py, PyAny>),
 }

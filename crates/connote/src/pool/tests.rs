@@ -1,5 +1,6 @@
 //! The pool with tiny models: every call gets its answers, whatever happens to others.
 
+mod joining;
 mod listening;
 
 use std::sync::Arc;
@@ -397,121 +398,6 @@ fn a_caller_that_may_leave_does_not_compute_others_texts() {
     assert!(state.queue.pick(&pool.shared, 0, Wanted::Of(&leaves)).is_none());
     let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("for a thread of the pool");
     assert!(task.group.has(&leaves) && task.group.has(&stays), "together");
-}
-
-/// Each of two workers may be overtaken, and then four are in the middle of something.
-#[test]
-fn scratch_that_was_reserved_is_kept() {
-    fn nested(engine: &Engine, depth: usize) {
-        let mut below = depth;
-        let mut go_on = || {
-            if below > 1 {
-                nested(engine, depth - 1);
-                below = 0;
-            }
-            true
-        };
-        engine.run(0, &Team::new(1), [[5u32, 6].as_slice()], &mut go_on).expect("nobody ends it");
-    }
-    let engine = engine(2, Tuning::new());
-    nested(&engine, 7);
-    assert_eq!(engine.kept(), 3, "one a CPU, and one for what overtakes");
-    engine.reserve(32);
-    assert_eq!(engine.kept(), 4);
-    nested(&engine, 4);
-    assert_eq!(engine.kept(), 4);
-    nested(&engine, 7);
-    assert_eq!(engine.kept(), 4, "no more than that");
-}
-
-/// Calls of 8 tokens that wait, of which each is another text, and which of them go next together.
-fn goes_next(engine: &Arc<Engine>, calls: &[Arc<Call>]) -> Vec<bool> {
-    let pool = pool(1);
-    let mut state = pool.shared.state();
-    calls.iter().for_each(|call| state.queue.push_small(call.clone()));
-    let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("the CPU is free");
-    state.queue.finish(&task);
-    assert_eq!(engine.busy(), 0);
-    calls.iter().map(|call| task.group.has(call)).collect()
-}
-
-fn other_texts(count: u32) -> impl Iterator<Item = Vec<u32>> {
-    (0..count).map(|id| (0..8).map(|bit| id >> bit & 1).collect())
-}
-
-/// Interactive calls join while that makes their tokens cheaper, those of batch priority while a micro-batch has room.
-#[test]
-fn calls_that_meet_join_as_far_as_the_choice_says() {
-    let engine = engine(1, Tuning::new());
-    let joined = |count, priority| {
-        let calls: Vec<_> =
-            other_texts(count).map(|ids| Arc::new(call(&engine, vec![ids], priority))).collect();
-        goes_next(&engine, &calls).into_iter().filter(|&joins| joins).count()
-    };
-    let (most, some) =
-        (engine.chooser.most_tokens() / 8, engine.chooser.most_joined(Priority::Interactive, 8) / 8);
-    assert!(2 <= some && some < most);
-    assert_eq!(joined(60, Priority::Interactive), some);
-    assert_eq!(joined(60, Priority::Batch), 60);
-    assert_eq!(joined(100, Priority::Batch), most);
-    assert_eq!(joined(100, Priority::Interactive), most, "more wait than a micro-batch holds");
-}
-
-/// Calls that nobody wants any more, and those that others equal, keep nobody else from joining.
-#[test]
-fn what_is_not_computed_takes_no_room_among_calls_that_join() {
-    let engine = engine(1, Tuning::new());
-    let some = engine.chooser.most_joined(Priority::Interactive, 8) / 8;
-    assert!((2..20).contains(&some));
-    let one = |ids: Vec<u32>| Arc::new(call(&engine, vec![ids], Priority::Interactive));
-    let gone = |ids: Vec<u32>| {
-        let call = one(ids);
-        call.abandon();
-        call
-    };
-    let count = |joins: &[bool]| joins.iter().filter(|&&joins| joins).count();
-    // The same text over and over, then others.
-    let mut calls: Vec<_> = (0..21).map(|_| one(vec![1; 8])).collect();
-    calls.extend(other_texts(30).map(one));
-    let joins = goes_next(&engine, &calls);
-    assert_eq!(count(&joins), 21 + some - 1);
-    assert!(joins[..21 + some - 1].iter().all(|&joins| joins));
-    // The first alone is longer than what joins.
-    let long = vec![1; 8 * some + 8];
-    let calls = [one(long.clone()), one(vec![2]), one(long.clone()), one(long)];
-    assert_eq!(goes_next(&engine, &calls), [true, false, true, true]);
-    // Gone before they began, before and behind others; and so many that a backlog would fill a micro-batch.
-    let mut calls: Vec<_> = other_texts(1).map(one).collect();
-    calls.extend(other_texts(90).skip(1).map(gone));
-    calls.extend(other_texts(120).skip(90).map(one));
-    let joins = goes_next(&engine, &calls);
-    assert_eq!((count(&joins), joins[0]), (some, true));
-    assert_eq!(joins[90..].iter().take_while(|&&joins| joins).count(), some - 1);
-    let mut calls: Vec<_> = other_texts(21).map(gone).collect();
-    calls.extend(other_texts(50).skip(21).map(one));
-    let joins = goes_next(&engine, &calls);
-    assert_eq!((count(&joins[..21]), count(&joins)), (0, some));
-}
-
-/// A call whose time is over is picked first; who goes next is then chosen anew, and not who came behind it.
-#[test]
-fn a_call_that_is_over_leads_nobody() {
-    let (engine, pool) = (engine(1, Tuning::new()), pool(1));
-    let due = |ids: Vec<u32>, deadline: Option<Duration>| {
-        let deadline = deadline.map(|left| Instant::now() + left);
-        let schedule = Schedule { priority: Some(Priority::Interactive), deadline, ..Schedule::default() };
-        Arc::new(Call::new(engine.clone(), vec![ids], schedule))
-    };
-    let mut texts = other_texts(60);
-    let late = due(texts.next().expect("many"), Some(Duration::ZERO));
-    let others: Vec<_> = texts.by_ref().take(30).map(|ids| due(ids, None)).collect();
-    let urgent = due(texts.next().expect("many"), Some(Duration::from_secs(5)));
-    let mut state = pool.shared.state();
-    for call in [&late].into_iter().chain(&others).chain([&urgent]) {
-        state.queue.push_small(call.clone());
-    }
-    let task = state.queue.pick(&pool.shared, 0, Wanted::Any).expect("the CPU is free");
-    assert!(task.group.has(&urgent) && !task.group.has(&late));
 }
 
 /// Until the pool has threads, callers compute; what waits for them must not be forgotten.
