@@ -48,7 +48,7 @@ macro_rules! compiled_with {
                 (panel: &$crate::tile_bf16::PanelBf16<'_>, sums: &mut $crate::table::Sums,
                 cells: &mut $crate::rows::PanelCells<'_>, meanwhile: &mut dyn FnMut());
             to_bf16 = $crate::bf16::to_bf16_body, (x: &[f32], out: &mut [u16]);
-            quantize = $crate::quantize::quantize_body, (x: &[f32], q: &mut [i16], scales: &mut [f32]);
+            quantize = $crate::table_avx2::quantize_256_body, (x: &[f32], q: &mut [i16], scales: &mut [$crate::quantize::BlockScale]);
             layer_norm = $crate::norm::layer_norm_body, (x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32);
             rms_norm = $crate::norm::rms_norm_body, (x: &mut [f32], weight: &[f32], eps: f32);
             layer_norm_to = $crate::norm::layer_norm_to_body,

@@ -54,6 +54,8 @@ mod table_avx512;
 mod table_avx_vnni;
 mod table_scalar;
 mod tile_bf16;
+#[cfg(target_arch = "x86_64")]
+mod tile_i16_avx512;
 mod weights;
 
 pub use activations::{Activations, RowSlots};
@@ -63,6 +65,7 @@ pub use level::{Level, LevelError};
 pub use panels::{PanelSlots, PanelStore, Panels};
 pub use peak::Peak;
 pub use product::{Ending, first_input_step, linear, linear_part, matmul};
+pub use quantize::BlockScale;
 pub use rope::{RopeTable, frequencies};
 pub use rows::{Rows, RowsMut};
 pub use shelf::Shelf;

@@ -3,6 +3,7 @@
 use threads::Team;
 
 use crate::layout::Layout;
+use crate::quantize::BlockScale;
 use crate::rows::Rows;
 use crate::store::{Slots, Store, Values};
 use crate::table::{DEPTH, Kernels, PANEL};
@@ -169,7 +170,7 @@ impl<'a> PanelSlots<'a> {
         let padded = self.outputs.next_multiple_of(PANEL);
         let count = padded / PANEL;
         let (integers, scales) = Panels::sizes(Layout::I16, 1, self.inputs);
-        let (mut integers, mut row_scales) = (vec![0; integers], vec![0.0; scales]);
+        let (mut integers, mut row_scales) = (vec![0; integers], vec![BlockScale::default(); scales]);
         let mut halves = vec![0; Panels::sizes(Layout::Bf16, 1, self.inputs).0];
         let mut values = vec![0.0; self.inputs];
         let mut slots = self.slots;
@@ -214,7 +215,7 @@ fn columns_of(rows: Rows<'_>, row: usize, panel: usize) -> [f32; PANEL] {
 }
 
 /// Writes one output's values into its column of a panel.
-fn set_values(panel: &mut [f32], column: usize, values: &[f32]) {
+fn set_values<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
     for (row, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(values) {
         row[column] = value;
     }

@@ -293,7 +293,7 @@ fn finish<'a>(
 /// wide, beginning at `first_output`.
 ///
 /// `first_output` must be a multiple of [`PANEL`], `first_input` of [`first_input_step`]. Attention uses them
-/// to skip what its mask hides.
+/// to skip what its mask hides. Inputs of i16 end where a block of [`DEPTH`] does, or the weights do.
 ///
 /// # Panics
 /// If shapes or layouts differ.
@@ -312,6 +312,11 @@ pub fn matmul(
     assert!(
         first_input.is_multiple_of(first_input_step(layout)),
         "matrix product: input {first_input} starts no block"
+    );
+    // What stands beside a block of integers is of all of it.
+    assert!(
+        layout != Layout::I16 || inputs == w.inputs() || inputs.is_multiple_of(DEPTH),
+        "matrix product: input {inputs} ends inside a block"
     );
     assert_eq!(x.count(), out.count(), "matrix product: rows in and out differ");
     assert!(first_output.is_multiple_of(PANEL), "matrix product: output {first_output} starts no panel");

@@ -15,11 +15,12 @@ use memmap2::Mmap;
 
 use crate::large_pages::Plain;
 use crate::layout::Layout;
+use crate::quantize::BlockScale;
 use crate::store::{Store, Values};
 use crate::weights::Weights;
 
 /// What a file begins with; the last byte goes up when its form changes.
-const MAGIC: &[u8; 8] = b"connote\x01";
+const MAGIC: &[u8; 8] = b"connote\x02";
 /// What is written at once: the system keeps a file in memory in pieces that are no larger.
 const BLOCK: usize = 4 << 20;
 /// Values of a matrix begin cache lines.
@@ -101,9 +102,9 @@ impl Shelf {
         if number()? != code(layout) || number()? != values || number()? != scales {
             return None;
         }
-        let own_scales = self.map.get(at..at.checked_add(scales.checked_mul(4)?)?)?;
-        let own_scales = own_scales.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        at = (at + scales * 4).checked_next_multiple_of(LINE)?;
+        let its_scales = self.map.get(at..at.checked_add(scales.checked_mul(8)?)?)?;
+        let its_scales = its_scales.as_chunks().0.iter().map(|&bytes| scale_of(bytes)).collect();
+        at = (at + scales * 8).checked_next_multiple_of(LINE)?;
         let size = if layout == Layout::F32 { 4 } else { 2 };
         let end = at.checked_add(values.checked_mul(size)?)?;
         if end > self.map.len() {
@@ -113,7 +114,7 @@ impl Shelf {
         let map = &self.map;
         Some(match layout {
             Layout::F32 => Store::of_f32(Mapped::new(map, at, values)),
-            Layout::I16 => Store::of_i16(Mapped::new(map, at, values), own_scales),
+            Layout::I16 => Store::of_i16(Mapped::new(map, at, values), its_scales),
             Layout::Bf16 => Store::of_bf16(Mapped::new(map, at, values)),
         })
     }
@@ -156,6 +157,17 @@ fn code(layout: Layout) -> usize {
 fn read(bytes: &[u8], at: usize) -> Option<usize> {
     let bytes = bytes.get(at..at.checked_add(8)?)?;
     usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()
+}
+
+/// A scale and its crossed products, one after the other.
+fn bytes_of(BlockScale { scale, crossed }: BlockScale) -> [u8; 8] {
+    let ([a, b, c, d], [e, f, g, h]) = (scale.to_le_bytes(), crossed.to_le_bytes());
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The inverse of [`bytes_of`].
+fn scale_of([a, b, c, d, e, f, g, h]: [u8; 8]) -> BlockScale {
+    BlockScale { scale: f32::from_le_bytes([a, b, c, d]), crossed: i32::from_le_bytes([e, f, g, h]) }
 }
 
 /// A file that is written in whole blocks.
@@ -206,7 +218,7 @@ fn put(out: &mut Blocks, store: &Store) -> io::Result<()> {
     for number in [code(store.layout()), count, scales.len()] {
         out.write_all(&(number as u64).to_le_bytes())?;
     }
-    out.numbers(scales, f32::to_le_bytes)?;
+    out.numbers(scales, bytes_of)?;
     let padding = out.at.next_multiple_of(LINE) - out.at;
     out.write_all(&[0; LINE][..padding])?;
     match values {

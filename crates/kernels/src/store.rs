@@ -7,6 +7,7 @@ use threads::{Chunks, Pieces};
 
 use crate::aligned::Aligned;
 use crate::layout::Layout;
+use crate::quantize::BlockScale;
 use crate::shelf::Mapped;
 
 /// Values in a [`Layout`]. Grows to what it has held, and keeps its memory.
@@ -18,7 +19,7 @@ pub(crate) struct Store {
     /// Bits of bf16.
     bf16s: Aligned<u16>,
     /// Of the i16 values.
-    scales: Vec<f32>,
+    scales: Vec<BlockScale>,
 }
 
 impl Default for Store {
@@ -38,14 +39,14 @@ impl Default for Store {
 pub(crate) enum Values<'a> {
     F32(&'a [f32]),
     /// With their scales.
-    I16(&'a [i16], &'a [f32]),
+    I16(&'a [i16], &'a [BlockScale]),
     Bf16(&'a [u16]),
 }
 
 /// Some of a store's values, to write.
 pub(crate) enum Slots<'a> {
     F32(&'a mut [f32]),
-    I16(&'a mut [i16], &'a mut [f32]),
+    I16(&'a mut [i16], &'a mut [BlockScale]),
     Bf16(&'a mut [u16]),
 }
 
@@ -57,7 +58,7 @@ impl Store {
             Layout::F32 => store.f32s = Aligned::in_large_pages(values),
             Layout::I16 => {
                 store.i16s = Aligned::in_large_pages(values);
-                store.scales = vec![0.0; scales];
+                store.scales = vec![BlockScale::default(); scales];
             }
             Layout::Bf16 => store.bf16s = Aligned::in_large_pages(values),
         }
@@ -70,7 +71,7 @@ impl Store {
     }
 
     /// As [`of_f32`](Self::of_f32), with their scales.
-    pub(crate) fn of_i16(values: Mapped<i16>, scales: Vec<f32>) -> Self {
+    pub(crate) fn of_i16(values: Mapped<i16>, scales: Vec<BlockScale>) -> Self {
         Self { layout: Layout::I16, i16s: Aligned::mapped(values), scales, ..Self::default() }
     }
 
@@ -88,7 +89,7 @@ impl Store {
             Layout::Bf16 => self.bf16s.resize(values),
             Layout::I16 => {
                 self.i16s.resize(values);
-                self.scales.resize(scales, 0.0);
+                self.scales.resize(scales, BlockScale::default());
             }
         }
     }
@@ -160,7 +161,7 @@ impl Store {
 /// A store cut into pieces.
 pub(crate) enum StorePieces<'a> {
     F32(Chunks<'a, f32>),
-    I16(Chunks<'a, i16>, Chunks<'a, f32>),
+    I16(Chunks<'a, i16>, Chunks<'a, BlockScale>),
     Bf16(Chunks<'a, u16>),
 }
 

@@ -3,6 +3,7 @@
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
+use crate::quantize::BlockScale;
 use crate::rows::PanelCells;
 use crate::tile_bf16::PanelBf16;
 
@@ -45,7 +46,7 @@ pub struct TileI16<'a> {
     /// See `x`.
     pub stride: usize,
     /// Each row's scale, `scale_stride` apart.
-    pub x_scales: &'a [f32],
+    pub x_scales: &'a [BlockScale],
     /// See `x_scales`.
     pub scale_stride: usize,
     /// 1 to the level's most.
@@ -53,7 +54,7 @@ pub struct TileI16<'a> {
     /// For every pair of inputs, [`PANEL`] outputs of two values.
     pub panel: &'a [i16],
     /// A scale an output.
-    pub scales: &'a [f32; PANEL],
+    pub scales: &'a [BlockScale; PANEL],
     /// Inputs to sum.
     pub inputs: usize,
 }
@@ -94,7 +95,7 @@ pub struct Kernels {
     /// `quantize(x, q, scales)`: one row of activations, or one output's weights, to integers, a scale every
     /// [`DEPTH`] inputs.
     /// `q` may be one longer than `x` (inputs come in pairs) and is filled with zero there.
-    pub quantize: fn(&[f32], &mut [i16], &mut [f32]),
+    pub quantize: fn(&[f32], &mut [i16], &mut [BlockScale]),
     /// `layer_norm(x, weight, bias, eps)` on one row, in place; `bias` may be empty.
     pub layer_norm: fn(&mut [f32], &[f32], &[f32], f32),
     /// `rms_norm(x, weight, eps)` on one row, in place.
@@ -150,22 +151,27 @@ impl Kernels {
 
     /// The row of a level, or `None` if this machine lacks it.
     pub fn of(level: Level) -> Option<&'static Kernels> {
+        Self::all_of(level).first().copied()
+    }
+
+    /// All rows of a level, the best for this machine first; none if it lacks the level. They give the same bits.
+    pub fn all_of(level: Level) -> &'static [&'static Kernels] {
         if !level.is_available() {
-            return None;
+            return &[];
         }
-        Some(match level {
-            Level::Scalar => &crate::table_scalar::SCALAR,
+        match level {
+            Level::Scalar => &[&crate::table_scalar::SCALAR],
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => &crate::table_avx2::AVX2,
+            Level::Avx2 => &[&crate::table_avx2::AVX2],
             #[cfg(target_arch = "x86_64")]
-            Level::AvxVnni => &crate::table_avx_vnni::AVX_VNNI,
+            Level::AvxVnni => &[&crate::table_avx_vnni::AVX_VNNI],
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => &crate::table_avx512::AVX512,
+            Level::Avx512 => crate::table_avx512::rows(),
             #[cfg(target_arch = "x86_64")]
-            Level::Amx => &crate::table_amx::AMX,
+            Level::Amx => &[&crate::table_amx::AMX],
             #[cfg(not(target_arch = "x86_64"))]
-            _ => return None,
-        })
+            _ => &[],
+        }
     }
 }
 

@@ -5,14 +5,17 @@
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
 use std::arch::x86_64::{
-    __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
+    __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_castpd_ps,
+    _mm256_castps_pd, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_mul_ps, _mm256_permute4x64_pd, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_shuffle_ps, _mm256_storeu_ps,
+    _mm256_storeu_si256,
 };
 
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
+use crate::quantize::{BlockScale, quantize_body};
 use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
@@ -146,15 +149,16 @@ macro_rules! tile_i16_256 {
                         }
                     }
                 }
-                for r in 0..R {
-                    for w in 0..W {
-                        let at = (first + w) * LANES;
-                        let scales = tile.scales[at..][..LANES].as_ptr();
+                for w in 0..W {
+                    let at = (first + w) * LANES;
+                    // SAFETY: there are eight.
+                    let scales = unsafe { scales_of(tile.scales[at..][..LANES].as_ptr()) };
+                    for r in 0..R {
                         let values = sums[r][at..][..LANES].as_mut_ptr();
                         // SAFETY: eight values are read and written, and every row has a scale.
                         unsafe {
-                            let x_scale = _mm256_set1_ps(*tile.x_scales.as_ptr().add(r * tile.scale_stride));
-                            let scale = _mm256_mul_ps(x_scale, _mm256_loadu_ps(scales));
+                            let x_scale = (*tile.x_scales.as_ptr().add(r * tile.scale_stride)).scale;
+                            let scale = _mm256_mul_ps(_mm256_set1_ps(x_scale), scales);
                             let part = _mm256_cvtepi32_ps(chain[r][w]);
                             // Fused, at every level: the same bits.
                             let sum = _mm256_fmadd_ps(part, scale, _mm256_loadu_ps(values));
@@ -167,6 +171,54 @@ macro_rules! tile_i16_256 {
     };
 }
 pub(crate) use tile_i16_256;
+
+/// `quantize` from AVX2 on.
+#[inline(always)]
+pub(crate) fn quantize_256_body(x: &[f32], q: &mut [i16], scales: &mut [BlockScale]) {
+    // SAFETY: called from functions that are compiled for AVX2 or more.
+    quantize_body(x, q, scales, |block| unsafe { crossed(block) });
+}
+
+/// [`BlockScale::crossed`]: the compiler needs four times the instructions.
+#[target_feature(enable = "avx2")]
+fn crossed(q: &[i16]) -> i32 {
+    const VALUES: usize = 2 * LANES;
+    let mut sums = _mm256_setzero_si256();
+    let mut add = |values: &[i16; VALUES]| {
+        // SAFETY: a vector's values.
+        let values = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
+        // Each pair with its neighbour, so every product is met twice, from either side: 256 stay below 2^31.
+        let other = _mm256_shuffle_epi32::<0b10_11_00_01>(values);
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(values, other));
+    };
+    let (chunks, rest) = q.as_chunks::<VALUES>();
+    chunks.iter().for_each(&mut add);
+    let fours = rest.as_chunks::<4>().0.as_flattened();
+    if !fours.is_empty() {
+        let mut filled = [0; VALUES];
+        filled[..fours.len()].copy_from_slice(fours);
+        add(&filled);
+    }
+    let mut all = [0i32; LANES];
+    // SAFETY: eight values are written.
+    unsafe { _mm256_storeu_si256(all.as_mut_ptr().cast(), sums) };
+    -all.iter().sum::<i32>() / 2
+}
+
+/// The scales of eight outputs, without what stands beside them.
+///
+/// # Safety
+/// There must be eight.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn scales_of(scales: *const BlockScale) -> __m256 {
+    // SAFETY: eight pairs of 32 bits are two vectors.
+    let (low, high) =
+        unsafe { (_mm256_loadu_ps(scales.cast()), _mm256_loadu_ps(scales.add(LANES / 2).cast())) };
+    // 0, 1, 4, 5 of the outputs, then 2, 3, 6, 7: by pairs into their order.
+    let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
+    _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(even))
+}
 
 tile_i16_256!("avx2,fma", |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)));
 

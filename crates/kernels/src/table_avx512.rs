@@ -4,15 +4,16 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    __cpuid, __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_setzero_si512, _mm512_storeu_ps,
 };
 
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
-use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
+use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
+use crate::tile_i16_avx512::{apart, crossed_tile, straight_tile};
 
 /// What AVX-512 improves over the levels below: all of it.
 pub(crate) const AVX512: Kernels = Kernels {
@@ -20,7 +21,7 @@ pub(crate) const AVX512: Kernels = Kernels {
     quantised: Layout::I16,
     tile_rows: TILE_ROWS,
     tile_f32,
-    tile_i16,
+    tile_i16: tile_i16::<false>,
     bf16_rows: 1,
     panel_bf16,
     release: || {},
@@ -54,8 +55,24 @@ pub(crate) const AVX512: Kernels = Kernels {
 
 compiled_with!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 
+/// The same for cores whose additions have units beside the multipliers: the i16 product takes half of them instead.
+const AVX512_CROSSED: Kernels = Kernels { tile_i16: tile_i16::<true>, ..AVX512 };
+
+/// The level's rows, the better one for this machine first.
+pub(crate) fn rows() -> &'static [&'static Kernels] {
+    if adds_beside_products() { &[&AVX512_CROSSED, &AVX512] } else { &[&AVX512, &AVX512_CROSSED] }
+}
+
+/// Whether this is such a core: all of AMD's that have AVX-512 (Zen 4: two multipliers and four adders of 256 bits).
+/// Intel's add 512 bits where they multiply them.
+fn adds_beside_products() -> bool {
+    let maker = __cpuid(0);
+    (maker.ebx, maker.edx, maker.ecx)
+        == (u32::from_le_bytes(*b"Auth"), u32::from_le_bytes(*b"enti"), u32::from_le_bytes(*b"cAMD"))
+}
+
 /// 24 accumulators and 2 weights of 32 registers; the activation is broadcast from memory.
-const TILE_ROWS: usize = 12;
+pub(crate) const TILE_ROWS: usize = 12;
 /// Sums a vector holds.
 const LANES: usize = 16;
 
@@ -104,7 +121,7 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
 /// thinks latency matters: twice the instructions, and half the speed here.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn dot_pairs(mut sum: __m512i, x: __m512i, w: __m512i) -> __m512i {
+pub(crate) fn dot_pairs(mut sum: __m512i, x: __m512i, w: __m512i) -> __m512i {
     // SAFETY: registers only; the function's features include the instruction.
     unsafe {
         asm!(
@@ -116,11 +133,17 @@ fn dot_pairs(mut sum: __m512i, x: __m512i, w: __m512i) -> __m512i {
     sum
 }
 
-fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
+fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
-        by_rows!(i16_of, tile, sums; 1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2, 9: 2, 10: 2, 11: 2, 12: 2)
+        match tile.rows {
+            1 => i16_of::<1, 2>(tile, sums),
+            2 => i16_of::<2, 2>(tile, sums),
+            3 => i16_of::<3, 2>(tile, sums),
+            _ if CROSSED => crossed_tile(tile, sums),
+            _ => straight_tile(tile, sums),
+        }
     }
 }
 
@@ -134,10 +157,6 @@ unsafe fn i16_of<const R: usize, const W: usize>(tile: &TileI16<'_>, sums: &mut 
         // `2 pair`; both are read as unaligned.
         unsafe {
             let weights = tile.panel.as_ptr().add(pair * 2 * PANEL);
-            if R >= PREFETCH_ROWS {
-                _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(AHEAD).cast());
-                _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(AHEAD + PANEL).cast());
-            }
             let mut vectors = [_mm512_setzero_si512(); W];
             for w in 0..W {
                 vectors[w] = _mm512_loadu_si512(weights.add(w * 2 * LANES).cast());
@@ -151,14 +170,15 @@ unsafe fn i16_of<const R: usize, const W: usize>(tile: &TileI16<'_>, sums: &mut 
             }
         }
     }
-    for r in 0..R {
-        for w in 0..W {
-            let scales = tile.scales[w * LANES..][..LANES].as_ptr();
+    for w in 0..W {
+        // SAFETY: there are 32 scales.
+        let scales = unsafe { apart(tile.scales[w * LANES..][..LANES].as_ptr()).0 };
+        for r in 0..R {
             let values = sums[r][w * LANES..][..LANES].as_mut_ptr();
             // SAFETY: 16 values are read and written, and every row has a scale.
             unsafe {
-                let x_scale = _mm512_set1_ps(*tile.x_scales.as_ptr().add(r * tile.scale_stride));
-                let scale = _mm512_mul_ps(x_scale, _mm512_loadu_ps(scales));
+                let x_scale = (*tile.x_scales.as_ptr().add(r * tile.scale_stride)).scale;
+                let scale = _mm512_mul_ps(_mm512_set1_ps(x_scale), scales);
                 let part = _mm512_cvtepi32_ps(chain[r][w]);
                 // Fused, at every level: the same bits.
                 _mm512_storeu_ps(values, _mm512_fmadd_ps(part, scale, _mm512_loadu_ps(values)));

@@ -13,7 +13,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, tile_i16_256};
+use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, scales_of, tile_i16_256};
 
 /// What AVX-VNNI improves over AVX2: the i16 product.
 pub(crate) const AVX_VNNI: Kernels = Kernels {

@@ -19,7 +19,7 @@ pub(crate) const SCALAR: Kernels = Kernels {
     panel_bf16: tile_bf16::panel_bf16_body,
     release: || {},
     to_bf16: bf16::to_bf16_body,
-    quantize: quantize::quantize_body,
+    quantize: |x, q, scales| quantize::quantize_body(x, q, scales, quantize::crossed_body),
     layer_norm: norm::layer_norm_body,
     rms_norm: norm::rms_norm_body,
     layer_norm_to: norm::layer_norm_to_body,
@@ -77,10 +77,10 @@ fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
                 *sum += i32::from(a) * i32::from(v) + i32::from(b) * i32::from(w);
             }
         }
-        let x_scale = tile.x_scales[r * tile.scale_stride];
+        let x_scale = tile.x_scales[r * tile.scale_stride].scale;
         for ((sum, part), scale) in sums.iter_mut().zip(chain).zip(tile.scales) {
             // Fused, at every level: the same bits.
-            *sum = (part as f32).mul_add(x_scale * scale, *sum);
+            *sum = (part as f32).mul_add(x_scale * scale.scale, *sum);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use connote_kernels::{DEPTH, Kernels, Level};
+use connote_kernels::{BlockScale, DEPTH, Kernels, Level};
 use testkit::oracle;
 use testkit::random::Random;
 
@@ -10,15 +10,20 @@ use testkit::random::Random;
 const LIMIT: f64 = 2895.0;
 
 fn levels() -> Vec<&'static Kernels> {
-    Level::available().map(|level| Kernels::of(level).expect("an available level has a row")).collect()
+    Level::available().flat_map(Kernels::all_of).copied().collect()
 }
 
 /// Integers in pairs, and scales; filled with what `quantize` must overwrite.
 fn quantized(kernels: &Kernels, x: &[f32]) -> (Vec<i16>, Vec<f32>) {
     let mut q = vec![77; x.len().next_multiple_of(2)];
-    let mut scales = vec![77.0; q.len().div_ceil(DEPTH)];
+    let mut scales = vec![BlockScale { scale: 77.0, crossed: 77 }; q.len().div_ceil(DEPTH)];
     (kernels.quantize)(x, &mut q, &mut scales);
-    (q, scales)
+    for (block, scale) in q.chunks(DEPTH).zip(&scales) {
+        let fours = block.as_chunks::<4>().0.iter().map(|&four| four.map(i64::from));
+        let crossed: i64 = fours.map(|[a, b, c, d]| -(a * c + b * d)).sum();
+        assert_eq!(i64::from(scale.crossed), crossed, "{} {} values", kernels.level, x.len());
+    }
+    (q, scales.iter().map(|scale| scale.scale).collect())
 }
 
 fn check(kernels: &Kernels, what: &str, x: &[f32]) {
@@ -59,6 +64,10 @@ fn integers_and_scales_agree_with_the_oracle() {
         for block in ramp.chunks(DEPTH - 1) {
             check(kernels, "a ramp", &[block, &[2895.0]].concat());
         }
+        // The most that their products can sum to, on either side.
+        check(kernels, "all the largest", &[1.0; DEPTH]);
+        let turns: Vec<f32> = (0..DEPTH).map(|at| if at & 2 == 0 { 1.0 } else { -1.0 }).collect();
+        check(kernels, "all the largest, by turns", &turns);
         check(kernels, "the largest numbers", &[f32::MAX, f32::MIN, 1.0, f32::MAX / 2.0]);
     }
 }
@@ -121,8 +130,13 @@ fn every_level_gives_the_same_integers_and_scales() {
 fn room_that_does_not_fit_is_refused_at_every_level() {
     for kernels in levels() {
         for (values, integers, scales) in [(4, 3, 1), (4, 6, 1), (4, 4, 0), (4, 4, 2), (257, 258, 1)] {
-            let call =
-                || (kernels.quantize)(&vec![1.0; values], &mut vec![0; integers], &mut vec![0.0; scales]);
+            let call = || {
+                (kernels.quantize)(
+                    &vec![1.0; values],
+                    &mut vec![0; integers],
+                    &mut vec![BlockScale::default(); scales],
+                )
+            };
             let refused = catch_unwind(AssertUnwindSafe(call)).is_err();
             assert!(refused, "{} {values} values, {integers} integers, {scales} scales", kernels.level);
         }

@@ -4,14 +4,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use connote_kernels::{
-    Activations, DEPTH, Ending, Kernels, Layout, Level, Order, PANEL, Part, Rows, RowsMut, TileF32, TileI16,
-    Weights, linear,
+    Activations, BlockScale, DEPTH, Ending, Kernels, Layout, Level, Order, PANEL, Part, Rows, RowsMut,
+    TileF32, TileI16, Weights, linear,
 };
 use testkit::random::Random;
 use threads::Team;
 
 fn levels() -> Vec<&'static Kernels> {
-    Level::available().map(|level| Kernels::of(level).expect("an available level has a row")).collect()
+    Level::available().flat_map(Kernels::all_of).copied().collect()
 }
 
 /// What the sums hold before a tile adds to them.
@@ -59,14 +59,25 @@ fn every_height_of_the_f32_tile_adds_what_the_oracle_says() {
 fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
     let mut random = Random::seeded(22);
     for kernels in levels() {
-        for (inputs, stride) in [(2usize, 2), (30, 37), (254, 254), (DEPTH, 300)] {
+        for (inputs, stride) in [(2usize, 2), (4, 5), (30, 37), (252, 252), (254, 254), (DEPTH, 300)] {
             let mut integers = |count: usize, limit: f32| -> Vec<i16> {
                 random.values(count, limit).iter().map(|&value| value as i16).collect()
             };
-            let x = integers(kernels.tile_rows * stride, 2895.0);
-            let panel = integers(inputs * PANEL, 2895.0);
-            let x_scales = random.values(kernels.tile_rows * 3, 1e-3);
-            let scales: [f32; PANEL] = random.values(PANEL, 1e-3).try_into().expect("as many");
+            let mut x = integers(kernels.tile_rows * stride, 2895.0);
+            let mut panel = integers(inputs * PANEL, 2895.0);
+            // The largest sums there are, of either sign.
+            x[..inputs].fill(2895);
+            for (column, value) in [(0, 2895), (1, -2895)] {
+                (0..inputs).for_each(|i| panel[(i / 2 * PANEL + column) * 2 + i % 2] = value);
+            }
+            let mut x_scales = vec![BlockScale { scale: f32::NAN, crossed: i32::MAX }; kernels.tile_rows * 3];
+            for (r, scale) in random.values(kernels.tile_rows, 1e-3).into_iter().enumerate() {
+                x_scales[r * 3] = block_scale(scale, inputs, |i| x[r * stride + i]);
+            }
+            let factors = random.values(PANEL, 1e-3);
+            let scales: [BlockScale; PANEL] = std::array::from_fn(|column| {
+                block_scale(factors[column], inputs, |i| panel[(i / 2 * PANEL + column) * 2 + i % 2])
+            });
             for rows in 1..=kernels.tile_rows {
                 let x = &x[..(rows - 1) * stride + inputs];
                 let x_scales = &x_scales[..(rows - 1) * 3 + 1];
@@ -87,8 +98,8 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
                         i64::from(x[r * stride + i]) * i64::from(panel[(i / 2 * PANEL + column) * 2 + i % 2])
                     };
                     let sum = (0..inputs).map(product).sum::<i64>() as f64;
-                    let wanted =
-                        f64::from(BEFORE) + sum * f64::from(x_scales[r * 3]) * f64::from(scales[column]);
+                    let scale = f64::from(x_scales[r * 3].scale) * f64::from(scales[column].scale);
+                    let wanted = f64::from(BEFORE) + sum * scale;
                     let got = f64::from(sums[r][column]);
                     let what = format!("{} {rows} rows", kernels.level);
                     assert!(
@@ -100,6 +111,13 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
             }
         }
     }
+}
+
+/// What stands beside a block of these integers.
+fn block_scale(scale: f32, inputs: usize, q: impl Fn(usize) -> i16) -> BlockScale {
+    let product = |i: usize| -i32::from(q(i)) * i32::from(q(i + 2));
+    let crossed = (0..inputs / 4 * 4).filter(|i| i % 4 < 2).map(product).sum();
+    BlockScale { scale, crossed }
 }
 
 fn cells(rows: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -192,8 +210,8 @@ fn an_f32_tile_past_its_slices_is_refused_at_every_level() {
 
 #[test]
 fn an_i16_tile_past_its_slices_is_refused_at_every_level() {
-    let (x, x_scales) = ([0; 1024], [0.0; 16]);
-    let (panel, scales) = (vec![0; 512 * PANEL], [0.0; PANEL]);
+    let (x, x_scales) = ([0; 1024], [BlockScale::default(); 16]);
+    let (panel, scales) = (vec![0; 512 * PANEL], [BlockScale::default(); PANEL]);
     let whole = TileI16 {
         x: &x[..32],
         stride: 8,

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use connote::kernels::{DEPTH, Kernels};
+use connote::kernels::{BlockScale, DEPTH, Kernels};
 use serde::Serialize;
 
 use super::timing::{Bounds, Figure, seconds};
@@ -24,7 +24,8 @@ pub(crate) fn measure(kernels: &Kernels, bounds: Bounds, before: impl Fn(&str)) 
     let x: Vec<f32> = (0..ROW).map(|i| ((i * 37 + 11) % 97) as f32 / 12.0 - 4.0).collect();
     let (weight, bias) = (vec![1.01f32; ROW], vec![0.1f32; ROW]);
     let mut y = x.clone();
-    let (mut q, mut scales, mut halves) = (vec![0i16; ROW], vec![0.0f32; ROW / DEPTH], vec![0u16; ROW]);
+    let (mut q, mut scales, mut halves) =
+        (vec![0i16; ROW], vec![BlockScale::default(); ROW / DEPTH], vec![0u16; ROW]);
     let (cos, sin) = (vec![0.8f32; ROW / 2], vec![0.6f32; ROW / 2]);
     let mut functions = Vec::with_capacity(COUNT);
     // What works in place starts from the same values every time; the copy is measured by itself.

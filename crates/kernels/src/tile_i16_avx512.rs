@@ -1,0 +1,369 @@
+//! The i16 tile at AVX-512: one loop of assembly for each number of rows, in two kinds that give the same bits.
+//!
+//! **Straight**: two `vpdpwssd` for four inputs, a row and a vector of outputs.
+//!
+//! **Crossed**: Winograd's inner product (A New Algorithm for Inner Product, IEEE Trans. Computers C-17, 1968): with
+//! `(x0 + y2)(x2 + y0) = x0 y0 + x2 y2 + x0 x2 + y0 y2` one `vpdpwssd` does what two did, for two `vpaddw` before it. The
+//! products of a row's own values and of an output's own values ([`BlockScale::crossed`]) are taken away at the start. In
+//! integers that wrap around this is exact: what the sums pass through does not matter, and they end below 2^31. It pays
+//! where additions have units of their own beside the multipliers: AMD's cores have two that multiply and four that add.
+//! Additions for every row would need more than there are, so one row of three stays straight: for a row and vector in
+//! units of two multipliers' cycles, 2 for straight, 1.5 for crossed, 1.33 for the mixture (docs/KERNELS.md).
+//!
+//! Assembly, because the compiler spills what just fits the 32 registers, and takes `vpdpwssd` apart (see
+//! `table_avx512.rs`).
+#![allow(unsafe_code)] // a named room: assembly and intrinsics
+
+use std::arch::asm;
+use std::arch::x86_64::{
+    __m512, __m512i, _mm512_castsi512_ps, _mm512_loadu_si512, _mm512_permutex2var_epi32, _mm512_setr_epi32,
+};
+
+use crate::quantize::BlockScale;
+use crate::table::{AHEAD, PANEL, PREFETCH_ROWS, Sums, TileI16};
+
+/// Sums a vector holds.
+const LANES: usize = 16;
+/// Vectors of a panel's outputs.
+const VECTORS: usize = PANEL / LANES;
+/// Inputs of a turn of the loop.
+const FOUR: usize = 4;
+
+/// `prefetcht0` in the loop.
+const _: () = assert!(AHEAD * size_of::<i16>() == 2048 && FEWEST == PREFETCH_ROWS);
+
+/// What `$crossed` or, for one row of three, `$straight` makes of a row: its sums' registers, where its activations
+/// are, and where its sums are in memory.
+macro_rules! row {
+    (0 $crossed:ident $straight:ident) => {
+        $crossed!("zmm0", "zmm1", "{a}", "0", "64")
+    };
+    (1 $crossed:ident $straight:ident) => {
+        $crossed!("zmm2", "zmm3", "{a} + {s}", "128", "192")
+    };
+    (2 $crossed:ident $straight:ident) => {
+        $straight!("zmm4", "zmm5", "{a} + 2*{s}", "256", "320")
+    };
+    (3 $crossed:ident $straight:ident) => {
+        $crossed!("zmm6", "zmm7", "{b}", "384", "448")
+    };
+    (4 $crossed:ident $straight:ident) => {
+        $crossed!("zmm8", "zmm9", "{b} + {s}", "512", "576")
+    };
+    (5 $crossed:ident $straight:ident) => {
+        $straight!("zmm10", "zmm11", "{b} + 2*{s}", "640", "704")
+    };
+    (6 $crossed:ident $straight:ident) => {
+        $crossed!("zmm12", "zmm13", "{c}", "768", "832")
+    };
+    (7 $crossed:ident $straight:ident) => {
+        $crossed!("zmm14", "zmm15", "{c} + {s}", "896", "960")
+    };
+    (8 $crossed:ident $straight:ident) => {
+        $straight!("zmm16", "zmm17", "{c} + 2*{s}", "1024", "1088")
+    };
+    (9 $crossed:ident $straight:ident) => {
+        $crossed!("zmm18", "zmm19", "{d}", "1152", "1216")
+    };
+    (10 $crossed:ident $straight:ident) => {
+        $crossed!("zmm20", "zmm21", "{d} + {s}", "1280", "1344")
+    };
+    (11 $crossed:ident $straight:ident) => {
+        $straight!("zmm22", "zmm23", "{d} + 2*{s}", "1408", "1472")
+    };
+}
+
+/// Sums that begin as zeros.
+macro_rules! begin_straight {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpxord ", $left, ", ", $left, ", ", $left, "\n", "vpxord ", $right, ", ", $right, ", ", $right,
+            "\n"
+        )
+    };
+}
+
+/// Sums that begin with what stands beside the row's integers (`$x`) and the outputs' (`zmm24`, `zmm25`).
+macro_rules! begin_crossed {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpaddd ",
+            $left,
+            ", zmm24, dword ptr [",
+            $x,
+            " + 4]{{1to16}}\n",
+            "vpaddd ",
+            $right,
+            ", zmm25, dword ptr [",
+            $x,
+            " + 4]{{1to16}}\n",
+        )
+    };
+}
+
+/// Integer sums times the row's scale (`$x`) and the outputs' (`zmm24`, `zmm25`), added to the sums of the blocks before.
+/// Fused, at every level: the same bits.
+macro_rules! end {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vcvtdq2ps ",
+            $left,
+            ", ",
+            $left,
+            "\n",
+            "vcvtdq2ps ",
+            $right,
+            ", ",
+            $right,
+            "\n",
+            "vmulps zmm28, zmm24, dword ptr [",
+            $x,
+            "]{{1to16}}\n",
+            "vmulps zmm29, zmm25, dword ptr [",
+            $x,
+            "]{{1to16}}\n",
+            "vfmadd213ps ",
+            $left,
+            ", zmm28, zmmword ptr [{sums} + ",
+            $at,
+            "]\n",
+            "vfmadd213ps ",
+            $right,
+            ", zmm29, zmmword ptr [{sums} + ",
+            $then,
+            "]\n",
+            "vmovups zmmword ptr [{sums} + ",
+            $at,
+            "], ",
+            $left,
+            "\n",
+            "vmovups zmmword ptr [{sums} + ",
+            $then,
+            "], ",
+            $right,
+            "\n",
+        )
+    };
+}
+
+/// The last two inputs of a row, with their weights in `zmm24` and `zmm25`.
+macro_rules! last {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpdpwssd ",
+            $left,
+            ", zmm24, dword ptr [",
+            $x,
+            "]{{1to16}}\n",
+            "vpdpwssd ",
+            $right,
+            ", zmm25, dword ptr [",
+            $x,
+            "]{{1to16}}\n",
+        )
+    };
+}
+
+/// Where rows of something begin: `{a}` for the first, `{b}`, `{c}` and `{d}` three rows on each, `{s}` from one to the next.
+macro_rules! rows_of {
+    ($first:literal, $stride:literal) => {
+        concat!(
+            "mov {a}, qword ptr [{tile} + ",
+            $first,
+            "]\n",
+            "mov {s}, qword ptr [{tile} + ",
+            $stride,
+            "]\n",
+            "lea {d}, [{s} + 2*{s}]\n",
+            "lea {b}, [{a} + {d}]\n",
+            "lea {c}, [{b} + {d}]\n",
+            "add {d}, {c}\n",
+        )
+    };
+}
+
+/// Four inputs of a row, with the weights of the first two in `zmm24` and `zmm25`, of the others in `zmm26` and `zmm27`.
+macro_rules! straight {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpdpwssd ",
+            $left,
+            ", zmm24, dword ptr [",
+            $x,
+            "]{{1to16}}\n",
+            "vpdpwssd ",
+            $right,
+            ", zmm25, dword ptr [",
+            $x,
+            "]{{1to16}}\n",
+            "vpdpwssd ",
+            $left,
+            ", zmm26, dword ptr [",
+            $x,
+            " + 4]{{1to16}}\n",
+            "vpdpwssd ",
+            $right,
+            ", zmm27, dword ptr [",
+            $x,
+            " + 4]{{1to16}}\n",
+        )
+    };
+}
+
+/// As `straight!`, with half the products.
+macro_rules! crossed {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpbroadcastd zmm28, dword ptr [",
+            $x,
+            "]\n",
+            "vpbroadcastd zmm29, dword ptr [",
+            $x,
+            " + 4]\n",
+            "vpaddw zmm30, zmm28, zmm26\n",
+            "vpaddw zmm31, zmm29, zmm24\n",
+            "vpdpwssd ",
+            $left,
+            ", zmm30, zmm31\n",
+            "vpaddw zmm28, zmm28, zmm27\n",
+            "vpaddw zmm29, zmm29, zmm25\n",
+            "vpdpwssd ",
+            $right,
+            ", zmm28, zmm29\n",
+        )
+    };
+}
+
+/// What the assembly reads of a tile, by the distances that it names.
+#[repr(C)]
+struct Read {
+    /// At 0: activations, and bytes from a row to the next.
+    x: *const i16,
+    stride: usize,
+    /// At 16: their scales, and bytes from a row's to the next.
+    x_scales: *const BlockScale,
+    scale_stride: usize,
+    /// At 64: the outputs' scales.
+    scales: [__m512; VECTORS],
+    /// At 192: two inputs after the last four.
+    two_more: bool,
+}
+
+const _: () =
+    assert!(std::mem::offset_of!(Read, two_more) == 192 && std::mem::offset_of!(Read, scales) == 64);
+
+macro_rules! tall {
+    ($name:ident $kind:ident $begin:ident) => {
+        tall!($name $kind $begin:
+            4 [0 1 2 3] 5 [0 1 2 3 4] 6 [0 1 2 3 4 5] 7 [0 1 2 3 4 5 6] 8 [0 1 2 3 4 5 6 7] 9 [0 1 2 3 4 5 6 7 8]
+            10 [0 1 2 3 4 5 6 7 8 9] 11 [0 1 2 3 4 5 6 7 8 9 10] 12 [0 1 2 3 4 5 6 7 8 9 10 11]
+        );
+    };
+    ($name:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
+        /// A tile of [`FEWEST`] rows or more.
+        ///
+        /// # Safety
+        /// `tile.check` must hold.
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
+            let halves = [0, 1].map(|v| tile.scales[v * LANES..][..LANES].as_ptr());
+            // SAFETY: 16 scales each.
+            let halves = unsafe { [apart(halves[0]), apart(halves[1])] };
+            let read = Read {
+                x: tile.x.as_ptr(),
+                stride: tile.stride * size_of::<i16>(),
+                x_scales: tile.x_scales.as_ptr(),
+                scale_stride: tile.scale_stride * size_of::<BlockScale>(),
+                scales: [halves[0].0, halves[1].0],
+                two_more: !tile.inputs.is_multiple_of(FOUR),
+            };
+            match tile.rows {
+                // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes as many
+                // rows of sums, all of which `check` asserted to be there. What it asks for ahead (2 KiB: what lies there
+                // is the next block or the next panel) may be nothing: a prefetch of nothing does nothing.
+                $($rows => unsafe {
+                    asm!(
+                        concat!(
+                            rows_of!("16", "24"),
+                            $(row!($row $begin begin_straight),)*
+                            rows_of!("0", "8"),
+                            "test {n}, {n}\n",
+                            "jz 3f\n",
+                            ".p2align 5\n",
+                            "2:\n",
+                            "vmovdqu64 zmm24, zmmword ptr [{w}]\n",
+                            "vmovdqu64 zmm25, zmmword ptr [{w} + 64]\n",
+                            "vmovdqu64 zmm26, zmmword ptr [{w} + 128]\n",
+                            "vmovdqu64 zmm27, zmmword ptr [{w} + 192]\n",
+                            "prefetcht0 byte ptr [{w} + 2048]\n",
+                            "prefetcht0 byte ptr [{w} + 2112]\n",
+                            "prefetcht0 byte ptr [{w} + 2176]\n",
+                            "prefetcht0 byte ptr [{w} + 2240]\n",
+                            $(row!($row $kind straight),)*
+                            "add {a}, 8\n",
+                            "add {b}, 8\n",
+                            "add {c}, 8\n",
+                            "add {d}, 8\n",
+                            "add {w}, 256\n",
+                            "dec {n}\n",
+                            "jnz 2b\n",
+                            "3:\n",
+                            "test byte ptr [{tile} + 192], 1\n",
+                            "jz 4f\n",
+                            "vmovdqu64 zmm24, zmmword ptr [{w}]\n",
+                            "vmovdqu64 zmm25, zmmword ptr [{w} + 64]\n",
+                            $(row!($row last last),)*
+                            "4:\n",
+                            rows_of!("16", "24"),
+                            "vmovaps zmm24, zmmword ptr [{tile} + 64]\n",
+                            "vmovaps zmm25, zmmword ptr [{tile} + 128]\n",
+                            $(row!($row end end),)*
+                        ),
+                        a = out(reg) _,
+                        // Rows that the tile has not are not read.
+                        b = out(reg) _,
+                        c = out(reg) _,
+                        d = out(reg) _,
+                        s = out(reg) _,
+                        tile = in(reg) &raw const read,
+                        w = inout(reg) tile.panel.as_ptr() => _,
+                        n = inout(reg) tile.inputs / FOUR => _,
+                        sums = in(reg) sums.as_mut_ptr(),
+                        out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
+                        out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
+                        out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,
+                        out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+                        inout("zmm24") halves[0].1 => _, inout("zmm25") halves[1].1 => _,
+                        out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
+                        options(nostack)
+                    );
+                },)*
+                rows => unreachable!("a tile of {rows} rows passed its check"),
+            }
+        }
+    };
+}
+
+tall!(straight_tile straight begin_straight);
+tall!(crossed_tile crossed begin_crossed);
+
+/// Rows from which on a tile is computed here.
+pub(crate) const FEWEST: usize = 4;
+
+/// The scales of 16 outputs, and the products of their own values.
+///
+/// # Safety
+/// There must be 16.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) unsafe fn apart(scales: *const BlockScale) -> (__m512, __m512i) {
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    // SAFETY: 16 pairs of 32 bits are two vectors.
+    let (low, high) =
+        unsafe { (_mm512_loadu_si512(scales.cast()), _mm512_loadu_si512(scales.add(LANES / 2).cast())) };
+    (
+        _mm512_castsi512_ps(_mm512_permutex2var_epi32(low, even, high)),
+        _mm512_permutex2var_epi32(low, odd, high),
+    )
+}
