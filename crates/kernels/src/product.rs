@@ -15,7 +15,7 @@ use crate::block_sums::{BLOCK, BlockSums};
 use crate::gating::{Gating, write_gated};
 use crate::layout::Layout;
 use crate::panels::Panels;
-use crate::rows::{PanelCells, RowsMut};
+use crate::rows::{PanelCells, RowsMut, ask_for};
 use crate::store::Values;
 use crate::table::{DEPTH, Kernels, PANEL, TileF32, TileI16};
 use crate::tile_bf16::PanelBf16;
@@ -125,7 +125,7 @@ pub fn linear_part(
                         _ => {}
                     }
                 }
-                sum_panel(kernels, x, matrix, &of, &mut scratch, &mut sums);
+                sum_panel(kernels, x, matrix, &of, &mut scratch, &mut sums, |row| ask_for(target(row)));
                 let sums = &mut sums.0[..block_rows.len()];
                 if !w.bias.is_empty() {
                     (kernels.add_to_rows)(sums, &w.bias[of.panel * PANEL..][..PANEL]);
@@ -172,7 +172,8 @@ impl Drop for Release<'_> {
     }
 }
 
-/// The sums of one panel and some rows, over the inputs from `first_input` on, as many as the rows have.
+/// The sums of one panel and some rows, over the inputs from `first_input` on, as many as the rows have. `soon` is
+/// called for each row some time before its sums are written, if there is such a time.
 fn sum_panel(
     kernels: &Kernels,
     x: &Activations,
@@ -180,6 +181,7 @@ fn sum_panel(
     of: &PanelOf,
     scratch: &mut BlockSums,
     sums: &mut BlockSums,
+    soon: impl Fn(usize),
 ) {
     let sums = &mut sums.0[..of.rows.len()];
     let layout = w.layout();
@@ -196,6 +198,9 @@ fn sum_panel(
         let weights = start..start + inputs.len() * PANEL;
         for tile in tiles(of.rows.len(), kernels.tile_rows) {
             let first = of.rows.start + tile.start;
+            if inputs.end == padded && tile.len() < of.rows.len() {
+                (first..first + tile.len()).for_each(&soon);
+            }
             let at = first * stride + inputs.start;
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
             match (x.values(), w.values) {
@@ -343,7 +348,7 @@ pub fn matmul(
                 sum_bf16(kernels, x, w, &of, &mut scratch, &mut cells, &mut || {});
                 continue;
             }
-            sum_panel(kernels, x, w, &of, &mut scratch, &mut sums);
+            sum_panel(kernels, x, w, &of, &mut scratch, &mut sums, |_| {});
             for (row, sums) in rows.zip(&sums.0) {
                 // SAFETY: as above.
                 let out = unsafe { cells.row(row, column..column + width) };
