@@ -12,14 +12,15 @@ pub const PANEL: usize = 32;
 /// Inputs summed in one chain. Each block of this many inputs has its own chain, and the blocks' sums are
 /// added in order: a fixed order whatever the number of rows, and a shorter chain rounds less.
 pub const DEPTH: usize = 256;
-/// How far ahead a tile asks for weights, in values of i16: 2 KiB. What lies there is the next block or the
-/// next panel; past the end it is nothing, and a prefetch of nothing does nothing.
+/// How far ahead a tile of integers asks for weights, in values: a block, into the second cache, where it arrives while
+/// this one is multiplied. (Asked into the first cache, or from nearer, products of 11 rows lost a third.) What lies there
+/// is the next block or the next panel; past the end it is nothing, and a prefetch of nothing does nothing.
 #[cfg(target_arch = "x86_64")]
-pub(crate) const AHEAD: usize = 1024;
-/// From this many rows on a tile takes longer than its weights take to come. With fewer, memory is the limit
-/// and the hardware's own prefetching does better alone (docs/KERNELS.md).
+pub(crate) const AHEAD: usize = DEPTH * PANEL;
+/// From this many rows on a tile of 256-bit vectors asks for weights. With fewer, memory is the limit and the hardware's
+/// own prefetching does better alone (docs/KERNELS.md).
 #[cfg(target_arch = "x86_64")]
-pub(crate) const PREFETCH_ROWS: usize = 4;
+pub(crate) const PREFETCH_ROWS: usize = 3;
 
 /// What a tile of the f32 product reads: rows of activations, and one panel of weights, over at most
 /// [`DEPTH`] inputs.

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
 use std::arch::x86_64::{
-    __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_castpd_ps,
+    __m256, __m256i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_castpd_ps,
     _mm256_castps_pd, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
     _mm256_madd_epi16, _mm256_mul_ps, _mm256_permute4x64_pd, _mm256_set1_epi32, _mm256_set1_ps,
     _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_shuffle_ps, _mm256_storeu_ps,
@@ -133,8 +133,8 @@ macro_rules! tile_i16_256 {
                     unsafe {
                         let pairs = tile.panel.as_ptr().add(pair * PANEL * 2);
                         if R >= PREFETCH_ROWS && first == 0 {
-                            _mm_prefetch::<_MM_HINT_T0>(pairs.wrapping_add(AHEAD).cast());
-                            _mm_prefetch::<_MM_HINT_T0>(pairs.wrapping_add(AHEAD + PANEL).cast());
+                            _mm_prefetch::<_MM_HINT_T1>(pairs.wrapping_add(AHEAD).cast());
+                            _mm_prefetch::<_MM_HINT_T1>(pairs.wrapping_add(AHEAD + PANEL).cast());
                         }
                         let mut weights = [_mm256_setzero_si256(); W];
                         for w in 0..W {

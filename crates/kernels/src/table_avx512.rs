@@ -13,7 +13,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
-use crate::tile_i16_avx512::{apart, crossed_tile, straight_tile};
+use crate::tile_i16_avx512::{CROSSED_FROM, apart, crossed_tile, straight_tile};
 
 /// What AVX-512 improves over the levels below: all of it.
 pub(crate) const AVX512: Kernels = Kernels {
@@ -141,7 +141,7 @@ fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
             1 => i16_of::<1, 2>(tile, sums),
             2 => i16_of::<2, 2>(tile, sums),
             3 => i16_of::<3, 2>(tile, sums),
-            _ if CROSSED => crossed_tile(tile, sums),
+            CROSSED_FROM.. if CROSSED => crossed_tile(tile, sums),
             _ => straight_tile(tile, sums),
         }
     }

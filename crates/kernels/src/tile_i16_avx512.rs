@@ -20,7 +20,7 @@ use std::arch::x86_64::{
 };
 
 use crate::quantize::BlockScale;
-use crate::table::{AHEAD, PANEL, PREFETCH_ROWS, Sums, TileI16};
+use crate::table::{DEPTH, PANEL, Sums, TileI16};
 
 /// Sums a vector holds.
 const LANES: usize = 16;
@@ -29,8 +29,8 @@ const VECTORS: usize = PANEL / LANES;
 /// Inputs of a turn of the loop.
 const FOUR: usize = 4;
 
-/// `prefetcht0` in the loop.
-const _: () = assert!(AHEAD * size_of::<i16>() == 2048 && FEWEST == PREFETCH_ROWS);
+/// What the assembly asks for ahead.
+const _: () = assert!(DEPTH * PANEL * size_of::<i16>() == 16384);
 
 /// What `$crossed` or, for one row of three, `$straight` makes of a row: its sums' registers, where its activations
 /// are, and where its sums are in memory.
@@ -252,15 +252,29 @@ struct Read {
 const _: () =
     assert!(std::mem::offset_of!(Read, two_more) == 192 && std::mem::offset_of!(Read, scales) == 64);
 
-macro_rules! tall {
-    ($name:ident $kind:ident $begin:ident) => {
-        tall!($name $kind $begin:
-            4 [0 1 2 3] 5 [0 1 2 3 4] 6 [0 1 2 3 4 5] 7 [0 1 2 3 4 5 6] 8 [0 1 2 3 4 5 6 7] 9 [0 1 2 3 4 5 6 7 8]
-            10 [0 1 2 3 4 5 6 7 8 9] 11 [0 1 2 3 4 5 6 7 8 9 10] 12 [0 1 2 3 4 5 6 7 8 9 10 11]
-        );
+/// Asks for a whole block ahead, into the second cache: it is on its way while the rest of this one is multiplied, and
+/// does not take the near cache's few places for what is under way.
+macro_rules! ask {
+    () => {
+        concat!(
+            "prefetcht1 byte ptr [{w} + 16384]\n",
+            "prefetcht1 byte ptr [{w} + 16448]\n",
+            "prefetcht1 byte ptr [{w} + 16512]\n",
+            "prefetcht1 byte ptr [{w} + 16576]\n",
+        )
     };
-    ($name:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
-        /// A tile of [`FEWEST`] rows or more.
+}
+
+/// Leaves it to the hardware, which does better alone where memory is the limit.
+macro_rules! stream {
+    () => {
+        ""
+    };
+}
+
+macro_rules! tall {
+    ($name:ident $kind:ident $begin:ident: $($rows:literal $ahead:ident [$($row:tt)*])*) => {
+        /// A tile of as many rows as are listed.
         ///
         /// # Safety
         /// `tile.check` must hold.
@@ -279,8 +293,7 @@ macro_rules! tall {
             };
             match tile.rows {
                 // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes as many
-                // rows of sums, all of which `check` asserted to be there. What it asks for ahead (2 KiB: what lies there
-                // is the next block or the next panel) may be nothing: a prefetch of nothing does nothing.
+                // rows of sums, all of which `check` asserted to be there. What it asks for ahead may be nothing: a prefetch of nothing does nothing.
                 $($rows => unsafe {
                     asm!(
                         concat!(
@@ -295,10 +308,7 @@ macro_rules! tall {
                             "vmovdqu64 zmm25, zmmword ptr [{w} + 64]\n",
                             "vmovdqu64 zmm26, zmmword ptr [{w} + 128]\n",
                             "vmovdqu64 zmm27, zmmword ptr [{w} + 192]\n",
-                            "prefetcht0 byte ptr [{w} + 2048]\n",
-                            "prefetcht0 byte ptr [{w} + 2112]\n",
-                            "prefetcht0 byte ptr [{w} + 2176]\n",
-                            "prefetcht0 byte ptr [{w} + 2240]\n",
+                            $ahead!(),
                             $(row!($row $kind straight),)*
                             "add {a}, 8\n",
                             "add {b}, 8\n",
@@ -344,11 +354,28 @@ macro_rules! tall {
     };
 }
 
-tall!(straight_tile straight begin_straight);
-tall!(crossed_tile crossed begin_crossed);
+tall!(straight_tile straight begin_straight:
+    4 stream [0 1 2 3]
+    5 stream [0 1 2 3 4]
+    6 ask [0 1 2 3 4 5]
+    7 ask [0 1 2 3 4 5 6]
+    8 ask [0 1 2 3 4 5 6 7]
+    9 ask [0 1 2 3 4 5 6 7 8]
+    10 ask [0 1 2 3 4 5 6 7 8 9]
+    11 ask [0 1 2 3 4 5 6 7 8 9 10]
+    12 ask [0 1 2 3 4 5 6 7 8 9 10 11]
+);
+tall!(crossed_tile crossed begin_crossed:
+    7 ask [0 1 2 3 4 5 6]
+    8 ask [0 1 2 3 4 5 6 7]
+    9 ask [0 1 2 3 4 5 6 7 8]
+    10 ask [0 1 2 3 4 5 6 7 8 9]
+    11 ask [0 1 2 3 4 5 6 7 8 9 10]
+    12 ask [0 1 2 3 4 5 6 7 8 9 10 11]
+);
 
-/// Rows from which on a tile is computed here.
-pub(crate) const FEWEST: usize = 4;
+/// Rows from which on [`crossed_tile`] is faster: with fewer, products wait for weights.
+pub(crate) const CROSSED_FROM: usize = 7;
 
 /// The scales of 16 outputs, and the products of their own values.
 ///
