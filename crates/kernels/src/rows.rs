@@ -246,12 +246,14 @@ pub(crate) struct TileCells<'c> {
 #[inline(always)]
 pub(crate) fn ask_for(cells: &[f32]) {
     #[cfg(target_arch = "x86_64")]
-    {
+    if let [first, .., last] = cells {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        const LINE: usize = 64 / size_of::<f32>();
-        for line in cells.chunks(LINE) {
-            // SAFETY: a hint, in every x86-64.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        // Their first line and their last: a panel's cells have no more where they begin one.
+        for cell in [first, last] {
+            // SAFETY: a hint, which every x86-64 has.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *cell).cast()) };
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = cells;
 }

@@ -72,7 +72,7 @@ fn adds_beside_products() -> bool {
 }
 
 /// 24 accumulators and 2 weights of 32 registers; the activation is broadcast from memory.
-pub(crate) const TILE_ROWS: usize = 12;
+const TILE_ROWS: usize = 12;
 /// Sums a vector holds.
 const LANES: usize = 16;
 
@@ -121,7 +121,7 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
 /// thinks latency matters: twice the instructions, and half the speed here.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn dot_pairs(mut sum: __m512i, x: __m512i, w: __m512i) -> __m512i {
+fn dot_pairs(mut sum: __m512i, x: __m512i, w: __m512i) -> __m512i {
     // SAFETY: registers only; the function's features include the instruction.
     unsafe {
         asm!(

@@ -20,7 +20,7 @@ use std::arch::x86_64::{
 };
 
 use crate::quantize::BlockScale;
-use crate::table::{DEPTH, PANEL, Sums, TileI16};
+use crate::table::{AHEAD, PANEL, Sums, TileI16};
 
 /// Sums a vector holds.
 const LANES: usize = 16;
@@ -29,151 +29,35 @@ const VECTORS: usize = PANEL / LANES;
 /// Inputs of a turn of the loop.
 const FOUR: usize = 4;
 
-/// What the assembly asks for ahead.
-const _: () = assert!(DEPTH * PANEL * size_of::<i16>() == 16384);
+/// How far ahead the assembly asks.
+const _: () = assert!(AHEAD * size_of::<i16>() == 16384);
 
 /// What `$crossed` or, for one row of three, `$straight` makes of a row: its sums' registers, where its activations
 /// are, and where its sums are in memory.
+#[rustfmt::skip]
 macro_rules! row {
-    (0 $crossed:ident $straight:ident) => {
-        $crossed!("zmm0", "zmm1", "{a}", "0", "64")
-    };
-    (1 $crossed:ident $straight:ident) => {
-        $crossed!("zmm2", "zmm3", "{a} + {s}", "128", "192")
-    };
-    (2 $crossed:ident $straight:ident) => {
-        $straight!("zmm4", "zmm5", "{a} + 2*{s}", "256", "320")
-    };
-    (3 $crossed:ident $straight:ident) => {
-        $crossed!("zmm6", "zmm7", "{b}", "384", "448")
-    };
-    (4 $crossed:ident $straight:ident) => {
-        $crossed!("zmm8", "zmm9", "{b} + {s}", "512", "576")
-    };
-    (5 $crossed:ident $straight:ident) => {
-        $straight!("zmm10", "zmm11", "{b} + 2*{s}", "640", "704")
-    };
-    (6 $crossed:ident $straight:ident) => {
-        $crossed!("zmm12", "zmm13", "{c}", "768", "832")
-    };
-    (7 $crossed:ident $straight:ident) => {
-        $crossed!("zmm14", "zmm15", "{c} + {s}", "896", "960")
-    };
-    (8 $crossed:ident $straight:ident) => {
-        $straight!("zmm16", "zmm17", "{c} + 2*{s}", "1024", "1088")
-    };
-    (9 $crossed:ident $straight:ident) => {
-        $crossed!("zmm18", "zmm19", "{d}", "1152", "1216")
-    };
-    (10 $crossed:ident $straight:ident) => {
-        $crossed!("zmm20", "zmm21", "{d} + {s}", "1280", "1344")
-    };
-    (11 $crossed:ident $straight:ident) => {
-        $straight!("zmm22", "zmm23", "{d} + 2*{s}", "1408", "1472")
-    };
+    (0 $crossed:ident $straight:ident) => { $crossed!("zmm0", "zmm1", "{a}", "0", "64") };
+    (1 $crossed:ident $straight:ident) => { $crossed!("zmm2", "zmm3", "{a} + {s}", "128", "192") };
+    (2 $crossed:ident $straight:ident) => { $straight!("zmm4", "zmm5", "{a} + 2*{s}", "256", "320") };
+    (3 $crossed:ident $straight:ident) => { $crossed!("zmm6", "zmm7", "{b}", "384", "448") };
+    (4 $crossed:ident $straight:ident) => { $crossed!("zmm8", "zmm9", "{b} + {s}", "512", "576") };
+    (5 $crossed:ident $straight:ident) => { $straight!("zmm10", "zmm11", "{b} + 2*{s}", "640", "704") };
+    (6 $crossed:ident $straight:ident) => { $crossed!("zmm12", "zmm13", "{c}", "768", "832") };
+    (7 $crossed:ident $straight:ident) => { $crossed!("zmm14", "zmm15", "{c} + {s}", "896", "960") };
+    (8 $crossed:ident $straight:ident) => { $straight!("zmm16", "zmm17", "{c} + 2*{s}", "1024", "1088") };
+    (9 $crossed:ident $straight:ident) => { $crossed!("zmm18", "zmm19", "{d}", "1152", "1216") };
+    (10 $crossed:ident $straight:ident) => { $crossed!("zmm20", "zmm21", "{d} + {s}", "1280", "1344") };
+    (11 $crossed:ident $straight:ident) => { $straight!("zmm22", "zmm23", "{d} + 2*{s}", "1408", "1472") };
 }
 
-/// Sums that begin as zeros.
-macro_rules! begin_straight {
-    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
-        concat!(
-            "vpxord ", $left, ", ", $left, ", ", $left, "\n", "vpxord ", $right, ", ", $right, ", ", $right,
-            "\n"
-        )
-    };
-}
-
-/// Sums that begin with what stands beside the row's integers (`$x`) and the outputs' (`zmm24`, `zmm25`).
-macro_rules! begin_crossed {
-    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
-        concat!(
-            "vpaddd ",
-            $left,
-            ", zmm24, dword ptr [",
-            $x,
-            " + 4]{{1to16}}\n",
-            "vpaddd ",
-            $right,
-            ", zmm25, dword ptr [",
-            $x,
-            " + 4]{{1to16}}\n",
-        )
-    };
-}
-
-/// Integer sums times the row's scale (`$x`) and the outputs' (`zmm24`, `zmm25`), added to the sums of the blocks before.
-/// Fused, at every level: the same bits.
-macro_rules! end {
-    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
-        concat!(
-            "vcvtdq2ps ",
-            $left,
-            ", ",
-            $left,
-            "\n",
-            "vcvtdq2ps ",
-            $right,
-            ", ",
-            $right,
-            "\n",
-            "vmulps zmm28, zmm24, dword ptr [",
-            $x,
-            "]{{1to16}}\n",
-            "vmulps zmm29, zmm25, dword ptr [",
-            $x,
-            "]{{1to16}}\n",
-            "vfmadd213ps ",
-            $left,
-            ", zmm28, zmmword ptr [{sums} + ",
-            $at,
-            "]\n",
-            "vfmadd213ps ",
-            $right,
-            ", zmm29, zmmword ptr [{sums} + ",
-            $then,
-            "]\n",
-            "vmovups zmmword ptr [{sums} + ",
-            $at,
-            "], ",
-            $left,
-            "\n",
-            "vmovups zmmword ptr [{sums} + ",
-            $then,
-            "], ",
-            $right,
-            "\n",
-        )
-    };
-}
-
-/// The last two inputs of a row, with their weights in `zmm24` and `zmm25`.
-macro_rules! last {
-    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
-        concat!(
-            "vpdpwssd ",
-            $left,
-            ", zmm24, dword ptr [",
-            $x,
-            "]{{1to16}}\n",
-            "vpdpwssd ",
-            $right,
-            ", zmm25, dword ptr [",
-            $x,
-            "]{{1to16}}\n",
-        )
-    };
-}
-
-/// Where rows of something begin: `{a}` for the first, `{b}`, `{c}` and `{d}` three rows on each, `{s}` from one to the next.
+/// Where rows of something begin: `{a}` for the first, `{b}`, `{c}` and `{d}` three rows on each, `{s}` from one to the
+/// next. `$first` and `$stride` are where the tile has it.
+#[rustfmt::skip]
 macro_rules! rows_of {
     ($first:literal, $stride:literal) => {
         concat!(
-            "mov {a}, qword ptr [{tile} + ",
-            $first,
-            "]\n",
-            "mov {s}, qword ptr [{tile} + ",
-            $stride,
-            "]\n",
+            "mov {a}, qword ptr [{tile} + ", $first, "]\n",
+            "mov {s}, qword ptr [{tile} + ", $stride, "]\n",
             "lea {d}, [{s} + 2*{s}]\n",
             "lea {b}, [{a} + {d}]\n",
             "lea {c}, [{b} + {d}]\n",
@@ -182,55 +66,105 @@ macro_rules! rows_of {
     };
 }
 
+/// Sums that begin as zeros.
+#[rustfmt::skip]
+macro_rules! begin_straight {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpxord ", $left, ", ", $left, ", ", $left, "\n",
+            "vpxord ", $right, ", ", $right, ", ", $right, "\n",
+        )
+    };
+}
+
+/// Sums that begin with what stands beside the row's integers (`$x`) and the outputs' (`zmm24`, `zmm25`).
+#[rustfmt::skip]
+macro_rules! begin_crossed {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpaddd ", $left, ", zmm24, dword ptr [", $x, " + 4]{{1to16}}\n",
+            "vpaddd ", $right, ", zmm25, dword ptr [", $x, " + 4]{{1to16}}\n",
+        )
+    };
+}
+
 /// Four inputs of a row, with the weights of the first two in `zmm24` and `zmm25`, of the others in `zmm26` and `zmm27`.
+#[rustfmt::skip]
 macro_rules! straight {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
         concat!(
-            "vpdpwssd ",
-            $left,
-            ", zmm24, dword ptr [",
-            $x,
-            "]{{1to16}}\n",
-            "vpdpwssd ",
-            $right,
-            ", zmm25, dword ptr [",
-            $x,
-            "]{{1to16}}\n",
-            "vpdpwssd ",
-            $left,
-            ", zmm26, dword ptr [",
-            $x,
-            " + 4]{{1to16}}\n",
-            "vpdpwssd ",
-            $right,
-            ", zmm27, dword ptr [",
-            $x,
-            " + 4]{{1to16}}\n",
+            "vpdpwssd ", $left, ", zmm24, dword ptr [", $x, "]{{1to16}}\n",
+            "vpdpwssd ", $right, ", zmm25, dword ptr [", $x, "]{{1to16}}\n",
+            "vpdpwssd ", $left, ", zmm26, dword ptr [", $x, " + 4]{{1to16}}\n",
+            "vpdpwssd ", $right, ", zmm27, dword ptr [", $x, " + 4]{{1to16}}\n",
         )
     };
 }
 
 /// As `straight!`, with half the products.
+#[rustfmt::skip]
 macro_rules! crossed {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
         concat!(
-            "vpbroadcastd zmm28, dword ptr [",
-            $x,
-            "]\n",
-            "vpbroadcastd zmm29, dword ptr [",
-            $x,
-            " + 4]\n",
+            "vpbroadcastd zmm28, dword ptr [", $x, "]\n",
+            "vpbroadcastd zmm29, dword ptr [", $x, " + 4]\n",
             "vpaddw zmm30, zmm28, zmm26\n",
             "vpaddw zmm31, zmm29, zmm24\n",
-            "vpdpwssd ",
-            $left,
-            ", zmm30, zmm31\n",
+            "vpdpwssd ", $left, ", zmm30, zmm31\n",
             "vpaddw zmm28, zmm28, zmm27\n",
             "vpaddw zmm29, zmm29, zmm25\n",
-            "vpdpwssd ",
-            $right,
-            ", zmm28, zmm29\n",
+            "vpdpwssd ", $right, ", zmm28, zmm29\n",
         )
+    };
+}
+
+/// The last two inputs of a row, with their weights in `zmm24` and `zmm25`.
+#[rustfmt::skip]
+macro_rules! last {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpdpwssd ", $left, ", zmm24, dword ptr [", $x, "]{{1to16}}\n",
+            "vpdpwssd ", $right, ", zmm25, dword ptr [", $x, "]{{1to16}}\n",
+        )
+    };
+}
+
+/// Integer sums times the row's scale (`$x`) and the outputs' (`zmm24`, `zmm25`), added to the sums of the blocks before.
+/// Fused, at every level: the same bits.
+#[rustfmt::skip]
+macro_rules! end {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vcvtdq2ps ", $left, ", ", $left, "\n",
+            "vcvtdq2ps ", $right, ", ", $right, "\n",
+            "vmulps zmm28, zmm24, dword ptr [", $x, "]{{1to16}}\n",
+            "vmulps zmm29, zmm25, dword ptr [", $x, "]{{1to16}}\n",
+            "vfmadd213ps ", $left, ", zmm28, zmmword ptr [{sums} + ", $at, "]\n",
+            "vfmadd213ps ", $right, ", zmm29, zmmword ptr [{sums} + ", $then, "]\n",
+            "vmovups zmmword ptr [{sums} + ", $at, "], ", $left, "\n",
+            "vmovups zmmword ptr [{sums} + ", $then, "], ", $right, "\n",
+        )
+    };
+}
+
+/// Asks for a whole block ahead, into the second cache: it is on its way while the rest of this one is multiplied, and
+/// does not take the near cache's few places for what is under way.
+#[rustfmt::skip]
+macro_rules! ask {
+    () => {
+        concat!(
+            "prefetcht1 byte ptr [{w} + 16384]\n",
+            "prefetcht1 byte ptr [{w} + 16448]\n",
+            "prefetcht1 byte ptr [{w} + 16512]\n",
+            "prefetcht1 byte ptr [{w} + 16576]\n",
+        )
+    };
+}
+
+/// Leaves it to the hardware, which does better alone where memory is the limit.
+macro_rules! stream {
+    () => {
+        ""
     };
 }
 
@@ -252,26 +186,7 @@ struct Read {
 const _: () =
     assert!(std::mem::offset_of!(Read, two_more) == 192 && std::mem::offset_of!(Read, scales) == 64);
 
-/// Asks for a whole block ahead, into the second cache: it is on its way while the rest of this one is multiplied, and
-/// does not take the near cache's few places for what is under way.
-macro_rules! ask {
-    () => {
-        concat!(
-            "prefetcht1 byte ptr [{w} + 16384]\n",
-            "prefetcht1 byte ptr [{w} + 16448]\n",
-            "prefetcht1 byte ptr [{w} + 16512]\n",
-            "prefetcht1 byte ptr [{w} + 16576]\n",
-        )
-    };
-}
-
-/// Leaves it to the hardware, which does better alone where memory is the limit.
-macro_rules! stream {
-    () => {
-        ""
-    };
-}
-
+/// A function for tiles of the listed rows, with what each asks for ahead.
 macro_rules! tall {
     ($name:ident $kind:ident $begin:ident: $($rows:literal $ahead:ident [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed.
