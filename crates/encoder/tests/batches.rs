@@ -33,8 +33,8 @@ const WIDE: GemmaSize = GemmaSize { layers: 7, dim: 32, kv_heads: 2 };
 fn levels() -> impl Iterator<Item = &'static Kernels> {
     static ROWS: OnceLock<Vec<Kernels>> = OnceLock::new();
     let rows = || {
-        let rows = Level::available().filter_map(Kernels::of);
-        rows.flat_map(|row| [*row, row.quantised_as(Layout::Bf16)]).collect()
+        let rows = Level::available().flat_map(Kernels::all_of);
+        rows.flat_map(|row| [**row, row.quantised_as(Layout::Bf16)]).collect()
     };
     ROWS.get_or_init(rows).iter()
 }

@@ -33,7 +33,7 @@ macro_rules! peak_loop {
                 }
                 std::hint::black_box(chains);
             }
-            // SAFETY: `Kernels::of` hands out this row only where the level's features were detected.
+            // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
             unsafe { here(steps) }
         }
     };
@@ -43,12 +43,19 @@ macro_rules! peak_loop {
 /// vectorises them; it never fuses a multiplication and an addition by itself, so their bits stay.
 macro_rules! compiled_with {
     ($features:literal) => {
+        fn quantize(x: &[f32], q: &mut [i16], scales: &mut [$crate::quantize::BlockScale]) {
+            #[target_feature(enable = $features)]
+            fn here(x: &[f32], q: &mut [i16], scales: &mut [$crate::quantize::BlockScale]) {
+                $crate::quantize::quantize_body(x, q, scales, |block| $crate::table_avx2::crossed(block));
+            }
+            // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
+            unsafe { here(x, q, scales) }
+        }
         compiled_with! { $features:
             panel_bf16 = $crate::tile_bf16::panel_bf16_body,
                 (panel: &$crate::tile_bf16::PanelBf16<'_>, sums: &mut $crate::table::Sums,
                 cells: &mut $crate::rows::PanelCells<'_>, meanwhile: &mut dyn FnMut());
             to_bf16 = $crate::bf16::to_bf16_body, (x: &[f32], out: &mut [u16]);
-            quantize = $crate::table_avx2::quantize_256_body, (x: &[f32], q: &mut [i16], scales: &mut [$crate::quantize::BlockScale]);
             layer_norm = $crate::norm::layer_norm_body, (x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32);
             rms_norm = $crate::norm::rms_norm_body, (x: &mut [f32], weight: &[f32], eps: f32);
             layer_norm_to = $crate::norm::layer_norm_to_body,
@@ -79,7 +86,7 @@ macro_rules! compiled_with {
             fn here($($arg: $type),*) {
                 $body($($arg),*);
             }
-            // SAFETY: `Kernels::of` hands out this row only where the level's features were detected.
+            // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
             unsafe { here($($arg),*) }
         }
     )*};

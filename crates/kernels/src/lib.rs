@@ -7,7 +7,8 @@
 //! - bodies (activations, norms, softmax, RoPE, quantising activations): safe Rust written once over fixed
 //!   lanes, so that the compiler vectorises them for whatever level they are compiled at. Their results are
 //!   the same bits at every level.
-//! - rows ([`Kernels`]): a table per CPU level that lists only what it improves over the level below.
+//! - rows ([`Kernels`]): a table per CPU level that lists only what it improves over the level below. A level may have
+//!   several for different makers' cores.
 //!
 //! Every sum has one fixed order that depends on the row alone, never on how many rows are computed
 //! together or by how many threads: a text gets the same bits in any batch.

@@ -15,7 +15,7 @@ use crate::block_sums::{BLOCK, BlockSums};
 use crate::gating::{Gating, write_gated};
 use crate::layout::Layout;
 use crate::panels::Panels;
-use crate::rows::{PanelCells, RowsMut, ask_for};
+use crate::rows::{PanelCells, RowsMut, prefetch};
 use crate::store::Values;
 use crate::table::{DEPTH, Kernels, PANEL, TileF32, TileI16};
 use crate::tile_bf16::PanelBf16;
@@ -125,7 +125,7 @@ pub fn linear_part(
                         _ => {}
                     }
                 }
-                sum_panel(kernels, x, matrix, &of, &mut scratch, &mut sums, |row| ask_for(target(row)));
+                sum_panel(kernels, x, matrix, &of, &mut scratch, &mut sums, |row| prefetch(target(row)));
                 let sums = &mut sums.0[..block_rows.len()];
                 if !w.bias.is_empty() {
                     (kernels.add_to_rows)(sums, &w.bias[of.panel * PANEL..][..PANEL]);
@@ -321,7 +321,7 @@ pub fn matmul(
     // What stands beside a block of integers is of all of it.
     assert!(
         layout != Layout::I16 || inputs == w.inputs() || inputs.is_multiple_of(DEPTH),
-        "matrix product: input {inputs} ends inside a block"
+        "matrix product: input {inputs} ends inside a block of {DEPTH}"
     );
     assert_eq!(x.count(), out.count(), "matrix product: rows in and out differ");
     assert!(first_output.is_multiple_of(PANEL), "matrix product: output {first_output} starts no panel");

@@ -242,13 +242,13 @@ pub(crate) struct TileCells<'c> {
     cells: PhantomData<&'c mut [f32]>,
 }
 
-/// Asks memory for cells that will be written while something else is computed, so that writing need not wait.
+/// Prefetches cells that will be written, so that writing need not wait.
 #[inline(always)]
-pub(crate) fn ask_for(cells: &[f32]) {
+pub(crate) fn prefetch(cells: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     if let [first, .., last] = cells {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // Their first line and their last: a panel's cells have no more where they begin one.
+        // A panel's 32 cells are two lines, where they begin one.
         for cell in [first, last] {
             // SAFETY: a hint, which every x86-64 has.
             unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *cell).cast()) };

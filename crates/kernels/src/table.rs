@@ -12,12 +12,12 @@ pub const PANEL: usize = 32;
 /// Inputs summed in one chain. Each block of this many inputs has its own chain, and the blocks' sums are
 /// added in order: a fixed order whatever the number of rows, and a shorter chain rounds less.
 pub const DEPTH: usize = 256;
-/// How far ahead a tile of integers asks for weights, in values: a block, into the second cache, where it arrives while
-/// this one is multiplied. (Asked into the first cache, or from nearer, products of 11 rows lost a third.) What lies there
-/// is the next block or the next panel; past the end it is nothing, and a prefetch of nothing does nothing.
+/// How far ahead a tile of integers prefetches weights, in values: a block, into the second cache, where it arrives while
+/// this one is multiplied. (Prefetched into the first cache, products of 11 rows lost a third.) What lies there is the
+/// next block or the next panel; past the end it is nothing, and a prefetch of nothing does nothing.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AHEAD: usize = DEPTH * PANEL;
-/// From this many rows on a tile of 256-bit vectors asks for weights. With fewer, memory is the limit and the hardware's
+/// From this many rows on a tile of 256-bit vectors prefetches weights. With fewer, memory is the limit and the hardware's
 /// own prefetching does better alone (docs/KERNELS.md).
 #[cfg(target_arch = "x86_64")]
 pub(crate) const PREFETCH_ROWS: usize = 3;
@@ -42,19 +42,19 @@ pub struct TileF32<'a> {
 /// pairs, so their number is even, and at most [`DEPTH`].
 #[derive(Debug, Clone, Copy)]
 pub struct TileI16<'a> {
-    /// Row after row, `stride` apart.
+    /// Row after row, `stride` apart; at most 2895 on either side of 0, as `quantize` gives them.
     pub x: &'a [i16],
     /// See `x`.
     pub stride: usize,
-    /// Each row's scale, `scale_stride` apart.
+    /// What `quantize` gave beside each row's block of these inputs, `scale_stride` apart.
     pub x_scales: &'a [BlockScale],
     /// See `x_scales`.
     pub scale_stride: usize,
     /// 1 to the level's most.
     pub rows: usize,
-    /// For every pair of inputs, [`PANEL`] outputs of two values.
+    /// For every pair of inputs, [`PANEL`] outputs of two values; as large as `x`.
     pub panel: &'a [i16],
-    /// A scale an output.
+    /// What `quantize` gave beside each output's block of these inputs.
     pub scales: &'a [BlockScale; PANEL],
     /// Inputs to sum.
     pub inputs: usize,
@@ -150,7 +150,7 @@ impl Kernels {
         Self { quantised: layout, ..*self }
     }
 
-    /// The row of a level, or `None` if this machine lacks it.
+    /// The best row of a level for this machine, or `None` if it lacks the level.
     pub fn of(level: Level) -> Option<&'static Kernels> {
         Self::all_of(level).first().copied()
     }

@@ -1,6 +1,7 @@
 //! The AVX2 level: 256-bit vectors with fused multiply-add.
 //!
-//! The tiles are written by hand; everything else is the generic body compiled with AVX2 on.
+//! The tiles are written by hand, and what turns integers into their crossed products; everything else is the generic
+//! body compiled with AVX2 on.
 #![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
@@ -15,7 +16,7 @@ use std::arch::x86_64::{
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
-use crate::quantize::{BlockScale, quantize_body};
+use crate::quantize::BlockScale;
 use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
@@ -172,16 +173,9 @@ macro_rules! tile_i16_256 {
 }
 pub(crate) use tile_i16_256;
 
-/// `quantize` from AVX2 on.
-#[inline(always)]
-pub(crate) fn quantize_256_body(x: &[f32], q: &mut [i16], scales: &mut [BlockScale]) {
-    // SAFETY: called from functions that are compiled for AVX2 or more.
-    quantize_body(x, q, scales, |block| unsafe { crossed(block) });
-}
-
 /// [`BlockScale::crossed`]: the compiler needs four times the instructions.
 #[target_feature(enable = "avx2")]
-fn crossed(q: &[i16]) -> i32 {
+pub(crate) fn crossed(q: &[i16]) -> i32 {
     const VALUES: usize = 2 * LANES;
     let mut sums = _mm256_setzero_si256();
     let mut add = |values: &[i16; VALUES]| {

@@ -8,12 +8,15 @@ use std::arch::x86_64::{
     _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_setzero_si512, _mm512_storeu_ps,
 };
+use std::sync::LazyLock;
 
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
-use crate::tile_i16_avx512::{CROSSED_FROM, apart, crossed_tile, straight_tile};
+use crate::tile_i16_avx512::{
+    CROSSED_FROM, PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile,
+};
 
 /// What AVX-512 improves over the levels below: all of it.
 pub(crate) const AVX512: Kernels = Kernels {
@@ -55,12 +58,25 @@ pub(crate) const AVX512: Kernels = Kernels {
 
 compiled_with!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 
-/// The same for cores whose additions have units beside the multipliers: the i16 product takes half of them instead.
-const AVX512_CROSSED: Kernels = Kernels { tile_i16: tile_i16::<true>, ..AVX512 };
+/// The same with crossed products, for cores that add beside multiplying.
+const AVX512_CROSSED: Kernels = Kernels {
+    tile_i16: tile_i16::<true>,
+    peaks: &[
+        AVX512.peaks[0],
+        Peak {
+            name: "vpdpwssd and vpaddw zmm, crossed",
+            layout: Layout::I16,
+            run: peak_crossed,
+            macs: PEAK_MACS,
+        },
+    ],
+    ..AVX512
+};
 
 /// The level's rows, the better one for this machine first.
 pub(crate) fn rows() -> &'static [&'static Kernels] {
-    if adds_beside_products() { &[&AVX512_CROSSED, &AVX512] } else { &[&AVX512, &AVX512_CROSSED] }
+    static ADDS_BESIDE: LazyLock<bool> = LazyLock::new(adds_beside_products);
+    if *ADDS_BESIDE { &[&AVX512_CROSSED, &AVX512] } else { &[&AVX512, &AVX512_CROSSED] }
 }
 
 /// Whether this is such a core: all of AMD's that have AVX-512 (Zen 4: two multipliers and four adders of 256 bits).
@@ -71,7 +87,7 @@ fn adds_beside_products() -> bool {
         == (u32::from_le_bytes(*b"Auth"), u32::from_le_bytes(*b"enti"), u32::from_le_bytes(*b"cAMD"))
 }
 
-/// 24 accumulators and 2 weights of 32 registers; the activation is broadcast from memory.
+/// 24 sums of 32 registers; the rest is for weights and activations.
 const TILE_ROWS: usize = 12;
 /// Sums a vector holds.
 const LANES: usize = 16;
@@ -172,7 +188,7 @@ unsafe fn i16_of<const R: usize, const W: usize>(tile: &TileI16<'_>, sums: &mut 
     }
     for w in 0..W {
         // SAFETY: there are 32 scales.
-        let scales = unsafe { apart(tile.scales[w * LANES..][..LANES].as_ptr()).0 };
+        let scales = unsafe { scales_and_crossed(tile.scales[w * LANES..][..LANES].as_ptr()).0 };
         for r in 0..R {
             let values = sums[r][w * LANES..][..LANES].as_mut_ptr();
             // SAFETY: 16 values are read and written, and every row has a scale.

@@ -2,13 +2,14 @@
 //!
 //! **Straight**: two `vpdpwssd` for four inputs, a row and a vector of outputs.
 //!
-//! **Crossed**: Winograd's inner product (A New Algorithm for Inner Product, IEEE Trans. Computers C-17, 1968): with
-//! `(x0 + y2)(x2 + y0) = x0 y0 + x2 y2 + x0 x2 + y0 y2` one `vpdpwssd` does what two did, for two `vpaddw` before it. The
-//! products of a row's own values and of an output's own values ([`BlockScale::crossed`]) are taken away at the start. In
-//! integers that wrap around this is exact: what the sums pass through does not matter, and they end below 2^31. It pays
-//! where additions have units of their own beside the multipliers: AMD's cores have two that multiply and four that add.
-//! Additions for every row would need more than there are, so one row of three stays straight: for a row and vector in
-//! units of two multipliers' cycles, 2 for straight, 1.5 for crossed, 1.33 for the mixture (docs/KERNELS.md).
+//! **Crossed**: Winograd's inner product (A New Algorithm for Inner Product, IEEE Trans. Computers C-17, 1968). With
+//! `(x0 + y2)(x2 + y0) = x0 y0 + x2 y2 + x0 x2 + y0 y2` one `vpdpwssd` does what two did, for two `vpaddw` before
+//! it. The products of a row's own values and of an output's own values ([`BlockScale::crossed`]) are taken away at
+//! the start. In integers that wrap around this is exact: what the sums pass through does not matter, and they end
+//! below 2^31. It pays where additions have units of their own beside the multipliers: AMD's cores have two that
+//! multiply and four that add. Additions for every row would need more than there are, so one row of three stays
+//! straight: four inputs of a row and a vector take 2 cycles straight, 1.5 crossed, 1.33 in this mixture
+//! (docs/KERNELS.md).
 //!
 //! Assembly, because the compiler spills what just fits the 32 registers, and takes `vpdpwssd` apart (see
 //! `table_avx512.rs`).
@@ -29,7 +30,7 @@ const VECTORS: usize = PANEL / LANES;
 /// Inputs of a turn of the loop.
 const FOUR: usize = 4;
 
-/// How far ahead the assembly asks.
+/// How far ahead the assembly prefetches.
 const _: () = assert!(AHEAD * size_of::<i16>() == 16384);
 
 /// What `$crossed` or, for one row of three, `$straight` makes of a row: its sums' registers, where its activations
@@ -50,8 +51,8 @@ macro_rules! row {
     (11 $crossed:ident $straight:ident) => { $straight!("zmm22", "zmm23", "{d} + 2*{s}", "1408", "1472") };
 }
 
-/// Where rows of something begin: `{a}` for the first, `{b}`, `{c}` and `{d}` three rows on each, `{s}` from one to the
-/// next. `$first` and `$stride` are where the tile has it.
+/// Where rows of something begin: `{a}` for the first, `{b}`, `{c}` and `{d}` three rows on each, `{s}` from one to
+/// the next. `$first` and `$stride` are where the tile has it.
 #[rustfmt::skip]
 macro_rules! rows_of {
     ($first:literal, $stride:literal) => {
@@ -88,7 +89,8 @@ macro_rules! begin_crossed {
     };
 }
 
-/// Four inputs of a row, with the weights of the first two in `zmm24` and `zmm25`, of the others in `zmm26` and `zmm27`.
+/// Four inputs of a row, with the weights of the first two in `zmm24` and `zmm25`, of the others in `zmm26` and
+/// `zmm27`.
 #[rustfmt::skip]
 macro_rules! straight {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
@@ -129,8 +131,8 @@ macro_rules! last {
     };
 }
 
-/// Integer sums times the row's scale (`$x`) and the outputs' (`zmm24`, `zmm25`), added to the sums of the blocks before.
-/// Fused, at every level: the same bits.
+/// Integer sums times the row's scale (`$x`) and the outputs' (`zmm24`, `zmm25`), added to the sums of the blocks
+/// before. Fused, at every level: the same bits.
 #[rustfmt::skip]
 macro_rules! end {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
@@ -147,10 +149,10 @@ macro_rules! end {
     };
 }
 
-/// Asks for a whole block ahead, into the second cache: it is on its way while the rest of this one is multiplied, and
-/// does not take the near cache's few places for what is under way.
+/// Prefetches a whole block ahead, into the second cache: it is on its way while the rest of this one is multiplied,
+/// and does not take the first cache's few places for lines under way.
 #[rustfmt::skip]
-macro_rules! ask {
+macro_rules! prefetch {
     () => {
         concat!(
             "prefetcht1 byte ptr [{w} + 16384]\n",
@@ -170,7 +172,7 @@ macro_rules! stream {
 
 /// What the assembly reads of a tile, by the distances that it names.
 #[repr(C)]
-struct Read {
+struct Fields {
     /// At 0: activations, and bytes from a row to the next.
     x: *const i16,
     stride: usize,
@@ -183,11 +185,18 @@ struct Read {
     two_more: bool,
 }
 
-const _: () =
-    assert!(std::mem::offset_of!(Read, two_more) == 192 && std::mem::offset_of!(Read, scales) == 64);
+/// The distances that the assembly names.
+const _: () = {
+    use std::mem::offset_of;
+    assert!(offset_of!(Fields, x) == 0 && offset_of!(Fields, stride) == 8);
+    assert!(offset_of!(Fields, x_scales) == 16 && offset_of!(Fields, scale_stride) == 24);
+    assert!(offset_of!(Fields, scales) == 64 && offset_of!(Fields, two_more) == 192);
+    assert!(offset_of!(BlockScale, scale) == 0 && offset_of!(BlockScale, crossed) == 4);
+    assert!(size_of::<BlockScale>() == 8 && size_of::<[f32; PANEL]>() == 128);
+};
 
 /// A function for tiles of the listed rows, with what each asks for ahead.
-macro_rules! tall {
+macro_rules! tiles {
     ($name:ident $kind:ident $begin:ident: $($rows:literal $ahead:ident [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed.
         ///
@@ -197,8 +206,8 @@ macro_rules! tall {
         pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
             let halves = [0, 1].map(|v| tile.scales[v * LANES..][..LANES].as_ptr());
             // SAFETY: 16 scales each.
-            let halves = unsafe { [apart(halves[0]), apart(halves[1])] };
-            let read = Read {
+            let halves = unsafe { [scales_and_crossed(halves[0]), scales_and_crossed(halves[1])] };
+            let fields = Fields {
                 x: tile.x.as_ptr(),
                 stride: tile.stride * size_of::<i16>(),
                 x_scales: tile.x_scales.as_ptr(),
@@ -207,8 +216,9 @@ macro_rules! tall {
                 two_more: !tile.inputs.is_multiple_of(FOUR),
             };
             match tile.rows {
-                // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes as many
-                // rows of sums, all of which `check` asserted to be there. What it asks for ahead may be nothing: a prefetch of nothing does nothing.
+                // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes as
+                // many rows of sums, all of which `check` asserted to be there. What it prefetches may be nothing: a
+                // prefetch of nothing does nothing.
                 $($rows => unsafe {
                     asm!(
                         concat!(
@@ -250,7 +260,7 @@ macro_rules! tall {
                         c = out(reg) _,
                         d = out(reg) _,
                         s = out(reg) _,
-                        tile = in(reg) &raw const read,
+                        tile = in(reg) &raw const fields,
                         w = inout(reg) tile.panel.as_ptr() => _,
                         n = inout(reg) tile.inputs / FOUR => _,
                         sums = in(reg) sums.as_mut_ptr(),
@@ -269,36 +279,92 @@ macro_rules! tall {
     };
 }
 
-tall!(straight_tile straight begin_straight:
+tiles!(straight_tile straight begin_straight:
     4 stream [0 1 2 3]
     5 stream [0 1 2 3 4]
-    6 ask [0 1 2 3 4 5]
-    7 ask [0 1 2 3 4 5 6]
-    8 ask [0 1 2 3 4 5 6 7]
-    9 ask [0 1 2 3 4 5 6 7 8]
-    10 ask [0 1 2 3 4 5 6 7 8 9]
-    11 ask [0 1 2 3 4 5 6 7 8 9 10]
-    12 ask [0 1 2 3 4 5 6 7 8 9 10 11]
+    6 prefetch [0 1 2 3 4 5]
+    7 prefetch [0 1 2 3 4 5 6]
+    8 prefetch [0 1 2 3 4 5 6 7]
+    9 prefetch [0 1 2 3 4 5 6 7 8]
+    10 prefetch [0 1 2 3 4 5 6 7 8 9]
+    11 prefetch [0 1 2 3 4 5 6 7 8 9 10]
+    12 prefetch [0 1 2 3 4 5 6 7 8 9 10 11]
 );
-tall!(crossed_tile crossed begin_crossed:
-    7 ask [0 1 2 3 4 5 6]
-    8 ask [0 1 2 3 4 5 6 7]
-    9 ask [0 1 2 3 4 5 6 7 8]
-    10 ask [0 1 2 3 4 5 6 7 8 9]
-    11 ask [0 1 2 3 4 5 6 7 8 9 10]
-    12 ask [0 1 2 3 4 5 6 7 8 9 10 11]
+tiles!(crossed_tile crossed begin_crossed:
+    7 prefetch [0 1 2 3 4 5 6]
+    8 prefetch [0 1 2 3 4 5 6 7]
+    9 prefetch [0 1 2 3 4 5 6 7 8]
+    10 prefetch [0 1 2 3 4 5 6 7 8 9]
+    11 prefetch [0 1 2 3 4 5 6 7 8 9 10]
+    12 prefetch [0 1 2 3 4 5 6 7 8 9 10 11]
 );
 
-/// Rows from which on [`crossed_tile`] is faster: with fewer, products wait for weights.
+/// Rows from which on [`crossed_tile`] is faster where weights come from memory (docs/KERNELS.md).
 pub(crate) const CROSSED_FROM: usize = 7;
 
-/// The scales of 16 outputs, and the products of their own values.
+/// What [`peak_crossed`] does with a row: as `crossed!`, on registers alone.
+#[rustfmt::skip]
+macro_rules! registers_crossed {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpaddw zmm30, zmm28, zmm26\n",
+            "vpaddw zmm31, zmm29, zmm24\n",
+            "vpdpwssd ", $left, ", zmm30, zmm31\n",
+            "vpaddw zmm30, zmm28, zmm27\n",
+            "vpaddw zmm31, zmm29, zmm25\n",
+            "vpdpwssd ", $right, ", zmm30, zmm31\n",
+        )
+    };
+}
+
+/// As `straight!`, on registers alone.
+#[rustfmt::skip]
+macro_rules! registers_straight {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
+        concat!(
+            "vpdpwssd ", $left, ", zmm24, zmm28\n",
+            "vpdpwssd ", $right, ", zmm25, zmm28\n",
+            "vpdpwssd ", $left, ", zmm26, zmm29\n",
+            "vpdpwssd ", $right, ", zmm27, zmm29\n",
+        )
+    };
+}
+
+/// Multiply-adds of a step of [`peak_crossed`].
+pub(crate) const PEAK_MACS: u64 = (12 * VECTORS * LANES * FOUR) as u64;
+
+/// Runs what a crossed tile of 12 rows multiplies and adds, on registers alone.
+pub(crate) fn peak_crossed(steps: u64) {
+    macro_rules! every_row {
+        ($($row:tt)*) => { concat!($(row!($row registers_crossed registers_straight)),*) };
+    }
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn here(steps: u64) {
+        // SAFETY: registers only; whatever they hold are integers.
+        unsafe {
+            asm!(
+                concat!("2:\n", every_row!(0 1 2 3 4 5 6 7 8 9 10 11), "dec {n}\n", "jnz 2b\n"),
+                n = inout(reg) steps.max(1) => _,
+                out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
+                out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
+                out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,
+                out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+                out("zmm30") _, out("zmm31") _,
+                options(nomem, nostack)
+            );
+        }
+    }
+    // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
+    unsafe { here(steps) }
+}
+
+/// The scales of 16 outputs, and their crossed products.
 ///
 /// # Safety
 /// There must be 16.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(crate) unsafe fn apart(scales: *const BlockScale) -> (__m512, __m512i) {
+pub(crate) unsafe fn scales_and_crossed(scales: *const BlockScale) -> (__m512, __m512i) {
     let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     // SAFETY: 16 pairs of 32 bits are two vectors.

@@ -59,7 +59,9 @@ fn every_height_of_the_f32_tile_adds_what_the_oracle_says() {
 fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
     let mut random = Random::seeded(22);
     for kernels in levels() {
-        for (inputs, stride) in [(2usize, 2), (4, 5), (30, 37), (252, 252), (254, 254), (DEPTH, 300)] {
+        for (inputs, stride) in
+            [(0usize, 1), (2, 2), (4, 5), (6, 6), (30, 37), (252, 252), (254, 254), (DEPTH, 300)]
+        {
             let mut integers = |count: usize, limit: f32| -> Vec<i16> {
                 random.values(count, limit).iter().map(|&value| value as i16).collect()
             };
@@ -67,7 +69,8 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
             let mut panel = integers(inputs * PANEL, 2895.0);
             // The largest sums there are, of either sign.
             x[..inputs].fill(2895);
-            for (column, value) in [(0, 2895), (1, -2895)] {
+            x[2 * stride..][..inputs].fill(-2895);
+            for (column, value) in [(0, 2895), (1, -2895), (16, 2895), (31, -2895)] {
                 (0..inputs).for_each(|i| panel[(i / 2 * PANEL + column) * 2 + i % 2] = value);
             }
             let mut x_scales = vec![BlockScale { scale: f32::NAN, crossed: i32::MAX }; kernels.tile_rows * 3];
@@ -93,6 +96,14 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
                     inputs,
                 };
                 (kernels.tile_i16)(&tile, &mut sums);
+                for (r, sums) in sums[..rows].iter().enumerate() {
+                    let alone =
+                        TileI16 { x: &x[r * stride..], x_scales: &x_scales[r * 3..], rows: 1, ..tile };
+                    let mut wanted = [[BEFORE; PANEL]];
+                    (levels()[0].tile_i16)(&alone, &mut wanted);
+                    let bits = |sums: &[f32; PANEL]| sums.map(f32::to_bits);
+                    assert_eq!(bits(sums), bits(&wanted[0]), "{} row {r} of {rows}, {inputs}", kernels.level);
+                }
                 for (r, column) in cells(rows) {
                     let product = |i: usize| {
                         i64::from(x[r * stride + i]) * i64::from(panel[(i / 2 * PANEL + column) * 2 + i % 2])
