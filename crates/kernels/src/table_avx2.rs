@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::quantize::BlockScale;
-use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
+use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
 pub(crate) const AVX2: Kernels = Kernels {
@@ -87,6 +87,10 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
             // by this function's contract.
             unsafe {
                 let weights = tile.panel.as_ptr().add(i * PANEL + first * LANES);
+                if R >= PREFETCH_ROWS && first == 0 && tile.inputs == DEPTH {
+                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_add(AHEAD / 2).cast());
+                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_add(AHEAD / 2 + PANEL / 2).cast());
+                }
                 let mut vectors = [_mm256_setzero_ps(); W];
                 for w in 0..W {
                     vectors[w] = _mm256_loadu_ps(weights.add(w * LANES));
