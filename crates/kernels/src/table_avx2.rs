@@ -88,8 +88,7 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
             unsafe {
                 let weights = tile.panel.as_ptr().add(i * PANEL + first * LANES);
                 if R >= PREFETCH_ROWS && first == 0 && tile.inputs == DEPTH {
-                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_add(AHEAD / 2).cast());
-                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_add(AHEAD / 2 + PANEL / 2).cast());
+                    prefetch_ahead(weights);
                 }
                 let mut vectors = [_mm256_setzero_ps(); W];
                 for w in 0..W {
@@ -138,8 +137,7 @@ macro_rules! tile_i16_256 {
                     unsafe {
                         let pairs = tile.panel.as_ptr().add(pair * PANEL * 2);
                         if R >= PREFETCH_ROWS && first == 0 {
-                            _mm_prefetch::<_MM_HINT_T1>(pairs.wrapping_add(AHEAD).cast());
-                            _mm_prefetch::<_MM_HINT_T1>(pairs.wrapping_add(AHEAD + PANEL).cast());
+                            prefetch_ahead(pairs);
                         }
                         let mut weights = [_mm256_setzero_si256(); W];
                         for w in 0..W {
@@ -201,6 +199,17 @@ pub(crate) fn crossed(q: &[i16]) -> i32 {
     // SAFETY: eight values are written.
     unsafe { _mm256_storeu_si256(all.as_mut_ptr().cast(), sums) };
     -all.iter().sum::<i32>() / 2
+}
+
+/// Prefetches the weights that lie [`AHEAD`], a panel's of an f32 input or of a pair of i16 ones: two lines.
+#[inline(always)]
+pub(crate) fn prefetch_ahead<T>(weights: *const T) {
+    let ahead = weights.cast::<i8>().wrapping_add(AHEAD);
+    // SAFETY: a hint, whatever lies there.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T1>(ahead);
+        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(64));
+    }
 }
 
 /// The scales of eight outputs, without what stands beside them.

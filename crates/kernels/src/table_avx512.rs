@@ -4,8 +4,8 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __cpuid, __m512, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    __cpuid, __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_setzero_si512, _mm512_storeu_ps,
 };
 use std::sync::LazyLock;
@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
-use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
+use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
+use crate::table_avx2::prefetch_ahead;
 use crate::tile_i16_avx512::{
     CROSSED_FROM, PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile,
 };
@@ -111,8 +112,7 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
         unsafe {
             let weights = tile.panel.as_ptr().add(i * PANEL);
             if R > PREFETCH_ROWS && tile.inputs == DEPTH {
-                _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_add(AHEAD / 2).cast());
-                _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_add(AHEAD / 2 + PANEL / 2).cast());
+                prefetch_ahead(weights);
             }
             let mut vectors = [_mm512_setzero_ps(); W];
             for w in 0..W {

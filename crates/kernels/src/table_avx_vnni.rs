@@ -4,16 +4,15 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T1, _mm_prefetch, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256,
-    _mm256_storeu_ps,
+    __m256i, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_storeu_ps,
 };
 
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
-use crate::table::{AHEAD, Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, scales_of, tile_i16_256};
+use crate::table::{Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
+use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, prefetch_ahead, scales_of, tile_i16_256};
 
 /// What AVX-VNNI improves over AVX2: the i16 product.
 pub(crate) const AVX_VNNI: Kernels = Kernels {

@@ -31,7 +31,7 @@ const VECTORS: usize = PANEL / LANES;
 const FOUR: usize = 4;
 
 /// How far ahead the assembly prefetches.
-const _: () = assert!(AHEAD * size_of::<i16>() == 16384);
+const _: () = assert!(AHEAD == 16384);
 
 /// What `$crossed` or, for one row of three, `$straight` makes of a row: its sums' registers, where its activations
 /// are, and where its sums are in memory.
@@ -89,16 +89,25 @@ macro_rules! begin_crossed {
     };
 }
 
+/// Two inputs of a row, `$from` bytes from where they begin, times their weights.
+#[rustfmt::skip]
+macro_rules! two {
+    ($left:literal, $right:literal, $x:literal, $from:literal, $weights:literal, $more_weights:literal) => {
+        concat!(
+            "vpdpwssd ", $left, ", ", $weights, ", dword ptr [", $x, " + ", $from, "]{{1to16}}\n",
+            "vpdpwssd ", $right, ", ", $more_weights, ", dword ptr [", $x, " + ", $from, "]{{1to16}}\n",
+        )
+    };
+}
+
 /// Four inputs of a row, with the weights of the first two in `zmm24` and `zmm25`, of the others in `zmm26` and
 /// `zmm27`.
 #[rustfmt::skip]
 macro_rules! straight {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
         concat!(
-            "vpdpwssd ", $left, ", zmm24, dword ptr [", $x, "]{{1to16}}\n",
-            "vpdpwssd ", $right, ", zmm25, dword ptr [", $x, "]{{1to16}}\n",
-            "vpdpwssd ", $left, ", zmm26, dword ptr [", $x, " + 4]{{1to16}}\n",
-            "vpdpwssd ", $right, ", zmm27, dword ptr [", $x, " + 4]{{1to16}}\n",
+            two!($left, $right, $x, "0", "zmm24", "zmm25"),
+            two!($left, $right, $x, "4", "zmm26", "zmm27"),
         )
     };
 }
@@ -124,10 +133,7 @@ macro_rules! crossed {
 #[rustfmt::skip]
 macro_rules! last {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
-        concat!(
-            "vpdpwssd ", $left, ", zmm24, dword ptr [", $x, "]{{1to16}}\n",
-            "vpdpwssd ", $right, ", zmm25, dword ptr [", $x, "]{{1to16}}\n",
-        )
+        two!($left, $right, $x, "0", "zmm24", "zmm25")
     };
 }
 
@@ -195,7 +201,7 @@ const _: () = {
     assert!(size_of::<BlockScale>() == 8 && size_of::<[f32; PANEL]>() == 128);
 };
 
-/// A function for tiles of the listed rows, with what each asks for ahead.
+/// A function for tiles of the listed rows, each with or without prefetching.
 macro_rules! tiles {
     ($name:ident $kind:ident $begin:ident: $($rows:literal $ahead:ident [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed.
