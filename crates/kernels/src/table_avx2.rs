@@ -18,6 +18,7 @@ use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::quantize::BlockScale;
 use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
+use crate::tile_i16_avx2::tall_tile;
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
 pub(crate) const AVX2: Kernels = Kernels {
@@ -116,13 +117,6 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
 /// function over a closure: a closure with other features than its caller is not inlined.
 macro_rules! tile_i16_256 {
     ($features:literal, $step:expr) => {
-        fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
-            tile.check(TILE_ROWS, sums);
-            // SAFETY: this row of the table is only handed out where its features were detected, and `check`
-            // asserted that everything lies inside its slice.
-            unsafe { by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
-        }
-
         /// `W` vectors of outputs at a time.
         ///
         /// # Safety
@@ -225,6 +219,19 @@ pub(crate) unsafe fn scales_of(scales: *const BlockScale) -> __m256 {
     // 0, 1, 4, 5 of the outputs, then 2, 3, 6, 7: by pairs into their order.
     let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
     _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(even))
+}
+
+fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
+    tile.check(TILE_ROWS, sums);
+    // SAFETY: as in `tile_f32`.
+    unsafe {
+        match tile.rows {
+            1 => i16_of::<1, 4>(tile, sums),
+            2 => i16_of::<2, 4>(tile, sums),
+            3 => i16_of::<3, 4>(tile, sums),
+            _ => tall_tile(tile, sums),
+        }
+    }
 }
 
 tile_i16_256!("avx2,fma", |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)));

@@ -40,6 +40,13 @@ fn dot_pairs(mut sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
     sum
 }
 
+fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
+    tile.check(TILE_ROWS, sums);
+    // SAFETY: this row of the table is only handed out where its features were detected, and `check`
+    // asserted that everything lies inside its slice.
+    unsafe { by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
+}
+
 tile_i16_256!("avx2,fma,avxvnni", |sum, x, w| dot_pairs(sum, x, w));
 
 peak_loop!(peak_i16, "avx2,fma,avxvnni", ymm_reg, __m256i, _mm256_setzero_si256(), |chain, x, w| {
