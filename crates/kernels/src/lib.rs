@@ -56,9 +56,9 @@ mod table_avx_vnni;
 mod table_scalar;
 mod tile_bf16;
 #[cfg(target_arch = "x86_64")]
-mod tile_i16_avx512;
-#[cfg(target_arch = "x86_64")]
 mod tile_i16_avx2;
+#[cfg(target_arch = "x86_64")]
+mod tile_i16_avx512;
 mod weights;
 
 pub use activations::{Activations, RowSlots};
