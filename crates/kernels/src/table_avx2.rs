@@ -1,7 +1,7 @@
 //! The AVX2 level: 256-bit vectors with fused multiply-add.
 //!
-//! The tiles are written by hand, and what turns integers into their crossed products; everything else is the generic
-//! body compiled with AVX2 on.
+//! The tiles are written by hand (those of integers from four rows on in `tile_i16_avx2.rs`), and what turns integers
+//! into their crossed products; everything else is the generic body compiled with AVX2 on.
 #![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
@@ -73,6 +73,14 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     // SAFETY: this row of the table is only handed out where AVX2 and FMA were detected, and `check`
     // asserted that everything lies inside its slice.
     unsafe { by_rows!(f32_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
+}
+
+fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
+    tile.check(TILE_ROWS, sums);
+    // SAFETY: as in `tile_f32`.
+    unsafe {
+        if tile.rows > 3 { tall_tile(tile, sums) } else { by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4) }
+    }
 }
 
 /// `W` vectors of outputs at a time.
@@ -219,19 +227,6 @@ pub(crate) unsafe fn scales_of(scales: *const BlockScale) -> __m256 {
     // 0, 1, 4, 5 of the outputs, then 2, 3, 6, 7: by pairs into their order.
     let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
     _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(even))
-}
-
-fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, sums);
-    // SAFETY: as in `tile_f32`.
-    unsafe {
-        match tile.rows {
-            1 => i16_of::<1, 4>(tile, sums),
-            2 => i16_of::<2, 4>(tile, sums),
-            3 => i16_of::<3, 4>(tile, sums),
-            _ => tall_tile(tile, sums),
-        }
-    }
 }
 
 tile_i16_256!("avx2,fma", |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)));

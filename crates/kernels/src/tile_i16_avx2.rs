@@ -1,36 +1,36 @@
 //! The i16 tile at AVX2, of four to six rows: one loop of assembly for each.
 //!
-//! Two vectors of outputs at a time: twelve sums, two vectors of weights, one of activations and one of products are all 16
-//! registers there are. The compiler wants one more and goes through memory, so this is assembly: a sixth faster at 11
-//! rows, half as fast again at four (docs/KERNELS.md).
+//! Two vectors of outputs at a time: twelve sums, two vectors of weights, one of activations and one of products are
+//! all 16 registers there are. The compiler wants one more and goes through memory, so this is assembly
+//! (docs/KERNELS.md has what it gains).
 #![allow(unsafe_code)] // a named room: assembly
 
 use std::arch::asm;
 
 use crate::quantize::BlockScale;
-use crate::table::{AHEAD, PANEL, Sums, TileI16};
+use crate::table::{AHEAD, PANEL, PREFETCH_ROWS, Sums, TileI16};
 use crate::table_avx2::{LANES, VECTORS, scales_of};
 
 /// Vectors of outputs at a time.
 const PAIR: usize = 2;
 
-/// How far ahead the assembly prefetches.
-const _: () = assert!(AHEAD == 16384);
+/// How far ahead the assembly prefetches, and that it does for all its rows.
+const _: () = assert!(AHEAD == 16384 && PREFETCH_ROWS <= 4);
 /// The distances that the assembly names.
 const _: () = {
     assert!(size_of::<[f32; PANEL]>() == 128 && LANES * size_of::<f32>() == 32);
     assert!(size_of::<BlockScale>() == 8 && std::mem::offset_of!(BlockScale, scale) == 0);
 };
 
-/// What `$then` makes of a row: its sums' registers, where its activations are, and where its sums are in memory.
+/// What `$step` makes of a row: its sums' registers, where its activations are, and where its sums are in memory.
 #[rustfmt::skip]
 macro_rules! row {
-    (0 $then:ident $from:literal) => { $then!("ymm0", "ymm1", "{a}", "0", "32", $from) };
-    (1 $then:ident $from:literal) => { $then!("ymm2", "ymm3", "{a} + {s}", "128", "160", $from) };
-    (2 $then:ident $from:literal) => { $then!("ymm4", "ymm5", "{a} + 2*{s}", "256", "288", $from) };
-    (3 $then:ident $from:literal) => { $then!("ymm6", "ymm7", "{b}", "384", "416", $from) };
-    (4 $then:ident $from:literal) => { $then!("ymm8", "ymm9", "{b} + {s}", "512", "544", $from) };
-    (5 $then:ident $from:literal) => { $then!("ymm10", "ymm11", "{b} + 2*{s}", "640", "672", $from) };
+    (0 $step:ident $from:literal) => { $step!("ymm0", "ymm1", "{a}", "0", "32", $from) };
+    (1 $step:ident $from:literal) => { $step!("ymm2", "ymm3", "{a} + {s}", "128", "160", $from) };
+    (2 $step:ident $from:literal) => { $step!("ymm4", "ymm5", "{a} + 2*{s}", "256", "288", $from) };
+    (3 $step:ident $from:literal) => { $step!("ymm6", "ymm7", "{b}", "384", "416", $from) };
+    (4 $step:ident $from:literal) => { $step!("ymm8", "ymm9", "{b} + {s}", "512", "544", $from) };
+    (5 $step:ident $from:literal) => { $step!("ymm10", "ymm11", "{b} + 2*{s}", "640", "672", $from) };
 }
 
 /// Sums that begin as zeros.
@@ -101,13 +101,13 @@ macro_rules! tiles {
         pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
             for first in (0..VECTORS).step_by(PAIR) {
                 let at = first * LANES;
-                let scales = [0, LANES].map(|more| tile.scales[at + more..][..LANES].as_ptr());
+                let halves = [0, LANES].map(|more| tile.scales[at + more..][..LANES].as_ptr());
                 // SAFETY: eight scales each.
-                let scales = unsafe { [scales_of(scales[0]), scales_of(scales[1])] };
+                let scales = unsafe { [scales_of(halves[0]), scales_of(halves[1])] };
                 match tile.rows {
-                    // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes
-                    // as many rows of sums, all of which `check` asserted to be there; `at` is a column of a panel,
-                    // and so are the 15 after it. What it prefetches may be nothing: a prefetch of nothing does nothing.
+                    // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and
+                    // writes as many rows of sums, all of which `check` asserted to be there; `at` is a column of a
+                    // panel, and so are the 15 after it. What it prefetches may be nothing: that does nothing.
                     $($rows => unsafe {
                         asm!(
                             concat!(
