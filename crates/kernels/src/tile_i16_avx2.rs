@@ -9,10 +9,10 @@ use std::arch::asm;
 
 use crate::quantize::BlockScale;
 use crate::table::{AHEAD, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{LANES, VECTORS, scales_of};
+use crate::table_avx2::{LANES, scales_of};
 
-/// Vectors of outputs at a time.
-const PAIR: usize = 2;
+/// Outputs at a time: two vectors.
+const COLUMNS: usize = 2 * LANES;
 
 /// How far ahead the assembly prefetches, and that it does for all its rows.
 const _: () = assert!(AHEAD == 16384 && PREFETCH_ROWS <= 4);
@@ -77,6 +77,14 @@ macro_rules! end {
     };
 }
 
+/// Where the fourth row of something begins: `{b}`, three rows (`{s}` each) from the first, `{a}`.
+#[rustfmt::skip]
+macro_rules! fourth {
+    () => {
+        concat!("lea {b}, [{a} + 2*{s}]\n", "add {b}, {s}\n")
+    };
+}
+
 /// The weights of a pair of inputs, `$from` bytes on, and a prefetch of what lies a block ahead of them: the line that
 /// this half of the outputs reads.
 #[rustfmt::skip]
@@ -90,17 +98,16 @@ macro_rules! weights {
     };
 }
 
-/// A function for tiles of the listed rows.
+/// [`tall_tile`], for the listed rows.
 macro_rules! tiles {
-    ($name:ident: $($rows:literal [$($row:tt)*])*) => {
+    ($($rows:literal [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed.
         ///
         /// # Safety
         /// `tile.check` must hold.
         #[target_feature(enable = "avx2,fma")]
-        pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
-            for first in (0..VECTORS).step_by(PAIR) {
-                let at = first * LANES;
+        pub(crate) unsafe fn tall_tile(tile: &TileI16<'_>, sums: &mut Sums) {
+            for at in (0..PANEL).step_by(COLUMNS) {
                 let halves = [0, LANES].map(|more| tile.scales[at + more..][..LANES].as_ptr());
                 // SAFETY: eight scales each.
                 let scales = unsafe { [scales_of(halves[0]), scales_of(halves[1])] };
@@ -111,8 +118,7 @@ macro_rules! tiles {
                     $($rows => unsafe {
                         asm!(
                             concat!(
-                                "lea {b}, [{a} + 2*{s}]\n",
-                                "add {b}, {s}\n",
+                                fourth!(),
                                 $(row!($row begin "0"),)*
                                 "shr {n}, 1\n",
                                 "jz 3f\n",
@@ -135,8 +141,7 @@ macro_rules! tiles {
                                 "4:\n",
                                 "mov {a}, {x_scales}\n",
                                 "mov {s}, {scale_stride}\n",
-                                "lea {b}, [{a} + 2*{s}]\n",
-                                "add {b}, {s}\n",
+                                fourth!(),
                                 "vmovups ymm12, ymmword ptr [{scales}]\n",
                                 "vmovups ymm13, ymmword ptr [{scales} + 32]\n",
                                 $(row!($row end "0"),)*
@@ -165,7 +170,7 @@ macro_rules! tiles {
     };
 }
 
-tiles!(tall_tile:
+tiles!(
     4 [0 1 2 3]
     5 [0 1 2 3 4]
     6 [0 1 2 3 4 5]
