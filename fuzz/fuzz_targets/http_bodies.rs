@@ -180,11 +180,14 @@ fn lines(body: &Bytes) -> Vec<Line<'_>> {
     lines.map(|line| serde_json::from_slice(line).expect("a line is JSON")).collect()
 }
 
+/// Fields of the body as they are written: one that the route does not read may hold anything. A byte order mark may come first.
+fn fields<'a>(posted: &Posted<'a>) -> serde_json::Result<HashMap<String, &'a RawValue>> {
+    serde_json::from_slice(posted.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(posted.body))
+}
+
 /// Texts of a request that was answered.
 fn inputs(posted: &Posted<'_>) -> usize {
-    // As they are written: a field that the route does not read may hold anything.
-    let fields: HashMap<String, &RawValue> =
-        serde_json::from_slice(posted.body).expect("what was answered was read");
+    let fields = fields(posted).expect("what was answered was read");
     let field = |name: &str| -> Option<Value> {
         let value = serde_json::from_str(fields.get(name)?.get()).expect("what was answered was read");
         Some(value).filter(|value: &Value| !value.is_null())
@@ -207,7 +210,7 @@ fn inputs(posted: &Posted<'_>) -> usize {
 
 /// Whether the vectors are asked for as integers, which OpenAI's routes have.
 fn in_fewer_bits(posted: &Posted<'_>) -> bool {
-    let fields: HashMap<String, &RawValue> = serde_json::from_slice(posted.body).unwrap_or_default();
+    let fields = fields(posted).unwrap_or_default();
     let openais = matches!(posted.route, "/v1/embeddings" | "/embeddings");
     openais && fields.get("output_dtype").is_some_and(|dtype| !matches!(dtype.get(), "null" | "\"float\""))
 }

@@ -135,6 +135,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
             let body = body.as_bytes();
             seeds.push(Posted { route, content_type, accept, query: None, body }.write());
         }
+        // Some editors and clients begin with a byte order mark.
+        let (accept, marked) = (ACCEPTS[0], ["\u{feff}", body].concat());
+        seeds.push(Posted { route, content_type, accept, query: None, body: marked.as_bytes() }.write());
     }
     let lines = b"{\"text\": \"the cat\"}\r\n\n{\"id\": [1], \"text\": \"a\", \"task\": \"query\", \"title\": \"t\"}\nno\n{\"text\": 1}";
     let queries: [Option<&[u8]>; 3] =
