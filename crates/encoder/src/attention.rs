@@ -3,13 +3,18 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError, TryLockError};
 
-use kernels::{Activations, Aligned, Layout, PANEL, PanelStore, Rows, RowsMut, first_input_step, matmul};
+use kernels::{
+    Activations, Aligned, Layout, Outliers, PANEL, PanelStore, Rows, RowsMut, first_input_step, matmul,
+};
 use threads::Chunks;
 
 use crate::compute::Compute;
 use crate::config::{Config, Mask};
 use crate::distance_bias::BiasTable;
 use crate::workspace::QUERY_BLOCK;
+
+/// Fewer queries than twice as many are not worth a second thread.
+const SHARED_QUERIES: usize = 6;
 
 /// Queries of one sequence that attend together.
 #[derive(Debug, Clone)]
@@ -32,13 +37,19 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    /// Every row is a query.
-    pub(crate) fn all(sequences: impl Iterator<Item = Range<usize>>) -> Self {
+    /// Every row is a query. A sequence's runs are about as long as each other, and where there are fewer sequences than
+    /// `threads`, each has runs for all of them: a query's bits do not depend on the others of its run.
+    pub(crate) fn all(sequences: impl Iterator<Item = Range<usize>>, threads: usize) -> Self {
         let sequences: Vec<Range<usize>> = sequences.collect();
+        let sharing = if sequences.len() < threads { threads } else { 1 };
         let mut runs = Vec::new();
         for (sequence, rows) in sequences.iter().enumerate() {
-            for position in (0..rows.len()).step_by(QUERY_BLOCK) {
-                let count = QUERY_BLOCK.min(rows.len() - position);
+            let tokens = rows.len();
+            let fewest = tokens.div_ceil(QUERY_BLOCK);
+            let count = fewest.next_multiple_of(sharing).min(tokens / SHARED_QUERIES).max(fewest);
+            for run in 0..count {
+                let (position, end) = (tokens * run / count, tokens * (run + 1) / count);
+                let count = end - position;
                 runs.push(QueryRun { sequence, position, row: rows.start + position, count });
             }
         }
@@ -88,6 +99,8 @@ struct Seat {
     scores: Aligned<f32>,
     /// Queries, then weights of the values.
     activations: Activations,
+    /// Of the weights.
+    outliers: Outliers,
 }
 
 impl Scratch {
@@ -108,7 +121,7 @@ impl Scratch {
         let keys = lengths().map(|length| (length, head_dim));
         self.keys.pack(on.kernels, on.team, layout, keys, |index, slots| slots.pack_rows(rows(index, heads)));
         let values = lengths().map(|length| (head_dim, length));
-        self.values.pack(on.kernels, on.team, mix_layout(layout), values, |index, slots| {
+        self.values.pack(on.kernels, on.team, layout, values, |index, slots| {
             slots.pack_columns(rows(index, heads + kv_heads));
         });
     }
@@ -162,7 +175,8 @@ impl Attention<'_> {
         let ends: Vec<usize> = runs.runs.iter().map(|run| (run.row + run.count) * width).collect();
         let scratch = &*scratch;
         on.team.for_each(Chunks::ending_at(out, &ends), |index, out| {
-            scratch.with_seat(|seat| self.attend_run(&runs.runs[index], queries, scratch, seat, out));
+            let run = &runs.runs[index];
+            scratch.with_seat(|seat| self.attend_run(run, qkv, queries, scratch, seat, out));
         });
     }
 
@@ -170,6 +184,7 @@ impl Attention<'_> {
     fn attend_run(
         &self,
         run: &QueryRun,
+        qkv: &[f32],
         queries: Queries<'_>,
         scratch: &Scratch,
         seat: &mut Seat,
@@ -177,37 +192,47 @@ impl Attention<'_> {
     ) {
         let Self { on, config, mask, layout, runs, bias } = *self;
         let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
-        let tokens = runs.sequences[run.sequence].len();
+        let sequence = &runs.sequences[run.sequence];
+        let tokens = sequence.len();
         let positions = run.position..run.position + run.count;
         let seen = seen_by(mask, positions.clone(), tokens);
-        // Weights of the values from where a block of them begins; those before what is seen are 0.
-        let first = seen.start - seen.start % first_input_step(mix_layout(layout));
-        let width = seen.end - first;
-        let Seat { scores, activations } = seat;
+        // Weights of the values from where a block of them begins to where one ends; those that are not seen are 0.
+        let step = first_input_step(layout);
+        let first = seen.start - seen.start % step;
+        let width = seen.end.next_multiple_of(step).min(tokens) - first;
+        let Seat { scores, activations, outliers } = seat;
         scores.resize(scores.len().max(run.count * width));
         let scores = &mut scores[..run.count * width];
+        let stride = (heads + 2 * kv_heads) * head_dim;
         for head in 0..heads {
-            let index = run.sequence * kv_heads + head / (heads / kv_heads);
+            let kv_head = head / (heads / kv_heads);
+            let index = run.sequence * kv_heads + kv_head;
+            let (keys, values) = (scratch.keys.get(index), scratch.values.get(index));
             let at = run.row * queries.stride + head * head_dim;
             let rows = Rows::strided(&queries.data[at..], run.count, head_dim, queries.stride);
             activations.set(on.kernels, layout, rows);
-            let hidden = seen.start - first;
-            let mut seen_scores = RowsMut::strided(&mut scores[hidden..], run.count, seen.len(), width);
-            matmul(on.kernels, activations, scratch.keys.get(index), seen.start, 0, &mut seen_scores);
+            let filled = seen.start - first..seen.end - first;
+            let mut seen_scores = RowsMut::strided(&mut scores[filled.start..], run.count, seen.len(), width);
+            matmul(on.kernels, activations, keys, seen.start, 0, &mut seen_scores);
+            outliers.clear();
             for (row, position) in scores.chunks_exact_mut(width).zip(positions.clone()) {
                 let visible = mask.visible(position, tokens);
-                row[..visible.start - first].fill(0.0);
-                row[visible.end - first..].fill(0.0);
-                let shown = &mut row[visible.start - first..visible.end - first];
+                let shown = visible.start - first..visible.end - first;
+                row[..shown.start].fill(0.0);
+                row[shown.end..].fill(0.0);
+                let weights = &mut row[shown.clone()];
                 if let Some(bias) = bias {
-                    (on.kernels.add)(shown, bias.row(head, position, visible.start, visible.len()));
+                    (on.kernels.add)(weights, bias.row(head, position, visible.start, visible.len()));
                 }
-                (on.kernels.softmax)(shown);
+                (on.kernels.softmax)(weights);
+                outliers.take(on.kernels, row, shown, values, first);
             }
-            activations.set(on.kernels, mix_layout(layout), Rows::new(scores, width));
+            activations.set_filled(on.kernels, layout, Rows::new(scores, width), filled);
             let out = &mut out[head * head_dim..];
             let mut out_rows = RowsMut::strided(out, run.count, head_dim, heads * head_dim);
-            matmul(on.kernels, activations, scratch.values.get(index), 0, first, &mut out_rows);
+            matmul(on.kernels, activations, values, 0, first, &mut out_rows);
+            let at = (sequence.start + first) * stride + (heads + kv_heads + kv_head) * head_dim;
+            outliers.add_to(on.kernels, Rows::strided(&qkv[at..], width, head_dim, stride), &mut out_rows);
         }
     }
 }
@@ -219,11 +244,43 @@ fn seen_by(mask: Mask, queries: Range<usize>, tokens: usize) -> Range<usize> {
     start - start % PANEL..end
 }
 
-/// The layout in which values are mixed. Not integers: one scale for a row of weights would lose the small ones
-/// beside a large one, and what they add up to, where much attention rests on one token.
-fn mix_layout(layout: Layout) -> Layout {
-    match layout {
-        Layout::F32 | Layout::I16 => Layout::F32,
-        Layout::Bf16 => Layout::Bf16,
+#[cfg(test)]
+mod tests {
+    use super::Runs;
+    use crate::workspace::QUERY_BLOCK;
+
+    #[test]
+    fn runs_have_every_query_once_and_are_for_all_threads() {
+        for threads in [1, 2, 3, 16] {
+            for lengths in [vec![1], vec![13], vec![54], vec![412], vec![2048], vec![3, 100, 7], vec![11; 20]]
+            {
+                let mut end = 0;
+                let sequences: Vec<_> = lengths
+                    .iter()
+                    .map(|length| {
+                        end += length;
+                        end - length..end
+                    })
+                    .collect();
+                let runs = Runs::all(sequences.iter().cloned(), threads);
+                assert!(runs.rows().eq(0..end), "{lengths:?}, {threads} threads");
+                let positions = sequences.iter().flat_map(|rows| 0..rows.len());
+                assert!(runs.positions().eq(positions), "{lengths:?}, {threads} threads");
+                for (sequence, rows) in sequences.iter().enumerate() {
+                    let counts: Vec<usize> = runs
+                        .runs
+                        .iter()
+                        .filter(|run| run.sequence == sequence)
+                        .map(|run| run.count)
+                        .collect();
+                    let (least, most) = (counts.iter().min(), counts.iter().max());
+                    let (least, most) = (least.copied().unwrap_or(0), most.copied().unwrap_or(0));
+                    assert!(most <= QUERY_BLOCK && most - least <= 1, "{lengths:?}: {counts:?}");
+                    let is_shared = lengths.len() < threads && rows.len() >= 12 * threads;
+                    assert!(!is_shared || counts.len().is_multiple_of(threads), "{lengths:?}: {counts:?}");
+                    assert!(lengths.len() >= threads || rows.len() < 12 || counts.len() > 1, "{lengths:?}");
+                }
+            }
+        }
     }
 }

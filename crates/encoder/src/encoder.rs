@@ -205,7 +205,7 @@ impl Encoder {
         self.embed(on, batch, separator.flatten(), workspace);
         workspace.profile.lap(Work::Embedding);
 
-        let runs = Runs::all(batch.sequences());
+        let runs = Runs::all(batch.sequences(), team.threads());
         let mut rows = batch.tokens();
         let layers = &self.weights.layers;
         if let Some(first) = layers.first() {

@@ -1,5 +1,7 @@
 //! Rows of activations in the form that a product reads: turned once, for all the weights they meet.
 
+use std::ops::Range;
+
 use threads::{Chunks, Pieces, Team};
 
 use crate::layout::Layout;
@@ -13,6 +15,8 @@ pub struct Activations {
     store: Store,
     count: usize,
     inputs: usize,
+    /// Those that may be other than 0.
+    filled: Range<usize>,
 }
 
 /// Where a row of activations goes; see [`Activations::fill`].
@@ -59,6 +63,11 @@ impl Activations {
         self.store.layout()
     }
 
+    /// Inputs outside of these are 0 in every row, and a product may skip them; in steps of the layout.
+    pub(crate) fn filled(&self) -> Range<usize> {
+        self.filled.clone()
+    }
+
     pub(crate) fn values(&self) -> Values<'_> {
         self.store.all()
     }
@@ -99,6 +108,17 @@ impl Activations {
         });
     }
 
+    /// As [`set`](Self::set), of rows that are 0 outside of the inputs `filled`, which products may skip.
+    ///
+    /// # Panics
+    /// If the rows are narrower.
+    pub fn set_filled(&mut self, kernels: &Kernels, layout: Layout, rows: Rows<'_>, filled: Range<usize>) {
+        assert!(filled.end <= rows.width(), "inputs {filled:?} of {}", rows.width());
+        self.set(kernels, layout, rows);
+        let step = layout.step();
+        self.filled = filled.start - filled.start % step..filled.end.next_multiple_of(step);
+    }
+
     /// Sets rows that are there, on this thread.
     pub fn set(&mut self, kernels: &Kernels, layout: Layout, rows: Rows<'_>) {
         self.reset(layout, rows.count(), rows.width());
@@ -111,6 +131,7 @@ impl Activations {
 
     fn reset(&mut self, layout: Layout, count: usize, inputs: usize) {
         (self.count, self.inputs) = (count, inputs);
+        self.filled = 0..inputs.next_multiple_of(layout.step());
         // The layout first: the stride depends on it.
         self.store.reset(layout, 0, 0);
         self.store.reset(layout, count * self.stride(), count * self.blocks());

@@ -63,6 +63,15 @@ macro_rules! compiled_with {
             rms_norm_to = $crate::norm::rms_norm_to_body,
                 (x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);
             softmax = $crate::softmax::softmax_body, (x: &mut [f32]);
+            row_scales = $crate::quantize::row_scales_body, (rows: $crate::rows::Rows<'_>, out: &mut [f32]);
+            quantize_columns = $crate::quantize::quantize_columns_body,
+                (rows: $crate::rows::Rows<'_>, row_scales: &[f32], q: &mut [i16],
+                scales: &mut [$crate::quantize::BlockScale; $crate::table::PANEL]);
+            take_outliers = $crate::outliers::take_outliers_body,
+                (weights: &mut [f32], shown: std::ops::Range<usize>, scales: &[f32],
+                outliers: &mut Vec<$crate::outliers::Outlier>);
+            add_outliers = $crate::outliers::add_outliers_body,
+                (out: &mut [f32], values: $crate::rows::Rows<'_>, outliers: &[$crate::outliers::Outlier]);
             gelu_erf = $crate::activation::gelu_erf_body, (x: &mut [f32]);
             silu = $crate::activation::silu_body, (x: &mut [f32]);
             relu = $crate::activation::relu_body, (x: &mut [f32]);

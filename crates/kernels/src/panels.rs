@@ -1,6 +1,6 @@
 //! Panels: how the matrix products read what they multiply activations with.
 
-use threads::Team;
+use threads::{Chunks, Team};
 
 use crate::layout::Layout;
 use crate::quantize::BlockScale;
@@ -14,11 +14,12 @@ pub struct Panels<'a> {
     outputs: usize,
     inputs: usize,
     pub(crate) values: Values<'a>,
+    input_scales: &'a [f32],
 }
 
 impl<'a> Panels<'a> {
     pub(crate) fn new(outputs: usize, inputs: usize, values: Values<'a>) -> Self {
-        let panels = Self { outputs, inputs, values };
+        let panels = Self { outputs, inputs, values, input_scales: &[] };
         let (needed, scales) = Self::sizes(panels.layout(), outputs, inputs);
         let fits = match values {
             Values::F32(values) => values.len() == needed,
@@ -37,6 +38,12 @@ impl<'a> Panels<'a> {
     /// Values the product reads.
     pub fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// What each input was divided by when columns became integers, a power of two: what it is multiplied with must be
+    /// multiplied with that first. 1 for rows; empty for other layouts.
+    pub fn input_scales(&self) -> &'a [f32] {
+        self.input_scales
     }
 
     /// The layout of the values.
@@ -64,6 +71,9 @@ pub struct PanelStore {
     shapes: Vec<(usize, usize)>,
     value_ends: Vec<usize>,
     scale_ends: Vec<usize>,
+    /// See [`Panels::input_scales`].
+    input_scales: Vec<f32>,
+    input_ends: Vec<usize>,
 }
 
 /// The panels of one matrix, to fill.
@@ -72,6 +82,8 @@ pub struct PanelSlots<'a> {
     outputs: usize,
     inputs: usize,
     slots: Slots<'a>,
+    /// See [`Panels::input_scales`].
+    input_scales: &'a mut [f32],
 }
 
 impl PanelStore {
@@ -85,23 +97,29 @@ impl PanelStore {
         shapes: impl IntoIterator<Item = (usize, usize)>,
         fill: impl Fn(usize, PanelSlots<'_>) + Sync,
     ) {
-        let (mut values, mut scales) = (0, 0);
+        let (mut values, mut scales, mut inputs_all) = (0, 0, 0);
         self.shapes.clear();
         self.value_ends.clear();
         self.scale_ends.clear();
+        self.input_ends.clear();
         for (outputs, inputs) in shapes {
             let (more_values, more_scales) = Panels::sizes(layout, outputs.next_multiple_of(PANEL), inputs);
             values += more_values;
             scales += more_scales;
+            inputs_all += if layout == Layout::I16 { inputs } else { 0 };
             self.shapes.push((outputs, inputs));
             self.value_ends.push(values);
             self.scale_ends.push(scales);
+            self.input_ends.push(inputs_all);
         }
         self.store.reset(layout, values, scales);
+        self.input_scales.resize(inputs_all, 1.0);
         let shapes = &self.shapes;
-        team.for_each(self.store.ending_at(&self.value_ends, &self.scale_ends), |index, slots| {
+        let slots = self.store.ending_at(&self.value_ends, &self.scale_ends);
+        let input_scales = Chunks::ending_at(&mut self.input_scales, &self.input_ends);
+        team.for_each((slots, input_scales), |index, (slots, input_scales)| {
             let (outputs, inputs) = shapes[index];
-            fill(index, PanelSlots::new(kernels, outputs, inputs, slots));
+            fill(index, PanelSlots { input_scales, ..PanelSlots::new(kernels, outputs, inputs, slots) });
         });
     }
 
@@ -111,18 +129,21 @@ impl PanelStore {
         let start = |ends: &[usize]| index.checked_sub(1).map_or(0, |before| ends[before]);
         let values = start(&self.value_ends)..self.value_ends[index];
         let scales = start(&self.scale_ends)..self.scale_ends[index];
-        Panels::new(outputs.next_multiple_of(PANEL), inputs, self.store.values(values, scales))
+        let panels = Panels::new(outputs.next_multiple_of(PANEL), inputs, self.store.values(values, scales));
+        let input_scales = &self.input_scales[start(&self.input_ends)..self.input_ends[index]];
+        Panels { input_scales, ..panels }
     }
 }
 
 impl<'a> PanelSlots<'a> {
     pub(crate) fn new(kernels: &'a Kernels, outputs: usize, inputs: usize, slots: Slots<'a>) -> Self {
-        Self { kernels, outputs, inputs, slots }
+        Self { kernels, outputs, inputs, slots, input_scales: &mut [] }
     }
 
     /// Rows that are the outputs (keys: the product gives queries times keys).
     pub fn pack_rows(self, rows: Rows<'_>) {
         assert_eq!((rows.count(), rows.width()), (self.outputs, self.inputs), "rows to pack");
+        self.input_scales.fill(1.0);
         self.pack(|output, values| values.copy_from_slice(rows.row(output)));
     }
 
@@ -155,31 +176,46 @@ impl<'a> PanelSlots<'a> {
                     }
                 }
             }
-            // A scale needs the whole column.
-            Slots::I16(..) => self.pack(|output, values| {
-                for (input, value) in values.iter_mut().enumerate() {
-                    *value = rows.row(input)[output];
+            // Block by block: each has its scales.
+            Slots::I16(panels, scales) => {
+                let input_scales = self.input_scales;
+                (kernels.row_scales)(rows, input_scales);
+                for index in 0..count {
+                    let columns = index * PANEL..((index + 1) * PANEL).min(self.outputs);
+                    let blocks = piece(panels, index, count).chunks_mut(DEPTH * PANEL);
+                    let scales = piece(scales, index, count).as_chunks_mut::<PANEL>().0;
+                    for (block, (values, scales)) in blocks.zip(scales).enumerate() {
+                        let inputs = block * DEPTH..((block + 1) * DEPTH).min(self.inputs);
+                        let rows = rows.part(inputs.clone(), columns.clone());
+                        (kernels.quantize_columns)(rows, &input_scales[inputs], values, scales);
+                    }
                 }
-            }),
+            }
         }
     }
 
     /// `fill(o, values)` writes what output `o` multiplies the inputs with.
     pub(crate) fn pack(self, fill: impl Fn(usize, &mut [f32])) {
         let kernels = self.kernels;
-        let padded = self.outputs.next_multiple_of(PANEL);
-        let count = padded / PANEL;
+        let count = self.outputs.div_ceil(PANEL);
         let (integers, scales) = Panels::sizes(Layout::I16, 1, self.inputs);
         let (mut integers, mut row_scales) = (vec![0; integers], vec![BlockScale::default(); scales]);
         let mut halves = vec![0; Panels::sizes(Layout::Bf16, 1, self.inputs).0];
         let mut values = vec![0.0; self.inputs];
         let mut slots = self.slots;
-        for output in 0..padded {
-            if output < self.outputs {
-                fill(output, &mut values);
-            } else {
-                values.fill(0.0);
+        if !self.outputs.is_multiple_of(PANEL) {
+            // Columns of the last panel that are no outputs.
+            match &mut slots {
+                Slots::F32(panels) => piece(panels, count - 1, count).fill(0.0),
+                Slots::I16(panels, scales) => {
+                    piece(panels, count - 1, count).fill(0);
+                    piece(scales, count - 1, count).fill(BlockScale::default());
+                }
+                Slots::Bf16(panels) => piece(panels, count - 1, count).fill(0),
             }
+        }
+        for output in 0..self.outputs {
+            fill(output, &mut values);
             let (index, column) = (output / PANEL, output % PANEL);
             match &mut slots {
                 Slots::F32(panels) => set_values(piece(panels, index, count), column, &values),

@@ -193,7 +193,13 @@ fn sum_panel(
     let (panel_values, panel_scales) = Panels::sizes(layout, PANEL, w.inputs());
     let first_scale = of.panel * panel_scales + of.first_input / DEPTH * PANEL;
     let padded = x.inputs().next_multiple_of(layout.step());
-    for (block, inputs) in blocks(0..padded, DEPTH).enumerate() {
+    for (block, all) in blocks(0..padded, DEPTH).enumerate() {
+        let filled = x.filled();
+        let inputs = all.start.max(filled.start)..all.end.min(filled.end);
+        if inputs.is_empty() {
+            continue;
+        }
+        let is_whole = inputs == all;
         let start = of.panel * panel_values + (of.first_input + inputs.start) * PANEL;
         let weights = start..start + inputs.len() * PANEL;
         for tile in tiles(of.rows.len(), kernels.tile_rows) {
@@ -216,7 +222,7 @@ fn sum_panel(
                     let x = &x[at..];
                     let scale_stride = x_blocks;
                     (kernels.tile_i16)(
-                        &TileI16 { x, stride, x_scales, scale_stride, rows, panel, scales, inputs },
+                        &TileI16 { x, stride, x_scales, scale_stride, rows, panel, scales, inputs, is_whole },
                         sums,
                     );
                 }
@@ -358,11 +364,12 @@ pub fn matmul(
     }
 }
 
-/// What a product's first input must be a multiple of: i16 weights have a scale for each [`DEPTH`] inputs.
+/// What a product's first input must be a multiple of: i16 weights have a scale for each [`DEPTH`] inputs, and f32 sums
+/// a chain, so what begins with zeros has the same bits without them.
 pub fn first_input_step(layout: Layout) -> usize {
     match layout {
-        Layout::I16 => DEPTH,
-        Layout::F32 | Layout::Bf16 => layout.step(),
+        Layout::F32 | Layout::I16 => DEPTH,
+        Layout::Bf16 => layout.step(),
     }
 }
 

@@ -4,7 +4,8 @@
 //! have a scale of their own; one scale a token costs outliers. Other ways to share the bits out, and what they
 //! cost, are in docs/KERNELS.md.
 
-use crate::table::DEPTH;
+use crate::rows::Rows;
+use crate::table::{DEPTH, PANEL};
 
 /// What a block of up to [`DEPTH`] integers has beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -23,6 +24,32 @@ const LIMIT: f32 = 2895.0;
 /// Blocks with smaller values than this are zero: their inverse scale would not be finite.
 const SMALLEST: f32 = 1e-30;
 
+/// The scale of a block by its largest value's bits, without the sign, and what values are multiplied with to become
+/// integers: 0 where they all are 0, since the scale says it all (integers made of NaN could be any).
+#[inline(always)]
+fn scale_of(largest: u32) -> (f32, f32) {
+    // As bits, since NaN is then larger than every number.
+    let largest = f32::from_bits(largest);
+    if largest < SMALLEST {
+        (0.0, 0.0)
+    } else {
+        (largest / LIMIT, if largest.is_finite() { LIMIT / largest } else { 0.0 })
+    }
+}
+
+/// The larger of what there is and a value's bits without the sign.
+#[inline(always)]
+fn larger(largest: u32, value: f32) -> u32 {
+    largest.max(value.to_bits() & 0x7fff_ffff)
+}
+
+/// The nearest integer to `value * inverse`.
+#[inline(always)]
+fn integer(value: f32, inverse: f32) -> i16 {
+    // Adding 1.5 * 2^23 leaves it in the low mantissa bits, in two's complement.
+    (value * inverse + 12_582_912.0).to_bits() as i16
+}
+
 /// One row; see [`crate::Kernels::quantize`]. `q = round(x / scale)` with `scale = max |x| / 2895` over each
 /// block. NaN and infinity make their block's scale not finite, so that they stay visible in every product. `crossed` is
 /// [`BlockScale::crossed`] of a block.
@@ -33,8 +60,6 @@ pub(crate) fn quantize_body(
     scales: &mut [BlockScale],
     crossed: impl Fn(&[i16]) -> i32,
 ) {
-    // Adding 1.5 * 2^23 leaves the nearest integer in the low mantissa bits, in two's complement.
-    const ROUND: f32 = 12_582_912.0;
     const { assert!(LIMIT * LIMIT * DEPTH as f32 <= 2_147_483_648.0) }
     let padded = x.len().next_multiple_of(2);
     assert!(q.len() == x.len() || q.len() == padded, "quantize: {} values into {}", x.len(), q.len());
@@ -43,22 +68,134 @@ pub(crate) fn quantize_body(
         *odd = 0;
     }
     for ((x, q), scale) in x.chunks(DEPTH).zip(q.chunks_mut(DEPTH)).zip(scales) {
-        // As bits, since NaN is then larger than every number.
-        let largest =
-            f32::from_bits(x.iter().fold(0, |largest, value| largest.max(value.to_bits() & 0x7fff_ffff)));
-        let zero = largest < SMALLEST;
-        *scale = BlockScale { scale: if zero { 0.0 } else { largest / LIMIT }, crossed: 0 };
-        if zero || !largest.is_finite() {
-            // The scale says it all; integers made of NaN could be any.
+        let largest = x.iter().fold(0, |largest, &value| larger(largest, value));
+        let (factor, inverse) = scale_of(largest);
+        *scale = BlockScale { scale: factor, crossed: 0 };
+        if inverse == 0.0 {
             q.fill(0);
             continue;
         }
-        let inverse = LIMIT / largest;
         for (q, &value) in q.iter_mut().zip(x) {
-            *q = (value * inverse + ROUND).to_bits() as i16;
+            *q = integer(value, inverse);
         }
         scale.crossed = crossed(q);
     }
+}
+
+/// Columns of a block of rows; see [`crate::Kernels::quantize_columns`]. A row's values lie side by side, so that all
+/// columns are turned at once.
+#[inline(always)]
+pub(crate) fn quantize_columns_body(
+    rows: Rows<'_>,
+    row_scales: &[f32],
+    q: &mut [i16],
+    scales: &mut [BlockScale; PANEL],
+) {
+    assert_eq!(rows.count(), row_scales.len(), "quantize: a scale for every row");
+    let padded = rows.count().next_multiple_of(2);
+    assert!(rows.width() <= PANEL && padded <= DEPTH, "columns of {} x {}", rows.count(), rows.width());
+    assert_eq!(q.len(), padded * PANEL, "quantize: columns of {} rows", rows.count());
+    let mut largest = [0; PANEL];
+    for (row, &scale) in row_scales.iter().enumerate() {
+        let factor = inverse_of(scale);
+        for (largest, value) in largest.iter_mut().zip(filled(rows.row(row))) {
+            *largest = larger(*largest, value * factor);
+        }
+    }
+    let mut inverses = [0.0; PANEL];
+    for (column, scale) in scales.iter_mut().enumerate() {
+        let (factor, inverse) = scale_of(largest[column]);
+        *scale = BlockScale { scale: factor, crossed: 0 };
+        inverses[column] = inverse;
+    }
+    let (fours, rest) = q.as_chunks_mut::<{ 4 * PANEL }>();
+    let mut crossed = [0i32; PANEL];
+    for (four, q) in fours.iter_mut().enumerate() {
+        let first = 4 * four;
+        let [a, b] = two_rows(rows, row_scales, first, &inverses);
+        let [c, d] = two_rows(rows, row_scales, first + 2, &inverses);
+        set_pairs(q, 0, &a, &b);
+        set_pairs(q, 1, &c, &d);
+        for column in 0..PANEL {
+            let product = |x: i16, y: i16| i32::from(x) * i32::from(y);
+            crossed[column] -= product(a[column], c[column]) + product(b[column], d[column]);
+        }
+    }
+    if !rest.is_empty() {
+        let [a, b] = two_rows(rows, row_scales, padded - 2, &inverses);
+        set_pairs(rest, 0, &a, &b);
+    }
+    for (scale, crossed) in scales.iter_mut().zip(crossed) {
+        scale.crossed = crossed;
+    }
+}
+
+/// Two rows as integers; zeros where there is no row.
+#[inline(always)]
+fn two_rows(rows: Rows<'_>, row_scales: &[f32], first: usize, inverses: &[f32; PANEL]) -> [[i16; PANEL]; 2] {
+    let mut integers = [[0; PANEL]; 2];
+    let (values, factor) = (filled(rows.row(first)), inverse_of(row_scales[first]));
+    for column in 0..PANEL {
+        integers[0][column] = kept_integer(values[column] * factor, inverses[column]);
+    }
+    if let Some(&scale) = row_scales.get(first + 1) {
+        let (values, factor) = (filled(rows.row(first + 1)), inverse_of(scale));
+        for column in 0..PANEL {
+            integers[1][column] = kept_integer(values[column] * factor, inverses[column]);
+        }
+    }
+    integers
+}
+
+/// Of a power of two up to 2^126; 0 of 0.
+#[inline(always)]
+fn inverse_of(scale: f32) -> f32 {
+    // The exponent is biased by 127.
+    f32::from_bits(if scale == 0.0 { 0 } else { (254u32 << 23).saturating_sub(scale.to_bits()) })
+}
+
+/// See [`crate::Kernels::row_scales`].
+#[inline(always)]
+pub(crate) fn row_scales_body(rows: Rows<'_>, out: &mut [f32]) {
+    assert_eq!(rows.count(), out.len(), "quantize: a scale for every row");
+    for (row, scale) in out.iter_mut().enumerate() {
+        let largest = rows.row(row).iter().fold(0, |largest, &value| larger(largest, value));
+        let power = f32::from_bits(largest & f32::INFINITY.to_bits());
+        *scale = if power < SMALLEST {
+            0.0
+        } else if power.is_finite() {
+            // 2^127 has no inverse that is a normal number.
+            power.min(f32::from_bits(253 << 23))
+        } else {
+            1.0
+        };
+    }
+}
+
+/// [`integer`], or 0 where the scale says it all.
+#[inline(always)]
+fn kept_integer(value: f32, inverse: f32) -> i16 {
+    if inverse == 0.0 { 0 } else { integer(value, inverse) }
+}
+
+/// Writes a pair of inputs of all columns.
+#[inline(always)]
+fn set_pairs(panel: &mut [i16], pair: usize, even: &[i16; PANEL], odd: &[i16; PANEL]) {
+    for (column, pair) in panel[pair * 2 * PANEL..][..2 * PANEL].as_chunks_mut::<2>().0.iter_mut().enumerate()
+    {
+        *pair = [even[column], odd[column]];
+    }
+}
+
+/// A row as wide as a panel; zeros where it is not.
+#[inline(always)]
+fn filled(row: &[f32]) -> [f32; PANEL] {
+    if let Some(whole) = row.first_chunk() {
+        return *whole;
+    }
+    let mut values = [0.0; PANEL];
+    values[..row.len()].copy_from_slice(row);
+    values
 }
 
 /// See [`BlockScale::crossed`]: `crossed` of quantize at the scalar level.

@@ -45,6 +45,13 @@ impl<'a> Rows<'a> {
         Self { data, count, width, stride }
     }
 
+    /// Some columns of some of them.
+    pub(crate) fn part(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.end <= self.count && columns.end <= self.width, "no such rows");
+        let data = &self.data[rows.start * self.stride + columns.start..];
+        Self::strided(data, rows.len(), columns.len(), self.stride)
+    }
+
     /// How many rows.
     pub fn count(&self) -> usize {
         self.count

@@ -1,10 +1,13 @@
 //! The table: what a CPU level offers.
 
+use std::ops::Range;
+
 use crate::layout::Layout;
 use crate::level::Level;
+use crate::outliers::Outlier;
 use crate::peak::Peak;
 use crate::quantize::BlockScale;
-use crate::rows::PanelCells;
+use crate::rows::{PanelCells, Rows};
 use crate::tile_bf16::PanelBf16;
 
 /// Outputs a weight panel holds.
@@ -59,12 +62,16 @@ pub struct TileI16<'a> {
     pub scales: &'a [BlockScale; PANEL],
     /// Inputs to sum.
     pub inputs: usize,
+    /// Whether they are all of the block, so that what stands beside it is of them ([`BlockScale::crossed`]).
+    pub is_whole: bool,
 }
 
 /// Sums of a tile, a row each.
 pub type Sums = [[f32; PANEL]];
 
 type PanelProduct = fn(&PanelBf16<'_>, &mut Sums, &mut PanelCells<'_>, &mut dyn FnMut());
+type QuantizeColumns = fn(Rows<'_>, &[f32], &mut [i16], &mut [BlockScale; PANEL]);
+type TakeOutliers = fn(&mut [f32], Range<usize>, &[f32], &mut Vec<Outlier>);
 type LayerNormTo = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 
 /// One row of the table: the functions of a CPU level.
@@ -98,6 +105,12 @@ pub struct Kernels {
     /// [`DEPTH`] inputs.
     /// `q` may be one longer than `x` (inputs come in pairs) and is filled with zero there.
     pub quantize: fn(&[f32], &mut [i16], &mut [BlockScale]),
+    /// `row_scales(rows, out)`: the power of two at or below every row's largest value, without the sign (at most
+    /// 2^126); 0 for a row without a value of 1e-30, and 1 where one is not finite, so that it shows in its column alone.
+    pub(crate) row_scales: fn(Rows<'_>, &mut [f32]),
+    /// `quantize_columns(rows, row_scales, q, scales)`: up to [`PANEL`] columns of a block of rows, each row divided by its
+    /// scale, to what a panel of an i16 product has of it; zeros where there are no columns.
+    pub(crate) quantize_columns: QuantizeColumns,
     /// `layer_norm(x, weight, bias, eps)` on one row, in place; `bias` may be empty.
     pub layer_norm: fn(&mut [f32], &[f32], &[f32], f32),
     /// `rms_norm(x, weight, eps)` on one row, in place.
@@ -108,6 +121,12 @@ pub struct Kernels {
     pub rms_norm_to: fn(&[f32], &[f32], f32, &mut [f32]),
     /// Softmax of one row, in place.
     pub softmax: fn(&mut [f32]),
+    /// `take_outliers(weights, shown, scales, outliers)`: multiplies one row of softmax, of which only `shown` is not 0, with
+    /// the scales of what it weighs, and appends what stands out instead. The same bits at every level.
+    pub(crate) take_outliers: TakeOutliers,
+    /// `add_outliers(out, values, outliers)`: adds what those weights give of the values, a row each. The same bits at
+    /// every level.
+    pub(crate) add_outliers: fn(&mut [f32], Rows<'_>, &[Outlier]),
     /// Exact GELU, in place.
     pub gelu_erf: fn(&mut [f32]),
     /// SiLU, in place.

@@ -6,7 +6,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
 use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
-use crate::{activation, bf16, norm, quantize, rope, scan, softmax, tile_bf16};
+use crate::{activation, bf16, norm, outliers, quantize, rope, scan, softmax, tile_bf16};
 
 /// The functions every machine has.
 pub(crate) const SCALAR: Kernels = Kernels {
@@ -20,11 +20,15 @@ pub(crate) const SCALAR: Kernels = Kernels {
     release: || {},
     to_bf16: bf16::to_bf16_body,
     quantize: |x, q, scales| quantize::quantize_body(x, q, scales, quantize::crossed_body),
+    row_scales: quantize::row_scales_body,
+    quantize_columns: quantize::quantize_columns_body,
     layer_norm: norm::layer_norm_body,
     rms_norm: norm::rms_norm_body,
     layer_norm_to: norm::layer_norm_to_body,
     rms_norm_to: norm::rms_norm_to_body,
     softmax: softmax::softmax_body,
+    take_outliers: outliers::take_outliers_body,
+    add_outliers: outliers::add_outliers_body,
     gelu_erf: activation::gelu_erf_body,
     silu: activation::silu_body,
     relu: activation::relu_body,

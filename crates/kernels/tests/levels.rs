@@ -71,8 +71,15 @@ fn panel_product(
     out: &mut RowsMut<'_>,
 ) {
     let mut activations = Activations::default();
-    activations.set(kernels, w.layout, x);
-    matmul(kernels, &activations, w.store.get(1), first_output, first_input, out);
+    let panels = w.store.get(1);
+    let mut scaled: Vec<f32> = (0..x.count()).flat_map(|row| x.row(row)).copied().collect();
+    if let Some(scales) = panels.input_scales().get(first_input..first_input + x.width()) {
+        for row in scaled.chunks_exact_mut(x.width()) {
+            row.iter_mut().zip(scales).for_each(|(value, scale)| *value *= scale);
+        }
+    }
+    activations.set(kernels, w.layout, Rows::new(&scaled, x.width()));
+    matmul(kernels, &activations, panels, first_output, first_input, out);
 }
 
 struct Momentary {
@@ -296,7 +303,7 @@ fn ranges_and_strides_pick_their_part_of_the_product() {
 }
 
 /// Keys come as rows of outputs, values as rows of inputs: the same matrix gives the same product, with the
-/// bits of the model's own weights.
+/// bits of the model's own weights. Integers are those of columns whose inputs were divided by their scales.
 #[test]
 fn rows_and_columns_pack_to_the_same_matrix() {
     let mut random = Random::seeded(4);
@@ -312,12 +319,29 @@ fn rows_and_columns_pack_to_the_same_matrix() {
                 let wanted = product(kernels, &x, &pack_as(layout, &w, inputs));
                 let by_rows = Momentary::pack(kernels, layout, Rows::new(&w, inputs), false);
                 let by_columns = Momentary::pack(kernels, layout, Rows::new(&transposed, outputs), true);
-                for (panels, how) in [(by_rows, "rows"), (by_columns, "columns")] {
+                let scales = by_columns.store.get(1).input_scales().to_vec();
+                assert_eq!(scales.len(), if layout == Layout::I16 { inputs } else { 0 });
+                let (mut scaled_w, mut scaled_x) = (w.clone(), x.clone());
+                if !scales.is_empty() {
+                    let all = |rows: &mut [f32], of: fn(f32, f32) -> f32| {
+                        for row in rows.chunks_exact_mut(inputs) {
+                            row.iter_mut()
+                                .zip(&scales)
+                                .for_each(|(value, &scale)| *value = of(*value, scale));
+                        }
+                    };
+                    all(&mut scaled_w, |value, scale| value / scale);
+                    all(&mut scaled_x, |value, scale| value * scale);
+                }
+                let of_columns = product(kernels, &scaled_x, &pack_as(layout, &scaled_w, inputs));
+                for (panels, wanted, how) in
+                    [(by_rows, &wanted, "rows"), (by_columns, &of_columns, "columns")]
+                {
                     let mut out = vec![f32::NAN; 5 * outputs];
                     let x = Rows::new(&x, inputs);
                     panel_product(kernels, x, &panels, 0, 0, &mut RowsMut::new(&mut out, outputs));
                     let what = format!("{} {} {outputs}x{inputs} by {how}", kernels.level, layout.name());
-                    assert_eq!(out, wanted, "{what}");
+                    assert_eq!(&out, wanted, "{what}");
                 }
             }
         }

@@ -94,6 +94,7 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
                     panel: &panel,
                     scales: &scales,
                     inputs,
+                    is_whole: true,
                 };
                 (kernels.tile_i16)(&tile, &mut sums);
                 for (r, sums) in sums[..rows].iter().enumerate() {
@@ -232,6 +233,7 @@ fn an_i16_tile_past_its_slices_is_refused_at_every_level() {
         panel: &panel[..8 * PANEL],
         scales: &scales,
         inputs: 8,
+        is_whole: true,
     };
     let past_x = "past its activations";
     for kernels in levels() {

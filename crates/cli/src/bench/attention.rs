@@ -27,7 +27,7 @@ pub(crate) struct AttentionProduct {
 }
 
 /// The products over all queries of a text, in f32 and in the level's layout for quantised weights; turning
-/// queries and scores into activations is part of them, packing keys and values is not.
+/// queries and scores into activations is part of them, packing keys and values and taking outliers is not.
 pub(crate) fn measure(
     kernels: &Kernels,
     (tokens, head_dim): (usize, usize),
@@ -40,8 +40,6 @@ pub(crate) fn measure(
     let (mut keys, mut mixed) = (PanelStore::default(), PanelStore::default());
     let mut products = Vec::new();
     for layout in [Layout::F32, kernels.quantised] {
-        // Integers are not what values are mixed in.
-        let mixes = layout != Layout::I16;
         let (wide, tall) = ([(tokens, head_dim)], [(head_dim, tokens)]);
         keys.pack(kernels, &team, layout, wide, |_, slots| slots.pack_rows(rows));
         mixed.pack(kernels, &team, layout, tall, |_, slots| slots.pack_columns(rows));
@@ -68,9 +66,7 @@ pub(crate) fn measure(
             fraction_of_peak: 0.0,
         };
         products.push(one("queries x keys", time(&values, head_dim, tokens, &keys)));
-        if mixes {
-            products.push(one("weights x values", time(&scores, tokens, head_dim, &mixed)));
-        }
+        products.push(one("weights x values", time(&scores, tokens, head_dim, &mixed)));
     }
     products
 }

@@ -1,0 +1,218 @@
+//! Values mixed by the weights of attention: what is skipped, what stands out, and how near the sums are.
+
+use connote_kernels::{
+    Activations, DEPTH, Kernels, Layout, Level, Outliers, PanelStore, Rows, RowsMut, first_input_step, matmul,
+};
+use testkit::random::Random;
+use threads::Team;
+
+fn levels() -> Vec<&'static Kernels> {
+    Level::available().flat_map(Kernels::all_of).copied().collect()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// `count` rows of `tokens` weights as softmax gives them, of which the first of each is `sink` of all.
+fn weights(random: &mut Random, count: usize, tokens: usize, sink: f32) -> Vec<f32> {
+    let mut weights = random.values(count * tokens, 1.0);
+    for row in weights.chunks_exact_mut(tokens) {
+        row.iter_mut().for_each(|weight| *weight = weight.abs());
+        let sum: f32 = row[1..].iter().sum();
+        row[1..].iter_mut().for_each(|weight| *weight *= (1.0 - sink) / sum);
+        row[0] = sink;
+    }
+    weights
+}
+
+/// As attention does it: `tokens` values of `width`, and rows of weights of which only `shown` are other than 0.
+fn mix(
+    kernels: &Kernels,
+    layout: Layout,
+    values: Rows<'_>,
+    weights: &[f32],
+    shown: std::ops::Range<usize>,
+) -> Vec<f32> {
+    let (tokens, width) = (values.count(), values.width());
+    let mut panels = PanelStore::default();
+    panels.pack(kernels, &Team::new(1), layout, [(width, tokens)], |_, slots| slots.pack_columns(values));
+    let (mut activations, mut outliers) = (Activations::default(), Outliers::default());
+    let mut weights = weights.to_vec();
+    for row in weights.chunks_exact_mut(tokens) {
+        outliers.take(kernels, row, shown.clone(), panels.get(0), 0);
+    }
+    activations.set_filled(kernels, layout, Rows::new(&weights, tokens), shown);
+    let mut out = vec![f32::NAN; activations.count() * width];
+    let mut out_rows = RowsMut::new(&mut out, width);
+    matmul(kernels, &activations, panels.get(0), 0, 0, &mut out_rows);
+    outliers.add_to(kernels, values, &mut out_rows);
+    out
+}
+
+/// Half the attention, or nearly all, on a token whose values are small, as language models have it: what the others add
+/// is the sum, and keeps its bits. What does not stand out is at most 32 times the mean, so a step of 2,895 is a 90th of it, and
+/// rounding to steps leaves 0.32% (a step over the root of 12) of what such weights add. One scale for the row would leave all.
+#[test]
+fn small_weights_beside_a_large_one_keep_their_bits() {
+    let mut random = Random::seeded(51);
+    for (tokens, width) in [(11, 32), (54, 70), (300, 256), (600, 64)] {
+        for (sink, size) in [(0.01, 1.0), (0.5, 0.01), (0.99, 1e-4), (0.999, 1e-4), (0.9, 30.0)] {
+            let weights = weights(&mut random, 7, tokens, sink);
+            let mut values = random.values(tokens * width, 1.0);
+            values[..width].iter_mut().for_each(|value| *value *= size);
+            let mut scalar = Vec::new();
+            for kernels in levels() {
+                let got = mix(kernels, Layout::I16, Rows::new(&values, width), &weights, 0..tokens);
+                for (row, got) in weights.chunks_exact(tokens).zip(got.chunks_exact(width)) {
+                    let wanted: Vec<f64> = (0..width)
+                        .map(|column| {
+                            let of = |(token, &weight): (usize, &f32)| {
+                                f64::from(weight) * f64::from(values[token * width + column])
+                            };
+                            row.iter().enumerate().map(of).sum()
+                        })
+                        .collect();
+                    let length =
+                        |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+                    let error =
+                        length(&mut got.iter().zip(&wanted).map(|(&got, wanted)| f64::from(got) - wanted));
+                    let size = length(&mut wanted.iter().copied());
+                    assert!(
+                        error <= 3.5e-3 * size,
+                        "{} {tokens} x {width}, {sink} on a token {size} as large: off by {error:e} of {size:e}",
+                        kernels.level
+                    );
+                }
+                if scalar.is_empty() {
+                    scalar.clone_from(&got);
+                }
+                assert_eq!(bits(&got), bits(&scalar), "{} {tokens} x {width}", kernels.level);
+            }
+        }
+    }
+}
+
+/// Inputs that are 0 in every row may be left out: blocks that are cut have the bits of whole ones.
+#[test]
+fn skipped_inputs_change_no_bit() {
+    let mut random = Random::seeded(52);
+    let (tokens, width) = (700, 40);
+    let values = random.values(tokens * width, 1.0);
+    for kernels in levels() {
+        for layout in [Layout::F32, Layout::I16, Layout::Bf16] {
+            let mut panels = PanelStore::default();
+            let rows = Rows::new(&values, width);
+            panels
+                .pack(kernels, &Team::new(1), layout, [(width, tokens)], |_, slots| slots.pack_columns(rows));
+            for shown in
+                [0..700, 0..256, 256..700, 32..300, 96..200, 256..260, 511..514, 640..699, 0..1, 9..9]
+            {
+                // Few rows, and as many as a tile takes and more.
+                for count in [1, 3, 6, 7, 12, 30] {
+                    let mut weights = random.values(count * tokens, 1.0);
+                    for row in weights.chunks_exact_mut(tokens) {
+                        row[..shown.start].fill(0.0);
+                        row[shown.end..].fill(0.0);
+                    }
+                    let product = |skip: bool| {
+                        let mut activations = Activations::default();
+                        let weights = Rows::new(&weights, tokens);
+                        match skip {
+                            true => activations.set_filled(kernels, layout, weights, shown.clone()),
+                            false => activations.set(kernels, layout, weights),
+                        }
+                        let mut out = vec![f32::NAN; count * width];
+                        let mut out_rows = RowsMut::new(&mut out, width);
+                        matmul(kernels, &activations, panels.get(0), 0, 0, &mut out_rows);
+                        out
+                    };
+                    let (got, wanted) = (product(true), product(false));
+                    assert_eq!(got, wanted, "{} {} {count} rows, {shown:?}", kernels.level, layout.name());
+                }
+            }
+        }
+    }
+}
+
+/// What is asked for next must not be skipped because of what was before.
+#[test]
+fn rows_that_are_set_again_are_read_whole() {
+    for kernels in levels() {
+        let mut activations = Activations::default();
+        let mut panels = PanelStore::default();
+        let (ones, zeros) = ([1.0; 300], [0.0; 300]);
+        let pack = |_, slots: connote_kernels::PanelSlots<'_>| slots.pack_rows(Rows::new(&ones, 300));
+        panels.pack(kernels, &Team::new(1), Layout::I16, [(1, 300)], pack);
+        activations.set_filled(kernels, Layout::I16, Rows::new(&zeros, 300), 0..0);
+        activations.set(kernels, Layout::I16, Rows::new(&ones, 300));
+        let mut out = [0.0];
+        matmul(kernels, &activations, panels.get(0), 0, 0, &mut RowsMut::new(&mut out, 1));
+        assert!((out[0] - 300.0).abs() < 0.01, "{}: {}", kernels.level, out[0]);
+    }
+}
+
+/// A text's attention depends on its own tokens alone, so a run of queries that begins in a later block reads the same.
+#[test]
+fn weights_from_a_later_block_on_give_the_same_sum() {
+    let mut random = Random::seeded(53);
+    let (tokens, width) = (2 * DEPTH + 90, 64);
+    let values = random.values(tokens * width, 1.0);
+    let first = first_input_step(Layout::I16);
+    let mut row = weights(&mut random, 1, tokens, 0.3);
+    row[..first].fill(0.0);
+    row[first + 5] = 0.5;
+    for kernels in levels() {
+        let mut panels = PanelStore::default();
+        let rows = Rows::new(&values, width);
+        panels.pack(kernels, &Team::new(1), Layout::I16, [(width, tokens)], |_, slots| {
+            slots.pack_columns(rows)
+        });
+        let of = |first: usize| {
+            let (mut activations, mut outliers) = (Activations::default(), Outliers::default());
+            let mut weights = row[first..].to_vec();
+            let shown = DEPTH - first..weights.len();
+            outliers.take(kernels, &mut weights, shown.clone(), panels.get(0), first);
+            activations.set_filled(kernels, Layout::I16, Rows::new(&weights, weights.len()), shown);
+            let mut out = vec![f32::NAN; width];
+            let mut out_rows = RowsMut::new(&mut out, width);
+            matmul(kernels, &activations, panels.get(0), 0, first, &mut out_rows);
+            outliers.add_to(kernels, Rows::new(&values[first * width..], width), &mut out_rows);
+            out
+        };
+        assert_eq!(bits(&of(0)), bits(&of(first)), "{}", kernels.level);
+    }
+}
+
+#[test]
+fn weights_that_are_not_numbers_stay_visible() {
+    let values = [1.0; 50 * 32];
+    for kernels in levels() {
+        for at in [0, 17, 49] {
+            let mut row = [0.02; 50];
+            row[at] = f32::NAN;
+            let got = mix(kernels, Layout::I16, Rows::new(&values, 32), &row, 0..50);
+            assert!(got.iter().all(|value| !value.is_finite()), "{} {at}", kernels.level);
+        }
+    }
+}
+
+/// Values of any size, none among them, and one token that is not finite, which leaves the other columns alone.
+#[test]
+fn values_of_any_size_are_mixed() {
+    for kernels in levels() {
+        for size in [0.0, 1e-40, 1e-25, 1.0, 1e30, f32::MAX] {
+            let values = vec![size; 40 * 33];
+            let got = mix(kernels, Layout::I16, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0..40);
+            let near =
+                |got: &f32| (f64::from(*got) - f64::from(size)).abs() <= 1e-3 * f64::from(size) + 1e-29;
+            assert!(got.iter().all(near), "{} {size}: {got:?}", kernels.level);
+        }
+        let mut values = vec![1.0; 40 * 33];
+        values[20 * 33 + 5] = f32::NAN;
+        let got = mix(kernels, Layout::I16, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0..40);
+        for (column, value) in got.iter().enumerate() {
+            assert_eq!(value.is_finite(), column != 5, "{} {column}: {value}", kernels.level);
+        }
+    }
+}
