@@ -90,33 +90,53 @@ pub(crate) fn take_outliers_body(
     let mut start = shown.start;
     while start < shown.end {
         let end = (start - start % DEPTH + DEPTH).min(shown.end);
-        let (block, scales) = (&mut weights[start..end], &scales[start..end]);
-        each_with(block, scales, |weight, scale| weight * scale);
-        let mut lanes = [0.0f32; LANES];
-        for weights in block.chunks(LANES) {
-            for (lane, &weight) in lanes.iter_mut().zip(weights) {
-                *lane += weight;
-            }
-        }
-        let limit = join(lanes, |a, b| a + b) * (TIMES_MEAN / block.len() as f32).min(SHARE);
-        for (chunk, weights) in block.chunks_mut(LANES).enumerate() {
-            // Most chunks have none.
+        let block = &mut weights[start..end];
+        let limit = TIMES_MEAN.min(SHARE * block.len() as f32) / block.len() as f32;
+        let limit = multiply(block, &scales[start..end]) * limit;
+        let (chunks, rest) = block.as_chunks_mut::<LANES>();
+        for (chunk, weights) in chunks.iter_mut().enumerate() {
             let mut any = false;
             for &weight in weights.iter() {
                 any |= weight > limit;
             }
-            if !any {
-                continue;
-            }
-            for (lane, weight) in weights.iter_mut().enumerate() {
-                if *weight > limit {
-                    let at = chunk * LANES + lane;
-                    outliers.push(Outlier { input: start + at, weight: *weight / scales[at] });
-                    *weight = 0.0;
-                }
+            // Most have none.
+            if any {
+                take(weights, limit, start + chunk * LANES, scales, outliers);
             }
         }
+        take(rest, limit, end - rest.len(), scales, outliers);
         start = end;
+    }
+}
+
+/// Multiplies weights with their scales, and gives the sum in the fixed order.
+#[inline(always)]
+fn multiply(weights: &mut [f32], scales: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (chunks, rest) = weights.as_chunks_mut::<LANES>();
+    let (scale_chunks, scale_rest) = scales.as_chunks::<LANES>();
+    for (weights, scales) in chunks.iter_mut().zip(scale_chunks) {
+        for lane in 0..LANES {
+            weights[lane] *= scales[lane];
+            lanes[lane] += weights[lane];
+        }
+    }
+    for (lane, (weight, scale)) in lanes.iter_mut().zip(rest.iter_mut().zip(scale_rest)) {
+        *weight *= scale;
+        *lane += *weight;
+    }
+    join(lanes, |a, b| a + b)
+}
+
+/// Takes those past the limit out of a few weights, the first of which is that of `input`.
+#[inline(always)]
+fn take(weights: &mut [f32], limit: f32, input: usize, scales: &[f32], outliers: &mut Vec<Outlier>) {
+    for (at, weight) in weights.iter_mut().enumerate() {
+        if *weight > limit {
+            let input = input + at;
+            outliers.push(Outlier { input, weight: *weight / scales[input] });
+            *weight = 0.0;
+        }
     }
 }
 
@@ -132,9 +152,11 @@ pub(crate) fn add_outliers_body(out: &mut [f32], values: Rows<'_>, outliers: &[O
     for (chunk, out) in chunks.iter_mut().enumerate() {
         let mut sums = *out;
         for outlier in outliers {
-            let row = values.row(outlier.input)[chunk * COLUMNS..].first_chunk::<COLUMNS>();
-            for (sum, value) in sums.iter_mut().zip(row.into_iter().flatten()) {
-                *sum = value.mul_add(outlier.weight, *sum);
+            let Some(row) = values.row(outlier.input)[chunk * COLUMNS..].first_chunk::<COLUMNS>() else {
+                unreachable!("rows are as wide")
+            };
+            for column in 0..COLUMNS {
+                sums[column] = row[column].mul_add(outlier.weight, sums[column]);
             }
         }
         *out = sums;
