@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError, TryLockError};
 
 use kernels::{
-    Activations, Aligned, Layout, Outliers, PANEL, PanelStore, Rows, RowsMut, first_input_step, matmul,
+    Activations, Aligned, Layout, Outliers, PANEL, PanelStore, Panels, Rows, RowsMut, first_input_step,
+    matmul,
 };
 use threads::Chunks;
 
@@ -13,8 +14,11 @@ use crate::config::{Config, Mask};
 use crate::distance_bias::BiasTable;
 use crate::workspace::QUERY_BLOCK;
 
-/// Fewer queries than twice as many are not worth a second thread.
-const SHARED_QUERIES: usize = 6;
+/// The fewest queries a run has where threads share a sequence: fewer are not worth another thread.
+const FEWEST_SHARED: usize = 6;
+
+/// The most tokens whose values are mixed in f32 where there are integers around (docs/KERNELS.md).
+const FEW_TOKENS: usize = 32;
 
 /// Queries of one sequence that attend together.
 #[derive(Debug, Clone)]
@@ -38,7 +42,8 @@ pub(crate) struct Runs {
 
 impl Runs {
     /// Every row is a query. A sequence's runs are about as long as each other, and where there are fewer sequences than
-    /// `threads`, each has runs for all of them: a query's bits do not depend on the others of its run.
+    /// `threads`, each has runs for all of them, if it is long enough. A query's bits do not depend on the others of its
+    /// run, as long as all values are finite: one that is not shows in every query whose run sees its block.
     pub(crate) fn all(sequences: impl Iterator<Item = Range<usize>>, threads: usize) -> Self {
         let sequences: Vec<Range<usize>> = sequences.collect();
         let sharing = if sequences.len() < threads { threads } else { 1 };
@@ -46,9 +51,9 @@ impl Runs {
         for (sequence, rows) in sequences.iter().enumerate() {
             let tokens = rows.len();
             let fewest = tokens.div_ceil(QUERY_BLOCK);
-            let count = fewest.next_multiple_of(sharing).min(tokens / SHARED_QUERIES).max(fewest);
-            for run in 0..count {
-                let (position, end) = (tokens * run / count, tokens * (run + 1) / count);
+            let parts = fewest.next_multiple_of(sharing).min(tokens / FEWEST_SHARED).max(fewest);
+            for part in 0..parts {
+                let (position, end) = (tokens * part / parts, tokens * (part + 1) / parts);
                 let count = end - position;
                 runs.push(QueryRun { sequence, position, row: rows.start + position, count });
             }
@@ -89,6 +94,8 @@ impl Runs {
 pub(crate) struct Scratch {
     keys: PanelStore,
     values: PanelStore,
+    /// Of sequences that mix them in f32 where the layout is another.
+    few_values: PanelStore,
     /// As many as threads may attend at once.
     seats: Vec<Mutex<Seat>>,
 }
@@ -120,10 +127,26 @@ impl Scratch {
         };
         let keys = lengths().map(|length| (length, head_dim));
         self.keys.pack(on.kernels, on.team, layout, keys, |index, slots| slots.pack_rows(rows(index, heads)));
-        let values = lengths().map(|length| (head_dim, length));
-        self.values.pack(on.kernels, on.team, layout, values, |index, slots| {
-            slots.pack_columns(rows(index, heads + kv_heads));
-        });
+        let lists = [(&mut self.values, layout), (&mut self.few_values, Layout::F32)];
+        // Without integers the first has all.
+        for (values, mixed) in lists.into_iter().take(if layout == Layout::I16 { 2 } else { 1 }) {
+            let is_mixed = |length: usize| mix_layout(layout, length) == mixed;
+            if !lengths().any(is_mixed) {
+                continue;
+            }
+            let shapes = lengths().map(|length| if is_mixed(length) { (head_dim, length) } else { (0, 0) });
+            values.pack(on.kernels, on.team, mixed, shapes, |index, slots| {
+                if is_mixed(runs.sequences[index / kv_heads].len()) {
+                    slots.pack_columns(rows(index, heads + kv_heads));
+                }
+            });
+        }
+    }
+
+    /// Values of a key head of a sequence.
+    fn values(&self, layout: Layout, tokens: usize, index: usize) -> Panels<'_> {
+        let store = if mix_layout(layout, tokens) == layout { &self.values } else { &self.few_values };
+        store.get(index)
     }
 
     /// Lends a seat that nobody has.
@@ -196,10 +219,13 @@ impl Attention<'_> {
         let tokens = sequence.len();
         let positions = run.position..run.position + run.count;
         let seen = seen_by(mask, positions.clone(), tokens);
-        // Weights of the values from where a block of them begins to where one ends; those that are not seen are 0.
-        let step = first_input_step(layout);
+        // Weights of the values from where a block of them begins, and for integers to where one ends; those that are not
+        // seen are 0.
+        let mixed = mix_layout(layout, tokens);
+        let step = first_input_step(mixed);
         let first = seen.start - seen.start % step;
-        let width = seen.end.next_multiple_of(step).min(tokens) - first;
+        let end = if mixed == Layout::I16 { seen.end.next_multiple_of(step).min(tokens) } else { seen.end };
+        let width = end - first;
         let Seat { scores, activations, outliers } = seat;
         scores.resize(scores.len().max(run.count * width));
         let scores = &mut scores[..run.count * width];
@@ -207,7 +233,7 @@ impl Attention<'_> {
         for head in 0..heads {
             let kv_head = head / (heads / kv_heads);
             let index = run.sequence * kv_heads + kv_head;
-            let (keys, values) = (scratch.keys.get(index), scratch.values.get(index));
+            let (keys, values) = (scratch.keys.get(index), scratch.values(layout, tokens, index));
             let at = run.row * queries.stride + head * head_dim;
             let rows = Rows::strided(&queries.data[at..], run.count, head_dim, queries.stride);
             activations.set(on.kernels, layout, rows);
@@ -227,7 +253,7 @@ impl Attention<'_> {
                 (on.kernels.softmax)(weights);
                 outliers.take(on.kernels, row, shown, values, first);
             }
-            activations.set_filled(on.kernels, layout, Rows::new(scores, width), filled);
+            activations.set_filled(on.kernels, mixed, Rows::new(scores, width), filled);
             let out = &mut out[head * head_dim..];
             let mut out_rows = RowsMut::strided(out, run.count, head_dim, heads * head_dim);
             matmul(on.kernels, activations, values, 0, first, &mut out_rows);
@@ -242,6 +268,14 @@ fn seen_by(mask: Mask, queries: Range<usize>, tokens: usize) -> Range<usize> {
     let start = mask.visible(queries.start, tokens).start;
     let end = mask.visible(queries.end - 1, tokens).end;
     start - start % PANEL..end
+}
+
+/// The layout in which a sequence's values are mixed: as integers, but few of them as f32, which is as fast and rounds less.
+fn mix_layout(layout: Layout, tokens: usize) -> Layout {
+    match layout {
+        Layout::I16 if tokens <= FEW_TOKENS => Layout::F32,
+        layout => layout,
+    }
 }
 
 #[cfg(test)]

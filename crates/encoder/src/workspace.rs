@@ -13,7 +13,7 @@ use crate::weights::Weights;
 
 /// Rows a feed-forward pass takes at a time, so that its scratch does not grow with the longest text.
 pub(crate) const ROW_BLOCK: usize = 512;
-/// Queries that attend at a time: bounds the scores. Whole tiles of 12 and of 6 rows.
+/// Queries that attend at a time, at most: bounds the scores.
 pub(crate) const QUERY_BLOCK: usize = 48;
 
 /// Scratch for forward passes, one a worker. It has room for the batches it was made for, grows where one is larger (a

@@ -108,12 +108,17 @@ impl Activations {
         });
     }
 
-    /// As [`set`](Self::set), of rows that are 0 outside of the inputs `filled`, which products may skip.
+    /// As [`set`](Self::set), of rows that are 0 outside of the inputs `filled`, which products of f32 and of integers skip:
+    /// what is there all the same may be left out.
     ///
     /// # Panics
     /// If the rows are narrower.
     pub fn set_filled(&mut self, kernels: &Kernels, layout: Layout, rows: Rows<'_>, filled: Range<usize>) {
-        assert!(filled.end <= rows.width(), "inputs {filled:?} of {}", rows.width());
+        assert!(
+            filled.start <= filled.end && filled.end <= rows.width(),
+            "inputs {filled:?} of {}",
+            rows.width()
+        );
         self.set(kernels, layout, rows);
         let step = layout.step();
         self.filled = filled.start - filled.start % step..filled.end.next_multiple_of(step);

@@ -2,8 +2,8 @@
 //!
 //! A row of softmax is often one or a few large weights and many small ones, which together say as much; and a token on
 //! which much attention rests often has small values. Integers under one scale would lose the small ones. So values are
-//! divided by the largest of their token, weights are multiplied with it and are then what they really add, and those that
-//! stand out are taken out of the row and multiplied as f32 (as LLM.int8() does with columns; Dettmers et al., 2022).
+//! divided by a power of two near the largest of their token, weights are multiplied with it and are then what they really
+//! add, and those that stand out are taken out of the row and multiplied as f32 (as LLM.int8() does with columns; Dettmers et al., 2022).
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ impl Outliers {
     /// out. Only weights in `shown` may be other than 0. Nothing is to be done for values that are no integers.
     ///
     /// # Panics
-    /// If there are more weights than values.
+    /// If there are more weights than values, if `shown` is past the weights, or if `first` begins no block.
     pub fn take(
         &mut self,
         kernels: &Kernels,
@@ -50,6 +50,7 @@ impl Outliers {
     ) {
         let scales = values.input_scales();
         if !scales.is_empty() {
+            assert!(first.is_multiple_of(DEPTH), "outliers: input {first} starts no block");
             (kernels.take_outliers)(weights, shown, &scales[first..first + weights.len()], &mut self.all);
         }
         self.ends.push(self.all.len());
@@ -71,7 +72,7 @@ impl Outliers {
 
 /// A weight stands out if it is this many times the mean of its block, ...
 const TIMES_MEAN: f32 = 32.0;
-/// ... or this much of all of it. So at most eight of 256 do, and what stays keeps enough of its bits (docs/KERNELS.md).
+/// ... or this much of all of it. So at most seven of 256 do, and what stays keeps enough of its bits (docs/KERNELS.md).
 const SHARE: f32 = 0.2;
 /// Columns that are added up at a time: a few vectors at every level.
 const COLUMNS: usize = 4 * LANES;
@@ -163,5 +164,83 @@ pub(crate) fn add_outliers_body(out: &mut [f32], values: Rows<'_>, outliers: &[O
     }
     for &Outlier { input, weight } in outliers {
         each_with(rest, &values.row(input)[whole..], |sum, value| value.mul_add(weight, sum));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outlier, take_outliers_body};
+    use crate::table::DEPTH;
+
+    fn taken(
+        weights: &[f32],
+        shown: std::ops::Range<usize>,
+        scales: &[f32],
+    ) -> (Vec<f32>, Vec<(usize, f32)>) {
+        let (mut left, mut outliers) = (weights.to_vec(), Vec::new());
+        take_outliers_body(&mut left, shown, scales, &mut outliers);
+        (left, outliers.iter().map(|&Outlier { input, weight }| (input, weight)).collect())
+    }
+
+    /// 32 times the mean where that is less than a fifth of the sum: in blocks of more than 160.
+    #[test]
+    fn what_is_many_times_the_mean_of_a_block_stands_out() {
+        let (ones, mut weights) = ([1.0; 2 * DEPTH], [1.0; 2 * DEPTH]);
+        // Of the first block's mean of 1.3 it is 31 and 33 times.
+        weights[7] = 40.0;
+        weights[200] = 43.0;
+        // Alone in its own, where the mean is 1.14.
+        weights[300] = 37.0;
+        let (left, outliers) = taken(&weights, 0..2 * DEPTH, &ones);
+        assert_eq!(outliers, [(200, 43.0), (300, 37.0)]);
+        let mut wanted = weights;
+        (wanted[200], wanted[300]) = (0.0, 0.0);
+        assert_eq!(left, wanted);
+    }
+
+    #[test]
+    fn a_fifth_of_a_short_block_stands_out() {
+        let weights = [0.21, 0.19, 0.2, 0.3, 0.05, 0.05];
+        let (left, outliers) = taken(&weights, 0..6, &[1.0; 6]);
+        assert_eq!(outliers, [(0, 0.21), (3, 0.3)]);
+        assert_eq!(left, [0.0, 0.19, 0.2, 0.0, 0.05, 0.05]);
+    }
+
+    /// Blocks lie where they do for every row, and their means are of what is shown.
+    #[test]
+    fn blocks_are_cut_where_the_rows_are_and_by_what_is_shown() {
+        let mut weights = [0.0; 3 * DEPTH];
+        weights[250..262].fill(0.01);
+        weights[300..700].fill(0.01);
+        // A fifth of six, and much less than that of all.
+        (weights[255], weights[256]) = (0.02, 0.02);
+        let scales = [1.0; 3 * DEPTH];
+        let inputs = |shown| taken(&weights, shown, &scales).1.into_iter().map(|(input, _)| input).collect();
+        let (few, all): (Vec<usize>, Vec<usize>) = (inputs(250..262), inputs(250..700));
+        assert_eq!(few, [255, 256]);
+        assert_eq!(all, [255]);
+    }
+
+    /// Large values of a token make its weight stand out, and small ones keep it in.
+    #[test]
+    fn weights_are_judged_by_what_they_add() {
+        let mut scales = [1.0; 100];
+        let mut weights = [0.005; 100];
+        weights[0] = 0.9;
+        scales[0] = 1.0 / 64.0;
+        scales[50] = 64.0;
+        let (left, outliers) = taken(&weights, 0..100, &scales);
+        assert_eq!(outliers, [(50, 0.005)]);
+        assert_eq!((left[0], left[1], left[50]), (0.9 / 64.0, 0.005, 0.0));
+    }
+
+    #[test]
+    fn what_is_nothing_or_no_number_is_left() {
+        let (left, outliers) = taken(&[0.0; 20], 0..20, &[1.0; 20]);
+        assert_eq!((left, outliers.len()), (vec![0.0; 20], 0));
+        assert_eq!(taken(&[0.5, 0.5], 0..2, &[0.0, 0.0]), (vec![0.0; 2], Vec::new()));
+        assert_eq!(taken(&[0.5, 0.5], 1..1, &[1.0, 1.0]), (vec![0.5; 2], Vec::new()));
+        let (left, outliers) = taken(&[f32::NAN, 0.9, 0.1], 0..3, &[1.0; 3]);
+        assert!(left[0].is_nan() && left[1..] == [0.9, 0.1] && outliers.is_empty());
     }
 }

@@ -40,7 +40,7 @@ impl<'a> Panels<'a> {
         self.inputs
     }
 
-    /// What each input was divided by when columns became integers, a power of two: what it is multiplied with must be
+    /// What each input was divided by when columns became integers, a power of two or 0: what it is multiplied with must be
     /// multiplied with that first. 1 for rows; empty for other layouts.
     pub fn input_scales(&self) -> &'a [f32] {
         self.input_scales
@@ -97,7 +97,7 @@ impl PanelStore {
         shapes: impl IntoIterator<Item = (usize, usize)>,
         fill: impl Fn(usize, PanelSlots<'_>) + Sync,
     ) {
-        let (mut values, mut scales, mut inputs_all) = (0, 0, 0);
+        let (mut values, mut scales, mut scaled_inputs) = (0, 0, 0);
         self.shapes.clear();
         self.value_ends.clear();
         self.scale_ends.clear();
@@ -106,14 +106,14 @@ impl PanelStore {
             let (more_values, more_scales) = Panels::sizes(layout, outputs.next_multiple_of(PANEL), inputs);
             values += more_values;
             scales += more_scales;
-            inputs_all += if layout == Layout::I16 { inputs } else { 0 };
+            scaled_inputs += if layout == Layout::I16 { inputs } else { 0 };
             self.shapes.push((outputs, inputs));
             self.value_ends.push(values);
             self.scale_ends.push(scales);
-            self.input_ends.push(inputs_all);
+            self.input_ends.push(scaled_inputs);
         }
         self.store.reset(layout, values, scales);
-        self.input_scales.resize(inputs_all, 1.0);
+        self.input_scales.resize(scaled_inputs, 1.0);
         let shapes = &self.shapes;
         let slots = self.store.ending_at(&self.value_ends, &self.scale_ends);
         let input_scales = Chunks::ending_at(&mut self.input_scales, &self.input_ends);

@@ -193,8 +193,8 @@ fn sum_panel(
     let (panel_values, panel_scales) = Panels::sizes(layout, PANEL, w.inputs());
     let first_scale = of.panel * panel_scales + of.first_input / DEPTH * PANEL;
     let padded = x.inputs().next_multiple_of(layout.step());
+    let filled = x.filled();
     for (block, all) in blocks(0..padded, DEPTH).enumerate() {
-        let filled = x.filled();
         let inputs = all.start.max(filled.start)..all.end.min(filled.end);
         if inputs.is_empty() {
             continue;
@@ -365,7 +365,7 @@ pub fn matmul(
 }
 
 /// What a product's first input must be a multiple of: i16 weights have a scale for each [`DEPTH`] inputs, and f32 sums
-/// a chain, so what begins with zeros has the same bits without them.
+/// a chain, which would have other bits if it began elsewhere.
 pub fn first_input_step(layout: Layout) -> usize {
     match layout {
         Layout::F32 | Layout::I16 => DEPTH,

@@ -98,7 +98,7 @@ pub(crate) fn quantize_columns_body(
     let mut largest = [0; PANEL];
     for (row, &scale) in row_scales.iter().enumerate() {
         let factor = inverse_of(scale);
-        for (largest, value) in largest.iter_mut().zip(filled(rows.row(row))) {
+        for (largest, value) in largest.iter_mut().zip(as_wide_as_a_panel(rows.row(row))) {
             *largest = larger(*largest, value * factor);
         }
     }
@@ -114,34 +114,36 @@ pub(crate) fn quantize_columns_body(
         let first = 4 * four;
         let [a, b] = two_rows(rows, row_scales, first, &inverses);
         let [c, d] = two_rows(rows, row_scales, first + 2, &inverses);
-        set_pairs(q, 0, &a, &b);
-        set_pairs(q, 1, &c, &d);
+        interleave(q, 0, &a, &b);
+        interleave(q, 1, &c, &d);
         for column in 0..PANEL {
-            let product = |x: i16, y: i16| i32::from(x) * i32::from(y);
             crossed[column] -= product(a[column], c[column]) + product(b[column], d[column]);
         }
     }
     if !rest.is_empty() {
         let [a, b] = two_rows(rows, row_scales, padded - 2, &inverses);
-        set_pairs(rest, 0, &a, &b);
+        interleave(rest, 0, &a, &b);
     }
     for (scale, crossed) in scales.iter_mut().zip(crossed) {
         scale.crossed = crossed;
     }
 }
 
+#[inline(always)]
+fn product(x: i16, y: i16) -> i32 {
+    i32::from(x) * i32::from(y)
+}
+
 /// Two rows as integers; zeros where there is no row.
 #[inline(always)]
 fn two_rows(rows: Rows<'_>, row_scales: &[f32], first: usize, inverses: &[f32; PANEL]) -> [[i16; PANEL]; 2] {
     let mut integers = [[0; PANEL]; 2];
-    let (values, factor) = (filled(rows.row(first)), inverse_of(row_scales[first]));
-    for column in 0..PANEL {
-        integers[0][column] = kept_integer(values[column] * factor, inverses[column]);
-    }
-    if let Some(&scale) = row_scales.get(first + 1) {
-        let (values, factor) = (filled(rows.row(first + 1)), inverse_of(scale));
-        for column in 0..PANEL {
-            integers[1][column] = kept_integer(values[column] * factor, inverses[column]);
+    for (row, integers) in integers.iter_mut().enumerate() {
+        if let Some(&scale) = row_scales.get(first + row) {
+            let (values, factor) = (as_wide_as_a_panel(rows.row(first + row)), inverse_of(scale));
+            for column in 0..PANEL {
+                integers[column] = kept_integer(values[column] * factor, inverses[column]);
+            }
         }
     }
     integers
@@ -180,7 +182,7 @@ fn kept_integer(value: f32, inverse: f32) -> i16 {
 
 /// Writes a pair of inputs of all columns.
 #[inline(always)]
-fn set_pairs(panel: &mut [i16], pair: usize, even: &[i16; PANEL], odd: &[i16; PANEL]) {
+fn interleave(panel: &mut [i16], pair: usize, even: &[i16; PANEL], odd: &[i16; PANEL]) {
     for (column, pair) in panel[pair * 2 * PANEL..][..2 * PANEL].as_chunks_mut::<2>().0.iter_mut().enumerate()
     {
         *pair = [even[column], odd[column]];
@@ -189,7 +191,7 @@ fn set_pairs(panel: &mut [i16], pair: usize, even: &[i16; PANEL], odd: &[i16; PA
 
 /// A row as wide as a panel; zeros where it is not.
 #[inline(always)]
-fn filled(row: &[f32]) -> [f32; PANEL] {
+fn as_wide_as_a_panel(row: &[f32]) -> [f32; PANEL] {
     if let Some(whole) = row.first_chunk() {
         return *whole;
     }
@@ -200,6 +202,5 @@ fn filled(row: &[f32]) -> [f32; PANEL] {
 
 /// See [`BlockScale::crossed`]: `crossed` of quantize at the scalar level.
 pub(crate) fn crossed_body(q: &[i16]) -> i32 {
-    let product = |x: i16, y: i16| i32::from(x) * i32::from(y);
     -q.as_chunks::<4>().0.iter().map(|&[a, b, c, d]| product(a, c) + product(b, d)).sum::<i32>()
 }

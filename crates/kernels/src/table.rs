@@ -106,7 +106,7 @@ pub struct Kernels {
     /// `q` may be one longer than `x` (inputs come in pairs) and is filled with zero there.
     pub quantize: fn(&[f32], &mut [i16], &mut [BlockScale]),
     /// `row_scales(rows, out)`: the power of two at or below every row's largest value, without the sign (at most
-    /// 2^126); 0 for a row without a value of 1e-30, and 1 where one is not finite, so that it shows in its column alone.
+    /// 2^126); 0 where that power is below 1e-30, and 1 where one is not finite, so that it shows in its column alone.
     pub(crate) row_scales: fn(Rows<'_>, &mut [f32]),
     /// `quantize_columns(rows, row_scales, q, scales)`: up to [`PANEL`] columns of a block of rows, each row divided by its
     /// scale, to what a panel of an i16 product has of it; zeros where there are no columns.

@@ -313,7 +313,7 @@ fn rows_and_columns_pack_to_the_same_matrix() {
             .flat_map(|i| (0..outputs).map(move |o| (o, i)))
             .map(|(o, i)| w[o * inputs + i])
             .collect();
-        let x = random.values(5 * inputs, 1.0);
+        let x = random.values(13 * inputs, 1.0);
         for kernels in levels() {
             for layout in LAYOUTS {
                 let wanted = product(kernels, &x, &pack_as(layout, &w, inputs));
@@ -337,7 +337,7 @@ fn rows_and_columns_pack_to_the_same_matrix() {
                 for (panels, wanted, how) in
                     [(by_rows, &wanted, "rows"), (by_columns, &of_columns, "columns")]
                 {
-                    let mut out = vec![f32::NAN; 5 * outputs];
+                    let mut out = vec![f32::NAN; 13 * outputs];
                     let x = Rows::new(&x, inputs);
                     panel_product(kernels, x, &panels, 0, 0, &mut RowsMut::new(&mut out, outputs));
                     let what = format!("{} {} {outputs}x{inputs} by {how}", kernels.level, layout.name());
@@ -491,6 +491,16 @@ fn an_input_inside_a_block_of_scales_is_refused() {
     let (x, mut out) = ([0.0; 2], [0.0; 8]);
     let mut out = RowsMut::new(&mut out, 8);
     panel_product(levels()[0], Rows::new(&x, 2), &panels, 0, 2, &mut out);
+}
+
+/// The chain of a block would be cut.
+#[test]
+#[should_panic(expected = "starts no block")]
+fn an_input_inside_a_block_of_floats_is_refused() {
+    let panels = Momentary::pack(levels()[0], Layout::F32, Rows::new(&[0.0; 640], 320), false);
+    let (x, mut out) = ([0.0; 2], [0.0; 2]);
+    let mut out = RowsMut::new(&mut out, 2);
+    panel_product(levels()[0], Rows::new(&x, 2), &panels, 0, 32, &mut out);
 }
 
 #[test]

@@ -50,44 +50,59 @@ fn mix(
     out
 }
 
-/// Half the attention, or nearly all, on a token whose values are small, as language models have it: what the others add
-/// is the sum, and keeps its bits. What does not stand out is at most 32 times the mean, so a step of 2,895 is a 90th of it, and
-/// rounding to steps leaves 0.32% (a step over the root of 12) of what such weights add. One scale for the row would leave all.
+fn length(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum::<f64>().sqrt()
+}
+
+/// How far off the mixture is, of its size, over the columns from `first_column` on.
+fn error(got: &[f32], values: Rows<'_>, weights: &[f32], first_column: usize) -> f64 {
+    let wanted: Vec<f64> = (first_column..values.width())
+        .map(|column| {
+            let of =
+                |(token, &weight): (usize, &f32)| f64::from(weight) * f64::from(values.row(token)[column]);
+            weights.iter().enumerate().map(of).sum()
+        })
+        .collect();
+    let off = got[first_column..].iter().zip(&wanted).map(|(&got, wanted)| f64::from(got) - wanted);
+    length(off) / length(wanted.iter().copied())
+}
+
+/// A token on which much attention rests, or whose values are large: what the others add keeps its bits. What does not
+/// stand out is at most 32 times the mean, so a step of 2,895 is a 90th of it, and rounding to steps leaves 0.32% (a step
+/// over the root of 12) of what such weights add.
 #[test]
 fn small_weights_beside_a_large_one_keep_their_bits() {
     let mut random = Random::seeded(51);
     for (tokens, width) in [(11, 32), (54, 70), (300, 256), (600, 64)] {
-        for (sink, size) in [(0.01, 1.0), (0.5, 0.01), (0.99, 1e-4), (0.999, 1e-4), (0.9, 30.0)] {
+        // The first token's weight, how large its first value is, and how large the others. In the last but one its weight
+        // must stand out, since it adds most to the first column and nothing to the others; in the last one its values
+        // must be divided, or they leave the others' few bits.
+        for (sink, first, others) in [
+            (0.01, 1.0, 1.0),
+            (0.5, 0.01, 0.01),
+            (0.99, 1e-4, 1e-4),
+            (0.999, 1e-4, 1e-4),
+            (0.9, 30.0, 30.0),
+            (0.9, 30.0, 1e-3),
+            (1e-4, 1000.0, 1000.0),
+        ] {
             let weights = weights(&mut random, 7, tokens, sink);
             let mut values = random.values(tokens * width, 1.0);
-            values[..width].iter_mut().for_each(|value| *value *= size);
+            values[0] = first;
+            values[1..width].iter_mut().for_each(|value| *value *= others);
+            let rows = Rows::new(&values, width);
             let mut scalar = Vec::new();
             for kernels in levels() {
-                let got = mix(kernels, Layout::I16, Rows::new(&values, width), &weights, 0..tokens);
+                let got = mix(kernels, Layout::I16, rows, &weights, 0..tokens);
+                let what = format!("{} {tokens} x {width}, {sink} on {first} and {others}", kernels.level);
                 for (row, got) in weights.chunks_exact(tokens).zip(got.chunks_exact(width)) {
-                    let wanted: Vec<f64> = (0..width)
-                        .map(|column| {
-                            let of = |(token, &weight): (usize, &f32)| {
-                                f64::from(weight) * f64::from(values[token * width + column])
-                            };
-                            row.iter().enumerate().map(of).sum()
-                        })
-                        .collect();
-                    let length =
-                        |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-                    let error =
-                        length(&mut got.iter().zip(&wanted).map(|(&got, wanted)| f64::from(got) - wanted));
-                    let size = length(&mut wanted.iter().copied());
-                    assert!(
-                        error <= 3.5e-3 * size,
-                        "{} {tokens} x {width}, {sink} on a token {size} as large: off by {error:e} of {size:e}",
-                        kernels.level
-                    );
+                    let off = error(got, rows, row, 1);
+                    assert!(off <= 3.5e-3, "{what}: off by {off:e}");
                 }
                 if scalar.is_empty() {
                     scalar.clone_from(&got);
                 }
-                assert_eq!(bits(&got), bits(&scalar), "{} {tokens} x {width}", kernels.level);
+                assert_eq!(bits(&got), bits(&scalar), "{what}");
             }
         }
     }
@@ -145,10 +160,17 @@ fn rows_that_are_set_again_are_read_whole() {
         let pack = |_, slots: connote_kernels::PanelSlots<'_>| slots.pack_rows(Rows::new(&ones, 300));
         panels.pack(kernels, &Team::new(1), Layout::I16, [(1, 300)], pack);
         activations.set_filled(kernels, Layout::I16, Rows::new(&zeros, 300), 0..0);
+        let sum = |activations: &Activations| {
+            let mut out = [0.0];
+            matmul(kernels, activations, panels.get(0), 0, 0, &mut RowsMut::new(&mut out, 1));
+            out[0]
+        };
+        assert_eq!(sum(&activations), 0.0, "{}", kernels.level);
         activations.set(kernels, Layout::I16, Rows::new(&ones, 300));
-        let mut out = [0.0];
-        matmul(kernels, &activations, panels.get(0), 0, 0, &mut RowsMut::new(&mut out, 1));
-        assert!((out[0] - 300.0).abs() < 0.01, "{}: {}", kernels.level, out[0]);
+        assert!((sum(&activations) - 300.0).abs() < 0.01, "{}: {}", kernels.level, sum(&activations));
+        activations.set_filled(kernels, Layout::I16, Rows::new(&zeros, 300), 0..0);
+        activations.fill_from(kernels, &Team::new(1), Layout::I16, &ones, 300);
+        assert!((sum(&activations) - 300.0).abs() < 0.01, "{}: {}", kernels.level, sum(&activations));
     }
 }
 
@@ -208,11 +230,40 @@ fn values_of_any_size_are_mixed() {
                 |got: &f32| (f64::from(*got) - f64::from(size)).abs() <= 1e-3 * f64::from(size) + 1e-29;
             assert!(got.iter().all(near), "{} {size}: {got:?}", kernels.level);
         }
-        let mut values = vec![1.0; 40 * 33];
-        values[20 * 33 + 5] = f32::NAN;
-        let got = mix(kernels, Layout::I16, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0..40);
-        for (column, value) in got.iter().enumerate() {
-            assert_eq!(value.is_finite(), column != 5, "{} {column}: {value}", kernels.level);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![1.0; 40 * 33];
+            values[20 * 33 + 5] = bad;
+            let got = mix(kernels, Layout::I16, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0..40);
+            for (column, value) in got.iter().enumerate() {
+                assert_eq!(value.is_finite(), column != 5, "{} {bad} {column}: {value}", kernels.level);
+            }
         }
+    }
+}
+
+/// The power of two at or below a token's largest value, and what has none.
+#[test]
+fn a_token_is_divided_by_a_power_of_two() {
+    let rows: [([f32; 3], f32); 9] = [
+        ([1.0, -0.5, 0.0], 1.0),
+        ([0.1, -3.9, 1.0], 2.0),
+        ([-4.0, 1.0, 1.0], 4.0),
+        ([0.0, -0.0, 0.0], 0.0),
+        ([1e-31, 0.0, 0.0], 0.0),
+        ([3e-30, 0.0, 0.0], 2.0f32.powi(-99)),
+        ([f32::MAX, 1.0, 1.0], 2.0f32.powi(126)),
+        ([f32::NAN, 5.0, 5.0], 1.0),
+        ([5.0, f32::NEG_INFINITY, 5.0], 1.0),
+    ];
+    let values: Vec<f32> = rows.iter().flat_map(|(row, _)| *row).collect();
+    let wanted: Vec<f32> = rows.iter().map(|&(_, scale)| scale).collect();
+    for kernels in levels() {
+        let mut panels = PanelStore::default();
+        let shapes = [(3, 9)];
+        let pack = |_, slots: connote_kernels::PanelSlots<'_>| slots.pack_columns(Rows::new(&values, 3));
+        panels.pack(kernels, &Team::new(1), Layout::I16, shapes, pack);
+        assert_eq!(panels.get(0).input_scales(), wanted, "{}", kernels.level);
+        panels.pack(kernels, &Team::new(1), Layout::F32, shapes, pack);
+        assert!(panels.get(0).input_scales().is_empty(), "{}", kernels.level);
     }
 }
