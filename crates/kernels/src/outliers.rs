@@ -62,6 +62,9 @@ impl Outliers {
     /// If shapes differ.
     pub fn add_to(&self, kernels: &Kernels, values: Rows<'_>, out: &mut RowsMut<'_>) {
         assert_eq!(self.ends.len(), out.count(), "outliers: rows in and out differ");
+        if self.all.is_empty() {
+            return;
+        }
         let mut start = 0;
         for (row, &end) in self.ends.iter().enumerate() {
             (kernels.add_outliers)(out.row(row), values, &self.all[start..end]);
@@ -110,7 +113,8 @@ pub(crate) fn take_outliers_body(
     }
 }
 
-/// Multiplies weights with their scales, and gives the sum in the fixed order.
+/// Multiplies weights with their scales, and gives the sum in the order of [`sum_of`](crate::lanes::sum_of). In one pass: by
+/// `each_with` and `sum_of` a row of 412 took 550 ns instead of 130 at AVX-512.
 #[inline(always)]
 fn multiply(weights: &mut [f32], scales: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];

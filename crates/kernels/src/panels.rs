@@ -4,7 +4,7 @@ use threads::{Chunks, Team};
 
 use crate::layout::Layout;
 use crate::quantize::BlockScale;
-use crate::rows::Rows;
+use crate::rows::{Rows, first_columns};
 use crate::store::{Slots, Store, Values};
 use crate::table::{DEPTH, Kernels, PANEL};
 
@@ -241,13 +241,7 @@ fn piece<T>(all: &mut [T], index: usize, count: usize) -> &mut [T] {
 
 /// The columns of a panel in one row; zeros where there are none.
 fn columns_of(rows: Rows<'_>, row: usize, panel: usize) -> [f32; PANEL] {
-    let mut values = [0.0; PANEL];
-    if row < rows.count() {
-        let columns = &rows.row(row)[panel * PANEL..];
-        let width = PANEL.min(columns.len());
-        values[..width].copy_from_slice(&columns[..width]);
-    }
-    values
+    if row < rows.count() { first_columns(&rows.row(row)[panel * PANEL..]) } else { [0.0; PANEL] }
 }
 
 /// Writes one output's values into its column of a panel.

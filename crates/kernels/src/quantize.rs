@@ -4,7 +4,7 @@
 //! have a scale of their own; one scale a token costs outliers. Other ways to share the bits out, and what they
 //! cost, are in docs/KERNELS.md.
 
-use crate::rows::Rows;
+use crate::rows::{Rows, first_columns};
 use crate::table::{DEPTH, PANEL};
 
 /// What a block of up to [`DEPTH`] integers has beside them.
@@ -98,7 +98,7 @@ pub(crate) fn quantize_columns_body(
     let mut largest = [0; PANEL];
     for (row, &scale) in row_scales.iter().enumerate() {
         let factor = inverse_of(scale);
-        for (largest, value) in largest.iter_mut().zip(as_wide_as_a_panel(rows.row(row))) {
+        for (largest, value) in largest.iter_mut().zip(first_columns(rows.row(row))) {
             *largest = larger(*largest, value * factor);
         }
     }
@@ -140,7 +140,7 @@ fn two_rows(rows: Rows<'_>, row_scales: &[f32], first: usize, inverses: &[f32; P
     let mut integers = [[0; PANEL]; 2];
     for (row, integers) in integers.iter_mut().enumerate() {
         if let Some(&scale) = row_scales.get(first + row) {
-            let (values, factor) = (as_wide_as_a_panel(rows.row(first + row)), inverse_of(scale));
+            let (values, factor) = (first_columns(rows.row(first + row)), inverse_of(scale));
             for column in 0..PANEL {
                 integers[column] = kept_integer(values[column] * factor, inverses[column]);
             }
@@ -187,17 +187,6 @@ fn interleave(panel: &mut [i16], pair: usize, even: &[i16; PANEL], odd: &[i16; P
     {
         *pair = [even[column], odd[column]];
     }
-}
-
-/// A row as wide as a panel; zeros where it is not.
-#[inline(always)]
-fn as_wide_as_a_panel(row: &[f32]) -> [f32; PANEL] {
-    if let Some(whole) = row.first_chunk() {
-        return *whole;
-    }
-    let mut values = [0.0; PANEL];
-    values[..row.len()].copy_from_slice(row);
-    values
 }
 
 /// See [`BlockScale::crossed`]: `crossed` of quantize at the scalar level.

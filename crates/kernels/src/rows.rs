@@ -69,6 +69,17 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// A panel's columns of a row that begins with them; zeros where it is narrower.
+#[inline(always)]
+pub(crate) fn first_columns(row: &[f32]) -> [f32; PANEL] {
+    if let Some(whole) = row.first_chunk() {
+        return *whole;
+    }
+    let mut values = [0.0; PANEL];
+    values[..row.len()].copy_from_slice(row);
+    values
+}
+
 /// As [`Rows`], to write to.
 #[derive(Debug)]
 pub struct RowsMut<'a> {

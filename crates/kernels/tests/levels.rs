@@ -475,41 +475,43 @@ fn some_outputs_have_the_bits_they_have_among_all() {
     }
 }
 
+/// Some inputs and outputs of a product with `outputs x inputs` zeros.
+fn part_of_zeros(
+    layout: Layout,
+    (outputs, inputs): (usize, usize),
+    (first_output, width): (usize, usize),
+    (first_input, count): (usize, usize),
+) {
+    let zeros = vec![0.0; outputs * inputs];
+    let panels = Momentary::pack(levels()[0], layout, Rows::new(&zeros, inputs), false);
+    let (x, mut out) = (vec![0.0; count], vec![0.0; width]);
+    let mut out = RowsMut::new(&mut out, width);
+    panel_product(levels()[0], Rows::new(&x, count), &panels, first_output, first_input, &mut out);
+}
+
 #[test]
 #[should_panic(expected = "starts no panel")]
 fn an_output_inside_a_panel_is_refused() {
-    let panels = Momentary::pack(levels()[0], Layout::F32, Rows::new(&[0.0; 64], 2), false);
-    let (x, mut out) = ([0.0; 2], [0.0; 8]);
-    let mut out = RowsMut::new(&mut out, 8);
-    panel_product(levels()[0], Rows::new(&x, 2), &panels, PANEL / 2, 0, &mut out);
+    part_of_zeros(Layout::F32, (32, 2), (PANEL / 2, 8), (0, 2));
 }
 
 #[test]
 #[should_panic(expected = "starts no block")]
 fn an_input_inside_a_block_of_scales_is_refused() {
-    let panels = Momentary::pack(levels()[0], Layout::I16, Rows::new(&[0.0; 640], 20), false);
-    let (x, mut out) = ([0.0; 2], [0.0; 8]);
-    let mut out = RowsMut::new(&mut out, 8);
-    panel_product(levels()[0], Rows::new(&x, 2), &panels, 0, 2, &mut out);
+    part_of_zeros(Layout::I16, (32, 20), (0, 8), (2, 2));
 }
 
 /// The chain of a block would be cut.
 #[test]
 #[should_panic(expected = "starts no block")]
 fn an_input_inside_a_block_of_floats_is_refused() {
-    let panels = Momentary::pack(levels()[0], Layout::F32, Rows::new(&[0.0; 640], 320), false);
-    let (x, mut out) = ([0.0; 2], [0.0; 2]);
-    let mut out = RowsMut::new(&mut out, 2);
-    panel_product(levels()[0], Rows::new(&x, 2), &panels, 0, 32, &mut out);
+    part_of_zeros(Layout::F32, (2, 320), (0, 2), (32, 2));
 }
 
 #[test]
 #[should_panic(expected = "ends inside a block")]
 fn inputs_that_end_inside_a_block_of_scales_are_refused() {
-    let panels = Momentary::pack(levels()[0], Layout::I16, Rows::new(&[0.0; 640], 20), false);
-    let (x, mut out) = ([0.0; 10], [0.0; 8]);
-    let mut out = RowsMut::new(&mut out, 8);
-    panel_product(levels()[0], Rows::new(&x, 10), &panels, 0, 0, &mut out);
+    part_of_zeros(Layout::I16, (32, 20), (0, 8), (0, 10));
 }
 
 #[test]

@@ -26,27 +26,29 @@ fn weights(random: &mut Random, count: usize, tokens: usize, sink: f32) -> Vec<f
     weights
 }
 
-/// As attention does it: `tokens` values of `width`, and rows of weights of which only `shown` are other than 0.
+/// As attention does it: `tokens` values, and rows of weights for those from `first` on, of which only `shown` are other than 0.
 fn mix(
     kernels: &Kernels,
-    layout: Layout,
     values: Rows<'_>,
     weights: &[f32],
+    first: usize,
     shown: std::ops::Range<usize>,
 ) -> Vec<f32> {
     let (tokens, width) = (values.count(), values.width());
     let mut panels = PanelStore::default();
-    panels.pack(kernels, &Team::new(1), layout, [(width, tokens)], |_, slots| slots.pack_columns(values));
+    panels
+        .pack(kernels, &Team::new(1), Layout::I16, [(width, tokens)], |_, slots| slots.pack_columns(values));
     let (mut activations, mut outliers) = (Activations::default(), Outliers::default());
     let mut weights = weights.to_vec();
-    for row in weights.chunks_exact_mut(tokens) {
-        outliers.take(kernels, row, shown.clone(), panels.get(0), 0);
+    for row in weights.chunks_exact_mut(tokens - first) {
+        outliers.take(kernels, row, shown.clone(), panels.get(0), first);
     }
-    activations.set_filled(kernels, layout, Rows::new(&weights, tokens), shown);
+    activations.set_filled(kernels, Layout::I16, Rows::new(&weights, tokens - first), shown);
     let mut out = vec![f32::NAN; activations.count() * width];
     let mut out_rows = RowsMut::new(&mut out, width);
-    matmul(kernels, &activations, panels.get(0), 0, 0, &mut out_rows);
-    outliers.add_to(kernels, values, &mut out_rows);
+    matmul(kernels, &activations, panels.get(0), 0, first, &mut out_rows);
+    let seen: Vec<f32> = (first..tokens).flat_map(|token| values.row(token)).copied().collect();
+    outliers.add_to(kernels, Rows::new(&seen, width), &mut out_rows);
     out
 }
 
@@ -93,7 +95,7 @@ fn small_weights_beside_a_large_one_keep_their_bits() {
             let rows = Rows::new(&values, width);
             let mut scalar = Vec::new();
             for kernels in levels() {
-                let got = mix(kernels, Layout::I16, rows, &weights, 0..tokens);
+                let got = mix(kernels, rows, &weights, 0, 0..tokens);
                 let what = format!("{} {tokens} x {width}, {sink} on {first} and {others}", kernels.level);
                 for (row, got) in weights.chunks_exact(tokens).zip(got.chunks_exact(width)) {
                     let off = error(got, rows, row, 1);
@@ -185,22 +187,8 @@ fn weights_from_a_later_block_on_give_the_same_sum() {
     row[..first].fill(0.0);
     row[first + 5] = 0.5;
     for kernels in levels() {
-        let mut panels = PanelStore::default();
-        let rows = Rows::new(&values, width);
-        panels.pack(kernels, &Team::new(1), Layout::I16, [(width, tokens)], |_, slots| {
-            slots.pack_columns(rows)
-        });
         let of = |first: usize| {
-            let (mut activations, mut outliers) = (Activations::default(), Outliers::default());
-            let mut weights = row[first..].to_vec();
-            let shown = DEPTH - first..weights.len();
-            outliers.take(kernels, &mut weights, shown.clone(), panels.get(0), first);
-            activations.set_filled(kernels, Layout::I16, Rows::new(&weights, weights.len()), shown);
-            let mut out = vec![f32::NAN; width];
-            let mut out_rows = RowsMut::new(&mut out, width);
-            matmul(kernels, &activations, panels.get(0), 0, first, &mut out_rows);
-            outliers.add_to(kernels, Rows::new(&values[first * width..], width), &mut out_rows);
-            out
+            mix(kernels, Rows::new(&values, width), &row[first..], first, DEPTH - first..tokens - first)
         };
         assert_eq!(bits(&of(0)), bits(&of(first)), "{}", kernels.level);
     }
@@ -213,7 +201,7 @@ fn weights_that_are_not_numbers_stay_visible() {
         for at in [0, 17, 49] {
             let mut row = [0.02; 50];
             row[at] = f32::NAN;
-            let got = mix(kernels, Layout::I16, Rows::new(&values, 32), &row, 0..50);
+            let got = mix(kernels, Rows::new(&values, 32), &row, 0, 0..50);
             assert!(got.iter().all(|value| !value.is_finite()), "{} {at}", kernels.level);
         }
     }
@@ -225,7 +213,7 @@ fn values_of_any_size_are_mixed() {
     for kernels in levels() {
         for size in [0.0, 1e-40, 1e-25, 1.0, 1e30, f32::MAX] {
             let values = vec![size; 40 * 33];
-            let got = mix(kernels, Layout::I16, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0..40);
+            let got = mix(kernels, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0, 0..40);
             let near =
                 |got: &f32| (f64::from(*got) - f64::from(size)).abs() <= 1e-3 * f64::from(size) + 1e-29;
             assert!(got.iter().all(near), "{} {size}: {got:?}", kernels.level);
@@ -233,7 +221,7 @@ fn values_of_any_size_are_mixed() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = vec![1.0; 40 * 33];
             values[20 * 33 + 5] = bad;
-            let got = mix(kernels, Layout::I16, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0..40);
+            let got = mix(kernels, Rows::new(&values, 33), &[1.0 / 40.0; 40], 0, 0..40);
             for (column, value) in got.iter().enumerate() {
                 assert_eq!(value.is_finite(), column != 5, "{} {bad} {column}: {value}", kernels.level);
             }
