@@ -1,8 +1,12 @@
 //! CPU levels, and which of them this machine has.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__cpuid;
 use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
+#[cfg(target_arch = "x86_64")]
+use std::sync::LazyLock;
 
 /// A CPU level: a row of the kernel table. Ordered from the plainest to the fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,6 +137,19 @@ impl FromStr for Level {
         let known = Self::ALL.iter().find(|level| level.name().eq_ignore_ascii_case(name));
         known.copied().ok_or_else(|| LevelError::Unknown(name.to_owned()))
     }
+}
+
+/// Whether this core adds integers in units of their own beside those that multiply them: AMD's have two that multiply
+/// and four that add (Zen 3 and 4: of 256 bits each), Intel's multiply in two of the three that add, and 512 bits in both
+/// of the two that add those.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn adds_beside_products() -> bool {
+    static MAKER_IS_AMD: LazyLock<bool> = LazyLock::new(|| {
+        let maker = __cpuid(0);
+        (maker.ebx, maker.edx, maker.ecx)
+            == (u32::from_le_bytes(*b"Auth"), u32::from_le_bytes(*b"enti"), u32::from_le_bytes(*b"cAMD"))
+    });
+    *MAKER_IS_AMD
 }
 
 /// Why a CPU level cannot run.

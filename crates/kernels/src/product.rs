@@ -194,6 +194,8 @@ fn sum_panel(
     let first_scale = of.panel * panel_scales + of.first_input / DEPTH * PANEL;
     let padded = x.inputs().next_multiple_of(layout.step());
     let filled = x.filled();
+    let count = of.rows.len();
+    let most_rows = if layout == Layout::I16 { (kernels.i16_rows)(count) } else { kernels.tile_rows };
     for (block, all) in blocks(0..padded, DEPTH).enumerate() {
         let inputs = all.start.max(filled.start)..all.end.min(filled.end);
         if inputs.is_empty() {
@@ -202,9 +204,9 @@ fn sum_panel(
         let is_whole = inputs == all;
         let start = of.panel * panel_values + (of.first_input + inputs.start) * PANEL;
         let weights = start..start + inputs.len() * PANEL;
-        for tile in tiles(of.rows.len(), kernels.tile_rows) {
+        for tile in tiles(count, most_rows) {
             let first = of.rows.start + tile.start;
-            if inputs.end == padded && tile.len() < of.rows.len() {
+            if inputs.end == padded && tile.len() < count {
                 (first..first + tile.len()).for_each(&soon);
             }
             let at = first * stride + inputs.start;
@@ -220,11 +222,19 @@ fn sum_panel(
                     let x_scales = &x_scales[first * x_blocks + block..];
                     let panel = &w[weights.clone()];
                     let x = &x[at..];
-                    let scale_stride = x_blocks;
-                    (kernels.tile_i16)(
-                        &TileI16 { x, stride, x_scales, scale_stride, rows, panel, scales, inputs, is_whole },
-                        sums,
-                    );
+                    let tile = TileI16 {
+                        x,
+                        stride,
+                        x_scales,
+                        scale_stride: x_blocks,
+                        rows,
+                        panel,
+                        scales,
+                        inputs,
+                        is_whole,
+                        is_alone: rows == count,
+                    };
+                    (kernels.tile_i16)(&tile, sums);
                 }
                 _ => unreachable!("layouts were compared"),
             }

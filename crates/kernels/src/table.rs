@@ -64,6 +64,8 @@ pub struct TileI16<'a> {
     pub inputs: usize,
     /// Whether they are all of the block, so that what stands beside it is of them ([`BlockScale::crossed`]).
     pub is_whole: bool,
+    /// Whether no other tile meets these weights now, so that they come from memory while they are multiplied.
+    pub is_alone: bool,
 }
 
 /// Sums of a tile, a row each.
@@ -86,6 +88,8 @@ pub struct Kernels {
     pub quantised: Layout,
     /// Rows that a tile of the f32 and of the i16 product takes at most.
     pub tile_rows: usize,
+    /// Rows that a tile of the i16 product should have at most, by how many there are.
+    pub(crate) i16_rows: fn(usize) -> usize,
     /// A tile of the f32 product: the inputs' products are one chain, which is added to the sums.
     pub tile_f32: fn(&TileF32<'_>, &mut Sums),
     /// A tile of the i16 product: the inputs' products are summed exactly in i32, scaled, and added to the
@@ -183,7 +187,7 @@ impl Kernels {
         match level {
             Level::Scalar => &[&crate::table_scalar::SCALAR],
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => &[&crate::table_avx2::AVX2],
+            Level::Avx2 => crate::table_avx2::rows(),
             #[cfg(target_arch = "x86_64")]
             Level::AvxVnni => &[&crate::table_avx_vnni::AVX_VNNI],
             #[cfg(target_arch = "x86_64")]

@@ -7,26 +7,27 @@
 
 use std::arch::x86_64::{
     __m256, __m256i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_castpd_ps,
-    _mm256_castps_pd, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_mul_ps, _mm256_permute4x64_pd, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_shuffle_ps, _mm256_storeu_ps,
-    _mm256_storeu_si256,
+    _mm256_castpd_si256, _mm256_castps_pd, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_permute4x64_pd, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_shuffle_ps,
+    _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
 use crate::layout::Layout;
-use crate::level::Level;
+use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::quantize::BlockScale;
 use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
-use crate::tile_i16_avx2::tall_tile;
+use crate::tile_i16_avx2::{PEAK_MACS, crossed_tile, peak_crossed, straight_tile};
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
 pub(crate) const AVX2: Kernels = Kernels {
     level: Level::Avx2,
     quantised: Layout::I16,
     tile_rows: TILE_ROWS,
+    i16_rows: |_| TILE_ROWS,
     tile_f32,
-    tile_i16,
+    tile_i16: tile_i16::<false>,
     bf16_rows: 1,
     panel_bf16,
     release: || {},
@@ -64,9 +65,40 @@ pub(crate) const AVX2: Kernels = Kernels {
 
 compiled_with!("avx2,fma");
 
+/// The same with crossed products, for cores that add in more units than multiply.
+const AVX2_CROSSED: Kernels = Kernels {
+    i16_rows: crossed_rows,
+    tile_i16: tile_i16::<true>,
+    peaks: &[
+        AVX2.peaks[0],
+        Peak {
+            name: "vpmaddwd, vpaddw and vpaddd ymm, crossed",
+            layout: Layout::I16,
+            run: peak_crossed,
+            macs: PEAK_MACS,
+        },
+    ],
+    ..AVX2
+};
+
+/// The level's rows, the better one for this machine first.
+pub(crate) fn rows() -> &'static [&'static Kernels] {
+    if adds_beside_products() { &[&AVX2_CROSSED, &AVX2] } else { &[&AVX2, &AVX2_CROSSED] }
+}
+
 /// Two vectors of outputs at a time: 12 accumulators, 2 weights, an activation and a product fill 16
 /// registers. Up to 3 rows take four vectors, so that they pass by the panel once.
 pub(crate) const TILE_ROWS: usize = 6;
+/// Rows of a crossed tile: four vectors of weights and four of what is made of them and the activations leave eight
+/// for sums.
+const CROSSED_ROWS: usize = 4;
+
+/// Crossed tiles are smaller, so weights pass by more often: that pays from some rows on, and where it leaves no tile
+/// of few rows (docs/KERNELS.md).
+fn crossed_rows(rows: usize) -> usize {
+    if matches!(rows, 7 | 8 | 16..) { CROSSED_ROWS } else { TILE_ROWS }
+}
+
 /// Sums a vector holds.
 pub(crate) const LANES: usize = 8;
 /// Vectors of a panel's outputs.
@@ -79,11 +111,15 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     unsafe { by_rows!(f32_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
 }
 
-fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
+fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
-        if tile.rows > 3 { tall_tile(tile, sums) } else { by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4) }
+        match tile.rows {
+            3 | 4 if CROSSED && tile.is_whole && !tile.is_alone => crossed_tile(tile, sums),
+            1..=3 => by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4),
+            _ => straight_tile(tile, sums),
+        }
     }
 }
 
@@ -225,12 +261,27 @@ pub(crate) fn prefetch_ahead<T>(weights: *const T) {
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(crate) unsafe fn scales_of(scales: *const BlockScale) -> __m256 {
+    // SAFETY: as this function's.
+    unsafe { scales_and_crossed(scales).0 }
+}
+
+/// The scales of eight outputs, and their crossed products.
+///
+/// # Safety
+/// There must be eight.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn scales_and_crossed(scales: *const BlockScale) -> (__m256, __m256i) {
     // SAFETY: eight pairs of 32 bits are two vectors.
     let (low, high) =
         unsafe { (_mm256_loadu_ps(scales.cast()), _mm256_loadu_ps(scales.add(LANES / 2).cast())) };
     // 0, 1, 4, 5 of the outputs, then 2, 3, 6, 7: by pairs into their order.
     let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
-    _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(even))
+    let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
+    (
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(even)),
+        _mm256_castpd_si256(_mm256_permute4x64_pd::<0b11_01_10_00>(odd)),
+    )
 }
 
 tile_i16_256!("avx2,fma", |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)));

@@ -4,26 +4,24 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __cpuid, __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_storeu_ps,
+    __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_storeu_ps,
 };
-use std::sync::LazyLock;
 
 use crate::layout::Layout;
-use crate::level::Level;
+use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 use crate::table_avx2::prefetch_ahead;
-use crate::tile_i16_avx512::{
-    CROSSED_FROM, PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile,
-};
+use crate::tile_i16_avx512::{PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile};
 
 /// What AVX-512 improves over the levels below: all of it.
 pub(crate) const AVX512: Kernels = Kernels {
     level: Level::Avx512,
     quantised: Layout::I16,
     tile_rows: TILE_ROWS,
+    i16_rows: |_| TILE_ROWS,
     tile_f32,
     tile_i16: tile_i16::<false>,
     bf16_rows: 1,
@@ -80,16 +78,7 @@ const AVX512_CROSSED: Kernels = Kernels {
 
 /// The level's rows, the better one for this machine first.
 pub(crate) fn rows() -> &'static [&'static Kernels] {
-    static ADDS_BESIDE: LazyLock<bool> = LazyLock::new(adds_beside_products);
-    if *ADDS_BESIDE { &[&AVX512_CROSSED, &AVX512] } else { &[&AVX512, &AVX512_CROSSED] }
-}
-
-/// Whether this is such a core: all of AMD's that have AVX-512 (Zen 4: two multipliers and four adders of 256 bits).
-/// Intel's add 512 bits where they multiply them.
-fn adds_beside_products() -> bool {
-    let maker = __cpuid(0);
-    (maker.ebx, maker.edx, maker.ecx)
-        == (u32::from_le_bytes(*b"Auth"), u32::from_le_bytes(*b"enti"), u32::from_le_bytes(*b"cAMD"))
+    if adds_beside_products() { &[&AVX512_CROSSED, &AVX512] } else { &[&AVX512, &AVX512_CROSSED] }
 }
 
 /// 24 sums of 32 registers; the rest is for weights and activations.
@@ -165,7 +154,8 @@ fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
             1 => i16_of::<1, 2>(tile, sums),
             2 => i16_of::<2, 2>(tile, sums),
             3 => i16_of::<3, 2>(tile, sums),
-            CROSSED_FROM.. if CROSSED && tile.is_whole => crossed_tile(tile, sums),
+            6 if CROSSED && tile.is_whole && !tile.is_alone => crossed_tile(tile, sums),
+            7.. if CROSSED && tile.is_whole => crossed_tile(tile, sums),
             _ => straight_tile(tile, sums),
         }
     }

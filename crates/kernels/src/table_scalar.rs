@@ -13,6 +13,7 @@ pub(crate) const SCALAR: Kernels = Kernels {
     level: Level::Scalar,
     quantised: Layout::I16,
     tile_rows: TILE_ROWS,
+    i16_rows: |_| TILE_ROWS,
     tile_f32,
     tile_i16,
     bf16_rows: 1,

@@ -1,28 +1,31 @@
-//! The i16 tile at AVX2, of four to six rows: one loop of assembly for each.
+//! The i16 tile at AVX2: one loop of assembly for each number of rows, in two kinds that give the same bits.
 //!
-//! Two vectors of outputs at a time: twelve sums, two vectors of weights, one of activations and one of products are
-//! all 16 registers there are. The compiler wants one more and goes through memory, so this is assembly
-//! (docs/KERNELS.md has what it gains).
+//! **Straight**, for four to six rows: a `vpmaddwd` and a `vpaddd` for two inputs, a row and a vector of outputs. Two
+//! vectors of outputs at a time: twelve sums, two vectors of weights, one of activations and one of products are all 16
+//! registers there are. The compiler wants one more and goes through memory, so this is assembly.
+//!
+//! **Crossed**, for three and four rows: Winograd's inner product (see `tile_i16_avx512.rs`). For four inputs two `vpaddw`
+//! stand in place of one `vpmaddwd` and one `vpaddd`, so there are as many instructions. But AMD's cores multiply integers
+//! in two units of four and add them in all four: straight, both multipliers must work all the time, and additions that
+//! take their turn keep a fifth of it from them; crossed, multiplications are a quarter of what there is, and find a unit
+//! (docs/KERNELS.md has what both give).
 #![allow(unsafe_code)] // a named room: assembly
 
 use std::arch::asm;
+use std::arch::x86_64::{__m256, __m256i};
 
 use crate::quantize::BlockScale;
 use crate::table::{AHEAD, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{LANES, scales_of};
+use crate::table_avx2::{LANES, VECTORS, scales_and_crossed};
 
-/// Outputs at a time: two vectors.
-const COLUMNS: usize = 2 * LANES;
+/// Inputs of a turn of the loop.
+const FOUR: usize = 4;
 
 /// How far ahead the assembly prefetches, and that it does for all its rows.
-const _: () = assert!(AHEAD == 16384 && PREFETCH_ROWS <= 4);
-/// The distances that the assembly names.
-const _: () = {
-    assert!(size_of::<[f32; PANEL]>() == 128 && LANES * size_of::<f32>() == 32);
-    assert!(size_of::<BlockScale>() == 8 && std::mem::offset_of!(BlockScale, scale) == 0);
-};
+const _: () = assert!(AHEAD == 16384 && PREFETCH_ROWS <= 3);
 
-/// What `$step` makes of a row: its sums' registers, where its activations are, and where its sums are in memory.
+/// What `$step` makes of a row: its sums' registers, where its activations or scales are, and where its sums are in
+/// memory.
 #[rustfmt::skip]
 macro_rules! row {
     (0 $step:ident $from:literal) => { $step!("ymm0", "ymm1", "{a}", "0", "32", $from) };
@@ -33,13 +36,39 @@ macro_rules! row {
     (5 $step:ident $from:literal) => { $step!("ymm10", "ymm11", "{b} + 2*{s}", "640", "672", $from) };
 }
 
+/// Where rows of something begin: `{a}` for the first, `{b}` for the fourth, `{s}` from one to the next. `$first` and
+/// `$stride` are where the tile has it.
+#[rustfmt::skip]
+macro_rules! rows_of {
+    ($first:literal, $stride:literal) => {
+        concat!(
+            "mov {a}, qword ptr [{tile} + ", $first, "]\n",
+            "mov {s}, qword ptr [{tile} + ", $stride, "]\n",
+            "lea {b}, [{a} + 2*{s}]\n",
+            "add {b}, {s}\n",
+        )
+    };
+}
+
 /// Sums that begin as zeros.
 #[rustfmt::skip]
-macro_rules! begin {
+macro_rules! begin_straight {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
         concat!(
             "vpxor ", $left, ", ", $left, ", ", $left, "\n",
             "vpxor ", $right, ", ", $right, ", ", $right, "\n",
+        )
+    };
+}
+
+/// Sums that begin with what stands beside the row's integers (`$x`) and the outputs' (`ymm12`, `ymm13`).
+#[rustfmt::skip]
+macro_rules! begin_crossed {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
+        concat!(
+            "vpbroadcastd ymm14, dword ptr [", $x, " + 4]\n",
+            "vpaddd ", $left, ", ymm12, ymm14\n",
+            "vpaddd ", $right, ", ymm13, ymm14\n",
         )
     };
 }
@@ -58,120 +87,252 @@ macro_rules! two {
     };
 }
 
+/// Four inputs of a row, with the weights of the first two in `ymm8` and `ymm9`, of the others in `ymm10` and `ymm11`.
+#[rustfmt::skip]
+macro_rules! four_crossed {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
+        concat!(
+            "vpbroadcastd ymm12, dword ptr [", $x, "]\n",
+            "vpbroadcastd ymm13, dword ptr [", $x, " + 4]\n",
+            "vpaddw ymm14, ymm12, ymm10\n",
+            "vpaddw ymm15, ymm13, ymm8\n",
+            "vpaddw ymm12, ymm12, ymm11\n",
+            "vpaddw ymm13, ymm13, ymm9\n",
+            "vpmaddwd ymm14, ymm14, ymm15\n",
+            "vpmaddwd ymm12, ymm12, ymm13\n",
+            "vpaddd ", $left, ", ", $left, ", ymm14\n",
+            "vpaddd ", $right, ", ", $right, ", ymm12\n",
+        )
+    };
+}
+
 /// Integer sums times the row's scale (`$x`) and the outputs' (`ymm12`, `ymm13`), added to the sums of the blocks
-/// before. Fused, at every level: the same bits.
+/// before (`{w}`). Fused, at every level: the same bits.
 #[rustfmt::skip]
 macro_rules! end {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
         concat!(
             "vcvtdq2ps ", $left, ", ", $left, "\n",
             "vcvtdq2ps ", $right, ", ", $right, "\n",
-            "vbroadcastss ymm14, dword ptr [", $x, " + ", $from, "]\n",
+            "vbroadcastss ymm14, dword ptr [", $x, "]\n",
             "vmulps ymm15, ymm14, ymm12\n",
             "vmulps ymm14, ymm14, ymm13\n",
-            "vfmadd213ps ", $left, ", ymm15, ymmword ptr [{sums} + ", $at, "]\n",
-            "vfmadd213ps ", $right, ", ymm14, ymmword ptr [{sums} + ", $then, "]\n",
-            "vmovups ymmword ptr [{sums} + ", $at, "], ", $left, "\n",
-            "vmovups ymmword ptr [{sums} + ", $then, "], ", $right, "\n",
+            "vfmadd213ps ", $left, ", ymm15, ymmword ptr [{w} + ", $at, "]\n",
+            "vfmadd213ps ", $right, ", ymm14, ymmword ptr [{w} + ", $then, "]\n",
+            "vmovups ymmword ptr [{w} + ", $at, "], ", $left, "\n",
+            "vmovups ymmword ptr [{w} + ", $then, "], ", $right, "\n",
         )
     };
 }
 
-/// Where the fourth row of something begins: `{b}`, three rows (`{s}` each) from the first, `{a}`.
+/// Two inputs of every row, `$from` bytes from where they begin, with their weights, `$weights` bytes on. What lies a
+/// block ahead of them is prefetched: the line that this half of the outputs reads.
 #[rustfmt::skip]
-macro_rules! fourth {
-    () => {
-        concat!("lea {b}, [{a} + 2*{s}]\n", "add {b}, {s}\n")
-    };
-}
-
-/// The weights of a pair of inputs, `$from` bytes on, and a prefetch of what lies a block ahead of them: the line that
-/// this half of the outputs reads.
-#[rustfmt::skip]
-macro_rules! weights {
-    ($from:literal) => {
+macro_rules! two_of_all {
+    ($from:literal, $weights:literal: $($row:tt)*) => {
         concat!(
-            "vmovdqu ymm12, ymmword ptr [{w} + ", $from, "]\n",
-            "vmovdqu ymm13, ymmword ptr [{w} + ", $from, " + 32]\n",
-            "prefetcht1 byte ptr [{w} + ", $from, " + 16384]\n",
+            "vmovdqu ymm12, ymmword ptr [{w} + ", $weights, "]\n",
+            "vmovdqu ymm13, ymmword ptr [{w} + ", $weights, " + 32]\n",
+            "prefetcht1 byte ptr [{w} + ", $weights, " + 16384]\n",
+            $(row!($row two $from),)*
         )
     };
 }
 
-/// [`tall_tile`], for the listed rows.
+/// Four inputs of every row.
+#[rustfmt::skip]
+macro_rules! straight {
+    ($($row:tt)*) => { concat!(two_of_all!("0", "0": $($row)*), two_of_all!("4", "128": $($row)*)) };
+}
+
+/// As `straight!`, with half the products.
+#[rustfmt::skip]
+macro_rules! crossed {
+    ($($row:tt)*) => {
+        concat!(
+            "vmovdqu ymm8, ymmword ptr [{w}]\n",
+            "vmovdqu ymm9, ymmword ptr [{w} + 32]\n",
+            "vmovdqu ymm10, ymmword ptr [{w} + 128]\n",
+            "vmovdqu ymm11, ymmword ptr [{w} + 160]\n",
+            "prefetcht1 byte ptr [{w} + 16384]\n",
+            "prefetcht1 byte ptr [{w} + 16512]\n",
+            $(row!($row four_crossed "0"),)*
+        )
+    };
+}
+
+/// What the assembly reads of a tile, by the distances that it names.
+#[repr(C)]
+struct Fields {
+    /// At 0: activations, and bytes from a row to the next.
+    x: *const i16,
+    stride: usize,
+    /// At 16: their scales, and bytes from a row's to the next.
+    x_scales: *const BlockScale,
+    scale_stride: usize,
+    /// At 32: turns of the loop.
+    turns: usize,
+    /// At 40: two inputs after the last four.
+    two_more: bool,
+    /// At 64: the outputs' scales, and at 192 what their crossed sums begin with.
+    scales: [__m256; VECTORS],
+    crossed: [__m256i; VECTORS],
+}
+
+/// The distances that the assembly names.
+const _: () = {
+    use std::mem::offset_of;
+    assert!(offset_of!(Fields, x) == 0 && offset_of!(Fields, stride) == 8);
+    assert!(offset_of!(Fields, x_scales) == 16 && offset_of!(Fields, scale_stride) == 24);
+    assert!(offset_of!(Fields, scales) == 64 && offset_of!(Fields, crossed) == 192);
+    assert!(offset_of!(Fields, turns) == 32 && offset_of!(Fields, two_more) == 40);
+    assert!(size_of::<[f32; PANEL]>() == 128 && LANES * size_of::<f32>() == 32);
+    assert!(offset_of!(BlockScale, scale) == 0 && offset_of!(BlockScale, crossed) == 4);
+    assert!(size_of::<BlockScale>() == 8);
+};
+
+/// A function for tiles of the listed rows: the loop for half the outputs, then for the others (`{half}`: the bytes
+/// before them in a pair's weights, in the sums, and in what the outputs have beside them).
 macro_rules! tiles {
-    ($($rows:literal [$($row:tt)*])*) => {
+    ($name:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed.
         ///
         /// # Safety
         /// `tile.check` must hold.
         #[target_feature(enable = "avx2,fma")]
-        pub(crate) unsafe fn tall_tile(tile: &TileI16<'_>, sums: &mut Sums) {
-            for at in (0..PANEL).step_by(COLUMNS) {
-                let halves = [0, LANES].map(|more| tile.scales[at + more..][..LANES].as_ptr());
-                // SAFETY: eight scales each.
-                let scales = unsafe { [scales_of(halves[0]), scales_of(halves[1])] };
-                match tile.rows {
-                    // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and
-                    // writes as many rows of sums, all of which `check` asserted to be there; `at` is a column of a
-                    // panel, and so are the 15 after it. What it prefetches may be nothing: that does nothing.
-                    $($rows => unsafe {
-                        asm!(
-                            concat!(
-                                fourth!(),
-                                $(row!($row begin "0"),)*
-                                "shr {n}, 1\n",
-                                "jz 3f\n",
-                                ".p2align 5\n",
-                                "2:\n",
-                                weights!("0"),
-                                $(row!($row two "0"),)*
-                                weights!("128"),
-                                $(row!($row two "4"),)*
-                                "add {a}, 8\n",
-                                "add {b}, 8\n",
-                                "add {w}, 256\n",
-                                "dec {n}\n",
-                                "jnz 2b\n",
-                                "3:\n",
-                                "test {odd}, 1\n",
-                                "jz 4f\n",
-                                weights!("0"),
-                                $(row!($row two "0"),)*
-                                "4:\n",
-                                "mov {a}, {x_scales}\n",
-                                "mov {s}, {scale_stride}\n",
-                                fourth!(),
-                                "vmovups ymm12, ymmword ptr [{scales}]\n",
-                                "vmovups ymm13, ymmword ptr [{scales} + 32]\n",
-                                $(row!($row end "0"),)*
-                            ),
-                            a = inout(reg) tile.x.as_ptr() => _,
-                            // Rows that the tile has not are not read.
-                            b = out(reg) _,
-                            s = inout(reg) tile.stride * size_of::<i16>() => _,
-                            w = inout(reg) tile.panel.as_ptr().wrapping_add(at * 2) => _,
-                            n = inout(reg) tile.inputs / 2 => _,
-                            odd = in(reg) tile.inputs / 2,
-                            x_scales = in(reg) tile.x_scales.as_ptr(),
-                            scale_stride = in(reg) tile.scale_stride * size_of::<BlockScale>(),
-                            scales = in(reg) scales.as_ptr(),
-                            sums = in(reg) sums.as_mut_ptr().cast::<f32>().wrapping_add(at),
-                            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _,
-                            out("ymm6") _, out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
-                            out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
-                            options(nostack)
-                        );
-                    },)*
-                    rows => unreachable!("a tile of {rows} rows passed its check"),
-                }
+        pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
+            // No closures: they would not be compiled for the level, and pass vectors through memory.
+            let scales = tile.scales.as_ptr();
+            // SAFETY: there are 32 scales.
+            let (of_0, of_1, of_2, of_3) = unsafe {
+                (
+                    scales_and_crossed(scales),
+                    scales_and_crossed(scales.add(LANES)),
+                    scales_and_crossed(scales.add(2 * LANES)),
+                    scales_and_crossed(scales.add(3 * LANES)),
+                )
+            };
+            let fields = Fields {
+                x: tile.x.as_ptr(),
+                stride: tile.stride * size_of::<i16>(),
+                x_scales: tile.x_scales.as_ptr(),
+                scale_stride: tile.scale_stride * size_of::<BlockScale>(),
+                turns: tile.inputs / FOUR,
+                two_more: !tile.inputs.is_multiple_of(FOUR),
+                scales: [of_0.0, of_1.0, of_2.0, of_3.0],
+                crossed: [of_0.1, of_1.1, of_2.1, of_3.1],
+            };
+            match tile.rows {
+                // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes as
+                // many rows of sums, all of which `check` asserted to be there. What it prefetches may be nothing: a
+                // prefetch of nothing does nothing.
+                $($rows => unsafe {
+                    asm!(
+                        concat!(
+                            "5:\n",
+                            rows_of!("16", "24"),
+                            "vmovdqa ymm12, ymmword ptr [{tile} + {half} + 192]\n",
+                            "vmovdqa ymm13, ymmword ptr [{tile} + {half} + 224]\n",
+                            $(row!($row $begin "0"),)*
+                            rows_of!("0", "8"),
+                            "lea {w}, [{panel} + {half}]\n",
+                            "mov {n}, qword ptr [{tile} + 32]\n",
+                            "test {n}, {n}\n",
+                            "jz 3f\n",
+                            ".p2align 5\n",
+                            "2:\n",
+                            $kind!($($row)*),
+                            "add {a}, 8\n",
+                            "add {b}, 8\n",
+                            "add {w}, 256\n",
+                            "dec {n}\n",
+                            "jnz 2b\n",
+                            "3:\n",
+                            "test byte ptr [{tile} + 40], 1\n",
+                            "jz 4f\n",
+                            two_of_all!("0", "0": $($row)*),
+                            "4:\n",
+                            rows_of!("16", "24"),
+                            "vmovaps ymm12, ymmword ptr [{tile} + {half} + 64]\n",
+                            "vmovaps ymm13, ymmword ptr [{tile} + {half} + 96]\n",
+                            "lea {w}, [{sums} + {half}]\n",
+                            $(row!($row end "0"),)*
+                            "xor {half}, 64\n",
+                            "jnz 5b\n",
+                        ),
+                        a = out(reg) _,
+                        // Rows that the tile has not are not read.
+                        b = out(reg) _,
+                        s = out(reg) _,
+                        tile = in(reg) &raw const fields,
+                        panel = in(reg) tile.panel.as_ptr(),
+                        half = inout(reg) 0_usize => _,
+                        w = out(reg) _,
+                        n = out(reg) _,
+                        sums = in(reg) sums.as_mut_ptr(),
+                        out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _,
+                        out("ymm6") _, out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
+                        out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
+                        options(nostack)
+                    );
+                },)*
+                rows => unreachable!("a tile of {rows} rows passed its check"),
             }
         }
     };
 }
 
-tiles!(
+tiles!(straight_tile straight begin_straight:
     4 [0 1 2 3]
     5 [0 1 2 3 4]
     6 [0 1 2 3 4 5]
 );
+tiles!(crossed_tile crossed begin_crossed:
+    3 [0 1 2]
+    4 [0 1 2 3]
+);
+
+/// Multiply-adds of a step of [`peak_crossed`].
+pub(crate) const PEAK_MACS: u64 = (4 * 2 * LANES * FOUR) as u64;
+
+/// What [`peak_crossed`] does with a row: as `four_crossed!`, on registers alone.
+#[rustfmt::skip]
+macro_rules! registers_crossed {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
+        concat!(
+            "vpaddw ymm14, ymm12, ymm10\n",
+            "vpaddw ymm15, ymm13, ymm8\n",
+            "vpmaddwd ymm14, ymm14, ymm15\n",
+            "vpaddd ", $left, ", ", $left, ", ymm14\n",
+            "vpaddw ymm14, ymm12, ymm11\n",
+            "vpaddw ymm15, ymm13, ymm9\n",
+            "vpmaddwd ymm14, ymm14, ymm15\n",
+            "vpaddd ", $right, ", ", $right, ", ymm14\n",
+        )
+    };
+}
+
+/// Runs what a crossed tile of four rows multiplies and adds, on registers alone.
+pub(crate) fn peak_crossed(steps: u64) {
+    #[target_feature(enable = "avx2")]
+    fn here(steps: u64) {
+        // SAFETY: registers only; whatever they hold are integers.
+        unsafe {
+            asm!(
+                "2:",
+                row!(0 registers_crossed "0"),
+                row!(1 registers_crossed "0"),
+                row!(2 registers_crossed "0"),
+                row!(3 registers_crossed "0"),
+                "dec {n}",
+                "jnz 2b",
+                n = inout(reg) steps.max(1) => _,
+                out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _,
+                out("ymm6") _, out("ymm7") _, out("ymm14") _, out("ymm15") _,
+                options(nomem, nostack)
+            );
+        }
+    }
+    // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
+    unsafe { here(steps) }
+}

@@ -297,6 +297,7 @@ tiles!(straight_tile straight begin_straight:
     12 prefetch [0 1 2 3 4 5 6 7 8 9 10 11]
 );
 tiles!(crossed_tile crossed begin_crossed:
+    6 prefetch [0 1 2 3 4 5]
     7 prefetch [0 1 2 3 4 5 6]
     8 prefetch [0 1 2 3 4 5 6 7]
     9 prefetch [0 1 2 3 4 5 6 7 8]
@@ -304,9 +305,6 @@ tiles!(crossed_tile crossed begin_crossed:
     11 prefetch [0 1 2 3 4 5 6 7 8 9 10]
     12 prefetch [0 1 2 3 4 5 6 7 8 9 10 11]
 );
-
-/// Rows from which on [`crossed_tile`] is faster where weights come from memory (docs/KERNELS.md).
-pub(crate) const CROSSED_FROM: usize = 7;
 
 /// What [`peak_crossed`] does with a row: as `crossed!`, on registers alone.
 #[rustfmt::skip]

@@ -95,8 +95,27 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
                     scales: &scales,
                     inputs,
                     is_whole: true,
+                    is_alone: true,
                 };
                 (kernels.tile_i16)(&tile, &mut sums);
+                // Beside other tiles the same; and of a part of a block, which what stands beside it is not of.
+                let other = |mut scale: BlockScale| {
+                    scale.crossed ^= 12345;
+                    scale
+                };
+                let (others, x_others) =
+                    (scales.map(other), x_scales.iter().copied().map(other).collect::<Vec<_>>());
+                let part = TileI16 { is_whole: false, scales: &others, x_scales: &x_others, ..tile };
+                for tile in [TileI16 { is_alone: false, ..tile }, part, TileI16 { is_alone: false, ..part }] {
+                    let mut again = vec![[BEFORE; PANEL]; rows + 1];
+                    (kernels.tile_i16)(&tile, &mut again);
+                    let what = (tile.is_whole, tile.is_alone);
+                    assert_eq!(
+                        again, sums,
+                        "{} {rows} rows, {inputs} (whole, alone: {what:?})",
+                        kernels.level
+                    );
+                }
                 for (r, sums) in sums[..rows].iter().enumerate() {
                     let alone =
                         TileI16 { x: &x[r * stride..], x_scales: &x_scales[r * 3..], rows: 1, ..tile };
@@ -234,6 +253,7 @@ fn an_i16_tile_past_its_slices_is_refused_at_every_level() {
         scales: &scales,
         inputs: 8,
         is_whole: true,
+        is_alone: true,
     };
     let past_x = "past its activations";
     for kernels in levels() {
