@@ -139,9 +139,9 @@ impl FromStr for Level {
     }
 }
 
-/// Whether this core adds integers in units of their own beside those that multiply them: AMD's have two that multiply
-/// and four that add (Zen 3 and 4: of 256 bits each), Intel's multiply in two of the three that add, and 512 bits in both
-/// of the two that add those.
+/// Whether this core adds integers in units of their own beside those that multiply them. AMD's do: Zen 3 and 4 multiply
+/// in two of the four that add (256 bits each), Zen 1 and 2 by LLVM's model in one of three. Intel's since Skylake
+/// multiply in two of the three that add 256 bits, and in both of the two that add 512.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn adds_beside_products() -> bool {
     static MAKER_IS_AMD: LazyLock<bool> = LazyLock::new(|| {

@@ -195,7 +195,6 @@ fn sum_panel(
     let padded = x.inputs().next_multiple_of(layout.step());
     let filled = x.filled();
     let count = of.rows.len();
-    let most_rows = if layout == Layout::I16 { (kernels.i16_rows)(count) } else { kernels.tile_rows };
     for (block, all) in blocks(0..padded, DEPTH).enumerate() {
         let inputs = all.start.max(filled.start)..all.end.min(filled.end);
         if inputs.is_empty() {
@@ -204,6 +203,8 @@ fn sum_panel(
         let is_whole = inputs == all;
         let start = of.panel * panel_values + (of.first_input + inputs.start) * PANEL;
         let weights = start..start + inputs.len() * PANEL;
+        let by_count = layout == Layout::I16 && is_whole;
+        let most_rows = if by_count { (kernels.i16_rows)(count) } else { kernels.tile_rows };
         for tile in tiles(count, most_rows) {
             let first = of.rows.start + tile.start;
             if inputs.end == padded && tile.len() < count {
@@ -432,8 +433,10 @@ impl Cut {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cut, runs, tiles};
+    use super::{BLOCK, Cut, runs, tiles};
     use crate::layout::Layout;
+    use crate::level::Level;
+    use crate::table::Kernels;
 
     #[test]
     fn parts_cover_every_cell_once() {
@@ -454,16 +457,41 @@ mod tests {
     }
 
     #[test]
+    fn tiles_of_integers_have_as_many_rows_as_pay() {
+        for kernels in Level::available().flat_map(Kernels::all_of) {
+            for rows in 1..=BLOCK {
+                let cut: Vec<usize> = tiles(rows, (kernels.i16_rows)(rows)).map(|tile| tile.len()).collect();
+                let what = format!("{} {rows}: {cut:?}", kernels.level);
+                assert_eq!(cut.iter().sum::<usize>(), rows, "{what}");
+                assert!(cut.iter().all(|&tile| tile <= kernels.tile_rows), "{what}");
+                assert!(cut.len() == 1 || cut.iter().all(|&tile| tile >= 3), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn many_rows_are_all_in_tiles_that_can_be_crossed() {
+        for kernels in Kernels::all_of(Level::Avx2) {
+            let is_crossed = kernels.peaks[1].name.contains("crossed");
+            let cut = |rows| tiles(rows, (kernels.i16_rows)(rows)).map(|tile| tile.len()).collect::<Vec<_>>();
+            for rows in [16, 20, 24, 28].into_iter().chain(31..=BLOCK) {
+                assert_eq!(cut(rows).iter().all(|&tile| tile <= 4), is_crossed, "{rows}: {:?}", cut(rows));
+            }
+            // Fours and threes would be slower here.
+            assert_eq!(cut(17), [5, 6, 6]);
+            assert_eq!(cut(18), [6, 6, 6]);
+        }
+    }
+
+    #[test]
     fn runs_cover_every_row_once_and_begin_blocks() {
         for layout in [Layout::F32, Layout::I16, Layout::Bf16] {
             for rows in (0..1100).step_by(7) {
                 let all: Vec<_> = runs(layout, 5..5 + rows).collect();
                 let seen: Vec<usize> = all.iter().cloned().flatten().collect();
                 assert!(seen.into_iter().eq(5..5 + rows), "{layout:?} {rows}");
-                assert!(
-                    all.iter().all(|run| (run.start - 5).is_multiple_of(super::BLOCK)),
-                    "{layout:?} {rows}"
-                );
+                assert!(all.iter().all(|run| (run.start - 5).is_multiple_of(BLOCK)), "{layout:?} {rows}");
                 assert!(layout == Layout::Bf16 || all.len() <= 1);
             }
         }

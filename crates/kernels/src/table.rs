@@ -64,7 +64,7 @@ pub struct TileI16<'a> {
     pub inputs: usize,
     /// Whether they are all of the block, so that what stands beside it is of them ([`BlockScale::crossed`]).
     pub is_whole: bool,
-    /// Whether no other tile meets these weights now, so that they come from memory while they are multiplied.
+    /// Whether no other tile meets these weights now, so that they may come from memory while they are multiplied.
     pub is_alone: bool,
 }
 

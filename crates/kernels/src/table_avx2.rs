@@ -1,6 +1,6 @@
 //! The AVX2 level: 256-bit vectors with fused multiply-add.
 //!
-//! The tiles are written by hand (those of integers from four rows on in `tile_i16_avx2.rs`), and what turns integers
+//! The tiles are written by hand (those of integers from four rows on, and crossed ones, in `tile_i16_avx2.rs`), and what turns integers
 //! into their crossed products; everything else is the generic body compiled with AVX2 on.
 #![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
@@ -93,10 +93,11 @@ pub(crate) const TILE_ROWS: usize = 6;
 /// for sums.
 const CROSSED_ROWS: usize = 4;
 
-/// Crossed tiles are smaller, so weights pass by more often: that pays from some rows on, and where it leaves no tile
-/// of few rows (docs/KERNELS.md).
+/// Tiles that are crossed are smaller, so weights pass by more often: that pays where few of them have three rows
+/// (docs/KERNELS.md). Where it does not, those of six rows' cut that are small enough are crossed, too.
 fn crossed_rows(rows: usize) -> usize {
-    if matches!(rows, 7 | 8 | 16..) { CROSSED_ROWS } else { TILE_ROWS }
+    let all_of_four = rows >= 16 && rows.is_multiple_of(CROSSED_ROWS);
+    if all_of_four || rows > 30 { CROSSED_ROWS } else { TILE_ROWS }
 }
 
 /// Sums a vector holds.

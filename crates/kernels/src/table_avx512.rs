@@ -154,6 +154,7 @@ fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
             1 => i16_of::<1, 2>(tile, sums),
             2 => i16_of::<2, 2>(tile, sums),
             3 => i16_of::<3, 2>(tile, sums),
+            // Of 13 rows, that is; where six are alone, memory is the limit (docs/KERNELS.md).
             6 if CROSSED && tile.is_whole && !tile.is_alone => crossed_tile(tile, sums),
             7.. if CROSSED && tile.is_whole => crossed_tile(tile, sums),
             _ => straight_tile(tile, sums),

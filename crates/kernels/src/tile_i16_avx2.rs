@@ -201,7 +201,7 @@ macro_rules! tiles {
         /// `tile.check` must hold.
         #[target_feature(enable = "avx2,fma")]
         pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
-            // No closures: they would not be compiled for the level, and pass vectors through memory.
+            // Not by `array::map`: that is compiled without the level's features, and passes vectors through memory.
             let scales = tile.scales.as_ptr();
             // SAFETY: there are 32 scales.
             let (of_0, of_1, of_2, of_3) = unsafe {
