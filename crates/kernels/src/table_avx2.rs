@@ -1,7 +1,7 @@
 //! The AVX2 level: 256-bit vectors with fused multiply-add.
 //!
-//! The tiles are written by hand (those of integers from four rows on, and crossed ones, in `tile_i16_avx2.rs`), and what turns integers
-//! into their crossed products; everything else is the generic body compiled with AVX2 on.
+//! The tiles are written by hand (those of integers from four rows on, and crossed ones, in `tile_i16_avx2.rs`), and
+//! what turns integers into their crossed products; everything else is the generic body compiled with AVX2 on.
 #![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 

@@ -12,14 +12,10 @@
 #![allow(unsafe_code)] // a named room: assembly
 
 use std::arch::asm;
-use std::arch::x86_64::{__m256, __m256i};
 
-use crate::quantize::BlockScale;
-use crate::table::{AHEAD, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{LANES, VECTORS, scales_and_crossed};
-
-/// Inputs of a turn of the loop.
-const FOUR: usize = 4;
+use crate::table::{AHEAD, PREFETCH_ROWS, Sums, TileI16};
+use crate::table_avx2::{LANES, scales_and_crossed};
+use crate::tile_fields::{FOUR, Fields};
 
 /// How far ahead the assembly prefetches, and that it does for all its rows.
 const _: () = assert!(AHEAD == 16384 && PREFETCH_ROWS <= 3);
@@ -161,35 +157,8 @@ macro_rules! crossed {
     };
 }
 
-/// What the assembly reads of a tile, by the distances that it names.
-#[repr(C)]
-struct Fields {
-    /// At 0: activations, and bytes from a row to the next.
-    x: *const i16,
-    stride: usize,
-    /// At 16: their scales, and bytes from a row's to the next.
-    x_scales: *const BlockScale,
-    scale_stride: usize,
-    /// At 32: turns of the loop.
-    turns: usize,
-    /// At 40: two inputs after the last four.
-    two_more: bool,
-    /// At 64: the outputs' scales, and at 192 what their crossed sums begin with.
-    scales: [__m256; VECTORS],
-    crossed: [__m256i; VECTORS],
-}
-
-/// The distances that the assembly names.
-const _: () = {
-    use std::mem::offset_of;
-    assert!(offset_of!(Fields, x) == 0 && offset_of!(Fields, stride) == 8);
-    assert!(offset_of!(Fields, x_scales) == 16 && offset_of!(Fields, scale_stride) == 24);
-    assert!(offset_of!(Fields, scales) == 64 && offset_of!(Fields, crossed) == 192);
-    assert!(offset_of!(Fields, turns) == 32 && offset_of!(Fields, two_more) == 40);
-    assert!(size_of::<[f32; PANEL]>() == 128 && LANES * size_of::<f32>() == 32);
-    assert!(offset_of!(BlockScale, scale) == 0 && offset_of!(BlockScale, crossed) == 4);
-    assert!(size_of::<BlockScale>() == 8);
-};
+/// A vector of sums is 32 bytes.
+const _: () = assert!(LANES * size_of::<f32>() == 32);
 
 /// A function for tiles of the listed rows: the loop for half the outputs, then for the others (`{half}`: the bytes
 /// before them in a pair's weights, in the sums, and in what the outputs have beside them).
@@ -212,16 +181,8 @@ macro_rules! tiles {
                     scales_and_crossed(scales.add(3 * LANES)),
                 )
             };
-            let fields = Fields {
-                x: tile.x.as_ptr(),
-                stride: tile.stride * size_of::<i16>(),
-                x_scales: tile.x_scales.as_ptr(),
-                scale_stride: tile.scale_stride * size_of::<BlockScale>(),
-                turns: tile.inputs / FOUR,
-                two_more: !tile.inputs.is_multiple_of(FOUR),
-                scales: [of_0.0, of_1.0, of_2.0, of_3.0],
-                crossed: [of_0.1, of_1.1, of_2.1, of_3.1],
-            };
+            let scales = [of_0.0, of_1.0, of_2.0, of_3.0];
+            let fields = Fields::of(tile, scales, [of_0.1, of_1.1, of_2.1, of_3.1]);
             match tile.rows {
                 // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes as
                 // many rows of sums, all of which `check` asserted to be there. What it prefetches may be nothing: a

@@ -22,14 +22,12 @@ use std::arch::x86_64::{
 
 use crate::quantize::BlockScale;
 use crate::table::{AHEAD, PANEL, Sums, TileI16};
+use crate::tile_fields::{FOUR, Fields};
 
 /// Sums a vector holds.
 const LANES: usize = 16;
 /// Vectors of a panel's outputs.
 const VECTORS: usize = PANEL / LANES;
-/// Inputs of a turn of the loop.
-const FOUR: usize = 4;
-
 /// How far ahead the assembly prefetches.
 const _: () = assert!(AHEAD == 16384);
 
@@ -176,31 +174,6 @@ macro_rules! stream {
     };
 }
 
-/// What the assembly reads of a tile, by the distances that it names.
-#[repr(C)]
-struct Fields {
-    /// At 0: activations, and bytes from a row to the next.
-    x: *const i16,
-    stride: usize,
-    /// At 16: their scales, and bytes from a row's to the next.
-    x_scales: *const BlockScale,
-    scale_stride: usize,
-    /// At 64: the outputs' scales.
-    scales: [__m512; VECTORS],
-    /// At 192: two inputs after the last four.
-    two_more: bool,
-}
-
-/// The distances that the assembly names.
-const _: () = {
-    use std::mem::offset_of;
-    assert!(offset_of!(Fields, x) == 0 && offset_of!(Fields, stride) == 8);
-    assert!(offset_of!(Fields, x_scales) == 16 && offset_of!(Fields, scale_stride) == 24);
-    assert!(offset_of!(Fields, scales) == 64 && offset_of!(Fields, two_more) == 192);
-    assert!(offset_of!(BlockScale, scale) == 0 && offset_of!(BlockScale, crossed) == 4);
-    assert!(size_of::<BlockScale>() == 8 && size_of::<[f32; PANEL]>() == 128);
-};
-
 /// A function for tiles of the listed rows, each with or without prefetching.
 macro_rules! tiles {
     ($name:ident $kind:ident $begin:ident: $($rows:literal $ahead:ident [$($row:tt)*])*) => {
@@ -213,14 +186,7 @@ macro_rules! tiles {
             let halves = [0, 1].map(|v| tile.scales[v * LANES..][..LANES].as_ptr());
             // SAFETY: 16 scales each.
             let halves = unsafe { [scales_and_crossed(halves[0]), scales_and_crossed(halves[1])] };
-            let fields = Fields {
-                x: tile.x.as_ptr(),
-                stride: tile.stride * size_of::<i16>(),
-                x_scales: tile.x_scales.as_ptr(),
-                scale_stride: tile.scale_stride * size_of::<BlockScale>(),
-                scales: [halves[0].0, halves[1].0],
-                two_more: !tile.inputs.is_multiple_of(FOUR),
-            };
+            let fields = Fields::of(tile, [halves[0].0, halves[1].0], [halves[0].1, halves[1].1]);
             match tile.rows {
                 // SAFETY: reads the inputs and the scale of a panel and of each of its rows, and reads and writes as
                 // many rows of sums, all of which `check` asserted to be there. What it prefetches may be nothing: a
@@ -229,8 +195,11 @@ macro_rules! tiles {
                     asm!(
                         concat!(
                             rows_of!("16", "24"),
+                            "vmovdqa64 zmm24, zmmword ptr [{tile} + 192]\n",
+                            "vmovdqa64 zmm25, zmmword ptr [{tile} + 256]\n",
                             $(row!($row $begin begin_straight),)*
                             rows_of!("0", "8"),
+                            "mov {n}, qword ptr [{tile} + 32]\n",
                             "test {n}, {n}\n",
                             "jz 3f\n",
                             ".p2align 5\n",
@@ -249,7 +218,7 @@ macro_rules! tiles {
                             "dec {n}\n",
                             "jnz 2b\n",
                             "3:\n",
-                            "test byte ptr [{tile} + 192], 1\n",
+                            "test byte ptr [{tile} + 40], 1\n",
                             "jz 4f\n",
                             "vmovdqu64 zmm24, zmmword ptr [{w}]\n",
                             "vmovdqu64 zmm25, zmmword ptr [{w} + 64]\n",
@@ -268,14 +237,13 @@ macro_rules! tiles {
                         s = out(reg) _,
                         tile = in(reg) &raw const fields,
                         w = inout(reg) tile.panel.as_ptr() => _,
-                        n = inout(reg) tile.inputs / FOUR => _,
+                        n = out(reg) _,
                         sums = in(reg) sums.as_mut_ptr(),
                         out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
                         out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
                         out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,
                         out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
-                        inout("zmm24") halves[0].1 => _, inout("zmm25") halves[1].1 => _,
-                        out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
+                        out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
                         options(nostack)
                     );
                 },)*
