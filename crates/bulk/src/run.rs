@@ -218,7 +218,7 @@ fn compute_parts(
     watch: InputWatch,
 ) -> Result<(), Error> {
     let observer = computing.observer;
-    let part_rows = folder.manifest().plan.part_rows;
+    let part_rows = folder.manifest().plan.part_rows.get();
     thread::scope(|scope| {
         let (reading, readings) = sync_channel(WAITING);
         let (writing, writings) = sync_channel(WAITING);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,8 +59,8 @@ fn embed(input: &Path, output: &Path, meddle: impl Fn() + Sync) -> Result<Summar
         created_by: "connote 0".to_owned(),
         per_token: false,
     };
-    let plan =
-        Plan { input: source.identity()?, settings: BTreeMap::new(), part_rows: PART, shard: None, sink };
+    let part_rows = NonZeroU64::new(PART).expect("some");
+    let plan = Plan { input: source.identity()?, settings: BTreeMap::new(), part_rows, shard: None, sink };
     let job = Job { source, plan, destination: Destination::File(output.to_owned()), restart: false };
     let mut answering = Answering::new(&embedder, options.clone(), None, None);
     let mut spaces = Spaces::new(&embedder, &options)?;

@@ -23,11 +23,16 @@ pub(crate) struct Engine {
     pub(crate) chooser: Arc<Chooser>,
     /// CPUs it may keep busy.
     pub(crate) cpus: usize,
-    /// CPUs it keeps busy; the pool counts.
+    workers: Arc<Workers>,
+}
+
+/// What workers on one network have, whatever is made of its rows.
+struct Workers {
+    /// CPUs that they keep busy; the pool counts.
     busy: AtomicUsize,
     /// Scratch that nobody uses, by node: it stays where it was written first.
     workspaces: Vec<Mutex<Vec<Workspace>>>,
-    /// How much of it [`reserve`](Self::reserve) has made.
+    /// How much of it [`Engine::reserve`] has made.
     reserved: AtomicUsize,
 }
 
@@ -42,21 +47,23 @@ impl Engine {
     ) -> Self {
         let (encoders, chooser) = (encoders.into(), chooser.into());
         assert!(!encoders.is_empty(), "an engine needs a network");
-        let workspaces = (0..nodes.max(1)).map(|_| Mutex::default()).collect();
-        Self {
-            encoders,
-            readout: readout.into(),
-            chooser,
-            cpus,
+        let workers = Workers {
             busy: AtomicUsize::new(0),
-            workspaces,
+            workspaces: (0..nodes.max(1)).map(|_| Mutex::default()).collect(),
             reserved: AtomicUsize::new(0),
-        }
+        };
+        Self { encoders, readout: readout.into(), chooser, cpus, workers: Arc::new(workers) }
     }
 
-    /// The same network, read out another way; weights and what was learnt of their speed are shared.
+    /// The same network, read out another way; weights, scratch and what was learnt of their speed are shared.
     pub(crate) fn with_readout(&self, readout: Readout) -> Self {
-        Self::new(self.encoders.clone(), readout, self.chooser.clone(), self.cpus, self.workspaces.len())
+        Self {
+            encoders: self.encoders.clone(),
+            readout,
+            chooser: self.chooser.clone(),
+            cpus: self.cpus,
+            workers: self.workers.clone(),
+        }
     }
 
     /// The network, for what does not compute on one node in particular.
@@ -90,13 +97,7 @@ impl Engine {
         let kept = self.workspaces(node).pop();
         let mut workspace = kept.unwrap_or_else(|| Workspace::with_room(encoder.config(), MOST_TOKENS));
         let rows = encoder.forward_while(team, &batch, self.readout, &mut workspace, go_on);
-        let mut workspaces = self.workspaces(node);
-        // One a CPU (more where more are asked for), and one for work that overtakes; all that were reserved in any case, or memory
-        // would be given back and taken again.
-        if workspaces.len() < self.reserved.load(Ordering::Relaxed).max(self.cpus.max(self.busy()) + 1) {
-            workspaces.push(workspace);
-        }
-        drop(workspaces);
+        self.keep(workspace, node, batch.tokens());
         let rows = rows?;
         let mut rest = rows.as_slice();
         let width = encoder.width(self.readout);
@@ -108,10 +109,25 @@ impl Engine {
         Some(batch.sequences().map(one).collect())
     }
 
+    /// Keeps the scratch of a batch of so many tokens for the next.
+    fn keep(&self, workspace: Workspace, node: usize, tokens: usize) {
+        // What grew for a text that is longer than most is given back, or memory would stay at what the longest took.
+        if tokens > self.chooser.most_tokens().max(MOST_RESERVED_TOKENS) {
+            return;
+        }
+        let mut workspaces = self.workspaces(node);
+        // One a CPU (more where more are asked for), and one for work that overtakes; all that were reserved in any case, or memory
+        // would be given back and taken again.
+        let reserved = self.workers.reserved.load(Ordering::Relaxed);
+        if workspaces.len() < reserved.max(self.cpus.max(self.busy()) + 1) {
+            workspaces.push(workspace);
+        }
+    }
+
     /// Makes the scratch of the workers as large as texts of up to `longest` tokens will ever have it, by computing a layer of
     /// them: otherwise memory grows until every worker has met a long text.
     pub(crate) fn reserve(&self, longest: usize) {
-        if self.workspaces.len() > 1 {
+        if self.workers.workspaces.len() > 1 {
             // It would lie on the node of this thread, where it was written first.
             return;
         }
@@ -121,7 +137,7 @@ impl Engine {
         let batch: Batch = (0..MOST_TOKENS.div_ceil(longest)).map(|_| ids.as_slice()).collect();
         // Every worker may have been overtaken, and hold the scratch of both.
         let count = self.cpus.saturating_mul(2).min(MOST_RESERVED);
-        self.reserved.store(count, Ordering::Relaxed);
+        self.workers.reserved.store(count, Ordering::Relaxed);
         let mut ready = Vec::with_capacity(count);
         for _ in 0..count {
             let kept = self.workspaces(0).pop();
@@ -153,15 +169,15 @@ impl Engine {
 
     /// CPUs that the pool has given it.
     pub(crate) fn busy(&self) -> usize {
-        self.busy.load(Ordering::Relaxed)
+        self.workers.busy.load(Ordering::Relaxed)
     }
 
     pub(crate) fn occupy(&self, cpus: usize) {
-        self.busy.fetch_add(cpus, Ordering::Relaxed);
+        self.workers.busy.fetch_add(cpus, Ordering::Relaxed);
     }
 
     pub(crate) fn release(&self, cpus: usize) {
-        self.busy.fetch_sub(cpus, Ordering::Relaxed);
+        self.workers.busy.fetch_sub(cpus, Ordering::Relaxed);
     }
 
     /// Scratch that nobody uses.
@@ -171,6 +187,7 @@ impl Engine {
     }
 
     fn workspaces(&self, node: usize) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
-        self.workspaces[node % self.workspaces.len()].lock().unwrap_or_else(PoisonError::into_inner)
+        let by_node = &self.workers.workspaces;
+        by_node[node % by_node.len()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -86,7 +86,7 @@ impl PreparedCall {
 
     /// As [`compute`](Self::compute), for a thread that must listen to something else meanwhile, as a host's main thread to
     /// its signals: `listen` is called on this thread so often. It may cancel the call by its token, make calls of its own, and
-    /// wait for those of other threads; it must not panic.
+    /// wait for those of other threads. If it panics the call ends, and the panic goes on here.
     ///
     /// A request with a token or a deadline is computed by this thread only where half a layer takes some 20 ms at most, which
     /// `listen` then may wait; else by the pool's threads. Without them this thread computes whatever it is. Where the system

@@ -14,6 +14,9 @@ const PASSES: f64 = 0.5;
 /// Works whose calls are timed: texts, and tokens of each.
 const WORKS: [(usize, usize); 6] = [(1, 16), (1, 256), (8, 16), (8, 64), (32, 16), (32, 64)];
 
+/// More time than anyone has, which clocks can still hold.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What [`Embedder::tune`] measured.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -49,7 +52,7 @@ impl Embedder {
     /// # Errors
     /// If the network panics on ordinary tokens.
     pub fn tune(&self, time: Duration, progress: &mut dyn FnMut(f64)) -> Result<Tuned, Error> {
-        let begin = Instant::now();
+        let (begin, time) = (Instant::now(), time.min(LONGEST));
         let engine = &self.engine;
         let (encoder, cpus) = (engine.encoder(), engine.cpus);
         let cost = calibrate(encoder, engine.readout, cpus, time.mul_f64(PASSES), &mut |share| {

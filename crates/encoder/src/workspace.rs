@@ -17,7 +17,7 @@ pub(crate) const ROW_BLOCK: usize = 512;
 pub(crate) const QUERY_BLOCK: usize = 48;
 
 /// Scratch for forward passes, one a worker. It has room for the batches it was made for, grows where one is larger (a
-/// text longer than the token budget), and stays.
+/// text longer than the token budget), and stays so until it is dropped.
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// `tokens x dim`: what passes from layer to layer.

@@ -253,6 +253,7 @@ impl<'a> PanelCells<'a> {
 
 /// Rows of [`PanelCells`] that a tile is written to: 16 cells of each half, `stride` values from row to row, all of
 /// which are ours to read and write.
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only tile units write by rows"))]
 pub(crate) struct TileCells<'c> {
     pub(crate) halves: [*mut f32; 2],
     pub(crate) stride: usize,

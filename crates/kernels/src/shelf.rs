@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,6 +23,8 @@ use crate::weights::Weights;
 const MAGIC: &[u8; 8] = b"connote\x02";
 /// What is written at once: the system keeps a file in memory in pieces that are no larger.
 const BLOCK: usize = 4 << 20;
+/// Files that are written at once, or were left by processes that were killed.
+const MOST_ASIDE: usize = 100;
 /// Values of a matrix begin cache lines.
 const LINE: usize = 64;
 
@@ -37,7 +39,8 @@ impl Shelf {
     /// Maps a file that [`Shelf::write`] made under this key; `None` if there is none, or it is another's.
     pub fn open(path: &Path, key: &[u8; 32]) -> Option<Self> {
         let file = File::open(path).ok()?;
-        // SAFETY: files of this kind are written aside, and linked here when they are whole; nobody writes to them after.
+        // SAFETY: files of this kind are written aside, each by one thread alone, and linked here when they are whole; nobody
+        // writes to them after.
         let map = unsafe { Mmap::map(&file) }.ok()?;
         // Advice: where it is not taken, pages stay small.
         #[cfg(target_os = "linux")]
@@ -59,9 +62,9 @@ impl Shelf {
     ) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let aside = path.with_extension(format!("part{}", std::process::id()));
+        let (aside, file) = create_aside(path)?;
         let written = (|| {
-            let mut out = Blocks { file: File::create(&aside)?, block: Vec::with_capacity(BLOCK), at: 0 };
+            let mut out = Blocks { file, block: Vec::with_capacity(BLOCK), at: 0 };
             out.write_all(MAGIC)?;
             out.write_all(key)?;
             for matrix in matrices {
@@ -118,6 +121,19 @@ impl Shelf {
             Layout::Bf16 => Store::of_bf16(Mapped::new(map, at, values)),
         })
     }
+}
+
+/// A new file beside `path`, which nobody else writes to. The process's number keeps apart neither its threads nor containers,
+/// which all count from 1.
+fn create_aside(path: &Path) -> io::Result<(PathBuf, File)> {
+    for attempt in 0..MOST_ASIDE {
+        let aside = path.with_extension(format!("part{}-{attempt}", std::process::id()));
+        match File::create_new(&aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created.map(|file| (aside, file)),
+        }
+    }
+    Err(io::Error::other(format!("{MOST_ASIDE} unfinished files lie beside {}", path.display())))
 }
 
 /// Numbers of a mapped file.
@@ -226,5 +242,46 @@ fn put(out: &mut Blocks, store: &Store) -> io::Result<()> {
         Values::F32(values) => out.numbers(values, f32::to_ne_bytes),
         Values::I16(values, _) => out.numbers(values, i16::to_ne_bytes),
         Values::Bf16(values) => out.numbers(values, u16::to_ne_bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use threads::Team;
+
+    use super::*;
+    use crate::{Kernels, Level, Order, Part};
+
+    /// As two embedders of one process do that are opened at once.
+    #[test]
+    fn threads_that_write_one_file_at_once_leave_a_whole_one() {
+        let kernels = Kernels::of(Level::Scalar).expect("every machine has it");
+        let decode = |output: usize, row: &mut [f32]| row.fill(output as f32);
+        let part = Part { outputs: 4096, decode: &decode, bias: &[] };
+        let weights = Weights::pack(kernels, &Team::new(1), Layout::F32, Order::Joined, 64, &[part]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (key, start) = ([7; 32], Barrier::new(2));
+        for round in 0..20 {
+            let path = folder.path().join(round.to_string());
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        start.wait();
+                        Shelf::write(&path, &key, [&weights].into_iter()).expect("written");
+                        let shelf = Shelf::open(&path, &key).expect("a whole file");
+                        let store = shelf.take(Layout::F32, 4096 * 64, 0).expect("the matrix");
+                        let (Values::F32(read), Values::F32(own)) = (store.all(), weights.store().all())
+                        else {
+                            panic!("another layout")
+                        };
+                        assert!(read == own && shelf.is_empty());
+                    });
+                }
+            });
+        }
+        let left = fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 20, "nothing lies aside");
     }
 }

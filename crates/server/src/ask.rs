@@ -355,7 +355,8 @@ const TIMEOUTS: RangeInclusive<f64> = 1.0..=99_999.999;
 
 /// How long a request may take: the client may have less patience than the operator, not more.
 pub(crate) fn timeout(service: &Service, headers: &HeaderMap) -> Result<Duration, Fault> {
-    let limit = service.settings().request_timeout;
+    // What is without limit for people must be something that clocks can hold.
+    let limit = service.settings().request_timeout.min(Duration::from_secs_f64(*TIMEOUTS.end()));
     let Some(value) = headers.get("x-request-timeout") else { return Ok(limit) };
     let seconds = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| TIMEOUTS.contains(seconds)).ok_or_else(|| {

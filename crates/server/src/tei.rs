@@ -179,7 +179,7 @@ pub(crate) fn info(service: &Service) -> Result<Vec<u8>, Fault> {
         "max_client_batch_size": u32::MAX,
         "max_concurrent_requests": u32::MAX,
         "auto_truncate": false,
-        "tokenization_workers": embedder.explain(&[1]).cpus,
+        "tokenization_workers": embedder.threads(),
         "version": env!("CARGO_PKG_VERSION"),
         "sha": null,
         "docker_label": null,

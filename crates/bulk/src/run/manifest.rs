@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ pub struct Plan {
     /// How texts are read and what vectors they get: each setting under the name it has for users.
     pub settings: BTreeMap<String, String>,
     /// Rows a part.
-    pub part_rows: u64,
+    pub part_rows: NonZeroU64,
     /// The share of the parts that is computed here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
@@ -309,7 +310,7 @@ pub(super) mod tests {
         Plan {
             input: vec![FileIdentity { name: "a.txt".to_owned(), bytes: 10, sha256: "ab".repeat(32) }],
             settings: [("the task".to_owned(), "query".to_owned())].into(),
-            part_rows: 1024,
+            part_rows: NonZeroU64::new(1024).expect("some"),
             shard: None,
             sink: SinkOptions {
                 format: OutputFormat::Jsonl,
@@ -378,6 +379,17 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn parts_without_rows_are_damage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        Manifest::new(plan()).write(folder.path()).expect("written");
+        let path = folder.path().join(MANIFEST);
+        let text = fs::read_to_string(&path).expect("read");
+        fs::write(&path, text.replace("\"part_rows\": 1024", "\"part_rows\": 0")).expect("written");
+        let error = Manifest::read(folder.path()).expect_err("no rows").to_string();
+        assert!(error.contains(MANIFEST) && error.contains("nonzero"), "{error}");
+    }
+
+    #[test]
     fn every_difference_is_named() {
         let was = plan();
         let mut now = plan();
@@ -386,7 +398,7 @@ pub(super) mod tests {
         now.input[0].bytes = 11;
         now.settings.clear();
         now.settings.insert("the prompt".to_owned(), "p".to_owned());
-        now.part_rows = 2048;
+        now.part_rows = NonZeroU64::new(2048).expect("some");
         now.shard = Some("1/2".parse().expect("a share"));
         let said = was.differences(&now).join("; ");
         for what in [

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Rows a part, unless it is said otherwise: with 384 values a row, some 12 MB as f32.
-pub const DEFAULT_PART_ROWS: u64 = 8192;
+pub const DEFAULT_PART_ROWS: NonZeroU64 = NonZeroU64::new(8192).expect("some");
 /// Parts are whole chunks.
 pub const PART_ROWS_STEP: u64 = 1024;
 
@@ -71,14 +71,15 @@ impl fmt::Display for Shard {
 }
 
 /// Parts that `rows` rows fill, the last one perhaps not whole.
-pub(super) fn count(rows: u64, part_rows: u64) -> u64 {
-    rows.div_ceil(part_rows)
+pub(super) fn count(rows: u64, part_rows: NonZeroU64) -> u64 {
+    rows.div_ceil(part_rows.get())
 }
 
 /// The rows of a part, of an input with `rows` rows.
-pub(super) fn rows_of(part: u64, part_rows: u64, rows: u64) -> Range<u64> {
-    let first = (part * part_rows).min(rows);
-    first..(first + part_rows).min(rows)
+pub(super) fn rows_of(part: u64, part_rows: NonZeroU64, rows: u64) -> Range<u64> {
+    // A manifest may say any number.
+    let first = part.saturating_mul(part_rows.get()).min(rows);
+    first..first.saturating_add(part_rows.get()).min(rows)
 }
 
 /// The file of a part.
@@ -106,9 +107,9 @@ mod tests {
     #[test]
     fn parts_cover_all_rows_once() {
         for rows in [0, 1, 1023, 1024, 1025, 10_000] {
-            let mut next = 0;
-            for part in 0..count(rows, 1024) {
-                let range = rows_of(part, 1024, rows);
+            let (mut next, part_rows) = (0, NonZeroU64::new(1024).expect("some"));
+            for part in 0..count(rows, part_rows) {
+                let range = rows_of(part, part_rows, rows);
                 assert!(range.start == next && !range.is_empty(), "{rows}: {range:?}");
                 next = range.end;
             }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::rows::{Place, Row};
 use crate::{OutputFormat, Stored, Vectors};
 
 const DIMENSIONS: usize = 4;
-const PART_ROWS: u64 = 3;
+const PART_ROWS: NonZeroU64 = NonZeroU64::new(3).expect("some");
 const ROWS: u64 = 5;
 
 /// Ids with their vectors.

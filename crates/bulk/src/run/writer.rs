@@ -38,7 +38,7 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn new(folder: &'a mut PartFolder, watch: InputWatch, observer: &'a dyn Observer) -> Self {
         let plan = &folder.manifest().plan;
-        let (sink, part_rows) = (plan.sink.clone(), plan.part_rows);
+        let (sink, part_rows) = (plan.sink.clone(), plan.part_rows.get());
         Self { folder, sink, part_rows, part: None, watch, observer }
     }
 

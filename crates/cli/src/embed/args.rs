@@ -1,5 +1,7 @@
 //! What `connote embed` can be told.
 
+use std::num::NonZeroU64;
+
 use bulk::{Precision, Shard};
 use clap::{Args, ValueEnum};
 use connote::Split;
@@ -76,7 +78,7 @@ pub(crate) struct ResultArgs {
     pub(crate) precision: Precision,
     /// Rows a part, a multiple of 1024
     #[arg(long, value_name = "N", value_parser = part_rows)]
-    pub(crate) part_rows: Option<u64>,
+    pub(crate) part_rows: Option<NonZeroU64>,
     /// Drop what an earlier run has done, and begin anew
     #[arg(long)]
     pub(crate) restart: bool,
@@ -85,9 +87,9 @@ pub(crate) struct ResultArgs {
     pub(crate) shard: Option<Shard>,
 }
 
-fn part_rows(text: &str) -> Result<u64, String> {
-    match text.parse::<u64>() {
-        Ok(rows) if rows > 0 && rows % bulk::PART_ROWS_STEP == 0 => Ok(rows),
+fn part_rows(text: &str) -> Result<NonZeroU64, String> {
+    match text.parse::<NonZeroU64>() {
+        Ok(rows) if rows.get().is_multiple_of(bulk::PART_ROWS_STEP) => Ok(rows),
         _ => Err(format!("a part has a multiple of {} rows", bulk::PART_ROWS_STEP)),
     }
 }

@@ -122,7 +122,7 @@ impl Call {
         Poll::Ready(self.take(answers, ended))
     }
 
-    /// Waits until all answers are there, or the call is cancelled or late: then those that are missing say so.
+    /// Waits until all answers are there, or the call is cancelled or late, or the listener panics: then those that are missing say so.
     pub(crate) fn wait(self: &Arc<Self>, listener: &mut Listener<'_>) -> Vec<Answer> {
         let listening = self.schedule.cancellation.as_ref().map(|token| {
             let call = self.clone();
@@ -140,6 +140,9 @@ impl Call {
             drop(answers);
             let listens = listener.look();
             answers = self.answers();
+            if listener.has_panicked() {
+                break Some(Failure::Cancelled);
+            }
             if answers.missing == 0 || self.schedule.ended().is_some() {
                 continue;
             }

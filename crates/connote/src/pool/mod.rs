@@ -171,8 +171,15 @@ impl Pool {
         self.run_listening(&call.into(), &mut Listener::none())
     }
 
-    /// As [`run`](Self::run), while this thread listens to something else too.
+    /// As [`run`](Self::run), while this thread listens to something else too. Where that panics the call ends, and the panic goes
+    /// on here.
     pub(crate) fn run_listening(&self, call: &Arc<Call>, listener: &mut Listener<'_>) -> Vec<Answer> {
+        let answers = self.answers(call, listener);
+        listener.go_on_panicking();
+        answers
+    }
+
+    fn answers(&self, call: &Arc<Call>, listener: &mut Listener<'_>) -> Vec<Answer> {
         if call.sequences.is_empty() {
             return Vec::new();
         }
@@ -193,6 +200,9 @@ impl Pool {
                 self.shared.call_up(&mut state, true);
                 drop(state);
                 state = self.shared.perform(task, listener);
+                if listener.has_panicked() {
+                    call.abandon();
+                }
             }
         }
         let helped = self.shared.call_up(&mut state, false);

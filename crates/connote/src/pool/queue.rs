@@ -21,10 +21,24 @@ pub(crate) struct Queue {
     groups: Vec<Entry>,
     /// Calls of one micro-batch, which join when one of them begins.
     small: Vec<(Arc<Call>, Instant)>,
+    /// Tokens of texts in micro-batches that have not begun. Counted and not summed: every request of a server asks.
+    waiting_tokens: usize,
     /// CPUs at work, by place.
     busy: Vec<usize>,
-    /// What nobody wants any more.
-    dropped: Vec<Entry>,
+    dropped: Dropped,
+}
+
+/// What nobody wants any more, to be dropped without the pool's lock: it may be the last that holds a model.
+#[derive(Default)]
+pub(crate) struct Dropped {
+    groups: Vec<Entry>,
+    calls: Vec<Arc<Call>>,
+}
+
+impl Dropped {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.calls.is_empty()
+    }
 }
 
 /// A group at work, or waiting for it.
@@ -41,13 +55,12 @@ pub(crate) struct Entry {
     undisturbed: bool,
 }
 
-/// What is left of groups that have ended, to be looked at and dropped without the pool's lock: it may be the last of much
-/// memory.
+/// What is left of groups that have ended, to be looked at without the pool's lock, too.
 #[derive(Default)]
 pub(crate) struct Ended {
     /// A group that has ended now, and the seconds that it took if these say something of its shape.
     observed: Option<(Entry, Option<f64>)>,
-    _dropped: Vec<Entry>,
+    _dropped: Dropped,
 }
 
 impl Ended {
@@ -94,14 +107,22 @@ enum Source {
 
 impl Queue {
     pub(crate) fn new(places: usize) -> Self {
-        Self { groups: Vec::new(), small: Vec::new(), busy: vec![0; places], dropped: Vec::new() }
+        Self {
+            groups: Vec::new(),
+            small: Vec::new(),
+            waiting_tokens: 0,
+            busy: vec![0; places],
+            dropped: Dropped::default(),
+        }
     }
 
     pub(crate) fn push_small(&mut self, call: Arc<Call>) {
+        self.waiting_tokens += call.tokens;
         self.small.push((call, Instant::now()));
     }
 
     pub(crate) fn push_group(&mut self, group: Group, batches: VecDeque<Vec<usize>>) {
+        self.waiting_tokens += group.work.tokens;
         self.groups.push(Entry {
             group: Arc::new(group),
             batches,
@@ -114,12 +135,7 @@ impl Queue {
 
     /// Tokens of texts that wait: in micro-batches that have not begun.
     pub(crate) fn waiting_tokens(&self) -> usize {
-        let tokens = |entry: &Entry| {
-            let jobs = entry.batches.iter().flatten();
-            jobs.map(|&job| entry.group.ids(job).len()).sum::<usize>()
-        };
-        let groups = self.groups.iter().map(tokens).sum::<usize>();
-        groups + self.small.iter().map(|(call, _)| call.tokens).sum::<usize>()
+        self.waiting_tokens
     }
 
     /// Whether nothing waits.
@@ -187,8 +203,8 @@ impl Queue {
         }
     }
 
-    /// Groups that nobody wants any more, to be dropped without the pool's lock.
-    pub(crate) fn take_dropped(&mut self) -> Vec<Entry> {
+    /// What is to be dropped without the pool's lock.
+    pub(crate) fn take_dropped(&mut self) -> Dropped {
         std::mem::take(&mut self.dropped)
     }
 
@@ -288,7 +304,8 @@ impl Queue {
     /// are to be looked at anew, without it and all like it.
     fn join(&mut self, index: usize) -> Option<usize> {
         if self.small[index].0.is_over() {
-            self.small.retain(|(call, _)| !call.is_over());
+            let over = self.small.extract_if(.., |(call, _)| call.is_over()).map(|(call, _)| call);
+            self.dropped.calls.extend(over.inspect(|call| self.waiting_tokens -= call.tokens));
             return None;
         }
         let (first, since) = self.small.remove(index);
@@ -311,14 +328,12 @@ impl Queue {
             }
         };
         let mut joins = joining(&first, others(), most).into_iter();
-        let mut calls = vec![first.clone()];
-        self.small.retain(|(call, _)| {
-            let joins = alike(call) && joins.next() == Some(true);
-            if joins {
-                calls.push(call.clone());
-            }
-            !joins
-        });
+        let joined = self.small.extract_if(.., |(call, _)| alike(call) && joins.next() == Some(true));
+        let calls: Vec<_> = std::iter::once(first.clone()).chain(joined.map(|(call, _)| call)).collect();
+        // What waits of them is counted as a group.
+        self.waiting_tokens -= calls.iter().map(|call| call.tokens).sum::<usize>();
+        let (over, calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.is_over());
+        self.dropped.calls.extend(over);
         // For throughput calls that meet run side by side, each on a thread of its own.
         let meets = calls.len() > 1 || !self.small.is_empty() || self.busy.iter().any(|&busy| busy > 0);
         let tuning = engine.chooser.tuning();
@@ -346,10 +361,11 @@ impl Queue {
             let Some(mut batch) = entry.batches.pop_front() else {
                 if entry.running == 0 {
                     let entry = self.groups.remove(index);
-                    self.dropped.push(entry);
+                    self.dropped.groups.push(entry);
                 }
                 return None;
             };
+            self.waiting_tokens -= batch.iter().map(|&job| group.ids(job).len()).sum::<usize>();
             let planned = batch.len();
             batch.retain(|&job| group.is_wanted(job));
             entry.undisturbed &= batch.len() == planned;

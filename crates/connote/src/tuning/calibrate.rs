@@ -1,5 +1,6 @@
 //! Measuring a machine and model: single passes, on each number of threads and beside each other.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -202,18 +203,22 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Seconds of a pass; `None` if it would not end in `left`.
+    /// Seconds of a pass; `None` if it would not end in `left`, or panics.
     fn seconds(&mut self, probe: Probe, left: Duration) -> Option<f64> {
         let tokens = (probe.texts * probe.length) as f64;
         if tokens * self.pace > left.as_secs_f64() {
             return None;
         }
         let batch = self.batch(probe);
-        let seconds = if probe.workers > 1 {
-            self.beside(probe.workers, probe.threads, &batch, left)
-        } else {
-            self.alone(probe.threads, &batch, left)
-        }?;
+        let measured = catch_unwind(AssertUnwindSafe(|| match probe.workers {
+            1 => self.alone(probe.threads, &batch, left),
+            workers => self.beside(workers, probe.threads, &batch, left),
+        }));
+        // What panics is not measured: the call that meets it has an error that says so.
+        let seconds = measured.unwrap_or_else(|_| {
+            self.workspace = Workspace::new();
+            None
+        })?;
         self.pace = seconds / tokens;
         Some(seconds)
     }
@@ -260,8 +265,10 @@ impl Bench<'_> {
             };
             start.wait().wait();
             // Makes the workspace, if it is short; and tells how many passes are enough.
-            let once = pass();
+            let once = catch_unwind(AssertUnwindSafe(&mut pass));
+            // Whatever comes of it: the others wait here.
             start.wait().wait();
+            let once = once.unwrap_or_else(|panic| resume_unwind(panic));
             let passes = (ENOUGH.as_secs_f64() / once.as_secs_f64().max(1e-9)).ceil().clamp(1.0, 50.0) as u32;
             let mut all = once;
             if once < left.min(LONG_ENOUGH) {
@@ -305,6 +312,24 @@ mod tests {
             assert_eq!(last, 1.0);
             assert!(model.is_measured() && model.is_sound(), "{model:?}");
         }
+    }
+
+    #[test]
+    fn what_panics_is_not_measured_and_nobody_waits_for_it() {
+        let gguf = gguf::Gguf::from_bytes(tiny::bert(1)).expect("a valid file");
+        let kernels = kernels::Kernels::of(kernels::Level::Scalar).expect("always there");
+        let encoder = Encoder::load(&gguf, kernels, &Team::new(1)).expect("an encoder");
+        let bench = Bench {
+            encoder: &encoder,
+            readout: encoder::Pooling::Mean.into(),
+            teams: Vec::new(),
+            workspace: Workspace::new(),
+            pace: 0.0,
+        };
+        // Not in the vocabulary.
+        let bad: Batch = [&[1 << 30][..]].into_iter().collect();
+        let beside = AssertUnwindSafe(|| bench.beside(3, 1, &bad, Duration::from_secs(1)));
+        catch_unwind(beside).expect_err("all of them");
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use encoder::Pooling;
 use threads::Team;
 
 use super::super::Call;
 use super::super::queue::Wanted;
-use super::{call, engine, pool};
+use super::{call, engine, pool, texts, with_token};
 use crate::engine::Engine;
-use crate::schedule::{Priority, Schedule};
-use crate::tuning::Tuning;
+use crate::schedule::{CancellationToken, Priority, Schedule};
+use crate::tuning::{Policy, Shape, Tuning};
 
 /// Calls of 8 tokens that wait, of which each is another text, and which of them go next together.
 fn goes_next(engine: &Arc<Engine>, calls: &[Arc<Call>]) -> Vec<bool> {
@@ -125,4 +126,55 @@ fn scratch_that_was_reserved_is_kept() {
     assert_eq!(engine.kept(), 4);
     nested(&engine, 7);
     assert_eq!(engine.kept(), 4, "no more than that");
+}
+
+/// Scratch has the size of what it was last used for, so that of a long text is not kept; and ways to read the same network out
+/// have one scratch.
+#[test]
+fn scratch_of_what_is_longer_than_most_is_given_back_and_the_rest_shared() {
+    let engine = engine(2, Tuning::new());
+    let run = |engine: &Engine, count| {
+        let sequences = vec![[5u32; 32]; count];
+        engine
+            .run(0, &Team::new(1), sequences.iter().map(|ids| &ids[..]), &mut || true)
+            .expect("nobody ends it");
+    };
+    run(&engine, 65);
+    assert_eq!(engine.kept(), 0);
+    run(&engine, 64);
+    assert_eq!(engine.kept(), 1);
+    run(&engine.with_readout(Pooling::Cls.into()), 1);
+    assert_eq!(engine.kept(), 1);
+}
+
+#[test]
+fn what_waits_is_counted_as_calls_come_join_begin_and_go() {
+    let (engine, pool) = (engine(1, Tuning::new().policy(Policy::Fixed(Shape::new(1, 1)))), pool(1));
+    let mut state = pool.shared.state();
+    let queue = &mut state.queue;
+    let token = CancellationToken::new();
+    let small = [vec![vec![3; 40]], vec![vec![4; 30]], vec![vec![3; 40], vec![5; 20]]];
+    for sequences in small {
+        queue.push_small(Arc::new(call(&engine, sequences, Priority::Interactive)));
+    }
+    queue.push_small(Arc::new(Call::new(engine.clone(), vec![vec![6; 7]], with_token(&token))));
+    let large = Arc::new(call(&engine, texts(1, 300, 40), Priority::Batch));
+    let (group, batches) = super::super::Group::new(vec![large.clone()], None).expect("wanted");
+    queue.push_group(group, batches);
+    assert_eq!(queue.waiting_tokens(), 40 + 30 + 60 + 7 + distinct(&large.sequences));
+    token.cancel();
+    let (mut begun, mut left) = (0, queue.waiting_tokens());
+    while let Some(task) = queue.pick(&pool.shared, 0, Wanted::Any) {
+        begun += task.batch.iter().map(|&job| task.group.ids(job).len()).sum::<usize>();
+        assert!(queue.waiting_tokens() < left);
+        left = queue.waiting_tokens();
+        queue.finish(&task);
+    }
+    // What was asked for twice was computed once, and what was cancelled never.
+    assert_eq!((left, begun), (0, 40 + 30 + 20 + distinct(&large.sequences)));
+}
+
+/// Tokens of sequences, each distinct one once.
+fn distinct(sequences: &[Vec<u32>]) -> usize {
+    sequences.iter().collect::<std::collections::HashSet<_>>().into_iter().map(Vec::len).sum()
 }

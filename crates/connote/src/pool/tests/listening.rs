@@ -1,12 +1,13 @@
 //! Callers that listen to something else, and who wakes whom.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::super::{Call, Listener};
 use super::{check, engine, pool, texts, with_token};
-use crate::schedule::{CancellationToken, Failure};
+use crate::schedule::{CancellationToken, Failure, Schedule};
 use crate::tuning::{Policy, Shape, Tuning};
 
 #[test]
@@ -60,6 +61,38 @@ fn what_is_heard_may_embed_and_wait_for_who_embeds() {
     check(&engine, &sequences, answers);
     assert!(times > 0);
     assert_eq!(engine.busy(), 0);
+}
+
+#[test]
+fn a_listener_that_panics_ends_its_call_and_nothing_else() {
+    let (engine, pool) = (engine(1, Tuning::new()), pool(1));
+    // One that its caller computes, and one that it waits for.
+    for sequences in [texts(5, 1, 40), texts(5, 3000, 40)] {
+        let schedule = with_token(&CancellationToken::new());
+        let call = Arc::new(Call::new(engine.clone(), sequences, schedule));
+        let mut bad = || panic!("of the listener");
+        let run = || pool.run_listening(&call, &mut Listener::new(Duration::ZERO, &mut bad));
+        let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("the caller's own panic");
+        assert_eq!(panic.downcast_ref(), Some(&"of the listener"));
+        assert!(call.is_over() || call.is_answered());
+        let others = texts(6, 50, 40);
+        check(&engine, &others, pool.run(Call::new(engine.clone(), others.clone(), Schedule::default())));
+        while pool.shared.state().queue.waiting_tokens() > 0 {
+            thread::yield_now();
+        }
+    }
+    while engine.busy() > 0 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_no_clock_can_hold_is_never() {
+    let (engine, pool) = (engine(1, Tuning::new()), pool(1));
+    let sequences = texts(5, 1, 40);
+    let call = Arc::new(Call::new(engine.clone(), sequences.clone(), Schedule::default()));
+    let mut never = || panic!("never");
+    check(&engine, &sequences, pool.run_listening(&call, &mut Listener::new(Duration::MAX, &mut never)));
 }
 
 #[test]
