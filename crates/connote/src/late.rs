@@ -9,7 +9,7 @@ use crate::each;
 use crate::embedder::{Embedder, failed, internal};
 use crate::embedding::{Embedding, finish};
 use crate::error::{Error, ErrorKind};
-use crate::prepare::Tracing;
+use crate::prepare::Wanted;
 use crate::request::{Input, Options, Request, Truncation};
 use crate::split::{Split, trimmed};
 
@@ -243,7 +243,7 @@ impl Text {
             )));
         }
         let model = embedder.model();
-        let sequence = model.sequence(input, options, Tracing::On)?;
+        let sequence = model.sequence(input, options, Wanted::Sources)?;
         let room = model.room(options)?;
         let first = sequence.sources.iter().take_while(|source| source.bytes().is_none()).count();
         // White space at a token's ends belongs to no chunk in particular, unless it is all it has.

@@ -34,7 +34,7 @@ impl Model {
     /// # Errors
     /// If the options make no sense for this model, or an id is not in its vocabulary.
     pub fn tokenize(&self, input: &Input, options: &Options) -> Result<Vec<u32>, Error> {
-        Ok(self.sequence(input, options, Tracing::Off)?.whole())
+        Ok(self.sequence(input, options, Wanted::Ids)?.whole())
     }
 
     /// As [`tokenize`](Self::tokenize), with where each token comes from.
@@ -42,7 +42,7 @@ impl Model {
     /// # Errors
     /// As [`tokenize`](Self::tokenize).
     pub fn tokens(&self, input: &Input, options: &Options) -> Result<Vec<Token>, Error> {
-        let sequence = self.sequence(input, options, Tracing::On)?;
+        let sequence = self.sequence(input, options, Wanted::Sources)?;
         Ok(sequence.whole().into_iter().zip(sequence.whole_sources()).map(Token::from).collect())
     }
 
@@ -56,12 +56,12 @@ impl Model {
         &'a self,
         input: &'a Input,
         options: &Options,
-        tracing: Tracing,
+        wanted: Wanted,
     ) -> Result<Sequence<'a>, Error> {
         let prompt = self.prompt_for(input, options)?;
         let (before, after) = (self.tokenizer().prefix(), self.tokenizer().suffix());
         let Some(ids) = &input.ids else {
-            let (body, sources) = self.encode(&prompt, input, options, tracing);
+            let (body, sources) = self.encode(&prompt, input, options, wanted);
             return Ok(Sequence { before, body: Cow::Owned(body), after, prompt, sources });
         };
         if !prompt.is_empty() {
@@ -80,20 +80,20 @@ impl Model {
         let (before, body) =
             ids.strip_prefix(before).map_or((&[][..], ids.as_slice()), |body| (before, body));
         let (body, after) = body.strip_suffix(after).map_or((body, &[][..]), |body| (body, after));
-        let sources = match tracing {
-            Tracing::On => vec![TokenSource::Id; body.len()],
-            Tracing::Off => Vec::new(),
+        let sources = match wanted {
+            Wanted::Sources => vec![TokenSource::Id; body.len()],
+            Wanted::Ids | Wanted::FirstIds(_) => Vec::new(),
         };
         Ok(Sequence { before, body: Cow::Borrowed(body), after, prompt, sources })
     }
 
-    /// Prompt and text as one, without special tokens around them, and where the tokens come from if `tracing` is on.
+    /// Prompt and text as one, without special tokens around them, and where the tokens come from if that is wanted.
     fn encode(
         &self,
         prompt: &str,
         input: &Input,
         options: &Options,
-        tracing: Tracing,
+        wanted: Wanted,
     ) -> (Vec<u32>, Vec<TokenSource>) {
         // Clients that put a task's prompt there themselves would get vectors of a prompt that nobody trained. A prompt in
         // the caller's own words goes before every text, as it says.
@@ -102,10 +102,14 @@ impl Model {
             true => Cow::Borrowed(&input.text),
             false => Cow::Owned(format!("{prompt}{}", input.text)),
         };
-        if tracing == Tracing::Off {
-            return (self.tokenizer().encode(&text, options.special_tokens), Vec::new());
-        }
-        let (ids, offsets) = self.tokenizer().encode_with_offsets(&text, options.special_tokens);
+        let special = options.special_tokens;
+        let (ids, offsets) = match wanted {
+            Wanted::Sources => self.tokenizer().encode_with_offsets(&text, special),
+            Wanted::Ids => return (self.tokenizer().encode(&text, special), Vec::new()),
+            Wanted::FirstIds(enough) => {
+                return (self.tokenizer().encode_first(&text, special, enough), Vec::new());
+            }
+        };
         let (begins, added) = (prompt.len(), if has_it { 0 } else { prompt.len() });
         let source = |bytes: Range<usize>| match bytes.end <= begins {
             true => TokenSource::Prompt,
@@ -139,7 +143,13 @@ impl Model {
     /// If the options make no sense for this model, the text is too long under [`Truncation::Error`], or it
     /// gives no tokens.
     pub fn prepare(&self, input: &Input, options: &Options) -> Result<Prepared, Error> {
-        Ok(self.fitted(input, options, Tracing::Off)?.0)
+        let wanted = match options.truncation {
+            // One more than any text may have tells that it is cut; what follows would be thrown away.
+            Truncation::End => Wanted::FirstIds(self.limit(options).saturating_add(1)),
+            // How long it is, or how it ends, must be known.
+            Truncation::Error | Truncation::Start => Wanted::Ids,
+        };
+        Ok(self.fitted(input, options, wanted)?.0)
     }
 
     /// As [`prepare`](Self::prepare), with where each token comes from: with pooling `none`, what the rows are of.
@@ -147,7 +157,7 @@ impl Model {
     /// # Errors
     /// As [`prepare`](Self::prepare).
     pub fn prepare_tokens(&self, input: &Input, options: &Options) -> Result<PreparedTokens, Error> {
-        let (Prepared { ids, truncated }, sources) = self.fitted(input, options, Tracing::On)?;
+        let (Prepared { ids, truncated }, sources) = self.fitted(input, options, Wanted::Sources)?;
         Ok(PreparedTokens { tokens: ids.into_iter().zip(sources).map(Token::from).collect(), truncated })
     }
 
@@ -155,10 +165,10 @@ impl Model {
         &self,
         input: &Input,
         options: &Options,
-        tracing: Tracing,
+        wanted: Wanted,
     ) -> Result<(Prepared, Vec<TokenSource>), Error> {
         let room = self.room(options)?;
-        let mut sequence = self.sequence(input, options, tracing)?;
+        let mut sequence = self.sequence(input, options, wanted)?;
         let specials = sequence.before.len() + sequence.after.len();
         let room = room + self.special_token_count() - specials;
         let truncated = sequence.body.len() > room;
@@ -174,7 +184,7 @@ impl Model {
             let kept = self.kept_prompt(&sequence.prompt, &ids, 0, room, options)?;
             if options.truncation == Truncation::Start {
                 let cut = kept..kept + ids.len() - room;
-                if tracing == Tracing::On {
+                if wanted == Wanted::Sources {
                     sequence.sources.drain(cut.clone());
                 }
                 ids.drain(cut);
@@ -188,9 +198,9 @@ impl Model {
                 "the text gives no tokens, and the model adds none of its own; there is nothing to embed";
             return Err(Error::new(ErrorKind::NoTokens, message));
         }
-        let sources = match tracing {
-            Tracing::On => sequence.whole_sources(),
-            Tracing::Off => Vec::new(),
+        let sources = match wanted {
+            Wanted::Sources => sequence.whole_sources(),
+            Wanted::Ids | Wanted::FirstIds(_) => Vec::new(),
         };
         Ok((Prepared { ids, truncated }, sources))
     }
@@ -311,11 +321,15 @@ impl Model {
     }
 }
 
-/// Whether it is kept where tokens come from.
+/// What is wanted of a text's tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tracing {
-    On,
-    Off,
+pub(crate) enum Wanted {
+    /// All of them, and where each comes from.
+    Sources,
+    /// All of them.
+    Ids,
+    /// At least so many, if there are as many: more would be thrown away.
+    FirstIds(usize),
 }
 
 /// What the network reads of one input, in its parts.

@@ -50,20 +50,24 @@ pub(crate) struct BertNormalizer {
 }
 
 impl BertNormalizer {
-    /// Hands the words of `text`, which begins at byte `base` of the whole, to `take`, in order, with where they come from.
+    /// Hands the words of `text`, which begins at byte `base` of the whole, to `take`, in order, with where they come from. Ends
+    /// soon after that says that it wants no more.
     pub(crate) fn words<O: Origins>(
         self,
         text: &str,
         base: usize,
         scratch: &mut Scratch<O>,
-        mut take: impl FnMut(&str, &O),
+        mut take: impl FnMut(&str, &O) -> bool,
     ) {
         let Scratch { word, origins, moved } = scratch;
         word.clear();
         origins.clear();
         moved.clear();
-        let mut words = Words { lowercase: self.lowercase, word, origins, take: &mut take };
+        let mut words = Words { lowercase: self.lowercase, word, origins, take: &mut take, go_on: true };
         for (at, c) in text.char_indices() {
+            if !words.go_on {
+                return;
+            }
             let at = base + at;
             if c.is_ascii_alphanumeric() {
                 flush(moved, &mut words);
@@ -121,9 +125,11 @@ struct Words<'a, O, F> {
     word: &'a mut String,
     origins: &'a mut O,
     take: &'a mut F,
+    /// Whether more is wanted.
+    go_on: bool,
 }
 
-impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
+impl<O: Origins, F: FnMut(&str, &O) -> bool> Words<'_, O, F> {
     /// Takes a normalised character: lowercased first, since the pre-tokeniser sees only the result.
     fn letter(&mut self, c: char, from: &O::Place) {
         if self.lowercase {
@@ -152,7 +158,7 @@ impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
 
     fn end(&mut self) {
         if !self.word.is_empty() {
-            (self.take)(self.word, self.origins);
+            self.go_on = (self.take)(self.word, self.origins);
             self.word.clear();
             self.origins.clear();
         }
@@ -162,7 +168,7 @@ impl<O: Origins, F: FnMut(&str, &O)> Words<'_, O, F> {
 /// Takes a character of the decomposed text, drops nonspacing marks and holds back what ordering may move.
 ///
 /// Dropping the marks while sorting gives the same as dropping them afterwards, because the sort is stable.
-fn order<O: Origins, F: FnMut(&str, &O)>(
+fn order<O: Origins, F: FnMut(&str, &O) -> bool>(
     c: char,
     from: &O::Place,
     moved: &mut Moved<O::Place>,
@@ -182,7 +188,7 @@ fn order<O: Origins, F: FnMut(&str, &O)>(
     }
 }
 
-fn flush<O: Origins, F: FnMut(&str, &O)>(moved: &mut Moved<O::Place>, words: &mut Words<'_, O, F>) {
+fn flush<O: Origins, F: FnMut(&str, &O) -> bool>(moved: &mut Moved<O::Place>, words: &mut Words<'_, O, F>) {
     if !moved.is_empty() {
         moved.sort_by_key(|&(combining, _, _)| combining);
         moved.drain(..).for_each(|(_, c, from)| words.letter(c, &from));
@@ -220,7 +226,10 @@ mod tests {
     fn words(text: &str, lowercase: bool, strip_accents: bool) -> Vec<String> {
         let mut words = Vec::new();
         let normalizer = BertNormalizer { lowercase, strip_accents };
-        normalizer.words(text, 0, &mut Scratch::<()>::default(), |word, ()| words.push(word.to_owned()));
+        normalizer.words(text, 0, &mut Scratch::<()>::default(), |word, ()| {
+            words.push(word.to_owned());
+            true
+        });
         words
     }
 

@@ -124,6 +124,7 @@ impl Bpe {
             text = Cow::Owned(replaced(&text, |c| Some(if c == SPACE { ' ' } else { c }), origins));
         }
         user_defined.unwrap_or(&self.user_defined).split(&text, |fragment, at| match fragment {
+            _ if ids.is_full() => {}
             Fragment::Token(id) => ids.push(id, || origins.of(at)),
             Fragment::Text(text) if self.space_prefix && !text.starts_with(' ') => {
                 // The space comes from the first character, as with the authors.
@@ -146,7 +147,7 @@ impl Bpe {
         merger: &mut PairMerger,
         ids: &mut S,
     ) {
-        while !text.is_empty() {
+        while !text.is_empty() && !ids.is_full() {
             let length = self.pre.pattern.first_piece(text, self.classes);
             let length = length.min(text.floor_char_boundary(PairMerger::LONGEST));
             let (piece, rest) = text.split_at(length);

@@ -50,7 +50,7 @@ use std::fmt;
 use std::ops::Range;
 
 use algorithm::{Algorithm, Ends};
-use offsets::{Origins, Sink, WithOffsets};
+use offsets::{Ids, Origins, Sink, WithOffsets};
 use special::{Fragment, SpecialTexts};
 use vocabulary::Vocabulary;
 
@@ -177,7 +177,13 @@ impl Tokenizer {
     /// The ids of a text, without what [`Tokenizer::prefix`] and [`Tokenizer::suffix`] add. Never fails: what has
     /// no token becomes bytes or the unknown token (or, in byte-level BPE, nothing, as with its authors).
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
-        self.ids(text, &self.rules(special))
+        self.ids(text, &self.rules(special), usize::MAX)
+    }
+
+    /// The first ids of [`Tokenizer::encode`], for a text that will be cut: at least `enough` of them if there are as many,
+    /// else all. What of a long text lies behind them is hardly looked at.
+    pub fn encode_first(&self, text: &str, special: SpecialTokens, enough: usize) -> Vec<u32> {
+        self.ids(text, &self.rules(special), enough)
     }
 
     /// The ids of [`Tokenizer::encode`], and for each the bytes of `text` that it comes from, as Hugging Face's `offsets`
@@ -214,7 +220,8 @@ impl Tokenizer {
     /// whichever type the file says they are.
     pub fn encode_in(&self, form: &Form, text: &str) -> Vec<u32> {
         let Form { marks, raw, normalized } = form;
-        self.ids(text, &Rules { raw, marks: false, withheld: marks, normalized: normalized.as_ref() })
+        let rules = Rules { raw, marks: false, withheld: marks, normalized: normalized.as_ref() };
+        self.ids(text, &rules, usize::MAX)
     }
 
     fn rules(&self, special: SpecialTokens) -> Rules<'_> {
@@ -225,11 +232,12 @@ impl Tokenizer {
         Rules { raw, marks, withheld: &[], normalized: None }
     }
 
-    fn ids(&self, text: &str, rules: &Rules<'_>) -> Vec<u32> {
+    fn ids(&self, text: &str, rules: &Rules<'_>, enough: usize) -> Vec<u32> {
         // Tokens of running text have 3 to 4 bytes; a short vector grows, a long one is not oversized.
-        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        let ids = Vec::with_capacity((text.len() / 4 + 1).min(enough));
+        let mut ids = Ids { ids, enough };
         self.encode_into(text, rules, &mut ids);
-        ids
+        ids.ids
     }
 
     fn encode_into<S: Sink>(&self, text: &str, rules: &Rules<'_>, ids: &mut S) {
@@ -239,6 +247,7 @@ impl Tokenizer {
             Algorithm::SentencePiece(pieces) => {
                 let mut scratch = sentencepiece::Scratch::default();
                 raw.split(text, |fragment, at| match fragment {
+                    _ if ids.is_full() => {}
                     Fragment::Text(text) => {
                         pieces.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
                     }
@@ -248,6 +257,7 @@ impl Tokenizer {
             Algorithm::WordPiece(words) => {
                 let mut scratch = wordpiece::Scratch::default();
                 raw.split(text, |fragment, at| match fragment {
+                    _ if ids.is_full() => {}
                     Fragment::Text(text) => {
                         words.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
                     }
@@ -257,6 +267,7 @@ impl Tokenizer {
             Algorithm::Unigram(unigram) => {
                 let mut scratch = unigram::Scratch::default();
                 raw.split(text, |fragment, at| match fragment {
+                    _ if ids.is_full() => {}
                     Fragment::Text(text) => {
                         unigram.encode(text, (marks, withheld), at.start, &mut scratch, ids);
                     }
@@ -266,6 +277,7 @@ impl Tokenizer {
             Algorithm::Bpe(bpe) => {
                 let mut scratch = bpe::Scratch::default();
                 raw.split(text, |fragment, at| match fragment {
+                    _ if ids.is_full() => {}
                     Fragment::Text(text) => bpe.encode(text, normalized, at.start, &mut scratch, ids),
                     Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
                 });

@@ -1,7 +1,7 @@
 //! Where ids come from: the bytes of the text, followed through normalisation, for those who ask.
 //!
-//! Every algorithm is written once, over a [`Sink`]. Into a plain `Vec<u32>` go ids alone: its [`Origins`] are `()`, which
-//! keeps nothing, so that the compiler leaves the following out.
+//! Every algorithm is written once, over a [`Sink`]. Into [`Ids`] go ids alone: its [`Origins`] are `()`, which keeps
+//! nothing, so that the compiler leaves the following out.
 
 use std::ops::Range;
 
@@ -20,23 +20,36 @@ pub(crate) trait Sink {
     fn ids(&self) -> &[u32];
     /// Takes back all but the first `count` ids.
     fn truncate(&mut self, count: usize);
+    /// Whether nobody wants more: then algorithms may end between words, whose ids do not depend on what follows.
+    fn is_full(&self) -> bool;
 }
 
-impl Sink for Vec<u32> {
+/// Ids alone.
+pub(crate) struct Ids {
+    pub(crate) ids: Vec<u32>,
+    /// So many are wanted.
+    pub(crate) enough: usize,
+}
+
+impl Sink for Ids {
     type Origins = ();
 
     fn push(&mut self, id: u32, _: impl FnOnce()) {
-        self.push(id);
+        self.ids.push(id);
     }
 
     fn widen_last(&mut self, (): ()) {}
 
     fn ids(&self) -> &[u32] {
-        self
+        &self.ids
     }
 
     fn truncate(&mut self, count: usize) {
-        self.truncate(count);
+        self.ids.truncate(count);
+    }
+
+    fn is_full(&self) -> bool {
+        self.ids.len() >= self.enough
     }
 }
 
@@ -68,6 +81,10 @@ impl Sink for WithOffsets {
     fn truncate(&mut self, count: usize) {
         self.ids.truncate(count);
         self.offsets.truncate(count);
+    }
+
+    fn is_full(&self) -> bool {
+        false
     }
 }
 

@@ -72,6 +72,9 @@ impl SentencePiece {
         let floor = ids.ids().len();
         let mut begin = 0;
         for stretch in self.stretches(escaped) {
+            if ids.is_full() {
+                return;
+            }
             merger.merge(&table, stretch, |id, part| {
                 let from = begin + part.start..begin + part.end;
                 match id {

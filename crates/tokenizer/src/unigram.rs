@@ -111,6 +111,9 @@ impl Unigram {
         };
         let mut first = true;
         let mut take = |stretch: &str| {
+            if ids.is_full() {
+                return;
+            }
             // A text that begins with the space that stands for one needs no other.
             let prefix = (self.spaces.prefix || !first) && !stretch.starts_with([SPACE, ' ']);
             let at = stretch.as_ptr().addr() - text.as_ptr().addr();
@@ -118,7 +121,7 @@ impl Unigram {
             first = false;
             // Each space begins a word of its own.
             let mut rest = word.as_str();
-            while !rest.is_empty() {
+            while !rest.is_empty() && !ids.is_full() {
                 let begin = rest.chars().next().map_or(0, char::len_utf8);
                 let (piece, after) =
                     rest.split_at(rest[begin..].find(SPACE).map_or(rest.len(), |at| begin + at));

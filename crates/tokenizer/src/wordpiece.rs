@@ -45,6 +45,7 @@ impl WordPiece {
     ) {
         self.normalizer.words(text, base, scratch, |word, origins| {
             self.encode_word(vocabulary, word, withheld, origins, ids);
+            !ids.is_full()
         });
     }
 

@@ -168,6 +168,11 @@ fn check(text: &str, special: SpecialTokens) {
         let (ids, offsets) = tokenizer.encode_with_offsets(text, special);
         assert_eq!(ids, tokenizer.encode(text, special), "{tokenizer:?}: {text:?}");
         assert_eq!(ids.len(), offsets.len());
+        for enough in [0, 1, 2, 3, 5, 8, ids.len(), ids.len() + 1] {
+            let first = tokenizer.encode_first(text, special, enough);
+            assert!(first.len() >= enough.min(ids.len()), "{tokenizer:?}: {enough} of {text:?}");
+            assert!(ids.starts_with(&first), "{tokenizer:?}: {enough} of {text:?}");
+        }
         for bytes in &offsets {
             assert!(
                 text.get(bytes.clone()).is_some_and(|part| !part.is_empty()),
@@ -184,6 +189,16 @@ fn any_of_the_committed_texts() {
             check(&text, Parse);
             check(&text, PlainText);
         }
+    }
+}
+
+/// What is behind the first ids is left alone, of whichever kind.
+#[test]
+fn the_first_ids_are_not_all() {
+    let text = "the cat sat on the mat; ".repeat(1000);
+    for tokenizer in ALL.iter() {
+        let (all, first) = (tokenizer.encode(&text, Parse), tokenizer.encode_first(&text, Parse, 10));
+        assert!(first.len() >= 10 && first.len() < all.len() / 4, "{tokenizer:?}: {}", first.len());
     }
 }
 
