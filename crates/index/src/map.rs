@@ -9,7 +9,7 @@ use memmap2::Mmap;
 /// Maps a whole file for reading. Nobody may shorten or overwrite it meanwhile, or the process ends with SIGBUS;
 /// `Builder` never does: it renames another over it.
 pub(crate) fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: the mapping is private to this process and only read. That nobody changes the file meanwhile cannot be
+    // SAFETY: the mapping is shared with the file and only read. That nobody changes the file meanwhile cannot be
     // checked; no safety of ours rests on what was read once: numbers of any bits are numbers, and text and ends of
     // texts are checked whenever they are read.
     unsafe { Mmap::map(file) }
