@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use encoder::{Encoder, Pooling, Readout};
 use kernels::{Kernels, Level};
-use threads::{Budget, Pinning, Team, TeamOptions, Topology};
+use threads::{Pinning, Team, TeamOptions, Topology};
 
 use crate::embedding::Embedding;
 use crate::engine::Engine;
@@ -148,10 +148,11 @@ impl Builder {
         // Automatic is what the machine gives, also after another embedder was told to use more.
         let topology = Topology::detect();
         let threads = if self.threads == 0 { topology.workers() } else { self.threads.min(MOST_THREADS) };
-        // Asked for by number: maybe more than the machine seems to have.
-        Budget::process().raise_to(threads);
-        let team = Team::new(threads);
+        // A forked child's has a budget of its own.
         let pool = Pool::process();
+        // Asked for by number: maybe more than the machine seems to have.
+        pool.budget().raise_to(threads);
+        let team = Team::on(pool.budget().clone(), threads);
         let nodes = if self.weights_per_node { pool.places() } else { &pool.places()[..1] };
         let cache = self.cache.or_else(weight_hash::default_cache);
         let shelf = cache.as_deref().filter(|_| self.shared_weights && nodes.len() == 1);

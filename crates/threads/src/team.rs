@@ -80,7 +80,12 @@ impl Team {
     ///
     /// Members beyond the budget's free CPUs sleep; [`Budget::set_cpus`] raises it.
     pub fn new(threads: usize) -> Self {
-        let mut options = TeamOptions { threads, ..TeamOptions::default() };
+        Self::on(Budget::process(), threads)
+    }
+
+    /// As [`Team::new`], on another budget than the process's.
+    pub fn on(budget: Arc<Budget>, threads: usize) -> Self {
+        let mut options = TeamOptions { threads, budget: Some(budget), pinning: Pinning::default() };
         loop {
             match Self::start(options.clone()) {
                 (team, None) => return team,

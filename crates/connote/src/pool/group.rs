@@ -45,7 +45,9 @@ impl Group {
         let chooser = &first.engine.chooser;
         let work = Work::of(&lengths).within(chooser.most_tokens());
         let policy = chooser.tuning().policy;
-        let given = first.schedule.shape.or(shape);
+        // A shape can be written without `Shape::new`.
+        let asked = first.schedule.shape.map(|shape| Shape::new(shape.workers, shape.threads));
+        let given = asked.or(shape);
         // A fault in the choice must not cost the calls.
         let plan = AssertUnwindSafe(|| {
             let shape = given.unwrap_or_else(|| chooser.choose(&work).shape);

@@ -117,6 +117,11 @@ impl Pool {
         Self { shared: Arc::new(shared), process: std::process::id() }
     }
 
+    /// Whose CPUs its workers use.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.shared.budget
+    }
+
     /// Where workers run.
     pub(crate) fn places(&self) -> &[Place] {
         &self.shared.places

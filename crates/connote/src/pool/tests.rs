@@ -109,6 +109,15 @@ fn equal_texts_are_computed_once_and_answered_each() {
     check(&engine, &sequences, pool(2).run(call(&engine, sequences.clone(), Priority::Batch)));
 }
 
+/// As `Shape::new` makes none.
+#[test]
+fn a_shape_of_nothing_is_one_worker() {
+    let (engine, sequences) = (engine(2, Tuning::new()), texts(1, 20, 40));
+    let shape = Some(Shape { workers: 0, threads: 0 });
+    let call = Call::new(engine.clone(), sequences.clone(), Schedule { shape, ..Schedule::default() });
+    check(&engine, &sequences, pool(2).run(call));
+}
+
 #[test]
 fn no_texts_are_no_answers() {
     let engine = engine(2, Tuning::new());
