@@ -11,12 +11,13 @@ mod listener;
 mod order;
 mod queue;
 mod run;
+mod small;
 mod statistics;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
@@ -65,8 +66,8 @@ pub(crate) struct Shared {
     waker_cpu: AtomicUsize,
     /// What was computed so far.
     pub(crate) counts: statistics::Counts,
-    /// Pieces of interactive work that could begin, for workers on batch work to look at without the lock.
-    overtakers: AtomicUsize,
+    /// Whether interactive work could begin, for workers on batch work to look at without the lock.
+    has_overtakers: AtomicBool,
 }
 
 struct State {
@@ -112,7 +113,7 @@ impl Pool {
             handles: Mutex::default(),
             waker_cpu: AtomicUsize::new(usize::MAX),
             counts: statistics::Counts::default(),
-            overtakers: AtomicUsize::new(0),
+            has_overtakers: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared), process: std::process::id() }
     }
@@ -314,7 +315,7 @@ impl Shared {
 
     /// Interactive work that could begin overtakes: what workers on batch work ask for between half layers.
     pub(crate) fn has_overtakers(&self) -> bool {
-        self.overtakers.load(Ordering::Relaxed) > 0
+        self.has_overtakers.load(Ordering::Relaxed)
     }
 
     /// Runs interactive work that waits, on the thread and the team of batch work that pauses meanwhile; at most for the
@@ -413,7 +414,7 @@ impl Shared {
 
     /// Tells workers on batch work what waits.
     fn note(&self, state: &State) {
-        self.overtakers.store(state.queue.overtakers(), Ordering::Relaxed);
+        self.has_overtakers.store(state.queue.has_overtakers(), Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

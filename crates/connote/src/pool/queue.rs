@@ -9,6 +9,7 @@ use super::Shared;
 use super::call::Call;
 use super::group::Group;
 use super::order::{self, Waiting};
+use super::small::SmallCalls;
 use crate::engine::Engine;
 use crate::schedule::Priority;
 use crate::tuning::{Parallelism, Policy, Preset, Shape};
@@ -20,7 +21,7 @@ const UNNOTICED: Duration = Duration::from_millis(1);
 pub(crate) struct Queue {
     groups: Vec<Entry>,
     /// Calls of one micro-batch, which join when one of them begins.
-    small: Vec<(Arc<Call>, Instant)>,
+    small: SmallCalls,
     /// Tokens of texts in micro-batches that have not begun. Counted and not summed: every request of a server asks.
     waiting_tokens: usize,
     /// CPUs at work, by place.
@@ -109,7 +110,7 @@ impl Queue {
     pub(crate) fn new(places: usize) -> Self {
         Self {
             groups: Vec::new(),
-            small: Vec::new(),
+            small: SmallCalls::default(),
             waiting_tokens: 0,
             busy: vec![0; places],
             dropped: Dropped::default(),
@@ -117,8 +118,7 @@ impl Queue {
     }
 
     pub(crate) fn push_small(&mut self, call: Arc<Call>) {
-        self.waiting_tokens += call.tokens;
-        self.small.push((call, Instant::now()));
+        self.small.push(call);
     }
 
     pub(crate) fn push_group(&mut self, group: Group, batches: VecDeque<Vec<usize>>) {
@@ -135,7 +135,7 @@ impl Queue {
 
     /// Tokens of texts that wait: in micro-batches that have not begun.
     pub(crate) fn waiting_tokens(&self) -> usize {
-        self.waiting_tokens
+        self.waiting_tokens + self.small.tokens()
     }
 
     /// Whether nothing waits.
@@ -148,11 +148,10 @@ impl Queue {
         self.groups.iter().map(|entry| entry.group.shape.workers).max().unwrap_or(1)
     }
 
-    /// Pieces of interactive work that wait and could run beside what of them runs.
-    pub(crate) fn overtakers(&self) -> usize {
-        let groups = self.groups.iter().filter(|entry| entry.group.priority() == Priority::Interactive);
-        let small = self.small.iter().filter(|(call, _)| call.priority == Priority::Interactive);
-        groups.map(Entry::ready).sum::<usize>() + small.count()
+    /// Whether interactive work waits that could run beside what of it runs.
+    pub(crate) fn has_overtakers(&self) -> bool {
+        let of_group = |entry: &Entry| entry.group.priority() == Priority::Interactive && entry.ready() > 0;
+        self.small.has_interactive() || self.groups.iter().any(of_group)
     }
 
     /// Workers that would find something to do at a place, if they came now.
@@ -162,8 +161,14 @@ impl Queue {
             let free = room.of(entry.group.engine());
             entry.ready().min(free.div_ceil(entry.group.shape.threads))
         });
-        let small = self.small.iter().map(|(call, _)| room.of(&call.engine).min(1));
-        groups.chain(small).sum::<usize>().min(room.free)
+        let small = self.small.iter().map(|call| room.of(&call.engine).min(1));
+        // No further than that: of small calls there may be very many.
+        let mut could = 0;
+        let _ = groups.chain(small).try_for_each(|more| {
+            could += more;
+            (could < room.free).then_some(())
+        });
+        could.min(room.free)
     }
 
     /// What goes next at a place, if a CPU is free for it: taken out, and counted as running.
@@ -249,9 +254,8 @@ impl Queue {
     /// Whether a small call is this one, and its caller may compute it: what can end early must not be in the middle of
     /// others' texts when it ends.
     fn is_for(&self, call: &Arc<Call>, index: usize) -> bool {
-        let own = Arc::ptr_eq(call, &self.small[index].0);
-        own && !(call.schedule.can_end_early()
-            && self.small.iter().any(|(other, _)| !Arc::ptr_eq(call, other)))
+        let own = Arc::ptr_eq(call, &self.small.get(index).0);
+        own && !(call.schedule.can_end_early() && self.small.iter().any(|other| !Arc::ptr_eq(call, other)))
     }
 
     /// All that wait and could begin here, in whatever order.
@@ -270,7 +274,7 @@ impl Queue {
         let groups = self.groups.iter().enumerate();
         let groups = groups
             .filter(|(_, entry)| entry.ready() > 0 && suits(entry.group.priority(), entry.group.engine()));
-        let small = self.small.iter().enumerate().filter(|(_, (call, _))| suits(call.priority, &call.engine));
+        let small = self.small.iter().enumerate().filter(|(_, call)| suits(call.priority, &call.engine));
         let groups = groups.map(|(index, _)| Source::Group(index));
         groups.chain(small.map(|(index, _)| Source::Small(index))).collect()
     }
@@ -289,7 +293,7 @@ impl Queue {
                 (entry.group.priority(), entry.group.deadline(), entry.since)
             }
             Source::Small(index) => {
-                let (call, since) = &self.small[index];
+                let (call, since) = self.small.get(index);
                 (call.priority, call.schedule.deadline, *since)
             }
         };
@@ -303,9 +307,8 @@ impl Queue {
     /// Makes a group of a small call and of those like it that wait; its index, unless nobody wants the call any more: then others
     /// are to be looked at anew, without it and all like it.
     fn join(&mut self, index: usize) -> Option<usize> {
-        if self.small[index].0.is_over() {
-            let over = self.small.extract_if(.., |(call, _)| call.is_over()).map(|(call, _)| call);
-            self.dropped.calls.extend(over.inspect(|call| self.waiting_tokens -= call.tokens));
+        if self.small.get(index).0.is_over() {
+            self.dropped.calls.extend(self.small.take(Call::is_over));
             return None;
         }
         let (first, since) = self.small.remove(index);
@@ -314,7 +317,7 @@ impl Queue {
             Arc::ptr_eq(&call.engine, &engine)
                 && (call.priority, call.schedule.shape) == (first.priority, first.schedule.shape)
         };
-        let others = || self.small.iter().map(|(call, _)| &**call).filter(|call| alike(call));
+        let others = || self.small.iter().map(|call| &**call).filter(|call| alike(call));
         let most = engine.chooser.most_tokens();
         let most = match engine.chooser.tuning().preset {
             // An even share for every CPU.
@@ -328,11 +331,9 @@ impl Queue {
             }
         };
         let mut joins = joining(&first, others(), most).into_iter();
-        let joined = self.small.extract_if(.., |(call, _)| alike(call) && joins.next() == Some(true));
-        let calls: Vec<_> = std::iter::once(first.clone()).chain(joined.map(|(call, _)| call)).collect();
-        // What waits of them is counted as a group.
-        self.waiting_tokens -= calls.iter().map(|call| call.tokens).sum::<usize>();
-        let (over, calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.is_over());
+        let joined = self.small.take(|call| alike(call) && joins.next() == Some(true));
+        let calls = std::iter::once(first.clone()).chain(joined);
+        let (over, calls): (Vec<_>, Vec<_>) = calls.partition(|call| call.is_over());
         self.dropped.calls.extend(over);
         // For throughput calls that meet run side by side, each on a thread of its own.
         let meets = calls.len() > 1 || !self.small.is_empty() || self.busy.iter().any(|&busy| busy > 0);

@@ -162,6 +162,7 @@ fn what_waits_is_counted_as_calls_come_join_begin_and_go() {
     let (group, batches) = super::super::Group::new(vec![large.clone()], None).expect("wanted");
     queue.push_group(group, batches);
     assert_eq!(queue.waiting_tokens(), 40 + 30 + 60 + 7 + distinct(&large.sequences));
+    assert!(queue.has_overtakers());
     token.cancel();
     let (mut begun, mut left) = (0, queue.waiting_tokens());
     while let Some(task) = queue.pick(&pool.shared, 0, Wanted::Any) {
@@ -170,6 +171,7 @@ fn what_waits_is_counted_as_calls_come_join_begin_and_go() {
         left = queue.waiting_tokens();
         queue.finish(&task);
     }
+    assert!(!queue.has_overtakers());
     // What was asked for twice was computed once, and what was cancelled never.
     assert_eq!((left, begun), (0, 40 + 30 + 20 + distinct(&large.sequences)));
 }
