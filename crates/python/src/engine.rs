@@ -61,11 +61,7 @@ impl Engine {
             builder = builder.cache_dir(folder);
         }
         // On another thread, so that a signal is heard meanwhile: a network's file system may never answer.
-        let open = move || {
-            // The library's errors are words; who catches an OSError looks for its number.
-            std::fs::File::open(&path).map_err(|error| Failure::unreadable(&path, &error))?;
-            Model::open(path).and_then(|model| builder.load(model)).map_err(Failure::from)
-        };
+        let open = move || Model::open(path).and_then(|model| builder.load(model)).map_err(Failure::from);
         let embedder = py.detach(|| job::aside(&Manner::default(), open))??;
         Ok(Self { embedder: Arc::new(embedder) })
     }
