@@ -226,11 +226,13 @@ impl Manner {
                 .map_err(|said: String| Failure::invalid(said))?,
             deadline: match timeout {
                 None => None,
-                Some(seconds) => {
-                    let timeout = Duration::try_from_secs_f64(seconds)
-                        .map_err(|_| Failure::invalid("a timeout is a number of seconds, from 0 on"))?;
-                    Instant::now().checked_add(timeout)
+                Some(seconds) if seconds >= 0.0 => {
+                    // More than a clock can hold, infinity among it, is no deadline, as in the library.
+                    Duration::try_from_secs_f64(seconds)
+                        .ok()
+                        .and_then(|timeout| Instant::now().checked_add(timeout))
                 }
+                Some(_) => return Err(Failure::invalid("a timeout is a number of seconds, from 0 on").into()),
             },
             progress: match progress {
                 Given::Nothing => Progress::default(),

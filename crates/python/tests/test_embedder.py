@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -454,7 +455,6 @@ def test_a_forked_child_is_told_and_does_not_hang(minilm):
     assert "spawn" in said
 
 
-def test_a_file_in_the_place_of_another_is_another_model(tmp_path, monkeypatch):
 SENT_TO_FORKED = """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -541,6 +541,7 @@ def test_cosines_of_the_largest_and_smallest_numbers():
     assert connote.cosine_similarity(np.zeros(3), np.ones(3)) == 0
 
 
+def test_a_file_in_the_place_of_another_is_another_model(tmp_path, monkeypatch):
     """Also where the first one is kept open, and a relative path means another file in another folder."""
     path = connote.find_model()
     for folder in ("one", "two"):
