@@ -1,6 +1,7 @@
 //! The library's error: what kind, where, and what to do.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// What kind of thing went wrong; scripts and protocols go by this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,17 +50,20 @@ impl ErrorKind {
     }
 }
 
-/// An error of the library.
+/// An error of the library. Where the system did not let a file be read, its [`source`](std::error::Error::source) is the
+/// [`std::io::Error`], with kind and number.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     index: Option<usize>,
+    /// What a file's reader said; shared, for an error of the system's cannot be copied.
+    file: Option<Arc<gguf::Error>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), index: None }
+        Self { kind, message: message.into(), index: None, file: None }
     }
 
     pub(crate) fn at(mut self, index: usize) -> Self {
@@ -97,11 +101,17 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // Its own words are in the message already.
+        self.file.as_ref()?.source()
+    }
+}
 
 impl From<gguf::Error> for Error {
     fn from(error: gguf::Error) -> Self {
-        Self::new(ErrorKind::ModelFile, error.to_string())
+        let message = error.to_string();
+        Self { file: Some(Arc::new(error)), ..Self::new(ErrorKind::ModelFile, message) }
     }
 }
 

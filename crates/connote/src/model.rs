@@ -14,6 +14,10 @@ use crate::prompts::{PromptTemplate, Stated};
 use crate::task::Task;
 use crate::weight_hash::Identity;
 
+/// How a pooling is set, wherever this is read.
+const POOLINGS: &str =
+    "`--pooling mean`, `cls`, `last` or `none` (in Rust `Builder::pooling`, in Python `pooling=\"mean\"`)";
+
 /// An opened model: its description and tokenizer. Opening is quick; weights are packed when an
 /// [`crate::Embedder`] is made of it.
 #[derive(Clone)]
@@ -241,8 +245,7 @@ impl Model {
             (StatedPooling::Rank, _) => {
                 let message = format!(
                     "`{}` is a reranker: it scores pairs of texts (`connote rerank`, POST /rerank, in the library `Reranker`) and \
-                     gives no vectors. To embed with its rows all the same, set how they are pooled: `--pooling mean`, `cls`, \
-                     `last` or `none` (in the library, `Builder::pooling`)",
+                     gives no vectors. To embed with its rows all the same, set how they are pooled: {POOLINGS}",
                     self.name()
                 );
                 return Err(Error::new(ErrorKind::PoolingUnknown, message));
@@ -251,11 +254,7 @@ impl Model {
                 "the file does not say how to pool, and models of its architecture differ".to_owned()
             }
         };
-        let message = format!(
-            "`{}`: {what}. Set it as the model's authors do: `--pooling mean`, `cls`, `last` or `none` (in the \
-             library, `Builder::pooling`)",
-            self.name()
-        );
+        let message = format!("`{}`: {what}. Set it as the model's authors do: {POOLINGS}", self.name());
         Err(Error::new(ErrorKind::PoolingUnknown, message))
     }
 
@@ -285,7 +284,7 @@ impl Model {
         }
         if let (StatedPooling::Unstated, Ok(pooling)) = (&config.pooling, self.pooling()) {
             warnings.push(format!(
-                "the file does not say how to pool; `{pooling}` is taken, as the model's authors do (--pooling sets another)"
+                "the file does not say how to pool; `{pooling}` is taken, as the model's authors do (to set another: {POOLINGS})"
             ));
         }
         let looks_back =

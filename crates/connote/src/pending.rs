@@ -152,6 +152,25 @@ impl Pending {
     pub fn waited(&self) -> Option<Duration> {
         self.call.waited()
     }
+
+    /// Waits on this thread: for programs without a runtime that do something else between a call's beginning and its end. It
+    /// keeps to the call's deadline by itself. Not after it was polled to its end.
+    pub fn wait(self) -> Vec<Result<Embedding, Error>> {
+        self.wait_with(&mut Listener::none())
+    }
+
+    /// As [`wait`](Self::wait), while `listen` is called on this thread so often, as in
+    /// [`PreparedCall::compute_listening`]; but nothing is computed here, so that it is never called late.
+    pub fn wait_listening(self, every: Duration, mut listen: impl FnMut()) -> Vec<Result<Embedding, Error>> {
+        self.wait_with(&mut Listener::new(every, &mut listen))
+    }
+
+    fn wait_with(mut self, listener: &mut Listener<'_>) -> Vec<Result<Embedding, Error>> {
+        let Some(texts) = self.texts.take() else { panic!("`Pending` was waited for after it was ready") };
+        let answers = self.call.wait(listener);
+        listener.go_on_panicking();
+        texts.finish(answers)
+    }
 }
 
 impl Future for Pending {

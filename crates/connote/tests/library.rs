@@ -317,7 +317,22 @@ fn assumptions_are_said_aloud() {
 fn unknown_pooling_is_refused_with_the_flag_to_set() {
     let error = Embedder::from_bytes(tiny::gemma(1, GemmaKind::Causal)).err().expect("refused");
     assert_eq!(error.kind(), ErrorKind::PoolingUnknown);
-    assert!(error.to_string().contains("--pooling mean"), "{error}");
+    for how in ["`--pooling mean`", "`Builder::pooling`", "`pooling=\"mean\"`"] {
+        assert!(error.to_string().contains(how), "{error}");
+    }
+}
+
+/// Who embeds the library may do by the system's number what it does for other files.
+#[test]
+fn a_file_that_the_system_does_not_let_be_read_has_its_error_as_the_source() {
+    use std::error::Error as _;
+    let refused = |path: &str| Model::open(path).err().expect("refused");
+    let error = refused("no/such/file.gguf").clone();
+    let system = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    assert_eq!(system.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound), "{error}");
+    assert!(system.and_then(std::io::Error::raw_os_error).is_some());
+    // The file's content is at fault, not the system.
+    assert!(refused(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).source().is_none());
 }
 
 #[test]

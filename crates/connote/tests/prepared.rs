@@ -1,5 +1,6 @@
 //! Calls that are prepared first and waited for without a thread, token ids as input, and a second pooling.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -59,6 +60,52 @@ fn what_is_submitted_is_what_is_computed() {
         assert_eq!(vectors(submitted), vectors(embedder.embed_each(&texts).expect("plain options")));
     }
     assert!(block_on(embedder.prepare(Vec::<String>::new()).expect("no texts").submit()).is_empty());
+}
+
+#[test]
+fn what_is_submitted_can_be_waited_for_without_a_runtime() {
+    let embedder = embedder();
+    for texts in [vec![], vec!["one".to_owned()], long(8)] {
+        let wanted = vectors(embedder.embed_each(&texts).expect("plain options"));
+        let submit = || embedder.prepare(&texts).expect("plain options").submit();
+        assert_eq!(vectors(submit().wait()), wanted);
+        assert_eq!(vectors(submit().wait_listening(Duration::MAX, || panic!("never is it time to"))), wanted);
+    }
+    // Minutes of work, with nobody but the clock to end it.
+    let texts = long(3000);
+    let late = Request::new(&texts).deadline(Instant::now() + Duration::from_millis(50));
+    let results = embedder.prepare(late).expect("plain options").submit().wait();
+    let kind = results.last().expect("many").as_ref().expect_err("late").kind();
+    assert_eq!(kind, ErrorKind::DeadlineExceeded);
+}
+
+#[test]
+fn who_waits_for_what_is_submitted_may_listen() {
+    let embedder = embedder();
+    // Minutes of work, ended by the listener.
+    let (texts, token) = (long(3000), CancellationToken::new());
+    let submit = || {
+        let request = Request::new(&texts).cancellation(&token);
+        embedder.prepare(request).expect("plain options").submit()
+    };
+    let mut heard = 0;
+    let here = thread::current().id();
+    let results = submit().wait_listening(Duration::from_millis(5), || {
+        assert_eq!(thread::current().id(), here);
+        heard += 1;
+        if heard == 3 {
+            token.cancel();
+        }
+    });
+    assert_eq!((heard, results.len()), (3, texts.len()));
+    let kind = results.last().expect("many").as_ref().expect_err("cancelled").kind();
+    assert_eq!(kind, ErrorKind::Cancelled);
+    // One that panics ends the call, and its panic goes on here.
+    let pending = embedder.prepare(&texts).expect("plain options").submit();
+    let panicking = || pending.wait_listening(Duration::from_millis(5), || panic!("a handler"));
+    let panic = catch_unwind(AssertUnwindSafe(panicking)).expect_err("it panics");
+    assert_eq!(panic.downcast_ref(), Some(&"a handler"));
+    assert!(embedder.embed_one("hello").is_ok(), "the engine is free again");
 }
 
 #[test]

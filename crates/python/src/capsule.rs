@@ -3,11 +3,12 @@
 //! Both hand over pointers, so this file is the one with `unsafe`.
 #![allow(unsafe_code)] // a named room: C structures of Arrow in capsules, memory of numpy's
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
+use std::ptr;
 
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
-use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_buffer::NullBuffer;
 use numpy::{Element, PY_ARRAY_API, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, npyffi};
@@ -59,19 +60,100 @@ pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<Chunk>>> 
     // that they are gone. We hold both capsules, and the interpreter, until they are moved.
     let (schema, array) =
         unsafe { (FFI_ArrowSchema::from_raw(schema.as_ptr()), FFI_ArrowArray::from_raw(array.as_ptr())) };
-    // SAFETY: the interface promises an array of that schema, whose buffers are as long as it says. Nothing is believed of what
-    // is in them: `texts` looks at offsets, keys and bytes row by row, and never makes a `str` unchecked.
-    let data = unsafe { from_ffi(array, &schema) }.map_err(unreadable)?;
-    Ok(Some(vec![column(make_array(data))?]))
+    // SAFETY: the interface promises an array of that schema.
+    Ok(Some(vec![column(unsafe { imported(array, &schema) }?)?]))
+}
+
+/// An array that was handed over.
+///
+/// # Safety
+/// It has to be of that schema.
+unsafe fn imported(mut array: FFI_ArrowArray, schema: &FFI_ArrowSchema) -> PyResult<ArrayRef> {
+    // SAFETY: the array is ours, its children are with it, and the fields of both are where the interface has them.
+    unsafe { without_buffers_of_nulls(ptr::from_mut(&mut array).cast(), schema) };
+    // SAFETY: an array of that schema has buffers as long as the interface says. Nothing is believed of what is in them: `texts`
+    // looks at offsets, keys and bytes row by row, and never makes a `str` unchecked.
+    let data = unsafe { from_ffi(array, schema) }.map_err(unreadable)?;
+    Ok(make_array(data))
+}
+
+/// The beginning of Arrow's C structure of an array, which the crate that reads it keeps to itself.
+#[repr(C)]
+struct RawArray {
+    length: i64,
+    null_count: i64,
+    offset: i64,
+    n_buffers: i64,
+    n_children: i64,
+    buffers: *mut *const c_void,
+    children: *mut *mut RawArray,
+    dictionary: *mut RawArray,
+}
+
+/// Takes the place of a buffer from columns of nothing but nulls, which have none by the interface. Polars gives them one, as
+/// everybody did once, and the crate that reads arrays refuses it.
+///
+/// # Safety
+/// The array has to be of that schema, with nobody else to look at it.
+unsafe fn without_buffers_of_nulls(array: *mut RawArray, schema: &FFI_ArrowSchema) {
+    // SAFETY: the interface promises that an array lives until it is released, and its children and its dictionary as long.
+    let array = unsafe { &mut *array };
+    if schema.format() == "n" {
+        array.n_buffers = 0;
+    }
+    let children = usize::try_from(array.n_children).unwrap_or(0);
+    for (index, schema) in schema.children().enumerate().take(children) {
+        // SAFETY: there are so many pointers to children.
+        unsafe { without_buffers_of_nulls(*array.children.add(index), schema) };
+    }
+    if let Some(schema) = schema.dictionary().filter(|_| !array.dictionary.is_null()) {
+        // SAFETY: it is one.
+        unsafe { without_buffers_of_nulls(array.dictionary, schema) };
+    }
 }
 
 fn stream(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     let capsule = capsule.cast::<PyCapsule>()?;
     let stream = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
     // SAFETY: as for arrays: a capsule of this name holds a stream, which is moved out; its arrays are believed no further.
-    let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
-    let chunks = ArrayStreamReader::try_new(stream).map_err(unreadable)?;
-    chunks.map(|chunk| column(chunk.map_err(unreadable)?)).collect()
+    let mut stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
+    let (Some(get_schema), Some(get_next)) = (stream.get_schema(), stream.get_next()) else {
+        return Err(PyValueError::new_err("Arrow: a stream that was read already"));
+    };
+    let mut schema = FFI_ArrowSchema::empty();
+    // SAFETY: functions of a stream that is not released are called with it, and with a place for what they give.
+    let code = unsafe { get_schema(&raw mut stream, &raw mut schema) };
+    went_well(&mut stream, code)?;
+    let mut chunks = Vec::new();
+    loop {
+        let mut array = FFI_ArrowArray::empty();
+        // SAFETY: as before.
+        let code = unsafe { get_next(&raw mut stream, &raw mut array) };
+        went_well(&mut stream, code)?;
+        // The end.
+        if array.is_released() {
+            return Ok(chunks);
+        }
+        // SAFETY: the interface promises arrays of the stream's schema.
+        chunks.push(column(unsafe { imported(array, &schema) }?)?);
+    }
+}
+
+/// # Errors
+/// Where a stream says by its code that it did not.
+fn went_well(stream: &mut FFI_ArrowArrayStream, code: i32) -> PyResult<()> {
+    if code == 0 {
+        return Ok(());
+    }
+    let why = stream.get_last_error().and_then(|last_error| {
+        // SAFETY: the stream's own function, behind a call that failed: a text that lives until the next one, or none.
+        unsafe {
+            let said = last_error(stream);
+            (!said.is_null()).then(|| CStr::from_ptr(said).to_string_lossy().into_owned())
+        }
+    });
+    let why = why.unwrap_or_else(|| std::io::Error::from_raw_os_error(code).to_string());
+    Err(PyValueError::new_err(format!("Arrow: {why}")))
 }
 
 /// A chunk of a column, or of a table or a structure that has one, however deep.

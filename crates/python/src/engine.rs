@@ -1,7 +1,7 @@
 //! A model with its weights packed, as Python holds it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use connote::{Embedder, Model, Options, Policy, Pooling, Task, Tuning};
@@ -22,6 +22,8 @@ use crate::vectors::Vectors;
 #[pyclass(frozen, module = "connote._connote")]
 pub(crate) struct Engine {
     embedder: Arc<Embedder>,
+    /// Threads do not survive a fork, and a call of thousands of texts would be left to one: a child is told, and opens its own.
+    process: u32,
 }
 
 #[pymethods]
@@ -33,7 +35,7 @@ impl Engine {
     fn new(
         py: Python<'_>,
         path: PathBuf,
-        threads: usize,
+        threads: Given<'_>,
         parallelism: &str,
         policy: &str,
         preset: &str,
@@ -42,7 +44,7 @@ impl Engine {
         cache_dir: Option<PathBuf>,
         share_weights: bool,
     ) -> PyResult<Self> {
-        same_process()?;
+        let threads: usize = threads.or(0, "threads")?;
         let invalid = |said: String| Failure::invalid(said);
         let tuning = Tuning::new()
             .policy(policy.parse::<Policy>().map_err(invalid)?)
@@ -61,13 +63,9 @@ impl Engine {
             builder = builder.cache_dir(folder);
         }
         // On another thread, so that a signal is heard meanwhile: a network's file system may never answer.
-        let open = move || {
-            // The library's errors are words; who catches an OSError looks for its number.
-            std::fs::File::open(&path).map_err(|error| Failure::unreadable(&path, &error))?;
-            Model::open(path).and_then(|model| builder.load(model)).map_err(Failure::from)
-        };
+        let open = move || Model::open(path).and_then(|model| builder.load(model)).map_err(Failure::from);
         let embedder = py.detach(|| job::aside(&Manner::default(), open))??;
-        Ok(Self { embedder: Arc::new(embedder) })
+        Ok(Self { embedder: Arc::new(embedder), process: std::process::id() })
     }
 
     /// Vectors of texts in one block of memory. Texts that are `None` or fail have none: `failures` says which and why,
@@ -97,7 +95,7 @@ impl Engine {
     /// Microseconds of so many calls of the library for these texts, without Python: what `scripts/python/measure.py` holds
     /// `Embedder.embed` against, in the same process, for two processes differ by more than what it looks for.
     fn call_times(&self, py: Python<'_>, texts: Vec<String>, calls: usize) -> PyResult<Vec<f64>> {
-        same_process()?;
+        self.same_process()?;
         py.detach(|| {
             let time = |_| {
                 let begin = Instant::now();
@@ -262,9 +260,22 @@ impl Call {
 
 impl Engine {
     /// # Errors
+    /// In a forked child of the process that opened it.
+    fn same_process(&self) -> PyResult<()> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err(
+            "this embedder was opened in the parent of this forked process, whose threads are not here. Open one in the child (one \
+             that is sent to it, as an argument of a multiprocessing.Pool's task, opens itself), or start processes with the method \
+             `spawn` or `forkserver`",
+        ))
+    }
+
+    /// # Errors
     /// If options make no sense for this model; if a text is not there, where the rules are strict.
     pub(crate) fn call(&self, py: Python<'_>, rows: Vec<Row>, how: How<'_>, rules: Rules) -> PyResult<Call> {
-        same_process()?;
+        self.same_process()?;
         let options = how.options()?;
         let inputs = how.inputs(self.embedder.model(), &options, rows)?;
         if rules.strict {
@@ -290,7 +301,7 @@ impl Engine {
         how: &Bound<'_, PyTuple>,
         of: impl Fn(Vec<u32>) -> T + Send + 'static,
     ) -> PyResult<Vec<T>> {
-        same_process()?;
+        self.same_process()?;
         let how = How::read(how)?;
         let options = how.options()?;
         let inputs = how.inputs(self.embedder.model(), &options, texts::read(texts)?)?;
@@ -312,19 +323,6 @@ impl Engine {
         };
         Ok(py.detach(|| job::aside(&manner, work))??)
     }
-}
-
-/// Threads do not survive a fork, and a call in a child would wait for them for ever.
-fn same_process() -> PyResult<()> {
-    static FIRST: OnceLock<u32> = OnceLock::new();
-    let here = std::process::id();
-    if *FIRST.get_or_init(|| here) == here {
-        return Ok(());
-    }
-    Err(PyRuntimeError::new_err(
-        "connote was used in the parent of this forked process, whose threads are not here. Start processes with the method \
-         `spawn` or `forkserver` (multiprocessing.set_start_method), or open the first Embedder after the fork",
-    ))
 }
 
 /// Cores that this process may use, by affinity and cgroup limits.

@@ -1,6 +1,7 @@
 //! Errors as Python's exceptions.
 
-use std::path::Path;
+use std::error::Error as _;
+use std::io;
 
 use connote::{Error, ErrorKind};
 use pyo3::prelude::*;
@@ -18,12 +19,6 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), index: None, errno: None }
-    }
-
-    /// A file that the system does not let us read.
-    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
-        let message = format!("{}: cannot be read: {error}", path.display());
-        Self { errno: error.raw_os_error(), ..Self::new(ErrorKind::ModelFile, message) }
     }
 
     /// A setting that makes no sense.
@@ -52,7 +47,13 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { kind: error.kind(), message: error.message().to_owned(), index: error.index(), errno: None }
+        let system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        Self {
+            kind: error.kind(),
+            message: error.message().to_owned(),
+            index: error.index(),
+            errno: system.and_then(io::Error::raw_os_error),
+        }
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use connote::{
@@ -130,13 +127,7 @@ fn compute(
     if !hears_signals() {
         return Ok(prepared.compute());
     }
-    let mut raised = None;
-    let results = prepared.compute_listening(LISTEN, || {
-        if raised.is_none() {
-            raised = manner.listen().err();
-        }
-    });
-    raised.map_or(Ok(results), Err)
+    hearing(manner, |listen| prepared.compute_listening(LISTEN, listen))
 }
 
 /// Whether this is the thread that Python's handlers of signals run on: the others need not wait for the interpreter.
@@ -198,20 +189,24 @@ pub(crate) fn aside<T: Send + 'static>(
 
 /// Waits for a call of the engine.
 fn wait(pending: Pending, manner: &Manner) -> PyResult<Vec<Result<Embedding, Error>>> {
-    let mut pending = pin!(pending);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut listened = Instant::now();
-    loop {
-        if let Poll::Ready(results) = pending.as_mut().poll(&mut context) {
-            return Ok(results);
-        }
-        std::thread::park_timeout(LISTEN);
-        if listened.elapsed() >= LISTEN {
-            manner.listen()?;
-            listened = Instant::now();
-        }
+    if !hears_signals() {
+        return Ok(pending.wait());
     }
+    hearing(manner, |listen| pending.wait_listening(LISTEN, listen))
+}
+
+/// What `wait` gives, which lets the function that it is given hear signals every now and then.
+///
+/// # Errors
+/// What a handler raised, which has cancelled the call.
+fn hearing<T>(manner: &Manner, wait: impl FnOnce(&mut dyn FnMut()) -> T) -> PyResult<T> {
+    let mut raised = None;
+    let results = wait(&mut || {
+        if raised.is_none() {
+            raised = manner.listen().err();
+        }
+    });
+    raised.map_or(Ok(results), Err)
 }
 
 impl Manner {
@@ -231,11 +226,13 @@ impl Manner {
                 .map_err(|said: String| Failure::invalid(said))?,
             deadline: match timeout {
                 None => None,
-                Some(seconds) => {
-                    let timeout = Duration::try_from_secs_f64(seconds)
-                        .map_err(|_| Failure::invalid("a timeout is a number of seconds, from 0 on"))?;
-                    Instant::now().checked_add(timeout)
+                Some(seconds) if seconds >= 0.0 => {
+                    // More than a clock can hold, infinity among it, is no deadline, as in the library.
+                    Duration::try_from_secs_f64(seconds)
+                        .ok()
+                        .and_then(|timeout| Instant::now().checked_add(timeout))
                 }
+                Some(_) => return Err(Failure::invalid("a timeout is a number of seconds, from 0 on").into()),
             },
             progress: match progress {
                 Given::Nothing => Progress::default(),
@@ -274,13 +271,5 @@ impl Manner {
             ));
         }
         Ok(())
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }

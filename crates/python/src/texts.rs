@@ -100,6 +100,10 @@ fn strings(array: &ArrayRef, texts: &mut Vec<Row>) -> PyResult<()> {
                 other => unreachable!("a dictionary is one, not {other}")
             );
         }
+        DataType::RunEndEncoded(..) => {
+            let decoded = "a run-end-encoded column: decode it before (pyarrow.compute.run_end_decode)";
+            return Err(PyTypeError::new_err(decoded));
+        }
         other => return Err(PyTypeError::new_err(format!("a column of strings is wanted, not of {other}"))),
     }
     Ok(())

@@ -123,6 +123,45 @@ def test_no_rows(minilm):
     assert minilm.embed_arrow(pa.array([None, None], pa.null())).null_count == 2
 
 
+NOTHING = {
+    "polars": pl.Series([None, None]),
+    "polars frame": pl.DataFrame({"a": [None, None]}),
+    "polars structs": pl.Series([{"a": None}, None]),
+    "pyarrow": pa.nulls(2),
+    "pyarrow slice": pa.nulls(5).slice(1, 2),
+    "pyarrow chunks": pa.chunked_array([pa.nulls(1), pa.nulls(1)]),
+    "pyarrow table": pa.table({"a": pa.nulls(2)}),
+    "pyarrow dictionary": pa.DictionaryArray.from_arrays(pa.array([0, None], pa.int8()), pa.nulls(1)),
+}
+
+
+@pytest.mark.parametrize("column", NOTHING.values(), ids=NOTHING.keys())
+def test_columns_of_nothing_but_nulls(minilm, column):
+    """Polars gives them the place of a buffer, which they have not."""
+    assert minilm.embed_arrow(column).null_count == 2
+    assert np.isnan(minilm.embed(column, strict=False)).all()
+    assert minilm.embed_each(column) == [None, None]
+
+
+def test_a_stream_that_fails_says_why(minilm):
+    def batches():
+        yield pa.record_batch({"text": ["a cat"]})
+        raise ValueError("the disk is gone")
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema([("text", pa.string())]), batches())
+    with pytest.raises(ValueError, match="the disk is gone"):
+        minilm.embed_arrow(reader)
+    read = pa.table({"text": ["a cat"]}).__arrow_c_stream__()
+
+    class Again:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return read
+
+    assert len(minilm.embed_arrow(Again())) == 1
+    with pytest.raises(ValueError, match="read already"):
+        minilm.embed_arrow(Again())
+
+
 def test_failing_texts_raise_or_are_null(minilm, caplog):
     texts = pa.array(["short", "word " * 300, None])
     with pytest.raises(connote.TooLongError, match="input 1"):
@@ -135,6 +174,8 @@ def test_failing_texts_raise_or_are_null(minilm, caplog):
 def test_what_is_no_text_is_refused(minilm):
     with pytest.raises(TypeError, match="Int64"):
         minilm.embed_arrow(pa.array([1, 2]))
+    with pytest.raises(TypeError, match="run_end_decode"):
+        minilm.embed_arrow(pa.RunEndEncodedArray.from_arrays([1, 2], ["a", "b"]))
     with pytest.raises(ValueError, match="2 columns"):
         minilm.embed_arrow(pa.table({"a": ["x"], "b": ["y"]}))
     with pytest.raises(TypeError, match="not as int"):

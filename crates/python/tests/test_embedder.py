@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -452,6 +453,92 @@ def test_a_forked_child_is_told_and_does_not_hang(minilm):
         said = pipe.read().decode()
     os.waitpid(child, 0)
     assert "spawn" in said
+
+
+SENT_TO_FORKED = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+import connote
+import numpy as np
+from connote.sentence_transformers import SentenceTransformer
+
+def work(embedder):
+    return embedder.embed(["a cat", "a dog"])
+
+def inherited(_):
+    return embedder.embed("a cat")
+
+fork = multiprocessing.get_context("fork")
+embedder = connote.Embedder(threads=2)
+wanted = work(embedder)
+for one in (embedder, SentenceTransformer()):
+    with fork.Pool(2) as pool:
+        found = pool.map(work, [one] * 4, chunksize=1)
+    with ProcessPoolExecutor(1, mp_context=fork) as pool:
+        found += pool.map(work, [one] * 2)
+    assert len(found) == 6
+    assert all(np.array_equal(vectors, wanted) for vectors in found)
+with fork.Pool(1) as pool:
+    try:
+        pool.map(inherited, [0])
+    except RuntimeError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_an_embedder_that_is_sent_to_a_forked_pool_opens_itself_there():
+    """An error at its reading would be lost with the worker, and the pool wait for ever; one that is inherited says so."""
+    command = [sys.executable, "-W", "ignore", "-c", SENT_TO_FORKED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "opened in the parent" in done.stdout
+
+
+def test_what_names_no_model_says_what_does(tmp_path):
+    with pytest.raises(connote.ModelFileError, match="is a folder; give the path of the .gguf file") as error:
+        connote.Embedder(tmp_path)
+    assert error.value.errno == errno.EISDIR
+    for wrong, kind in ((5, "int"), (b"x", "bytes"), (os.fsencode(connote.find_model()), "bytes")):
+        for ask in (connote.Embedder, connote.Embedder.shared, connote.find_model):
+            with pytest.raises(TypeError, match=f"str or an os.PathLike of one, not {kind}"):
+                ask(wrong)
+
+
+def test_threads_below_zero_are_an_invalid_request():
+    for ask in (connote.Embedder, connote.Embedder.shared):
+        with pytest.raises(connote.InvalidRequestError, match="threads=-1"):
+            ask(threads=-1)
+        with pytest.raises(TypeError, match="threads"):
+            ask(threads="2")
+
+
+def test_a_pooling_that_is_not_said_is_set_by_pooling(tmp_path):
+    data = bytearray(connote.find_model().read_bytes())
+    at = data.index(b"bert.pooling_type" + struct.pack("<I", 4)) + len("bert.pooling_type") + 4
+    data[at] = 9  # the name of no pooling
+    (tmp_path / "m.gguf").write_bytes(data)
+    with pytest.raises(connote.PoolingUnknownError, match='in Python `pooling="mean"`'):
+        connote.Embedder(tmp_path / "m.gguf")
+    assert connote.Embedder(tmp_path / "m.gguf", pooling="mean").pooling == "mean"
+
+
+def test_a_timeout_beyond_all_clocks_is_none(minilm):
+    for timeout in (float("inf"), 1e300, 1e18):
+        assert minilm.embed("a", timeout=timeout).shape == (384,)
+    for timeout in (-1, float("nan"), float("-inf")):
+        with pytest.raises(connote.InvalidRequestError, match="from 0 on"):
+            minilm.embed("a", timeout=timeout)
+
+
+def test_cosines_of_the_largest_and_smallest_numbers():
+    for value in (1e25, 1e-30, 1e-44, 1.0):
+        vectors = np.full((2, 3), value, np.float32)
+        vectors[1, 0] *= -1
+        found = connote.cosine_similarity(vectors, vectors)
+        assert found.dtype == np.float32
+        assert np.allclose(found, [[1, 1 / 3], [1 / 3, 1]], atol=1e-6), value
+    assert connote.cosine_similarity(np.zeros(3), np.ones(3)) == 0
 
 
 def test_a_file_in_the_place_of_another_is_another_model(tmp_path, monkeypatch):

@@ -264,6 +264,23 @@ def test_the_longest_text_can_be_set():
     assert own.max_seq_length == 256
 
 
+def test_the_longest_text_is_the_object_s_whatever_is_asked_of_it():
+    own, long = SentenceTransformer(None), "word " * 50
+    whole = own.embed(long)
+    own.max_seq_length = 8
+    assert [len(own.tokenize([long])[0]), own.count_tokens([long])[0], len(own.embed_tokens([long])[0])] == [8, 8, 8]
+    assert own.embed_vectors([long]).tokens == [8]
+    cut = own.embed(long)
+    assert not np.array_equal(cut, whole)
+    for found in (own.embed([long])[0], own.embed_each([long])[0], own.embed_arrow([long])[0].values.to_numpy(), own.encode(long)):
+        assert np.array_equal(found, cut)
+    # What a call says goes before it.
+    assert len(own.tokenize([long], None, None, None, "end", 5)[0]) == own.count_tokens([long], max_tokens=5)[0] == 5
+    assert np.array_equal(own.embed(long, max_tokens=256), whole)
+    own.max_seq_length = None
+    assert np.array_equal(own.embed(long), whole)
+
+
 def test_the_longest_text_of_a_model_without_special_tokens(tmp_path):
     own = SentenceTransformer(without_special_tokens(TINY, tmp_path / "bare.gguf"))
     assert len(own.tokenize(["garlic " * 50], max_tokens=8)[0]) == 8

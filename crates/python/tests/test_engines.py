@@ -51,9 +51,24 @@ def test_tables_and_batches(minilm, expected):
     batches = list(embedder.batches(table().to_batches(max_chunksize=100)))
     assert isinstance(batches[0], pa.RecordBatch)
     assert vectors(pa.Table.from_batches(batches).column("embedding")) == expected
+    stream = embedder.batches(table().to_reader(max_chunksize=100))
+    assert stream.schema == whole.schema, "what a reader becomes knows its schema before its batches"
+    assert vectors(stream.read_all().column("embedding")) == expected
     assert embedder(whole).schema.names == ["id", "text", "embedding"], "a column that is there is replaced"
     with pytest.raises(ValueError, match="no column `words`; there is id, text"):
         ArrowEmbedder(column="words")(table())
+
+
+def test_columns_have_names_of_their_own():
+    for named, said in [
+        ({"column": "body", "error_column": "body"}, "error_column and column are both `body`"),
+        ({"title_column": "title", "error_column": "title"}, "error_column and title_column are both `title`"),
+        ({"error_column": "embedding"}, "error_column and out are both `embedding`"),
+        ({"out": "text"}, "out and column are both `text`"),
+        ({"out": "title", "title_column": "title"}, "out and title_column are both `title`"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            ArrowEmbedder(**named)
 
 
 def test_a_poison_row_is_reported_and_not_fatal(caplog, expected):
@@ -291,11 +306,8 @@ def test_lance(tmp_path, expected):
     lance_embed(dataset, batch_size=100, checkpoint_file=tmp_path / "checkpoint")
     check(lance.dataset(str(tmp_path / "texts.lance")).to_table(), expected)
     # As a stream that is written as it comes.
-    embedder = ArrowEmbedder()
-    reader = pa.RecordBatchReader.from_batches(
-        embedder.schema(table().schema), embedder.batches(table().to_batches(max_chunksize=100))
-    )
-    check(lance.write_dataset(reader, str(tmp_path / "stream.lance")).to_table(), expected)
+    stream = ArrowEmbedder().batches(table().to_reader(max_chunksize=100))
+    check(lance.write_dataset(stream, str(tmp_path / "stream.lance")).to_table(), expected)
 
 
 def test_lance_goes_on_with_the_same_call_only(tmp_path, expected, monkeypatch):

@@ -1,9 +1,13 @@
 """Ctrl-C while the engine computes."""
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 
+import connote
+import pytest
 from conftest import model
 
 # Says how long after the signal KeyboardInterrupt was there, and whether the embedder still works.
@@ -112,21 +116,40 @@ except Enough:
     assert done.stdout.strip() == "heard", done.stderr
 
 
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="the system has no leases")
 def test_opening_ends(tmp_path):
-    """Also where the file never comes: nobody writes into this pipe."""
-    pipe = tmp_path / "pipe.gguf"
-    os.mkfifo(pipe)
+    """Also where the file system does not answer: who opens this file waits for a lease that nobody gives back."""
+    path = tmp_path / "leased.gguf"
+    shutil.copy(connote.find_model(), path)
     code = """
-import os, signal, sys, threading
+import fcntl, os, signal, sys, threading
 import connote
 from connote import _connote
 arguments = connote.Embedder()._arguments
 del arguments["path_or_name"]
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     _connote.Engine(sys.argv[1], **arguments)
 except KeyboardInterrupt:
     print("heard")
 """
-    done = subprocess.run([sys.executable, "-c", code, str(pipe)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30)
     assert done.stdout.strip() == "heard", done.stderr
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    code = """
+import sys
+import connote
+from connote import _connote
+arguments = connote.Embedder()._arguments
+del arguments["path_or_name"]
+_connote.Engine(sys.argv[1], **arguments)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(pipe)], capture_output=True, text=True, timeout=30)
+    assert "is not a regular file" in done.stderr

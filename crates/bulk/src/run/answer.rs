@@ -2,10 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake};
-use std::thread::{self, Thread};
 
 use connote::jsonl::RowError;
 use connote::{Embedder, Embedding, Input, Options, Pending, PreparedCall, Priority, Request};
@@ -92,7 +88,7 @@ impl<'a> Answering<'a> {
 
     /// Waits for rows that were begun.
     pub(super) fn finish(&mut self, begun: Begun, rows: &[Row]) -> Results {
-        let computed = wait(begun.pending);
+        let computed = begun.pending.wait();
         self.fill(begun.asked, rows, computed)
     }
 
@@ -190,27 +186,6 @@ impl Known {
         }
         if self.young.insert(text, embedding.clone()).is_none() {
             self.young_bytes += bytes;
-        }
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// The results of a call, when they are there.
-fn wait(pending: Pending) -> Vec<Result<Embedding, connote::Error>> {
-    let mut pending = pin!(pending);
-    let waker = Arc::new(Unpark(thread::current())).into();
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match pending.as_mut().poll(&mut context) {
-            Poll::Ready(results) => return results,
-            Poll::Pending => thread::park(),
         }
     }
 }

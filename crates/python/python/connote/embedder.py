@@ -61,7 +61,8 @@ class Embedder(_connote.EmbedderBase, Encoding):
         ModelNotFoundError: If no file has that name.
         ConnoteError: If the file cannot be used; its class says why.
 
-    An embedder is pickled by these arguments, never by its weights: where it is read back it opens its own, once a process.
+    An embedder is pickled by these arguments, never by its weights: where it is read back it opens its own, once a process, in a
+    forked child, too. One that a forked child has from its parent without being sent raises ``RuntimeError`` when it is used.
     """
 
     def __init__(

@@ -106,6 +106,6 @@ def _forget() -> None:
     _opened = _Opened()
 
 
-# A forked child has no threads to compute with, and perhaps a lock that a thread of its parent held.
+# A forked child has none of the threads of its parent's models, and perhaps a lock that one of its parent's threads held.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

@@ -7,14 +7,19 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connote import opened
-from connote.embedder import Embedder
+from connote.embedder import Embedder, Texts, Truncate
 from connote.encode import _NOT_GIVEN, Encoding, tensor_if_torch, warn_of_device
 from connote.errors import InvalidRequestError
 from connote.options import how_to
 from connote.similarity import pairwise_cosine_similarity
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from connote import Vectors
 
 __all__ = ["SentenceTransformer"]
 
@@ -92,9 +97,51 @@ class SentenceTransformer(Embedder):
         # As there: None is the object's own.
         if options.get("truncate_dim") is None:
             options["truncate_dim"] = self.truncate_dim
-        if options.get("max_tokens") is None and self._max_seq_length is not None:
-            options["max_tokens"] = min(self._max_seq_length, self._engine.context_length)
         return super().encode(inputs, **options)
+
+    # As there, `max_seq_length` is the object's limit, whatever is asked of it.
+
+    def embed(self, texts: Texts, *arguments: Any, **how: Any) -> npt.NDArray[Any]:
+        """As :meth:`connote.Embedder.embed`, where :attr:`max_seq_length` is the limit."""
+        return super().embed(texts, *arguments, **self._limited(how))
+
+    def embed_vectors(self, texts: Texts, *arguments: Any, **how: Any) -> Vectors:
+        """As :meth:`connote.Embedder.embed_vectors`, where :attr:`max_seq_length` is the limit."""
+        return super().embed_vectors(texts, *arguments, **self._limited(how))
+
+    def embed_tokens(self, texts: Texts, *arguments: Any, **how: Any) -> list[npt.NDArray[Any]]:
+        """As :meth:`connote.Embedder.embed_tokens`, where :attr:`max_seq_length` is the limit."""
+        return super().embed_tokens(texts, *arguments, **self._limited(how))
+
+    def tokenize(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        truncate: Truncate = "end",
+        max_tokens: int | None = None,
+    ) -> list[list[int]]:
+        """As :meth:`connote.Embedder.tokenize`, where :attr:`max_seq_length` is the limit."""
+        return super().tokenize(texts, task, title, prompt, truncate, **self._limited({"max_tokens": max_tokens}))
+
+    def count_tokens(
+        self,
+        texts: Texts,
+        task: str | None = None,
+        title: Texts | None = None,
+        prompt: str | None = None,
+        truncate: Truncate = "end",
+        max_tokens: int | None = None,
+    ) -> list[int]:
+        """As :meth:`connote.Embedder.count_tokens`, where :attr:`max_seq_length` is the limit."""
+        return super().count_tokens(texts, task, title, prompt, truncate, **self._limited({"max_tokens": max_tokens}))
+
+    def _limited(self, how: dict[str, Any]) -> dict[str, Any]:
+        """Keywords with the object's limit, where they have none of their own."""
+        if how.get("max_tokens") is not None or self._max_seq_length is None:
+            return how
+        return {**how, "max_tokens": min(self._max_seq_length, self._engine.context_length)}
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -139,8 +186,8 @@ class SentenceTransformer(Embedder):
 
     @property
     def max_seq_length(self) -> int:
-        """Tokens a text may have in :meth:`encode`, special tokens included. As there, it can be set to more than the network
-        reads: that warns, and texts are cut at what it reads. ``None``: what the model has by itself.
+        """Tokens a text may have, special tokens included, where a call does not say ``max_tokens``. As there, it can be set to
+        more than the network reads: that warns, and texts are cut at what it reads. ``None``: what the model has by itself.
 
         Raises:
             ValueError: If it is set to so few that special tokens leave no room for a text.

@@ -57,10 +57,11 @@ def _unit(vectors: Any, *, single: bool = False) -> npt.NDArray[np.float32]:
 
     # Tensors of torch, and lists of them.
     vectors = [array(one) for one in vectors] if isinstance(vectors, (list, tuple)) else array(vectors)
-    rows = np.asarray(vectors, dtype=np.float32)
+    # In float64, for squares of a float32 may be past what it holds, or zero.
+    rows = np.asarray(vectors, dtype=np.float64)
     if not single or rows.ndim == 0:
         rows = np.atleast_2d(rows)
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     lengths[lengths == 0] = 1
-    scaled: npt.NDArray[np.float32] = rows / lengths
+    scaled: npt.NDArray[np.float32] = (rows / lengths).astype(np.float32)
     return scaled

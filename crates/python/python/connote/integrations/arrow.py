@@ -30,8 +30,8 @@ class ArrowEmbedder:
         column: The column of texts.
         out: The column of vectors: ``fixed_size_list<float>[dimensions]``. One of that name is replaced.
         title_column: A column of titles, for document prompts.
-        error_column: A column that says why a text has no vector, null where it has one. Without it such a text is logged, with its
-            beginning.
+        error_column: A column that says why a text has no vector, null where it has one; one of that name is replaced. Without it
+            such a text is logged, with its beginning.
         threads: As :class:`connote.Embedder`; 0 asks the engine (:func:`connote.integrations.engine_threads`), then the machine.
         fixed_size: Whether ``out`` is a ``fixed_size_list`` or a ``list``. Default: a list in tasks of Spark, which has no other.
         options: Anything else that :class:`connote.Embedder` or :meth:`connote.Embedder.embed` takes: ``task``, ``dimensions``,
@@ -42,6 +42,9 @@ class ArrowEmbedder:
     packed weights (``share_weights=False``: each its own, in large pages). A null text gives a null row, and so does a text that
     fails: it is reported, and the other rows have their vectors. The output depends on the texts alone, so that a job that is
     tried again gives the same bits.
+
+    Raises:
+        ValueError: If columns that are written have the name of each other, or of one that is read.
     """
 
     def __init__(
@@ -56,6 +59,12 @@ class ArrowEmbedder:
         fixed_size: bool | None = None,
         **options: Any,
     ) -> None:
+        taken = {"column": column, "title_column": title_column}
+        for argument, name in (("out", out), ("error_column", error_column)):
+            for other, same in taken.items():
+                if name is not None and name == same:
+                    raise ValueError(f"{argument} and {other} are both `{name}`; give one of them another name")
+            taken[argument] = name
         self.path = None if path is None else os.fspath(path)
         self.column = column
         self.out = out
@@ -122,9 +131,16 @@ class ArrowEmbedder:
         return self.embedder.fingerprint(**named), sorted(self._how.items()), self._opening.get("cpu_level")
 
     def batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """As :meth:`__call__` for each of them: what Spark's ``mapInArrow`` and Lance's writers take."""
-        for batch in batches:
-            yield self(batch)
+        """As :meth:`__call__` for each of them, as they are asked for: what Spark's ``mapInArrow`` takes. What becomes of a
+        ``pyarrow.RecordBatchReader``, which knows its schema before its batches, is one, too, as Lance's and Parquet's writers want
+        it; then the model is opened at once."""
+        found = map(self, batches)
+        if (schema := getattr(batches, "schema", None)) is None:
+            return found
+        import pyarrow as pa
+
+        reader: Iterator[pa.RecordBatch] = pa.RecordBatchReader.from_batches(self.schema(schema), found)
+        return reader
 
     def schema(self, schema: pa.Schema) -> pa.Schema:
         """The schema of what becomes of tables of this one. Opens the model, for its dimensions."""
