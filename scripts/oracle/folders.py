@@ -110,6 +110,9 @@ def save(case, folder):
     if around:
         tokenizer.post_processor = processors.TemplateProcessing(single=" ".join(single), pair=" ".join(pair), special_tokens=sorted(set(around)))
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    if vocabulary.keys.get("normalizer.lowercase") is False:
+        # The class lowercases unless it is told, whatever tokenizer.json says.
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": False}))
     modes = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
     for name, values in case.extra:

@@ -43,6 +43,11 @@ impl Config {
         self.values.get(name).filter(|value| !value.is_null())
     }
 
+    /// Whether the file has a value, be it null.
+    pub(crate) fn states(&self, name: &str) -> bool {
+        self.values.get(name).is_some()
+    }
+
     /// Refuses keys that nobody looked at, but for those that are known to leave vectors as they are, those of `ignored`,
     /// and null, which says nothing. A key that connote does not know may change the network.
     /// `elsewhere`: keys of `ignored` that another file has.

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::families::{self, Family};
 use crate::model::Model;
-use crate::sentence::Sentence;
+use crate::sentence::{self, Sentence};
 use crate::tokenizer;
 use crate::weights::Weights;
 
@@ -86,7 +86,7 @@ impl Folder {
         let weights = families::named(self.family, Weights::open(&self.path)?)?;
         let embeddings = families::embeddings(self.family, &weights)?;
         let pre = self.pre_tokenizer.as_deref();
-        let tokenizer = tokenizer::read(&self.path, &self.config, self.family, pre, embeddings)?;
+        let tokenizer = tokenizer::read(&self.path, &self.config, self.family, pre, embeddings, &mut notes)?;
         let lowers =
             tokenizer.keys.contains(&("tokenizer.ggml.normalizer.lowercase".to_owned(), true.into()));
         if sentence.lowers && !lowers {
@@ -146,6 +146,7 @@ impl Folder {
             keys.push((format!("{prefix}.{name}_feat_out"), head.outputs.into()));
             built.tensors.insert(place, head.tensor(&name));
         }
+        let longest = sentence::longest_key(sentence.longest, tokenizer.limit, built.context);
         keys.extend(tokenizer.keys);
         if let Some(judge) = built.judge {
             judge.check_prompt(&sentence.default_prompt)?;
@@ -158,6 +159,7 @@ impl Folder {
                 ));
             }
         }
+        keys.extend(longest);
         keys.extend(sentence.keys);
         self.config.refuse_unread(&self.ignored, &sentence_ignored)?;
         Ok(Model {

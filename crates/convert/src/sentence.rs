@@ -32,6 +32,8 @@ pub(crate) struct Sentence {
     pub(crate) keys: Vec<(String, OwnedValue)>,
     /// Texts are lowercased before the tokenizer sees them.
     pub(crate) lowers: bool,
+    /// The longest text, in tokens.
+    pub(crate) longest: Option<u32>,
     /// Unknown keys that were passed over, as the caller wanted.
     pub(crate) ignored: Vec<String>,
 }
@@ -148,7 +150,7 @@ impl Sentence {
         }
         self.lowers = config.get("do_lower_case").and_then(Value::as_bool) == Some(true);
         if let Some(longest) = config.get("max_seq_length").and_then(Value::as_u64) {
-            self.keys.push((LONGEST.to_owned(), u32::try_from(longest).unwrap_or(u32::MAX).into()));
+            self.longest = Some(u32::try_from(longest).unwrap_or(u32::MAX));
         }
         Ok(())
     }
@@ -205,6 +207,16 @@ impl Sentence {
         }
         Ok(())
     }
+}
+
+/// The key of the longest text: where nobody says it, the tokenizer's limit, if it is less than `context`.
+pub(crate) fn longest_key(
+    stated: Option<u32>,
+    tokenizer: Option<u64>,
+    context: u64,
+) -> Option<(String, OwnedValue)> {
+    let limit = tokenizer.filter(|&limit| limit < context).and_then(|limit| u32::try_from(limit).ok());
+    stated.or(limit).map(|longest| (LONGEST.to_owned(), longest.into()))
 }
 
 /// The tokens whose logits are a score.

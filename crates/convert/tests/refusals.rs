@@ -1,62 +1,14 @@
 //! What changes vectors goes into the file, or the folder is refused with a line that says which key of which file it is.
 
-use std::fs;
-use std::path::Path;
+mod changed;
 
+use std::fs;
+
+use changed::Changed;
 use connote_convert::{FileType, Folder};
 use gguf::{Gguf, Value as Stored};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use testkit::hf_folder::{self, write_json};
-
-/// A folder of `testdata/folders`, to be changed.
-struct Changed(TempDir);
-
-impl Changed {
-    fn of(name: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        hf_folder::copy(name, folder.path());
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn read(&self, file: &str) -> Value {
-        serde_json::from_slice(&fs::read(self.path().join(file)).expect("a file")).expect("JSON")
-    }
-
-    /// Puts a value at a JSON pointer of a file; null takes it away from readers.
-    fn set(&self, file: &str, pointer: &str, value: Value) -> &Self {
-        let mut whole = self.read(file);
-        let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
-        let parent = whole.pointer_mut(parent).unwrap_or_else(|| panic!("{file}: no {parent}"));
-        match name.parse::<usize>() {
-            Ok(place) => parent[place] = value,
-            Err(_) => parent[name] = value,
-        }
-        write_json(self.path(), file, &whole);
-        self
-    }
-
-    fn convert(&self) -> Result<Gguf, String> {
-        let mut bytes = Vec::new();
-        let folder = Folder::open(self.path()).map_err(|error| error.to_string())?;
-        let model = folder.model().map_err(|error| error.to_string())?;
-        model.write(FileType::F32, &mut bytes, |_| true).map_err(|error| error.to_string())?;
-        Ok(Gguf::from_bytes(bytes).expect("what is written can be read"))
-    }
-
-    fn refused(&self, says: &[&str]) {
-        let refusal =
-            self.convert().err().unwrap_or_else(|| panic!("it is converted; it should say {says:?}"));
-        assert!(!refusal.contains('\n'), "one line: {refusal}");
-        for part in says {
-            assert!(refusal.contains(part), "{refusal:?} lacks {part:?}");
-        }
-    }
-}
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -101,6 +53,12 @@ fn networks_that_gguf_cannot_say_are_refused() {
         ),
         ("nomic-bert-moe", "/num_shared_experts", json!(1), "`num_shared_experts` is 1"),
         ("gemma-embedding", "/query_pre_attn_scalar", json!(256), "`query_pre_attn_scalar` is 256"),
+        (
+            "gemma-embedding",
+            "/query_pre_attn_scalar",
+            Value::Null,
+            "`query_pre_attn_scalar` is not there, which is 256",
+        ),
         ("gemma-embedding", "/attn_logit_softcapping", json!(50.0), "`attn_logit_softcapping` is 50.0"),
         ("t5encoder", "/relative_attention_max_distance", json!(64), "it can be 128"),
         ("eurobert", "/is_causal", json!(true), "`is_causal` is true"),
@@ -150,6 +108,9 @@ fn rope_is_written_or_refused() {
                 json!({"factor": 2.0, "original_max_position_embeddings": 320, "attention_factor": 1.5}),
             ),
             ("yarn", json!({"factor": 2.0, "original_max_position_embeddings": 320, "truncate": false})),
+            ("yarn", json!({"factor": 0.5, "original_max_position_embeddings": 320})),
+            // All pairs turn so fast.
+            ("yarn", json!({"factor": 2.0, "original_max_position_embeddings": 4000, "rope_theta": 2.0})),
             ("linear", json!({"factor": -2.0})),
             ("default", json!({"partial_rotary_factor": 0.5})),
             ("default", json!({"mrope_section": [1, 2]})),
@@ -191,6 +152,16 @@ fn a_window_that_files_cannot_say_limits_texts() {
     let file = folder.convert().expect("converted");
     assert_eq!(file.metadata().u32("llama.context_length").expect("a key"), Some(100));
     assert_eq!(file.metadata().bool("llama.attention.causal").expect("a key"), None);
+    // Where nobody says it, Mistral's class has one of 4096; null is none.
+    let folder = Changed::of("llama");
+    folder.set(CONFIG, "/model_type", json!("mistral")).set(CONFIG, "/max_position_embeddings", json!(8192));
+    let context = |file: &Gguf| file.metadata().u32("llama.context_length").expect("a key");
+    let mut config = folder.read(CONFIG);
+    config.as_object_mut().expect("an object").remove("sliding_window");
+    write_json(folder.path(), CONFIG, &config);
+    assert_eq!(context(&folder.convert().expect("converted")), Some(4096));
+    folder.set(CONFIG, "/sliding_window", Value::Null);
+    assert_eq!(context(&folder.convert().expect("converted")), Some(8192));
     // And a decoder that was turned both ways says so.
     let folder = Changed::of("llama");
     folder.set(CONFIG, "/is_causal", json!(false));

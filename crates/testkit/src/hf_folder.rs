@@ -148,7 +148,7 @@ pub fn gemma(gguf: &Gguf, folder: &Path) {
             "hidden_size": number("embedding_length"), "num_hidden_layers": number("block_count"),
             "num_attention_heads": number("attention.head_count"), "num_key_value_heads": number("attention.head_count_kv"),
             "intermediate_size": number("feed_forward_length"), "max_position_embeddings": number("context_length"),
-            "head_dim": number("attention.key_length"), "sliding_window": number("attention.sliding_window"),
+            "head_dim": number("attention.key_length"), "query_pre_attn_scalar": number("attention.key_length"), "sliding_window": number("attention.sliding_window"),
             "rope_theta": float("rope.freq_base"), "rope_local_base_freq": float("rope.freq_base_swa"),
             "rms_norm_eps": float("attention.layer_norm_rms_epsilon"), "hidden_activation": "gelu_pytorch_tanh",
         }),

@@ -54,9 +54,9 @@ impl Algorithm {
         match kind {
             Kind::SentencePieceBpe => {
                 let scores = load::scores(metadata, vocabulary.len())?;
-                let space_prefix = load::boolean(metadata, load::ADD_SPACE_PREFIX)?.unwrap_or(true);
+                let prefix = load::space_prefix(metadata, true)?;
                 let ends = Ends::stated(metadata, special, true, false)?;
-                let pieces = SentencePiece::new(vocabulary, &scores, special.unk, space_prefix)?;
+                let pieces = SentencePiece::new(vocabulary, &scores, special.unk, prefix)?;
                 Ok((Algorithm::SentencePiece(pieces), ends))
             }
             Kind::WordPiece => {
@@ -72,7 +72,7 @@ impl Algorithm {
             Kind::Unigram => {
                 let scores = load::scores(metadata, vocabulary.len())?;
                 let spaces = Spaces {
-                    prefix: load::boolean(metadata, load::ADD_SPACE_PREFIX)?.unwrap_or(false),
+                    prefix: load::space_prefix(metadata, false)?,
                     remove_extra: load::boolean(metadata, load::REMOVE_EXTRA_WHITESPACES)?.unwrap_or(false),
                 };
                 let charsmap = load::charsmap(metadata)?;

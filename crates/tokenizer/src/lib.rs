@@ -149,6 +149,15 @@ pub struct Tokenizer {
     between: Vec<u32>,
 }
 
+/// How the text of a token is looked for in texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// In the normalised text; else in the text as it is.
+    pub normalized: bool,
+    /// White space before it belongs to it.
+    pub takes_spaces: bool,
+}
+
 impl Tokenizer {
     /// Builds the tokenizer that a GGUF file describes (`tokenizer.ggml.*`).
     ///
@@ -222,6 +231,16 @@ impl Tokenizer {
         let Form { marks, raw, normalized } = form;
         let rules = Rules { raw, marks: false, withheld: marks, normalized: normalized.as_ref() };
         self.ids(text, &rules, usize::MAX)
+    }
+
+    /// How the text of a mark or of a user-defined token is looked for; `None` for tokens that pieces of text become.
+    pub fn looks_for(&self, id: u32) -> Option<Search> {
+        let is_looked_for = SpecialTexts::applies(&self.vocabulary, id, true);
+        let user_defined = self.token_type(id) == Some(TokenType::UserDefined);
+        is_looked_for.then(|| Search {
+            normalized: user_defined && !self.algorithm.finds_user_defined_first(),
+            takes_spaces: self.special.mask == Some(id) && self.algorithm.mask_takes_spaces(),
+        })
     }
 
     fn rules(&self, special: SpecialTokens) -> Rules<'_> {

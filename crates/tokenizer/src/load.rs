@@ -4,7 +4,7 @@ use gguf::Metadata;
 
 use crate::charsmap::Charsmap;
 use crate::error::{Error, ErrorKind};
-use crate::sentencepiece::byte_of;
+use crate::sentencepiece::{Prefix, byte_of};
 use crate::special;
 use crate::vocabulary::{TokenType, Vocabulary};
 use crate::{Kind, SpecialIds};
@@ -28,6 +28,8 @@ pub(crate) const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
 pub(crate) const ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
 pub(crate) const ADD_SEP: &str = "tokenizer.ggml.add_sep_token";
 pub(crate) const ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
+/// Of `connote convert`: how Hugging Face's Metaspace puts its space before a text.
+pub(crate) const PREPEND_SCHEME: &str = "tokenizer.huggingface.prepend_scheme";
 pub(crate) const REMOVE_EXTRA_WHITESPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
 pub(crate) const LOWERCASE: &str = "tokenizer.ggml.normalizer.lowercase";
 pub(crate) const STRIP_ACCENTS: &str = "tokenizer.ggml.normalizer.strip_accents";
@@ -78,6 +80,19 @@ pub(crate) fn charsmap(metadata: &Metadata) -> Result<Option<Charsmap>, Error> {
 
 pub(crate) fn boolean(metadata: &Metadata, key: &str) -> Result<Option<bool>, Error> {
     metadata.bool(key).map_err(|error| Error::invalid(key, error.to_string()))
+}
+
+/// When a space is put before a stretch of text.
+pub(crate) fn space_prefix(metadata: &Metadata, usual: bool) -> Result<Prefix, Error> {
+    if !boolean(metadata, ADD_SPACE_PREFIX)?.unwrap_or(usual) {
+        return Ok(Prefix::Never);
+    }
+    match metadata.str(PREPEND_SCHEME).map_err(|error| Error::invalid(PREPEND_SCHEME, error.to_string()))? {
+        None => Ok(Prefix::Always),
+        Some("always") => Ok(Prefix::WhereNoneIs),
+        Some("first") => Ok(Prefix::FirstWhereNoneIs),
+        Some(_) => Err(Error::invalid(PREPEND_SCHEME, "is neither always nor first")),
+    }
 }
 
 /// Texts and types of all tokens.

@@ -19,8 +19,30 @@ pub(crate) struct SentencePiece {
     /// Token of every byte that has one.
     bytes: Vec<Option<u32>>,
     unknown: Option<u32>,
-    /// Whether every stretch of text begins with a space that is not there.
-    space_prefix: bool,
+    prefix: Prefix,
+}
+
+/// Which stretches of text begin with a space that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    Never,
+    Always,
+    /// Those that begin with no space: Metaspace's way.
+    WhereNoneIs,
+    /// Of those, the one at the beginning of a text.
+    FirstWhereNoneIs,
+}
+
+impl Prefix {
+    /// Whether a stretch that begins at byte `base` of a text gets one.
+    pub(crate) fn applies(self, stretch: &str, base: usize) -> bool {
+        match self {
+            Prefix::Never => false,
+            Prefix::Always => true,
+            Prefix::WhereNoneIs => !stretch.starts_with([SPACE, ' ']),
+            Prefix::FirstWhereNoneIs => base == 0 && !stretch.starts_with([SPACE, ' ']),
+        }
+    }
 }
 
 impl SentencePiece {
@@ -29,7 +51,7 @@ impl SentencePiece {
         vocabulary: &Vocabulary,
         scores: &[f32],
         unknown: Option<u32>,
-        space_prefix: bool,
+        prefix: Prefix,
     ) -> Result<SentencePiece, Error> {
         let is_piece =
             |id: &u32| matches!(vocabulary.token_type(*id), Some(TokenType::Normal | TokenType::UserDefined));
@@ -44,13 +66,13 @@ impl SentencePiece {
             seams: Seams::new(vocabulary, vocabulary.ids().filter(is_piece)),
             bytes,
             unknown,
-            space_prefix,
+            prefix,
         })
     }
 
     /// Whether a space is put before every stretch of text.
     pub(crate) fn space_prefix(&self) -> bool {
-        self.space_prefix
+        self.prefix != Prefix::Never
     }
 
     /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole.
@@ -66,7 +88,7 @@ impl SentencePiece {
         let Scratch { given, escaped, origins, merger } = scratch;
         given.clear();
         given.push_unchanged(text, base);
-        escape(text, given, 0, self.space_prefix, escaped, origins);
+        escape(text, given, 0, self.prefix.applies(text, base), escaped, origins);
         let table = MergeTable { vocabulary, index: &self.index, withheld };
         // Unknowns side by side become one, but not the ones of an earlier stretch.
         let floor = ids.ids().len();

@@ -7,7 +7,7 @@ use crate::charsmap::Charsmap;
 use crate::error::Error;
 use crate::load::TOKENS;
 use crate::offsets::{Origins, Sink};
-use crate::sentencepiece::{SPACE, byte_tokens, escape, no_fallback};
+use crate::sentencepiece::{Prefix, SPACE, byte_tokens, escape, no_fallback};
 use crate::special::LONGEST;
 use crate::trie::Trie;
 use crate::vocabulary::{TokenType, Vocabulary};
@@ -17,8 +17,8 @@ const UNKNOWN_PENALTY: f64 = 10.0;
 
 /// What a file says of a Unigram tokenizer beside its tokens.
 pub(crate) struct Spaces {
-    /// Whether every stretch of text begins with a space that is not there.
-    pub(crate) prefix: bool,
+    /// Which stretches of text begin with a space that is not there. Never one that begins with a space.
+    pub(crate) prefix: Prefix,
     /// Whether spaces at the ends are dropped and others joined.
     pub(crate) remove_extra: bool,
 }
@@ -82,7 +82,7 @@ impl Unigram {
 
     /// Whether a space is put before every stretch of text.
     pub(crate) fn space_prefix(&self) -> bool {
-        self.spaces.prefix
+        self.spaces.prefix != Prefix::Never
     }
 
     /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole. The authors' search takes marks for tokens like any other, where
@@ -115,8 +115,11 @@ impl Unigram {
                 return;
             }
             // A text that begins with the space that stands for one needs no other.
-            let prefix = (self.spaces.prefix || !first) && !stretch.starts_with([SPACE, ' ']);
             let at = stretch.as_ptr().addr() - text.as_ptr().addr();
+            // Spaces that were dropped before it were one.
+            let spaced = !first || at > 0 && self.spaces.prefix == Prefix::FirstWhereNoneIs;
+            let prefix =
+                (spaced || self.spaces.prefix.applies(stretch, base)) && !stretch.starts_with([SPACE, ' ']);
             escape(stretch, given, at, prefix, word, origins);
             first = false;
             // Each space begins a word of its own.

@@ -243,3 +243,36 @@ fn merges_of_characters() {
         assert_eq!(tokenizer.decode(&tokenizer.encode(text, Parse)), text);
     }
 }
+
+/// Hugging Face's Metaspace puts its space where none is, at the beginning of a text alone if it says so.
+#[test]
+fn the_space_before_a_text_goes_by_its_scheme() {
+    let tokens =
+        [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL), ("\u{2581}a", -1.0, NORMAL)];
+    let tokens = [&tokens[..], &[("a", -2.0, NORMAL), ("\u{2581}", -3.0, NORMAL)]].concat();
+    let keys = Keys::of("llama").tokens(&tokens);
+    const SCHEME: &str = "tokenizer.huggingface.prepend_scheme";
+    for (scheme, spaced, after_a_mark) in [
+        (None, vec![5, 3], vec![1, 3]),
+        (Some("always"), vec![3], vec![1, 3]),
+        (Some("first"), vec![3], vec![1, 4]),
+    ] {
+        let keys = scheme.map_or(keys.clone(), |scheme| keys.clone().str(SCHEME, scheme));
+        let tokenizer = keys.load().expect("valid");
+        assert_eq!(tokenizer.encode("a", Parse), [3], "{scheme:?}");
+        assert_eq!(tokenizer.encode(" a", Parse), spaced, "{scheme:?}");
+        assert_eq!(tokenizer.encode("<s>a", Parse), after_a_mark, "{scheme:?}");
+    }
+    let error = keys.str(SCHEME, "never").load().expect_err("no such scheme");
+    assert_eq!(error.key(), SCHEME);
+}
+
+#[test]
+fn how_tokens_are_looked_for() {
+    let tokens =
+        [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("a", -1.0, NORMAL), ("word", 0.0, USER_DEFINED)];
+    let tokenizer = Keys::of("llama").tokens(&tokens).bool("add_eos_token", false).load().expect("valid");
+    let raw = Some(connote_tokenizer::Search { normalized: false, takes_spaces: false });
+    assert_eq!([0, 1, 3].map(|id| tokenizer.looks_for(id)), [raw; 3]);
+    assert_eq!([2, 9].map(|id| tokenizer.looks_for(id)), [None; 2]);
+}

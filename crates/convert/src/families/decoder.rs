@@ -106,7 +106,9 @@ fn decoder(config: &Config, keys: &mut Keys, kind: Kind) -> Result<(), Error> {
     }
     let positions = config.required(&["max_position_embeddings"])?;
     let is_mistral = config.text("model_type") == Some("mistral");
-    let context = match config.number(&["sliding_window"])? {
+    // What Mistral's class has where nobody says it; null is a word, too.
+    let usual = Some(4096).filter(|_| is_mistral && !config.states("sliding_window"));
+    let context = match config.number(&["sliding_window"])?.or(usual) {
         // A window of which files say nothing: up to its width the network sees what the authors' does.
         Some(window) if is_mistral && window < positions => {
             keys.notes.push(format!(

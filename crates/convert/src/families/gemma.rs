@@ -60,6 +60,11 @@ fn keys(config: &Config, keys: &mut Keys) -> Result<(), Error> {
         62 => config.required(&["hidden_size"])? / (keys.heads as u32).max(1),
         _ => head_dim,
     };
+    // Where nobody says it, the authors' class has 256.
+    if config.get("query_pre_attn_scalar").is_none() && width != 256 {
+        let what = format!("is not there, which is 256, and GGUF can say {width} alone of such heads");
+        return Err(config.refused("query_pre_attn_scalar", what));
+    }
     config.demand_number("query_pre_attn_scalar", f64::from(width))?;
     // Every sixth layer sees the whole text, unless the file says otherwise.
     let stated = config.number(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);

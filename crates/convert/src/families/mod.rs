@@ -308,6 +308,8 @@ pub(crate) struct Built {
     pub(crate) keys: KeyList,
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) heads: usize,
+    /// The longest text, in tokens.
+    pub(crate) context: u64,
     /// It answers with words, in a form of its own.
     pub(crate) judge: Option<&'static Judge>,
     pub(crate) kv_sharing: usize,
@@ -373,9 +375,10 @@ pub(crate) fn build(
         ));
     }
     shapes::check(family, &tensors, &keys)?;
-    for Made { name, dims, values } in keys.made {
+    for Made { name, dims, values } in std::mem::take(&mut keys.made) {
         tensors.push(Tensor { name: name.to_owned(), dims, values: Values::Made(values) });
     }
+    let context = keys.size("context_length").unwrap_or(u64::MAX);
     let mut list = keys.list;
     let has_classifier = tensors.iter().any(|tensor| tensor.name.starts_with("cls."));
     if let (Some(labels), true) = (keys.labels, has_classifier) {
@@ -390,7 +393,7 @@ pub(crate) fn build(
     }
     let kv_sharing = keys.heads.checked_div(keys.kv_heads).unwrap_or(1);
     let (architecture, heads) = (family.architecture, family.heads);
-    Ok(Built { architecture, keys: list, tensors, heads, judge, kv_sharing, experts: keys.experts })
+    Ok(Built { architecture, keys: list, tensors, heads, context, judge, kv_sharing, experts: keys.experts })
 }
 
 /// Heads of other classes have the names of a reranker's.

@@ -86,6 +86,7 @@ impl Rope {
             // Readers of GGUF take these for granted.
             said.usual("beta_fast", 32.0)?;
             said.usual("beta_slow", 1.0)?;
+            said.yarn_is_the_readers(f64::from(base), head_dim, original)?;
             for name in ["attention_factor", "mscale", "mscale_all_dim", "truncate"] {
                 if said.get(name).is_some_and(|value| value.as_bool() != Some(true)) {
                     return Err(said
@@ -190,6 +191,28 @@ impl<'a> Said<'a> {
 
     fn list(&self, names: &[&str]) -> String {
         if names.is_empty() { "\"default\" alone".to_owned() } else { names.join(" and ") }
+    }
+
+    /// Refuses numbers by which readers stretch otherwise than the authors: below 1 a factor leaves the authors' scores as they
+    /// are, and where no pair lies between those that stay and those that are stretched, each side has its own way.
+    fn yarn_is_the_readers(&self, base: f64, head_dim: u32, original: f64) -> Result<(), Error> {
+        let factor = self.positive("factor")?;
+        if factor < 1.0 {
+            let what =
+                format!("has a `factor` of {factor}, and YaRN below 1 is not what readers of GGUF compute");
+            return Err(self.refused(what));
+        }
+        let width = f64::from(head_dim);
+        let pair = |turns: f64| width * (original / (turns * 2.0 * PI)).ln() / (2.0 * base.ln());
+        let (low, high) = (pair(32.0).floor().max(0.0), pair(1.0).ceil().min(width - 1.0));
+        if low > high {
+            let what = format!(
+                "has an `original_max_position_embeddings` of {original}, with which YaRN has no pair to begin with ({low} is above \
+                 {high}); readers of GGUF and the authors' code differ there"
+            );
+            return Err(self.refused(what));
+        }
+        Ok(())
     }
 
     /// Llama 3's way: a factor for each pair.

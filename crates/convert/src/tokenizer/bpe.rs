@@ -45,8 +45,7 @@ pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result
         Some(pre) => pre.to_owned(),
         None => pre_tokenizer(json)?,
     };
-    let cutters = json["pre_tokenizer"].to_string();
-    let space = cutters.contains("\"add_prefix_space\":true") && !cutters.contains("\"Metaspace\"");
+    let space = space_prefix(json, files)?;
     let mut vocabulary = vocabulary(pieces, merges, files.added(), pre, space, files);
     if vocabulary.pre == WHITESPACE {
         // Of characters as they are, which readers know by the kind.
@@ -58,8 +57,33 @@ pub(super) fn read(json: &Value, files: &Files<'_>, pre: Option<&str>) -> Result
     Ok(vocabulary)
 }
 
+/// Whether a space goes before a text that begins with none.
+fn space_prefix(json: &Value, files: &Files<'_>) -> Result<bool, Error> {
+    let cutters = flattened(&json["pre_tokenizer"], "pretokenizers");
+    let mut bytes = cutters.iter().filter(|part| part["type"] == "ByteLevel").peekable();
+    if bytes.peek().is_none() {
+        return Ok(false);
+    }
+    let said = bytes.any(|part| part["add_prefix_space"].as_bool() == Some(true));
+    // The authors' classes put their own flag, false where nobody says it, before what the file says.
+    let stated = files.config["add_prefix_space"].as_bool();
+    if stated.unwrap_or(false) != said {
+        let stated =
+            stated.map_or("is not there, which is false".to_owned(), |stated| format!("is {stated}"));
+        let what = format!(
+            "`add_prefix_space` {stated}, and the pre_tokenizer of tokenizer.json says {said}; make them agree"
+        );
+        return Err(Error::file(&files.folder.join("tokenizer_config.json"), what));
+    }
+    if said && cutters.len() > 1 {
+        // Each part is given what the part before it cut.
+        return Err(unsaid("add_prefix_space after other cuts, a space before every piece"));
+    }
+    Ok(said)
+}
+
 /// What ends words, and what is left out by chance; neither is in GGUF.
-fn merges_alone(model: &Value) -> Result<(), Error> {
+pub(super) fn merges_alone(model: &Value) -> Result<(), Error> {
     for name in ["end_of_word_suffix", "continuing_subword_prefix", "dropout"] {
         let value = &model[name];
         if !value.is_null() && value.as_str() != Some("") && value.as_f64() != Some(0.0) {
@@ -134,35 +158,8 @@ pub(super) fn read_text(files: &Files<'_>, pre: Option<&str>) -> Result<Vocabula
             added.push((id, piece.clone(), true));
         }
     }
-    Ok(vocabulary(pieces, merges, added, pre.unwrap_or("roberta-bpe").to_owned(), false, files))
-}
-
-/// SentencePiece's BPE without its file: the earlier a merge, the higher the score of what it makes.
-pub(super) fn by_rank(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
-    let pieces = by_id(&json["model"]["vocab"], files.embeddings)?;
-    let ranks: std::collections::HashMap<String, usize> = merges(&json["model"]["merges"])?
-        .into_iter()
-        .enumerate()
-        .rev()
-        .map(|(rank, merge)| (merge.replacen(' ', "", 1), rank))
-        .collect();
-    let unknown = json["model"]["unk_token"].as_str();
-    let token = |text: String| {
-        let is_byte = text.len() == 6 && text.starts_with("<0x") && text.ends_with('>');
-        let kind = match &text {
-            text if Some(text.as_str()) == unknown => Kind::Unknown,
-            _ if is_byte => Kind::Byte,
-            _ => Kind::Normal,
-        };
-        let score = ranks.get(&text).map_or(0.0, |rank| -(*rank as f32));
-        Token { text, score, kind }
-    };
-    let mut tokens: Vec<Token> = pieces.into_iter().map(token).collect();
-    put_added(&mut tokens, files.added(), None, files);
-    let prefix = json["normalizer"].to_string().contains("Prepend")
-        || matches!(json["pre_tokenizer"]["prepend_scheme"].as_str(), Some("always" | "first"));
-    let more = vec![("add_space_prefix", prefix.into())];
-    Ok(Vocabulary { model: "llama", pre: "default".to_owned(), tokens, has_scores: true, more })
+    let space = files.config["add_prefix_space"].as_bool() == Some(true);
+    Ok(vocabulary(pieces, merges, added, pre.unwrap_or("roberta-bpe").to_owned(), space, files))
 }
 
 fn vocabulary(
@@ -203,7 +200,7 @@ pub(super) fn by_id(vocab: &Value, embeddings: usize) -> Result<Vec<String>, Err
 }
 
 /// Pairs, as "a b" or as lists of two.
-fn merges(merges: &Value) -> Result<Vec<String>, Error> {
+pub(super) fn merges(merges: &Value) -> Result<Vec<String>, Error> {
     let pair = |merge: &Value| match merge {
         Value::String(text) => Some(text.clone()),
         Value::Array(pair) => Some(format!("{} {}", pair.first()?.as_str()?, pair.get(1)?.as_str()?)),
@@ -310,37 +307,6 @@ fn normalized(normalizer: &Value) -> Result<Normalized, Error> {
         ["NFC", "Lowercase"] => Ok(Normalized { composed: true, lowercased: true }),
         others => Err(unsaid(format!("the normalizer {} beside BPE", others.join(", ")))),
     }
-}
-
-/// Refuses what does more than SentencePiece's BPE does: a space before a text, and a mark for each space.
-pub(super) fn spaces_alone(json: &Value) -> Result<(), Error> {
-    for part in flattened(&json["pre_tokenizer"], "pretokenizers") {
-        let is_space = match part["type"].as_str() {
-            // Cuts nothing: no spaces are left by then (Gemma).
-            Some("Split") => part["pattern"]["String"].as_str() == Some(" "),
-            Some("Metaspace") => {
-                part["replacement"].as_str() == Some("\u{2581}") && part["split"].as_bool() == Some(false)
-            }
-            _ => false,
-        };
-        if !is_space {
-            return Err(unsaid(format!("the pre_tokenizer {} beside BPE of characters", shown(part))));
-        }
-    }
-    for part in flattened(&json["normalizer"], "normalizers") {
-        let is_space = match part["type"].as_str() {
-            Some("Prepend") => part["prepend"].as_str() == Some("\u{2581}"),
-            Some("Replace") => {
-                part["pattern"]["String"].as_str() == Some(" ")
-                    && part["content"].as_str() == Some("\u{2581}")
-            }
-            _ => false,
-        };
-        if !is_space {
-            return Err(unsaid(format!("the normalizer {} beside BPE of characters", shown(part))));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ struct Around {
 }
 
 /// What marks are called where nobody says it.
-const USUAL: [(&str, &str); 7] = [
+const USUAL: [(&str, &str); 8] = [
     ("unk", "[UNK]"),
+    ("cls", "[CLS]"),
     ("sep", "[SEP]"),
     ("pad", "[PAD]"),
     ("mask", "[MASK]"),
@@ -34,6 +35,7 @@ pub(super) fn keys(
     files: &Files<'_>,
     config: &Config,
     ids: &HashMap<String, usize>,
+    is_word_piece: bool,
 ) -> Result<Vec<(&'static str, OwnedValue)>, Error> {
     let mut keys: Vec<(&'static str, OwnedValue)> = Vec::new();
     let named = |name: &str| {
@@ -67,7 +69,9 @@ pub(super) fn keys(
         let is_bert = files.folder.join("vocab.txt").exists();
         let begins = flag("add_bos_token").unwrap_or(is_bert);
         let ends = flag("add_eos_token").unwrap_or(is_bert);
-        let (first, last) = if is_bert { (named("cls"), named("sep")) } else { (named("bos"), named("eos")) };
+        let enclosing = |name: &str| named(name).or_else(|| usual(name));
+        let (first, last) =
+            if is_bert { (enclosing("cls"), enclosing("sep")) } else { (named("bos"), named("eos")) };
         Around { before: first.filter(|_| begins), after: last.filter(|_| ends), doubled: false }
     });
     // The authors' classes put their marks by these flags, whatever tokenizer.json says.
@@ -86,6 +90,9 @@ pub(super) fn keys(
             _ => {}
         }
     }
+    if is_word_piece && (around.before.is_none() || around.after.is_none()) {
+        return Err(unsaid("a text of WordPiece's without a mark before and after it (post_processor)"));
+    }
     let first = around.before.or_else(|| named("bos")).or_else(|| named("cls"));
     let last = around.after.or_else(|| named("eos")).or_else(|| named("sep"));
     let marks = [
@@ -95,7 +102,13 @@ pub(super) fn keys(
         // Readers that are told of two marks between texts look for this one, and some fall over where it is missing.
         (
             "seperator_token_id",
-            named("sep").or_else(|| usual("sep")).or(around.after.filter(|_| around.doubled)),
+            // WordPiece's texts end in it, whatever other files call so.
+            around
+                .after
+                .filter(|_| is_word_piece)
+                .or_else(|| named("sep"))
+                .or_else(|| usual("sep"))
+                .or(around.after.filter(|_| around.doubled)),
         ),
         ("padding_token_id", named("pad").or_else(|| usual("pad"))),
         ("mask_token_id", named("mask").or_else(|| usual("mask"))),

@@ -3,7 +3,9 @@
 //! `tokenizer.json` is what the authors' code runs, so it is asked first; `vocab.txt` and SentencePiece's `.model` serve
 //! where it is missing, and SentencePiece's scores where it has none.
 
+mod added;
 mod bpe;
+mod characters;
 mod marks;
 mod sentencepiece;
 mod unigram;
@@ -20,11 +22,17 @@ use crate::error::Error;
 use crate::families::Family;
 use crate::json;
 
+/// Metaspace's way to put a space before a text: not before one, nor, if it is `first`, anywhere but at a text's beginning.
+/// The key is connote's own.
+pub(crate) const PREPEND_SCHEME: &str = "tokenizer.huggingface.prepend_scheme";
+
 /// The keys of a tokenizer.
 #[derive(Debug)]
 pub(crate) struct TokenizerKeys {
     pub(crate) keys: Vec<(String, OwnedValue)>,
     ids: HashMap<String, usize>,
+    /// The most tokens of a text that the authors' tokenizer gives.
+    pub(crate) limit: Option<u64>,
 }
 
 impl TokenizerKeys {
@@ -93,6 +101,7 @@ pub(crate) fn read(
     family: &Family,
     pre: Option<&str>,
     embeddings: usize,
+    notes: &mut Vec<String>,
 ) -> Result<TokenizerKeys, Error> {
     let there = |name: &str| json::read_if_there(&folder.join(name));
     let files = Files {
@@ -116,7 +125,34 @@ pub(crate) fn read(
     for id in vocabulary.tokens.len()..wanted {
         vocabulary.tokens.push(Token::of_padding(id));
     }
-    keys(&files, config, vocabulary)
+    let joins_spaces = vocabulary.more.contains(&("remove_extra_whitespaces", true.into()));
+    if vocabulary.more.iter().any(|(key, _)| *key == PREPEND_SCHEME) {
+        notes.push(
+            "the authors put no space before a text that begins with one (Metaspace); llama.cpp does"
+                .to_owned(),
+        );
+    }
+    if files.cuts_beginnings() {
+        notes.push(
+            "of a text that is too long the authors leave out the beginning (truncation_side): embed with --truncate start"
+                .to_owned(),
+        );
+    }
+    let keys = keys(&files, config, vocabulary)?;
+    added::check(&files, &opened(&keys)?, joins_spaces, notes)?;
+    Ok(keys)
+}
+
+/// The tokenizer of the file to be: what cannot be opened is not written.
+fn opened(keys: &TokenizerKeys) -> Result<::tokenizer::Tokenizer, Error> {
+    let mut writer = gguf::Writer::new().metadata("general.architecture", "tokenizer");
+    for (key, value) in &keys.keys {
+        writer = writer.metadata(key, value.clone());
+    }
+    let file = gguf::Gguf::from_bytes(writer.to_bytes()?)?;
+    ::tokenizer::Tokenizer::from_metadata(file.metadata()).map_err(|error| {
+        Error::unsupported(format!("the file would have a tokenizer that no reader opens: {error}"))
+    })
 }
 
 impl Files<'_> {
@@ -129,11 +165,7 @@ impl Files<'_> {
             (Some("BPE"), Some(json), _) if bpe::is_metaspace(json) => bpe::read_metaspace(json, self),
             // Characters merged, and bytes where a character is not known: SentencePiece's own BPE, whose scores its file has.
             (Some("BPE"), Some(json), model) if json["model"]["byte_fallback"].as_bool() == Some(true) => {
-                bpe::spaces_alone(json)?;
-                match model {
-                    Some(path) => sentencepiece::read(&path, self, false),
-                    None => bpe::by_rank(json, self),
-                }
+                characters::read(json, self, model.as_deref())
             }
             (Some("BPE"), Some(json), _) => bpe::read(json, self, pre),
             (Some("WordPiece"), Some(json), _) => wordpiece::read(json, self),
@@ -164,6 +196,13 @@ impl Files<'_> {
         }
         let decoder = self.config["added_tokens_decoder"].as_object();
         decoder.into_iter().flatten().filter_map(|(id, token)| of(token, Some(id.parse().ok()?))).collect()
+    }
+
+    /// Which end of a text that is too long goes.
+    fn cuts_beginnings(&self) -> bool {
+        let of_json = self.json.as_ref().map(|json| &json["truncation"]["direction"]);
+        let side = self.config["truncation_side"].as_str().or(of_json.and_then(Value::as_str));
+        side.is_some_and(|side| side.eq_ignore_ascii_case("left"))
     }
 
     /// The text of a named mark (`cls_token` and so on), wherever it is written.
@@ -224,7 +263,8 @@ pub(crate) fn put_added(
 fn keys(files: &Files<'_>, config: &Config, vocabulary: Vocabulary) -> Result<TokenizerKeys, Error> {
     let Vocabulary { model, pre, tokens, has_scores, more } = vocabulary;
     let mut keys: Vec<(String, OwnedValue)> = Vec::new();
-    let mut put = |key: &str, value: OwnedValue| keys.push((format!("tokenizer.ggml.{key}"), value));
+    const GGML: &str = "tokenizer.ggml.";
+    let mut put = |key: &str, value: OwnedValue| keys.push((format!("{GGML}{key}"), value));
     put("model", model.into());
     put("pre", pre.into());
     put("tokens", tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().into());
@@ -237,14 +277,22 @@ fn keys(files: &Files<'_>, config: &Config, vocabulary: Vocabulary) -> Result<To
     } else if files.family.tensors().any(|name| ["token_types", "token_embd_norm"].contains(&name.ours)) {
         put("token_type_count", 1u32.into());
     }
-    // A token of the vocabulary by its text, before WordPiece's marks of word starts.
+    let is_word_piece = model == wordpiece::MODEL;
+    // The authors' text of a token.
+    let text = |token: &Token| match is_word_piece && token.kind != Kind::Control {
+        true => wordpiece::unmarked(&token.text),
+        false => token.text.clone(),
+    };
     let ids: HashMap<String, usize> =
-        tokens.iter().enumerate().rev().map(|(id, token)| (token.text.clone(), id)).collect();
-    for (key, value) in marks::keys(files, config, &ids)? {
+        tokens.iter().enumerate().rev().map(|(id, token)| (text(token), id)).collect();
+    for (key, value) in marks::keys(files, config, &ids, is_word_piece)? {
         put(key, value);
     }
     for (key, value) in more {
-        put(key, value);
+        match key.starts_with("tokenizer.") {
+            true => keys.push((key.to_owned(), value)),
+            false => keys.push((format!("{GGML}{key}"), value)),
+        }
     }
-    Ok(TokenizerKeys { keys, ids })
+    Ok(TokenizerKeys { keys, ids, limit: files.config["model_max_length"].as_u64() })
 }

@@ -4,9 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Files, Kind, Token, Vocabulary, flattened, put_added, unsaid};
+use super::{Files, Kind, PREPEND_SCHEME, Token, Vocabulary, flattened, put_added, unsaid};
 use crate::config::shown;
 use crate::error::Error;
+
+const SPACE: &str = "\u{2581}";
 
 pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
     let wrong = |what: &str| Error::file(&files.folder.join("tokenizer.json"), what);
@@ -25,47 +27,143 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
     let mut tokens = tokens.ok_or_else(|| wrong("its Unigram pieces are not pairs of a text and a score"))?;
     put_added(&mut tokens, files.added(), None, files);
 
-    let normalizers = flattened(&json["normalizer"], "normalizers");
-    let cutters = flattened(&json["pre_tokenizer"], "pretokenizers");
-    let is = |part: &&Value, kind: &str| part["type"].as_str() == Some(kind);
-    for part in &normalizers {
-        match part["type"].as_str().unwrap_or_default() {
-            "Precompiled" | "Strip" => {}
-            // What makes many spaces one.
-            "Replace" if part["pattern"]["Regex"].as_str().is_some_and(|pattern| pattern.contains('{')) => {}
-            "Replace" if part["pattern"]["String"].as_str() == Some(" ") => {}
-            other => {
-                return Err(unsaid(format!("the normalizer {other} beside Unigram")));
-            }
-        }
-    }
-    for part in &cutters {
-        let is_words = match part["type"].as_str() {
-            Some("WhitespaceSplit") => true,
-            Some("Metaspace") => {
-                part["replacement"].as_str() == Some("\u{2581}") && part["split"].as_bool() != Some(false)
-            }
-            _ => false,
-        };
-        if !is_words {
-            return Err(unsaid(format!("the pre_tokenizer {} beside Unigram", shown(part))));
-        }
-    }
+    let Spaces { prefix, scheme, joined } = Spaces::of(json)?;
     let mut more = Vec::new();
-    let charsmap = normalizers.iter().find(|part| is(part, "Precompiled"));
+    let normalizers = flattened(&json["normalizer"], "normalizers");
+    let charsmap = normalizers.iter().find(|part| part["type"] == "Precompiled");
     if let Some(text) = charsmap.and_then(|part| part["precompiled_charsmap"].as_str()) {
         let bytes = STANDARD.decode(text).map_err(|_| wrong("its precompiled_charsmap is not base64"))?;
         more.push(("precompiled_charsmap", bytes.into()));
     }
-    let metaspace = cutters.iter().find(|part| is(part, "Metaspace"));
-    let prefix = metaspace.is_some_and(|part| {
-        part["prepend_scheme"]
-            .as_str()
-            .map_or(part["add_prefix_space"].as_bool() != Some(false), |scheme| scheme != "never")
-    });
-    let joined = cutters.iter().any(|part| is(part, "WhitespaceSplit"))
-        || normalizers.iter().any(|part| is(part, "Replace") && part["pattern"]["Regex"].is_string());
     more.push(("add_space_prefix", prefix.into()));
     more.push(("remove_extra_whitespaces", joined.into()));
+    more.extend(scheme.map(|scheme| (PREPEND_SCHEME, scheme.into())));
     Ok(Vocabulary { model: "t5", pre: "default".to_owned(), tokens, has_scores: true, more })
+}
+
+/// What becomes of spaces.
+#[derive(Debug, PartialEq, Eq)]
+struct Spaces {
+    /// One goes before a text that begins with none.
+    prefix: bool,
+    /// Where that is not every stretch of text.
+    scheme: Option<&'static str>,
+    /// Several are one, and those at the ends none.
+    joined: bool,
+}
+
+impl Spaces {
+    /// The ways that a file can say, and no others.
+    fn of(json: &Value) -> Result<Self, Error> {
+        let normalizers = flattened(&json["normalizer"], "normalizers");
+        let (mut maps, mut strips, mut joins, mut marks) = (false, false, false, false);
+        for part in &normalizers {
+            let (regex, content) = (part["pattern"]["Regex"].as_str(), part["content"].as_str());
+            match part["type"].as_str().unwrap_or_default() {
+                "Precompiled" => maps = true,
+                "Strip" if part["strip_right"].as_bool() == Some(true) => strips = true,
+                "Replace" if regex == Some(" {2,}") && content == Some(" ") => joins = true,
+                "Replace" if regex == Some(" {2,}") && content == Some(SPACE) => {
+                    (joins, marks) = (true, true)
+                }
+                "Replace" if part["pattern"]["String"].as_str() == Some(" ") && content == Some(SPACE) => {
+                    marks = true;
+                }
+                _ => return Err(unsaid(format!("the normalizer {} beside Unigram", shown(part)))),
+            }
+        }
+        let cutters = flattened(&json["pre_tokenizer"], "pretokenizers");
+        let refused = || {
+            let (normalizer, cutter) = (shown(&json["normalizer"]), shown(&json["pre_tokenizer"]));
+            Err(unsaid(format!("the pre_tokenizer {cutter} with the normalizer {normalizer} beside Unigram")))
+        };
+        let (words, metaspace) = match cutters.as_slice() {
+            [words, space] if words["type"] == "WhitespaceSplit" => (true, space),
+            [space] => (false, space),
+            _ => return refused(),
+        };
+        if metaspace["type"] != "Metaspace"
+            || metaspace["replacement"].as_str() != Some(SPACE)
+            || metaspace["split"].as_bool() == Some(false)
+        {
+            return refused();
+        }
+        // Older files have a flag.
+        let flag = if metaspace["add_prefix_space"].as_bool() == Some(false) { "never" } else { "always" };
+        let scheme = metaspace["prepend_scheme"].as_str().unwrap_or(flag);
+        // Words know nothing of the spaces around them, unless those are no spaces any more.
+        if words {
+            return match scheme {
+                "always" if !marks => Ok(Self { prefix: true, scheme: None, joined: true }),
+                _ => refused(),
+            };
+        }
+        // White space that is no space has to be mapped to spaces, and those at the end to go.
+        if joins && !(maps && strips) || strips && !joins {
+            return refused();
+        }
+        match scheme {
+            "always" => Ok(Self { prefix: true, scheme: None, joined: joins }),
+            "first" => Ok(Self { prefix: true, scheme: Some("first"), joined: joins }),
+            "never" if !joins => Ok(Self { prefix: false, scheme: None, joined: false }),
+            _ => refused(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_ways_that_files_can_say_are_taken() {
+        let metaspace =
+            |scheme: &str| json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme});
+        let words = json!({"type": "WhitespaceSplit"});
+        let map = json!({"type": "Precompiled"});
+        let strip = json!({"type": "Strip", "strip_left": false, "strip_right": true});
+        let join =
+            |content: &str| json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": content});
+        let mark = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
+        let of = |normalizers: &[&Value], cutters: &[&Value]| {
+            Spaces::of(&json!({
+                "normalizer": {"type": "Sequence", "normalizers": normalizers},
+                "pre_tokenizer": {"type": "Sequence", "pretokenizers": cutters},
+            }))
+        };
+        let (always, first, never) = (&metaspace("always"), &metaspace("first"), &metaspace("never"));
+        let (one, marked) = (&join(" "), &join(SPACE));
+        let said = |prefix, scheme, joined| Spaces { prefix, scheme, joined };
+        let right: [(&[&Value], &[&Value], Spaces); 7] = [
+            (&[&map], &[&words, always], said(true, None, true)),
+            (&[&map, one], &[&words, always], said(true, None, true)),
+            (&[], &[&words, always], said(true, None, true)),
+            (&[&map, &strip, marked], &[always], said(true, None, true)),
+            (&[&map, &strip, marked], &[first], said(true, Some("first"), true)),
+            (&[&map, &mark], &[always], said(true, None, false)),
+            (&[&map], &[never], said(false, None, false)),
+        ];
+        for (normalizers, cutters, wanted) in right {
+            assert_eq!(of(normalizers, cutters).expect("it is right"), wanted, "{normalizers:?} {cutters:?}");
+        }
+        let wrong: [(&[&Value], &[&Value]); 12] = [
+            (&[&map], &[]),
+            (&[&map], &[&words]),
+            (&[&map], &[&words, never]),
+            (&[&map], &[&words, first]),
+            (&[&map], &[always, always]),
+            (&[&map], &[always, &words]),
+            (&[&map, &mark], &[&words, always]),
+            (&[&mark], &[&words, always]),
+            (&[&map, marked], &[&words, always]),
+            (&[&map, &strip, marked], &[never]),
+            (&[&map, marked], &[always]),
+            (&[&strip, marked], &[always]),
+        ];
+        for (normalizers, cutters) in wrong {
+            let refusal = of(normalizers, cutters).expect_err("it is refused").to_string();
+            assert!(refusal.contains("beside Unigram, which GGUF has no way to say"), "{refusal}");
+        }
+    }
 }

@@ -10,6 +10,12 @@ use crate::error::Error;
 
 const MARKS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
+/// `tokenizer.ggml.model` of WordPiece.
+pub(super) const MODEL: &str = "bert";
+
+/// Classes that take `tokenizer.json` as it is. All others of WordPiece's take its normalizer from their own arguments.
+const GENERIC: [&str; 2] = ["PreTrainedTokenizerFast", "TokenizersBackend"];
+
 /// Longer words are unknown, in characters.
 const LONGEST_WORD: u64 = 100;
 
@@ -40,25 +46,36 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
             return Err(unsaid(format!("{name} is false in its BertNormalizer")));
         }
     }
-    // The authors' class takes these before its file.
+    let lowercase = normalizer["lowercase"].as_bool().unwrap_or(true);
+    let accents = normalizer["strip_accents"].as_bool();
+    // The authors' class takes these before its file, and what it is called without for true, or as capitals go.
+    let is_generic = files.config["tokenizer_class"].as_str().is_some_and(|class| GENERIC.contains(&class));
+    let stated = |flag: &str| files.config[flag].as_bool();
+    let lowers = stated("do_lower_case").unwrap_or(if is_generic { lowercase } else { true });
+    let strips = stated("strip_accents").or(accents.filter(|_| is_generic)).unwrap_or(lowers);
     let flags = [
-        ("do_lower_case", "lowercase"),
-        ("strip_accents", "strip_accents"),
-        ("tokenize_chinese_chars", "handle_chinese_chars"),
+        ("do_lower_case", lowers, "lowercase", lowercase),
+        ("strip_accents", strips, "strip_accents", accents.unwrap_or(lowercase)),
+        (
+            "tokenize_chinese_chars",
+            stated("tokenize_chinese_chars").unwrap_or(true),
+            "handle_chinese_chars",
+            true,
+        ),
     ];
-    for (flag, name) in flags {
-        if let Some(said) =
-            files.config[flag].as_bool().filter(|said| normalizer[name].as_bool() != Some(*said))
-        {
+    for (flag, taken, name, said) in flags {
+        if taken != said {
+            let taken = match stated(flag) {
+                Some(taken) => format!("is {taken}"),
+                None => format!("is not there, so that the authors' class takes {taken}"),
+            };
             let what = format!(
-                "`{flag}` is {said}, and the normalizer of tokenizer.json has {name} {}; make them agree",
+                "`{flag}` {taken}, and the normalizer of tokenizer.json has {name} {}; make them agree",
                 normalizer[name]
             );
             return Err(Error::file(&files.folder.join("tokenizer_config.json"), what));
         }
     }
-    let lowercase = normalizer["lowercase"].as_bool().unwrap_or(true);
-    let accents = normalizer["strip_accents"].as_bool();
     Ok(vocabulary(pieces, prefix, files.added(), lowercase, accents, files))
 }
 
@@ -114,5 +131,13 @@ fn vocabulary(
         more.push(("normalizer.strip_accents", accents.into()));
     }
     // The name that llama.cpp has for BERT's way to cut; only WordPiece is meant by it here.
-    Vocabulary { model: "bert", pre: "jina-v2-en".to_owned(), tokens, has_scores: false, more }
+    Vocabulary { model: MODEL, pre: "jina-v2-en".to_owned(), tokens, has_scores: false, more }
+}
+
+/// A piece without GGUF's mark of word starts, or with BERT's of what goes on a word.
+pub(super) fn unmarked(text: &str) -> String {
+    match text.strip_prefix('\u{2581}').filter(|start| !start.is_empty()) {
+        Some(start) => start.to_owned(),
+        None => format!("##{text}"),
+    }
 }

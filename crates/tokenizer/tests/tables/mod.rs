@@ -23,7 +23,9 @@ impl Keys {
 
     fn key(&mut self, key: &str, value_type: u32) {
         self.count += 1;
-        self.text(format!("tokenizer.ggml.{key}").as_bytes());
+        let own = key.starts_with("tokenizer.");
+        let key = if own { key.to_owned() } else { format!("tokenizer.ggml.{key}") };
+        self.text(key.as_bytes());
         self.bytes.extend(value_type.to_le_bytes());
     }
 
