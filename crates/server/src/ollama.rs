@@ -37,6 +37,7 @@ with_extras! {
     pub(crate) struct AskedOne {
         model: Option<String>,
         prompt: Option<String>,
+        dimensions: Option<Count>,
         options: Option<ModelOptions>,
     }
 }
@@ -71,7 +72,7 @@ fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
     let extras = asked.extras();
     let texts = asked.prompt.into_iter().collect();
     let limit = asked.options.and_then(|options| options.limit());
-    Ok((ask(service, &extras, asked.model.as_deref(), texts, None, limit)?, ()))
+    Ok((ask(service, &extras, asked.model.as_deref(), texts, asked.dimensions, limit)?, ()))
 }
 
 fn ask(

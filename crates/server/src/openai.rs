@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connote::{Embedding, Input, Truncation};
+use connote::{Embedding, Input, Norm, Truncation};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -13,6 +13,7 @@ use crate::extras::with_extras;
 use crate::fault::{Fault, FaultKind};
 use crate::formats;
 use crate::json::{self, Content, Count, Inputs};
+use crate::llama;
 use crate::models::Served;
 use crate::output_dtype::{self, OutputDtype};
 use crate::settings::TokenIds;
@@ -31,6 +32,8 @@ with_extras! {
         #[serde(default, deserialize_with = "json::choice")]
         output_dtype: Option<OutputDtype>,
         dimensions: Option<Count>,
+        /// llama-server's, which has it on OpenAI's route as well.
+        embd_normalize: Option<f64>,
         #[serde(default, deserialize_with = "json::choice")]
         token_ids: Option<TokenIds>,
     }
@@ -99,7 +102,8 @@ fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Form), Fault> {
     };
     let inputs = contents.into_iter().map(input).collect::<Result<Vec<Input>, Fault>>()?;
     // A client of this protocol does not hear that a text was cut, so none is unless it asks for it.
-    let options = extras.options(&chosen, Truncation::Error, asked.dimensions)?;
+    let norm = asked.embd_normalize.map_or(Ok(Norm::L2), llama::norm)?;
+    let options = extras.options(&chosen, Truncation::Error, asked.dimensions)?.norm(norm);
     let form = Form {
         encoding: asked.encoding_format.unwrap_or_default(),
         dtype: asked.output_dtype.unwrap_or_default(),

@@ -13,7 +13,7 @@ const SECONDS: &str = r"^[1-9][0-9]{0,4}(\.[0-9]{1,3})?$";
 /// What a stream is.
 const LINES: &str = "A stream of lines, each a JSON object: `{\"text\": \"...\", \"id\": any, \"task\": \"...\", \"title\": \"...\"}`, \
                      answered by lines in the same order while it comes. A line that fails has an `error` in place of its `embedding`. \
-                     What holds for all lines is in the query: `model`, `dimensions`, `normalize`, `task`, `title`, `truncate`, `priority`.";
+                     What holds for all lines is in the query: `model`, `dimensions`, `normalize`, `embd_normalize`, `task`, `title`, `truncate`, `priority`.";
 
 /// Headers of requests.
 pub(super) fn parameters() -> Value {

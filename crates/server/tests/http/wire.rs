@@ -221,9 +221,14 @@ fn usage_of_cut_texts_is_what_was_computed() {
 #[test]
 fn dimensions_that_the_model_has_not_are_refused_on_every_route() {
     let mut client = client();
-    for (path, field, status) in
-        [("/v1/embeddings", "input", 400), ("/embed", "inputs", 422), ("/api/embed", "input", 400)]
-    {
+    for (path, field, status) in [
+        ("/v1/embeddings", "input", 400),
+        ("/embed", "inputs", 422),
+        ("/api/embed", "input", 400),
+        ("/api/embeddings", "prompt", 400),
+        ("/embedding", "content", 400),
+        ("/embeddings", "content", 400),
+    ] {
         for dimensions in [385, 100_000_000] {
             let body = json!({ "model": "m", field: "x", "dimensions": dimensions });
             let answer = client.send("POST", path, body.to_string());
