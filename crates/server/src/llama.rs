@@ -255,7 +255,7 @@ pub(crate) fn props(service: &Service) -> Result<Vec<u8>, Fault> {
     let model = served.embedder.model();
     let piece =
         |id: Option<u32>| id.and_then(|id| model.tokenizer().piece(id)).map(|piece| piece.into_owned());
-    json::write(&json!({
+    let mut props = json!({
         "default_generation_settings": { "n_ctx": model.max_tokens(), "params": {} },
         "total_slots": served.embedder.explain(&[1]).cpus,
         "model_alias": served.name,
@@ -266,7 +266,11 @@ pub(crate) fn props(service: &Service) -> Result<Vec<u8>, Fault> {
         "modalities": { "vision": false, "audio": false },
         "build_info": concat!("connote ", env!("CARGO_PKG_VERSION")),
         "is_sleeping": false,
-        "pooling": served.embedder.pooling().to_string(),
-        "n_embd": model.dimensions(),
-    }))
+        "capabilities": served.capabilities(),
+    });
+    if !served.is_reranker() {
+        props["pooling"] = json!(served.embedder.pooling().to_string());
+        props["n_embd"] = json!(model.dimensions());
+    }
+    json::write(&props)
 }

@@ -171,6 +171,7 @@ fn list(service: &Service, more: impl Fn(&Served, &mut Map<String, Value>)) -> R
         model.insert("size".to_owned(), json!(bytes));
         model.insert("digest".to_owned(), json!(served.fingerprint));
         model.insert("details".to_owned(), details(served));
+        model.insert("capabilities".to_owned(), json!(served.capabilities()));
         more(served, &mut model);
         models.push(Value::Object(model));
     }
@@ -231,15 +232,19 @@ pub(crate) fn show(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
     info.insert("general.name".to_owned(), json!(model.name()));
     info.insert("general.parameter_count".to_owned(), json!(count(model)));
     info.insert(format!("{architecture}.context_length"), json!(model.context_length()));
-    info.insert(format!("{architecture}.embedding_length"), json!(model.dimensions()));
-    info.insert(format!("{architecture}.pooling"), json!(served.embedder.pooling().to_string()));
+    if !served.is_reranker() {
+        info.insert(format!("{architecture}.embedding_length"), json!(model.dimensions()));
+        info.insert(format!("{architecture}.pooling"), json!(served.embedder.pooling().to_string()));
+    }
     json::write(&json!({
         "modelfile": format!("FROM {}", served.name),
-        "parameters": "",
+        // The limit that texts are cut at, as Ollama writes a parameter: the file's own length, which is that of its table of
+        // positions, may be more than its authors trained.
+        "parameters": format!("{:<30} {}", "num_ctx", model.max_tokens()),
         "template": "",
         "details": details(&served),
         "model_info": info,
-        "capabilities": ["embedding"],
+        "capabilities": served.capabilities(),
         "modified_at": rfc3339(served.since),
     }))
 }
