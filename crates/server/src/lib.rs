@@ -49,6 +49,7 @@ mod signals;
 mod socket;
 mod stream_options;
 mod tei;
+mod surrogates;
 mod tokens;
 mod waiting;
 

@@ -57,7 +57,7 @@ impl ModelOptions {
 }
 
 fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
-    let mut asked: Asked = json::read(body)?;
+    let mut asked: Asked = json::read_replacing(body)?;
     let extras = asked.extras();
     // Without texts it asks whether the model is there, which is how clients of Ollama have one loaded.
     let texts = asked.input.map(Texts::into_vec).unwrap_or_default();
@@ -68,7 +68,7 @@ fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
 }
 
 fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
-    let mut asked: AskedOne = json::read(body)?;
+    let mut asked: AskedOne = json::read_replacing(body)?;
     let extras = asked.extras();
     let texts = asked.prompt.into_iter().collect();
     let limit = asked.options.and_then(|options| options.limit());
@@ -223,7 +223,7 @@ pub(crate) struct ToShow {
 
 /// `POST /api/show`.
 pub(crate) fn show(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
-    let asked: ToShow = json::read(body)?;
+    let asked: ToShow = json::read_replacing(body)?;
     let served = service.models().choose(asked.model.or(asked.name).as_deref())?.served;
     let model = served.embedder.model();
     let architecture = &model.config().architecture;

@@ -398,6 +398,31 @@ fn a_model_is_retrieved_by_every_name_that_it_is_asked_for_by() {
     }
 }
 
+/// Ollama is written in Go, whose reader of JSON goes on so.
+#[test]
+fn half_of_a_character_is_u_fffd_on_ollamas_routes_and_named_on_others() {
+    let half = r#"cat \ud83d"#;
+    let whole = wanted("cat \u{fffd}");
+    let mut client = client();
+    let answer = client.send("POST", "/api/embed", format!(r#"{{"input": ["a", "{half}"]}}"#));
+    assert_eq!(answer.status, 200);
+    assert_eq!(floats(&answer.json()["embeddings"][1]), whole);
+    let answer = client.send("POST", "/api/embeddings", format!(r#"{{"prompt": "{half}"}}"#));
+    assert_eq!(floats(&answer.json()["embedding"]), whole);
+    assert_eq!(client.send("POST", "/api/show", format!(r#"{{"model": "{half}"}}"#)).status, 200);
+    // What is wrong beside it is still named.
+    let refused = client.send("POST", "/api/embed", format!(r#"{{"input": ["{half}", 5]}}"#));
+    assert!(refused.json()["error"].as_str().expect("words").starts_with("input 1: invalid type"));
+    for (path, field, status) in
+        [("/embed", "inputs", 422), ("/embedding", "content", 400), ("/embeddings", "input", 400)]
+    {
+        let answer = client.send("POST", path, format!(r#"{{"{field}": ["a", "{half}"]}}"#));
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, status, "{path}: {said}");
+        assert!(said.contains(&format!("{field} 1: it has a lone surrogate")), "{path}: {said}");
+    }
+}
+
 #[test]
 fn the_root_is_a_page_for_browsers_and_a_line_for_others() {
     let mut client = client();

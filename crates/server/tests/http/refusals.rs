@@ -48,7 +48,10 @@ fn a_bad_request_names_the_field_and_what_is_wrong() {
         ("{\"input\": true}", Some("input"), "boolean `true`, expected a string"),
         ("{\"input\": {\"text\": \"x\"}}", Some("input"), "map, expected a string"),
         ("{\"input\": [\"x\", null]}", Some("input"), "input 1: invalid type: null, expected a string"),
-        ("{\"input\": [\"x\", \"y\", \"\\ud800\"]}", Some("input"), "input 2"),
+        // Half of a character, which JavaScript's `slice` leaves; beside it a whole one.
+        ("{\"input\": [\"x\", \"y\", \"\\ud800\"]}", Some("input"), "input 2: it has a lone surrogate"),
+        ("{\"input\": \"cat \\ud83d\\ude00 \\ude00\"}", Some("input"), "`input`: it has a lone surrogate"),
+        ("{\"input\": \"x\", \"model\": \"\\ud83d\\n\"}", Some("model"), "cut in two"),
         // Token ids.
         ("{\"input\": [101, 102]}", Some("input"), "check_embedding_ctx_length=False"),
         ("{\"input\": [[101, 102]]}", Some("input"), "check_embedding_ctx_length=False"),
