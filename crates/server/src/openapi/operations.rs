@@ -272,7 +272,7 @@ impl Doors<'_> {
                 true => "The body or the answer is larger than it may be, or a text is too long (TEI).",
             },
         );
-        refuse("415", "The body has a Content-Encoding.");
+        refuse("415", "The body is compressed, as its Content-Encoding or Transfer-Encoding says.");
         refuse("504", "It took longer than it may.");
         json!({
             "tags": dialects.iter().copied().map(tag).collect::<Vec<&str>>(),

@@ -146,6 +146,23 @@ fn a_compressed_body_is_refused_by_name() {
     let plain =
         client.send_with("POST", "/v1/embeddings", "Content-Encoding: identity\r\n", r#"{"input": "x"}"#);
     assert_eq!(plain.vectors().len(), 1);
+    // Beside the chunks, by either header, however often.
+    for (codings, status) in [
+        ("gzip, chunked", 415),
+        ("gzip\r\nTransfer-Encoding: chunked", 415),
+        ("Chunked", 200),
+        ("chunked\r\nContent-Encoding: identity, gzip", 415),
+    ] {
+        let mut client = crate::client();
+        client.write(format!(
+            "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: {codings}\r\n\r\n"
+        ));
+        client.write("e\r\n{\"input\": \"x\"}\r\n0\r\n\r\n");
+        let answer = client.read();
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, status, "{codings}: {said}");
+        assert!(status == 200 || (said.contains("-Encoding `gzip`")), "{codings}: {said}");
+    }
 }
 
 #[test]
