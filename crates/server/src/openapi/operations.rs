@@ -92,7 +92,7 @@ pub(super) fn paths(facts: &Facts) -> Value {
             "text": { "value": { "model": facts.name, "prompt": "a cat on the mat" } },
         })) },
         "/api/show": { "post": doors.short(&[Ollama], "A model (Ollama)", schema("OllamaShowRequest"), schema("OllamaModelInfo"), json!({
-            "model": { "value": { "model": facts.names[0] } },
+            "model": { "value": { "model": facts.name } },
         })) },
         "/api/tags": { "get": doors.look(Ollama, "The models that are served (Ollama)", "OllamaModels") },
         "/api/ps": { "get": doors.look(Ollama, "The models that are loaded, which are all (Ollama)", "OllamaRunning") },
@@ -146,7 +146,7 @@ fn ready() -> Value {
     let content = json!({ "application/json": { "schema": schema("Ready") } });
     let mut operation = public("Whether it should be sent requests", content);
     operation["responses"]["503"] = json!({
-        "description": "A model failed its self-check, or the server stops.",
+        "description": "A model failed its self-check, its file was changed, or the server stops.",
         "content": { "application/json": { "schema": schema("NotReady") } },
     });
     operation
