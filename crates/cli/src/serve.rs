@@ -138,6 +138,8 @@ fn key(line: &str) -> &str {
 fn api_keys(path: &Path) -> Result<Vec<String>, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{}: the keys cannot be read: {error}", path.display()))?;
+    // Programs of Windows begin files with it, and no client would send it with the first key.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let keys: Vec<String> = text.lines().map(key).filter(|key| !key.is_empty()).map(str::to_owned).collect();
     if keys.is_empty() {
         return Err(format!("{}: has no key; write one a line", path.display()));

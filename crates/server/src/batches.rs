@@ -2,7 +2,7 @@
 //!
 //! The way of a batch: `upload` streams a file of requests (`coming`) to the operator's folder, `jobs` makes a batch of it, `work` reads
 //! its lines (`input`), asks each as `POST /v1/embeddings` would (`answer`), and commits what is done (`results`); `files` hands the
-//! results out. `store` is the folder, `record` what is in it.
+//! results out. `store` is the folder, `record` what is in it, `room` what may come.
 
 mod answer;
 mod coming;
@@ -12,6 +12,7 @@ mod jobs;
 mod page;
 mod record;
 mod results;
+mod room;
 mod store;
 mod strangers;
 mod upload;

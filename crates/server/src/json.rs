@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_path_to_error::Segment;
 
 use crate::fault::{Fault, FaultKind};
+use crate::surrogates;
 
 /// A JSON object as `T`; fields that `T` does not have are not looked at.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
@@ -46,7 +47,9 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         match (valid, field) {
             (true, Some(field)) => {
                 let place = index.map_or_else(|| format!("`{field}`"), |index| format!("{field} {index}"));
-                Fault::invalid(format!("{place}: {inner}")).param(field)
+                let said = inner.to_string();
+                let said = if surrogates::is_why(&said) { surrogates::HALF } else { &said };
+                Fault::invalid(format!("{place}: {said}")).param(field)
             }
             (true, None) => {
                 let message = inner.to_string();
@@ -66,6 +69,12 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         Fault::new(FaultKind::InvalidJson, format!("the body of the request is not valid JSON: {error}"))
     })?;
     Ok(value)
+}
+
+/// As [`read`], but halves of surrogate pairs are U+FFFD, as they are to Go's servers.
+pub(crate) fn read_replacing<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    // They are rare: looked for where something is wrong.
+    read(body).or_else(|fault| surrogates::replaced(body).map_or(Err(fault), |whole| read(&whole)))
 }
 
 /// The bytes of an answer.

@@ -35,6 +35,7 @@ mod observe;
 mod ollama;
 mod openai;
 mod openapi;
+mod opened;
 mod origin;
 #[cfg(feature = "otel")]
 mod otel;
@@ -48,6 +49,7 @@ mod signals;
 #[cfg(unix)]
 mod socket;
 mod stream_options;
+mod surrogates;
 mod tei;
 mod tokens;
 mod waiting;

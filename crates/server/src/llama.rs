@@ -10,7 +10,7 @@ use crate::Service;
 use crate::ask::{Ask, Done, Door};
 use crate::extras::with_extras;
 use crate::fault::Fault;
-use crate::json::{self, Inputs};
+use crate::json::{self, Count, Inputs};
 use crate::tokens;
 
 /// `POST /embedding`, and `POST /embeddings` with `content`.
@@ -26,6 +26,7 @@ with_extras! {
         #[serde(default)]
         input: Option<Value>,
         model: Option<String>,
+        dimensions: Option<Count>,
         embd_normalize: Option<f64>,
     }
 }
@@ -52,7 +53,7 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
     });
     let inputs = inputs.collect();
     let norm = asked.embd_normalize.map_or(Ok(Norm::L2), norm)?;
-    let options = extras.options(&chosen, Truncation::Error, None)?.norm(norm);
+    let options = extras.options(&chosen, Truncation::Error, asked.dimensions)?.norm(norm);
     let ask = Ask {
         served: chosen.served,
         inputs,
@@ -65,7 +66,7 @@ fn read(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
 }
 
 /// The norm of a number, which may be written as `2.0`.
-fn norm(number: f64) -> Result<Norm, Fault> {
+pub(crate) fn norm(number: f64) -> Result<Norm, Fault> {
     if number.fract() != 0.0 || !(-1.0..=MAX_NORM).contains(&number) {
         let message = format!(
             "`embd_normalize` is {number}; it is -1 (none), 0 (largest value), 1, 2 or the p of a norm, a whole number"
@@ -254,7 +255,7 @@ pub(crate) fn props(service: &Service) -> Result<Vec<u8>, Fault> {
     let model = served.embedder.model();
     let piece =
         |id: Option<u32>| id.and_then(|id| model.tokenizer().piece(id)).map(|piece| piece.into_owned());
-    json::write(&json!({
+    let mut props = json!({
         "default_generation_settings": { "n_ctx": model.max_tokens(), "params": {} },
         "total_slots": served.embedder.explain(&[1]).cpus,
         "model_alias": served.name,
@@ -265,7 +266,11 @@ pub(crate) fn props(service: &Service) -> Result<Vec<u8>, Fault> {
         "modalities": { "vision": false, "audio": false },
         "build_info": concat!("connote ", env!("CARGO_PKG_VERSION")),
         "is_sleeping": false,
-        "pooling": served.embedder.pooling().to_string(),
-        "n_embd": model.dimensions(),
-    }))
+        "capabilities": served.capabilities(),
+    });
+    if !served.is_reranker() {
+        props["pooling"] = json!(served.embedder.pooling().to_string());
+        props["n_embd"] = json!(model.dimensions());
+    }
+    json::write(&props)
 }

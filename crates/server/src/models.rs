@@ -45,6 +45,12 @@ impl Served {
         self.embedder.is_reranker()
     }
 
+    /// What it does, and so which routes take it: `embedding`, as Ollama calls it, `rerank`, or both.
+    pub(crate) fn capabilities(&self) -> Vec<&'static str> {
+        let embedding = (!self.is_reranker()).then_some("embedding");
+        embedding.into_iter().chain(self.reranker.is_some().then_some("rerank")).collect()
+    }
+
     /// What scores pairs.
     pub(crate) fn reranker(&self) -> Result<&Reranker, Fault> {
         self.reranker.as_ref().ok_or_else(|| {
@@ -130,6 +136,11 @@ impl Models {
         &self.0[0]
     }
 
+    /// The one that is meant where vectors are asked for of none by name; a reranker only where there is nothing else.
+    pub(crate) fn first_of_vectors(&self) -> &Arc<Served> {
+        self.all().iter().find(|served| !served.is_reranker()).unwrap_or(self.first())
+    }
+
     /// The model of a request. Where one is served it is meant, whatever it is called: clients have names of their own. Where
     /// several are, the first that gives vectors is meant by a request that names none.
     pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chosen, Fault> {
@@ -145,9 +156,7 @@ impl Models {
         let served = match (self.named(name), self.all()) {
             (Some(served), _) => served,
             (None, [only]) => only.clone(),
-            (None, [first, ..]) if asked.is_empty() => {
-                self.all().iter().find(|served| !served.is_reranker()).unwrap_or(first).clone()
-            }
+            (None, _) if asked.is_empty() => self.first_of_vectors().clone(),
             _ => {
                 let names: Vec<&str> = self.all().iter().map(|served| served.name.as_str()).collect();
                 let message = format!("model `{asked}` not found; there is {}", names.join(", "));

@@ -37,6 +37,7 @@ with_extras! {
     pub(crate) struct AskedOne {
         model: Option<String>,
         prompt: Option<String>,
+        dimensions: Option<Count>,
         options: Option<ModelOptions>,
     }
 }
@@ -56,7 +57,7 @@ impl ModelOptions {
 }
 
 fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
-    let mut asked: Asked = json::read(body)?;
+    let mut asked: Asked = json::read_replacing(body)?;
     let extras = asked.extras();
     // Without texts it asks whether the model is there, which is how clients of Ollama have one loaded.
     let texts = asked.input.map(Texts::into_vec).unwrap_or_default();
@@ -67,11 +68,11 @@ fn embed(service: &Service, body: &[u8]) -> Result<(Ask, String), Fault> {
 }
 
 fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, ()), Fault> {
-    let mut asked: AskedOne = json::read(body)?;
+    let mut asked: AskedOne = json::read_replacing(body)?;
     let extras = asked.extras();
     let texts = asked.prompt.into_iter().collect();
     let limit = asked.options.and_then(|options| options.limit());
-    Ok((ask(service, &extras, asked.model.as_deref(), texts, None, limit)?, ()))
+    Ok((ask(service, &extras, asked.model.as_deref(), texts, asked.dimensions, limit)?, ()))
 }
 
 fn ask(
@@ -170,6 +171,7 @@ fn list(service: &Service, more: impl Fn(&Served, &mut Map<String, Value>)) -> R
         model.insert("size".to_owned(), json!(bytes));
         model.insert("digest".to_owned(), json!(served.fingerprint));
         model.insert("details".to_owned(), details(served));
+        model.insert("capabilities".to_owned(), json!(served.capabilities()));
         more(served, &mut model);
         models.push(Value::Object(model));
     }
@@ -221,7 +223,7 @@ pub(crate) struct ToShow {
 
 /// `POST /api/show`.
 pub(crate) fn show(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
-    let asked: ToShow = json::read(body)?;
+    let asked: ToShow = json::read_replacing(body)?;
     let served = service.models().choose(asked.model.or(asked.name).as_deref())?.served;
     let model = served.embedder.model();
     let architecture = &model.config().architecture;
@@ -230,15 +232,19 @@ pub(crate) fn show(service: &Service, body: &[u8]) -> Result<Vec<u8>, Fault> {
     info.insert("general.name".to_owned(), json!(model.name()));
     info.insert("general.parameter_count".to_owned(), json!(count(model)));
     info.insert(format!("{architecture}.context_length"), json!(model.context_length()));
-    info.insert(format!("{architecture}.embedding_length"), json!(model.dimensions()));
-    info.insert(format!("{architecture}.pooling"), json!(served.embedder.pooling().to_string()));
+    if !served.is_reranker() {
+        info.insert(format!("{architecture}.embedding_length"), json!(model.dimensions()));
+        info.insert(format!("{architecture}.pooling"), json!(served.embedder.pooling().to_string()));
+    }
     json::write(&json!({
         "modelfile": format!("FROM {}", served.name),
-        "parameters": "",
+        // The limit that texts are cut at, as Ollama writes a parameter: the file's own length, which is that of its table of
+        // positions, may be more than its authors trained.
+        "parameters": format!("{:<30} {}", "num_ctx", model.max_tokens()),
         "template": "",
         "details": details(&served),
         "model_info": info,
-        "capabilities": ["embedding"],
+        "capabilities": served.capabilities(),
         "modified_at": rfc3339(served.since),
     }))
 }

@@ -4,15 +4,16 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connote::{Embedding, Input, Truncation};
+use connote::{Embedding, Input, Norm, Truncation};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::ask::{Ask, Done, Door};
 use crate::extras::with_extras;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::formats;
 use crate::json::{self, Content, Count, Inputs};
+use crate::llama;
 use crate::models::Served;
 use crate::output_dtype::{self, OutputDtype};
 use crate::settings::TokenIds;
@@ -31,6 +32,8 @@ with_extras! {
         #[serde(default, deserialize_with = "json::choice")]
         output_dtype: Option<OutputDtype>,
         dimensions: Option<Count>,
+        /// llama-server's, which has it on OpenAI's route as well.
+        embd_normalize: Option<f64>,
         #[serde(default, deserialize_with = "json::choice")]
         token_ids: Option<TokenIds>,
     }
@@ -99,7 +102,8 @@ fn embeddings(service: &Service, body: &[u8]) -> Result<(Ask, Form), Fault> {
     };
     let inputs = contents.into_iter().map(input).collect::<Result<Vec<Input>, Fault>>()?;
     // A client of this protocol does not hear that a text was cut, so none is unless it asks for it.
-    let options = extras.options(&chosen, Truncation::Error, asked.dimensions)?;
+    let norm = asked.embd_normalize.map_or(Ok(Norm::L2), llama::norm)?;
+    let options = extras.options(&chosen, Truncation::Error, asked.dimensions)?.norm(norm);
     let form = Form {
         encoding: asked.encoding_format.unwrap_or_default(),
         dtype: asked.output_dtype.unwrap_or_default(),
@@ -166,9 +170,13 @@ struct Described<'a> {
     owned_by: &'static str,
     /// The model's own name.
     name: &'a str,
-    dimensions: usize,
-    /// How token vectors become one: a choice of the file, or of the operator.
-    pooling: String,
+    capabilities: Vec<&'static str>,
+    /// Not of a reranker, which gives no vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimensions: Option<usize>,
+    /// How token vectors become one: a choice of the file, or of the operator. As the dimensions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pooling: Option<String>,
     /// The longest text in tokens; vLLM calls it so.
     max_model_len: usize,
     fingerprint: &'a str,
@@ -180,29 +188,23 @@ pub(crate) fn list(service: &Service) -> Result<Vec<u8>, Fault> {
     json::write(&List { object: "list", data })
 }
 
-/// `GET /v1/models/ID`.
+/// `GET /v1/models/ID`: by every name that a request for vectors may have for it, so that who asks first hears the same.
 pub(crate) fn retrieve(service: &Service, id: &str) -> Result<Vec<u8>, Fault> {
-    let known = service.models().all().iter().find(|served| served.name == id);
-    let served = known.ok_or_else(|| {
-        Fault::new(
-            FaultKind::UnknownModel,
-            format!("model `{id}` not found; GET /v1/models lists those there are"),
-        )
-        .param("model")
-    })?;
-    json::write(&describe(served))
+    json::write(&describe(&service.models().choose(Some(id))?.served))
 }
 
 fn describe(served: &Served) -> Described<'_> {
     let model = served.embedder.model();
+    let gives_vectors = !served.is_reranker();
     Described {
         id: &served.name,
         object: "model",
         created: served.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         owned_by: "connote",
         name: model.name(),
-        dimensions: model.dimensions(),
-        pooling: served.embedder.pooling().to_string(),
+        capabilities: served.capabilities(),
+        dimensions: gives_vectors.then(|| model.dimensions()),
+        pooling: gives_vectors.then(|| served.embedder.pooling().to_string()),
         max_model_len: model.max_tokens(),
         fingerprint: &served.fingerprint,
     }

@@ -1,7 +1,8 @@
 //! Whether it should be sent requests: `GET /health/ready`.
 //!
-//! Every model computes a short text twice before the first request is taken. A probe reads what came of it and computes
-//! nothing: however busy the engine is, it is answered at once, and a server under load is not taken for a dead one.
+//! Every model computes a short text twice before the first request is taken. A probe reads what came of it, looks whether the
+//! models' files are as they were, and computes nothing: however busy the engine is, it is answered at once, and a server under
+//! load is not taken for a dead one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,17 +14,21 @@ use serde_json::json;
 
 use crate::Service;
 use crate::models::Models;
+use crate::opened::Opened;
 
 /// What every model computes.
 const TEXT: &str = "Is it ready?";
 
 /// What a service knows of itself.
-pub(crate) struct Readiness(Mutex<Standing>);
+pub(crate) struct Readiness {
+    standing: Mutex<Standing>,
+    opened: Opened,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Standing {
     Ready,
-    /// The self-check failed, and why.
+    /// The self-check failed, or a model's file was changed, and why that is said.
     Failed(String),
     /// It takes no more requests.
     Stopping,
@@ -39,10 +44,23 @@ impl Readiness {
             };
             Some(format!("the self-check of the model `{}` failed: {fault}", served.name))
         });
-        if let Some(reason) = &failed {
+        let checked = Self { standing: Mutex::new(Standing::Ready), opened: Opened::of(models) };
+        failed.into_iter().for_each(|reason| checked.fail(reason));
+        checked
+    }
+
+    /// For good: a file that is changed back may have been read in between.
+    fn fail(&self, reason: String) {
+        let mut standing = self.standing();
+        if *standing == Standing::Ready {
             tracing::error!(target: "connote::ready", reason, "not ready");
+            *standing = Standing::Failed(reason);
         }
-        Self(Mutex::new(failed.map_or(Standing::Ready, Standing::Failed)))
+    }
+
+    /// Looks at the models' files.
+    fn look(&self) {
+        self.opened.changed().into_iter().for_each(|reason| self.fail(reason));
     }
 
     /// From now on it ends.
@@ -60,7 +78,7 @@ impl Readiness {
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,6 +132,9 @@ pub(crate) async fn live() -> Response {
 
 /// `GET /health/ready`: 200, or 503 with a reason.
 pub(crate) async fn ready(State(service): State<Service>) -> Response {
+    let looking = service.clone();
+    // The disk may take its time. A panic there says nothing of the files.
+    let _ = tokio::task::spawn_blocking(move || looking.readiness().look()).await;
     let (status, body) = match service.readiness().reason() {
         None => (StatusCode::OK, json!({ "status": "ready" })),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not ready", "reason": reason })),

@@ -11,6 +11,7 @@ use crate::dialect::Dialect;
 use crate::extras::with_extras;
 use crate::fault::Fault;
 use crate::json::{self, Count};
+use crate::llama;
 use crate::models::Served;
 
 /// For all lines; a line may have a task and a title of its own.
@@ -29,14 +30,16 @@ with_extras! {
         model: Option<String>,
         dimensions: Option<Count>,
         normalize: Option<bool>,
+        embd_normalize: Option<f64>,
     }
 }
 
 /// All that there are.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "model",
     "dimensions",
     "normalize",
+    "embd_normalize",
     "task",
     "input_type",
     "prompt_name",
@@ -63,7 +66,14 @@ pub(crate) fn read(service: &Service, uri: &Uri) -> Result<StreamOptions, Fault>
     };
     let per_token = uri.path() == "/embed_all";
     let options = extras.options(&chosen, truncation, asked.dimensions)?;
-    let options = options.normalize(asked.normalize.unwrap_or(!per_token));
+    let options = match (asked.normalize, asked.embd_normalize) {
+        (Some(_), Some(_)) => {
+            let message = "the query of the address has `normalize` and `embd_normalize`, which are one thing; leave one of them out";
+            return Err(Fault::invalid(message).param("embd_normalize"));
+        }
+        (None, Some(number)) => options.norm(llama::norm(number)?),
+        (normalize, None) => options.normalize(normalize.unwrap_or(!per_token)),
+    };
     Ok(StreamOptions {
         served: chosen.served,
         options,
@@ -86,7 +96,9 @@ fn fields(query: &str) -> Result<Vec<u8>, Fault> {
             (_, "") => Value::Null,
             ("truncate" | "normalize", "true") => Value::Bool(true),
             ("truncate" | "normalize", "false") => Value::Bool(false),
-            ("dimensions", number) => number.parse().map_or_else(|_| Value::from(number), Value::Number),
+            ("dimensions" | "embd_normalize", number) => {
+                number.parse().map_or_else(|_| Value::from(number), Value::Number)
+            }
             (_, text) => Value::from(text),
         };
         if fields.insert(key.clone().into_owned(), value).is_some() {

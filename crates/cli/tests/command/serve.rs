@@ -302,16 +302,17 @@ fn keys_come_from_a_file_that_has_some() {
         let (_, stderr) = run(connote().args(["serve", "--port", "0", "--api-key-file", name]), 1);
         assert!(stderr.contains(what) && stderr.contains(name), "{stderr}");
     }
+    // With the mark that Notepad begins files with.
+    std::fs::write(&path, "\u{feff}se#cret # mine\n# of the team\n\t# none\n").expect("written");
+    let serving = Serving::start(&["--api-key-file", name]);
+    let keyed = |serving: &Serving| serving.ask("GET /v1/models HTTP/1.1\r\nX-Api-Key: se#cret\r\n", "");
+    assert!(keyed(&serving).starts_with("HTTP/1.1 200 "));
+    drop(serving);
     std::fs::write(&path, "# of the team\nse#cret # mine\n\t# none\n").expect("written");
     let serving = Serving::start(&["--api-key-file", name]);
     assert!(serving.get("/health").starts_with("HTTP/1.1 200 "));
     assert!(serving.get("/v1/models").starts_with("HTTP/1.1 401 "));
-    let mut stream = TcpStream::connect(&serving.address).expect("it listens");
-    let asked = "GET /v1/models HTTP/1.1\r\nHost: test\r\nX-Api-Key: se#cret\r\nConnection: close\r\n\r\n";
-    stream.write_all(asked.as_bytes()).expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(keyed(&serving).starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
@@ -332,7 +333,7 @@ fn a_hangup_reads_the_keys_again() {
         said
     };
     assert_eq!((status(&serving, "first"), status(&serving, "second")), ("200".into(), "401".into()));
-    let said = again(&mut serving, "second\nthird\n");
+    let said = again(&mut serving, "\u{feff}second\nthird\n");
     assert!(said.contains("there are 2"), "{said}");
     assert_eq!((status(&serving, "first"), status(&serving, "second")), ("401".into(), "200".into()));
     let said = again(&mut serving, "# none\n");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::Answered;
 use super::record::{Counts, FileRecord, Progress, Purpose, Record};
+use super::room::Room;
 use super::store::{Store, remove, sync};
 use super::work::Stop;
 
@@ -25,6 +26,8 @@ pub(super) struct Results {
     /// Of the bytes that are no part of `progress` yet.
     new_output: u64,
     new_errors: u64,
+    /// Theirs: what was not committed is cut off by who has the files next.
+    room: Room,
     progress: Progress,
     counts: Counts,
     tokens: u64,
@@ -42,6 +45,7 @@ impl Results {
             errors: BufWriter::new(begun(store, &record.error_id, progress.errors)?),
             new_output: 0,
             new_errors: 0,
+            room: Room::new(store, 0),
             progress,
             counts: record.batch.request_counts,
             tokens: record.batch.usage.total_tokens,
@@ -52,9 +56,12 @@ impl Results {
     /// Writes a line. Until the next commit it is as if it was not there.
     pub(super) fn add(&mut self, answered: Answered) -> Result<(), Stop> {
         let bytes = answered.text.iter().map(|piece| piece.len() as u64).sum();
-        if let Err(full) = self.store.take(bytes) {
-            self.commit()?;
-            return Err(full.into());
+        match self.store.take(bytes) {
+            Ok(room) => self.room.grow(room),
+            Err(full) => {
+                self.commit()?;
+                return Err(full.into());
+            }
         }
         let (file, new) = match answered.tokens {
             Some(_) => (&mut self.output, &mut self.new_output),
@@ -99,15 +106,9 @@ impl Results {
             record.batch.usage.total_tokens = tokens;
         })?;
         (self.new_output, self.new_errors) = (0, 0);
+        self.room.keep();
         self.committed = Instant::now();
         Ok(())
-    }
-}
-
-impl Drop for Results {
-    fn drop(&mut self) {
-        // What was not committed is cut off by who has the files next.
-        self.store.give_back(self.new_output + self.new_errors);
     }
 }
 

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use super::record::{FileRecord, Purpose, Record};
-use crate::body::mib;
+use super::room::{Full, Room};
 use crate::fault::{Fault, FaultKind};
 
 /// Files and batches that are known at once. Past the latter the oldest that is over is forgotten. Each is some hundred bytes of
@@ -53,26 +53,6 @@ impl Kept {
     /// The batches that are not over, the oldest first.
     fn unfinished(&self) -> impl Iterator<Item = &Record> {
         self.batches.values().filter(|record| !record.batch.status.is_over())
-    }
-}
-
-/// The files have as many bytes together as they may, which are these.
-#[derive(Debug)]
-pub(super) struct Full(u64);
-
-impl Full {
-    pub(super) fn message(&self) -> String {
-        format!(
-            "the batch folder is full: its files may have {} together, the limit that --max-batch-folder-mb sets; delete \
-             files that are not needed (DELETE /v1/files/ID)",
-            mib(usize::try_from(self.0).unwrap_or(usize::MAX))
-        )
-    }
-}
-
-impl From<Full> for Fault {
-    fn from(full: Full) -> Self {
-        Fault::new(FaultKind::BodyTooLarge, full.message())
     }
 }
 
@@ -152,18 +132,18 @@ impl Store {
     }
 
     /// Takes room as [`Self::take_now`] does; files whose time is over make room, if the disk takes its time.
-    pub(super) fn take(&self, bytes: u64) -> Result<(), Full> {
+    pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Result<Room, Full> {
         self.take_now(bytes).or_else(|_| {
             self.expire();
             self.take_now(bytes)
         })
     }
 
-    /// Takes room for so many bytes, which `give_back` ends.
-    pub(super) fn take_now(&self, bytes: u64) -> Result<(), Full> {
+    /// Takes room for so many bytes.
+    pub(super) fn take_now(self: &Arc<Self>, bytes: u64) -> Result<Room, Full> {
         let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
         let taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
-        taken.map(|_| ()).map_err(|_| Full(self.limit))
+        taken.map(|_| Room::new(self, bytes)).map_err(|_| Full(self.limit))
     }
 
     pub(super) fn give_back(&self, bytes: u64) {
@@ -253,9 +233,10 @@ impl Store {
         // The record first: a content without one is swept up.
         remove(&self.file_record(id))?;
         kept.files.remove(id);
-        remove(&self.content(id))?;
+        let removed = remove(&self.content(id));
+        // Also where it is still there: nobody can ask for it again, and after a restart it is gone and not counted.
         self.give_back(bytes);
-        Ok(Deletion::Done)
+        removed.map(|()| Deletion::Done)
     }
 
     /// Deletes files whose time is over, but those that a batch still reads.

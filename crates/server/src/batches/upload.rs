@@ -11,7 +11,8 @@ use axum::response::Response;
 
 use super::coming::{Coming, Part};
 use super::record::{EXPIRY, FileRecord, Purpose};
-use super::store::{Full, Store, trouble};
+use super::room::{Full, Room};
+use super::store::{Store, trouble};
 use super::{of_store, store};
 use crate::Service;
 use crate::body::{self, DROPPED, mib};
@@ -39,11 +40,10 @@ struct Form {
 
 /// A file on the disk that is nobody's yet: without an owner it goes, and the room that it took.
 struct Received {
-    store: Arc<Store>,
     id: String,
     path: PathBuf,
     name: String,
-    bytes: u64,
+    room: Room,
     is_kept: bool,
 }
 
@@ -51,6 +51,7 @@ impl Received {
     /// It has an owner.
     fn keep(&mut self) {
         self.is_kept = true;
+        self.room.keep();
     }
 }
 
@@ -58,7 +59,6 @@ impl Drop for Received {
     fn drop(&mut self) {
         if !self.is_kept {
             let _ = fs::remove_file(&self.path);
-            self.store.give_back(self.bytes);
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) async fn upload(State(service): State<Service>, request: Request) -> 
         store.has_place()?;
         let file = FileRecord::new(
             received.id.clone(),
-            received.bytes,
+            received.room.bytes(),
             received.name.clone(),
             Purpose::Batch,
             expires_after,
@@ -188,17 +188,19 @@ async fn receive(service: &Service, mut part: Part<'_>) -> Result<Received, Faul
     let id = store.new_id("file-");
     // Shown to clients, and never the name of a file here.
     let name: String = part.field.file_name().unwrap_or("requests.jsonl").chars().take(MAX_NAME).collect();
-    let received = Received { path: store.part(&id), store, id, name, bytes: 0, is_kept: false };
+    let received = Received { path: store.part(&id), id, name, room: Room::new(&store, 0), is_kept: false };
     let mut writing = Writing { received, file: None, buffer: Vec::new() };
     while let Some(data) = part.chunk().await? {
         let size = data.len() as u64;
-        if let Err(full) = take(&writing.received.store, size).await {
-            drop(writing);
-            skip(part, 0).await?;
-            return Err(Fault::from(full).param("file"));
+        match take(&store, size).await {
+            Ok(room) => writing.received.room.grow(room),
+            Err(full) => {
+                drop(writing);
+                skip(part, 0).await?;
+                return Err(Fault::from(full).param("file"));
+            }
         }
-        writing.received.bytes += size;
-        if writing.received.bytes > limit {
+        if writing.received.room.bytes() > limit {
             drop(writing);
             let message = format!(
                 "the file is larger than {}, the limit that --max-batch-file-mb sets; make several files of it",
@@ -223,8 +225,11 @@ async fn receive(service: &Service, mut part: Part<'_>) -> Result<Received, Faul
 }
 
 /// Room for more of it, without holding up a socket where files have to go first.
-async fn take(store: &Arc<Store>, bytes: u64) -> Result<(), Full> {
-    let Err(full) = store.take_now(bytes) else { return Ok(()) };
+async fn take(store: &Arc<Store>, bytes: u64) -> Result<Room, Full> {
+    let full = match store.take_now(bytes) {
+        Ok(room) => return Ok(room),
+        Err(full) => full,
+    };
     let store = store.clone();
     tokio::task::spawn_blocking(move || store.take(bytes)).await.unwrap_or(Err(full))
 }
@@ -254,5 +259,39 @@ impl Writing {
             Ok(self)
         });
         written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn room_for_a_client_that_went_is_there_for_others() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let store = Arc::new(Store::open(folder.path(), 10).expect("it opens"));
+        let old = FileRecord::new(store.new_id("file-"), 8, "a".to_owned(), Purpose::Batch, None);
+        fs::write(store.part(&old.id), b"12345678").expect("written");
+        store.take(8).expect("room").keep();
+        store.keep_file(old.clone()).expect("kept");
+        store.kept().files.get_mut(&old.id).expect("it is there").expires_at = Some(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        {
+            let _enters = runtime.enter();
+            // Until the client has gone, the old file cannot go, so the room is not there yet.
+            let held = store.kept();
+            let mut taking = Box::pin(take(&store, 3));
+            assert!(taking.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(taking);
+            drop(held);
+        }
+        while store.content(&old.id).exists() {
+            std::thread::yield_now();
+        }
+        // It waits for what was begun aside.
+        drop(runtime);
+        assert_eq!(store.take(10).map(|room| room.bytes()).map_err(|full| full.message()), Ok(10));
     }
 }

@@ -15,7 +15,8 @@ use super::answer::answer;
 use super::input::{Checked, Lines, check};
 use super::record::{Errors, Problem, Progress, Record, Status, now};
 use super::results::{Results, results};
-use super::store::{Full, Store, written};
+use super::room::Full;
+use super::store::{Store, written};
 use crate::{Inner, Service, ask};
 
 /// Lines and their bytes under way at once; one may always be.

@@ -144,17 +144,30 @@ fn openai() -> Value {
 }
 
 fn openai_model() -> Value {
-    object(json!({
+    let own = json!({
         "id": described("What requests call it.", string()),
         "object": one("model"),
         "created": described("Since when it is served, in seconds since 1970.", count()),
         "owned_by": string(),
         "name": described("The model's own name.", string()),
-        "dimensions": count(),
-        "pooling": described("How token vectors become one.", string()),
+        "capabilities": capabilities(),
         "max_model_len": described("The longest text in tokens.", count()),
-        "fingerprint": described("The space of its whole vectors without a task.", string()),
-    }))
+        "fingerprint": described("The space of its whole vectors without a task; of a reranker a name of the model.", string()),
+    });
+    with_optional(
+        own,
+        json!({
+            "dimensions": described("Not of a reranker.", count()),
+            "pooling": described("How token vectors become one; not of a reranker.", string()),
+        }),
+    )
+}
+
+fn capabilities() -> Value {
+    described(
+        "What it does, and so which routes take it.",
+        json!({ "type": "array", "minItems": 1, "items": { "enum": ["embedding", "rerank"] } }),
+    )
 }
 
 fn openai_error() -> Value {
@@ -258,6 +271,7 @@ fn ollama_model(more: Value) -> Value {
         "size": described("Bytes of the file.", count()),
         "digest": string(),
         "details": schema("OllamaModelDetails"),
+        "capabilities": capabilities(),
     });
     object(joined(own, more))
 }
@@ -270,11 +284,11 @@ fn running() -> Value {
 fn ollama_show() -> Value {
     object(json!({
         "modelfile": string(),
-        "parameters": string(),
+        "parameters": described("`num_ctx`: the longest text in tokens.", string()),
         "template": string(),
         "details": schema("OllamaModelDetails"),
         "model_info": { "type": "object", "description": "By the keys of GGUF." },
-        "capabilities": array(one("embedding")),
+        "capabilities": capabilities(),
         "modified_at": time(),
     }))
 }
@@ -295,7 +309,7 @@ fn llama_tokens() -> Value {
 }
 
 fn llama_props() -> Value {
-    object(json!({
+    let own = json!({
         "default_generation_settings": object(json!({ "n_ctx": count(), "params": { "type": "object" } })),
         "total_slots": count(),
         "model_alias": string(),
@@ -306,9 +320,15 @@ fn llama_props() -> Value {
         "modalities": object(json!({ "vision": flag(), "audio": flag() })),
         "build_info": string(),
         "is_sleeping": flag(),
-        "pooling": string(),
-        "n_embd": count(),
-    }))
+        "capabilities": capabilities(),
+    });
+    with_optional(
+        own,
+        json!({
+            "pooling": described("Not of a reranker.", string()),
+            "n_embd": described("Not of a reranker.", count()),
+        }),
+    )
 }
 
 fn llama_error() -> Value {

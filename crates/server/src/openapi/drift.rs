@@ -44,7 +44,8 @@ fn names<T: for<'de> Deserialize<'de>>() -> String {
 #[test]
 fn the_document_has_the_fields_that_the_readers_have() {
     let facts = Facts {
-        names: vec!["a".to_owned()],
+        name: "a".to_owned(),
+        several: false,
         words: 10,
         whole: 4,
         dimensions: json!({}),

@@ -36,11 +36,13 @@ const SPELLINGS: [&str; 22] = [
 
 /// What can be asked for.
 pub(super) struct Facts {
-    /// The names of the models, the first being meant where none is named.
-    pub(super) names: Vec<String>,
+    /// The name of the model that is meant where vectors are asked for of none by name.
+    pub(super) name: String,
+    /// There are others beside it.
+    pub(super) several: bool,
     /// Token ids are below it.
     pub(super) words: usize,
-    /// The size of a whole vector of the first model.
+    /// The size of a whole vector of that model.
     pub(super) whole: usize,
     /// Sizes of vectors, as a schema.
     pub(super) dimensions: Value,
@@ -75,6 +77,7 @@ pub(super) struct Known {
 
 impl Facts {
     pub(super) fn of(service: &Service) -> Self {
+        let first = service.models().first_of_vectors();
         let models = || service.models().all().iter().map(|served| served.embedder.model());
         let known = || models().filter_map(|model| model.known());
         let template = |task: &Task| models().find_map(|model| model.prompt(task));
@@ -94,9 +97,10 @@ impl Facts {
         };
         let settings = service.settings();
         Self {
-            names: service.models().all().iter().map(|served| served.name.clone()).collect(),
+            name: first.name.clone(),
+            several: service.models().all().len() > 1,
             words: models().map(|model| model.tokenizer().vocab_size()).max().unwrap_or(1),
-            whole: service.models().first().embedder.model().dimensions(),
+            whole: first.embedder.model().dimensions(),
             dimensions,
             tasks: tasks.collect(),
             custom: models().any(|model| model.custom_prompt().is_some()),

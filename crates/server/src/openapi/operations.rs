@@ -13,7 +13,7 @@ const SECONDS: &str = r"^[1-9][0-9]{0,4}(\.[0-9]{1,3})?$";
 /// What a stream is.
 const LINES: &str = "A stream of lines, each a JSON object: `{\"text\": \"...\", \"id\": any, \"task\": \"...\", \"title\": \"...\"}`, \
                      answered by lines in the same order while it comes. A line that fails has an `error` in place of its `embedding`. \
-                     What holds for all lines is in the query: `model`, `dimensions`, `normalize`, `task`, `title`, `truncate`, `priority`.";
+                     What holds for all lines is in the query: `model`, `dimensions`, `normalize`, `embd_normalize`, `task`, `title`, `truncate`, `priority`.";
 
 /// Headers of requests.
 pub(super) fn parameters() -> Value {
@@ -85,14 +85,14 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/props": { "get": doors.look(Llama, "The first model, and how it is served (llama-server)", "LlamaProps") },
         "/embedding": { "post": doors.embed(&[Llama], "Vectors (llama-server)", schema("LlamaRequest"), schema("LlamaEmbeddings"), llama_examples(facts)) },
         "/api/embed": { "post": doors.embed(&[Ollama], "Vectors (Ollama)", schema("OllamaRequest"), schema("OllamaEmbeddings"), json!({
-            "text": { "value": { "model": facts.names[0], "input": "a cat on the mat" } },
-            "texts": { "value": { "model": facts.names[0], "input": ["a cat on the mat", "a feline on a rug"], "truncate": false } },
+            "text": { "value": { "model": facts.name, "input": "a cat on the mat" } },
+            "texts": { "value": { "model": facts.name, "input": ["a cat on the mat", "a feline on a rug"], "truncate": false } },
         })) },
         "/api/embeddings": { "post": doors.embed(&[Ollama], "A vector, by Ollama's older route", schema("OllamaPromptRequest"), schema("OllamaEmbedding"), json!({
-            "text": { "value": { "model": facts.names[0], "prompt": "a cat on the mat" } },
+            "text": { "value": { "model": facts.name, "prompt": "a cat on the mat" } },
         })) },
         "/api/show": { "post": doors.short(&[Ollama], "A model (Ollama)", schema("OllamaShowRequest"), schema("OllamaModelInfo"), json!({
-            "model": { "value": { "model": facts.names[0] } },
+            "model": { "value": { "model": facts.name } },
         })) },
         "/api/tags": { "get": doors.look(Ollama, "The models that are served (Ollama)", "OllamaModels") },
         "/api/ps": { "get": doors.look(Ollama, "The models that are loaded, which are all (Ollama)", "OllamaRunning") },
@@ -146,13 +146,13 @@ fn ready() -> Value {
     let content = json!({ "application/json": { "schema": schema("Ready") } });
     let mut operation = public("Whether it should be sent requests", content);
     operation["responses"]["503"] = json!({
-        "description": "A model failed its self-check, or the server stops.",
+        "description": "A model failed its self-check, its file was changed, or the server stops.",
         "content": { "application/json": { "schema": schema("NotReady") } },
     });
     operation
 }
 
-/// Token ids that the first model has.
+/// Token ids that the model has.
 fn ids(facts: &Facts) -> Vec<usize> {
     [2023, 2003, 1037, 3231].map(|id| id % facts.words).to_vec()
 }
@@ -163,7 +163,7 @@ fn task(facts: &Facts) -> Value {
 
 fn openai_examples(facts: &Facts) -> Value {
     json!({
-        "text": { "value": { "model": facts.names[0], "input": "a cat on the mat" } },
+        "text": { "value": { "model": facts.name, "input": "a cat on the mat" } },
         "texts": { "value": { "input": ["a cat on the mat", "a feline on a rug"], "encoding_format": "base64" } },
         "query": { "value": { "input": "plant garlic when?", "task": task(facts), "dimensions": facts.whole } },
         "ids": { "value": { "input": [ids(facts)], "token_ids": "model" } },
@@ -261,7 +261,7 @@ impl Doors<'_> {
         if dialects.contains(&Tei) {
             refuse("422", "A field or header is missing or wrong (TEI).");
         }
-        if self.0.names.len() > 1 {
+        if self.0.several {
             refuse("404", "No model is served under this name.");
         }
         refuse("408", "The body stood still, or took longer than it may.");
@@ -272,7 +272,7 @@ impl Doors<'_> {
                 true => "The body or the answer is larger than it may be, or a text is too long (TEI).",
             },
         );
-        refuse("415", "The body has a Content-Encoding.");
+        refuse("415", "The body is compressed, as its Content-Encoding or Transfer-Encoding says.");
         refuse("504", "It took longer than it may.");
         json!({
             "tags": dialects.iter().copied().map(tag).collect::<Vec<&str>>(),
@@ -290,11 +290,14 @@ impl Doors<'_> {
     fn model(&self) -> Value {
         let mut operation = self.look(OpenAi, "A model that is served", "OpenAiModel");
         operation["parameters"] = json!([{
-            "name": "id", "in": "path", "required": true, "description": "Its name.",
-            "schema": { "type": "string", "minLength": 1 }, "example": self.0.names[0],
+            "name": "id", "in": "path", "required": true, "description": "Its name, or any other where one model is served.",
+            "schema": { "type": "string", "minLength": 1 }, "example": self.0.name,
         }]);
-        operation["responses"]["400"] = refusal(&[OpenAi], "The name is no UTF-8.");
-        operation["responses"]["404"] = refusal(&[OpenAi], "No model is served under this name.");
+        operation["responses"]["400"] =
+            refusal(&[OpenAi], "The name is no UTF-8, or asks for a task without words.");
+        if self.0.several {
+            operation["responses"]["404"] = refusal(&[OpenAi], "No model is served under this name.");
+        }
         operation
     }
 

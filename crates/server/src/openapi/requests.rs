@@ -38,10 +38,10 @@ pub(super) fn schemas(facts: &Facts) -> Map<String, Value> {
         ("TeiRerankRequest", tei_rerank()),
         ("RerankRequest", rerank()),
         ("OllamaRequest", ollama(facts)),
-        ("OllamaPromptRequest", ollama_prompt()),
+        ("OllamaPromptRequest", ollama_prompt(facts)),
         ("OllamaShowRequest", ollama_show()),
-        ("LlamaRequest", llama()),
-        ("LlamaContentRequest", llama_content()),
+        ("LlamaRequest", llama(facts)),
+        ("LlamaContentRequest", llama_content(facts)),
         ("LlamaTokenizeRequest", llama_tokenize()),
         ("LlamaDetokenizeRequest", llama_detokenize()),
     ];
@@ -190,6 +190,7 @@ fn openai(facts: &Facts) -> Value {
         "encoding_format": { "enum": ["float", "base64", null], "description": "Vectors as numbers, or as base64 of their f32 values, little-endian, or of the bytes that `output_dtype` says." },
         "output_dtype": { "enum": ["float", "int8", "uint8", "binary", "ubinary", null], "description": "Vectors in fewer bits: as integers of 8 bits, the largest of a vector 127 (`uint8`: 128 more), or as bits of which values are above 0, eight a byte (`binary`: less 128)." },
         "dimensions": dimensions(facts),
+        "embd_normalize": embd_normalize(),
         "token_ids": { "enum": ["model", "reject", null], "description": "Whose token ids `input` has: `model` is this model's vocabulary. OpenAI's ids are other words in it." },
         "user": ignored("Not looked at."),
     });
@@ -282,14 +283,18 @@ fn rerank() -> Value {
 }
 
 fn ollama(facts: &Facts) -> Value {
-    let sizes = any_of([facts.dimensions.clone(), json!({ "enum": [0, null] })]);
     let own = json!({
         "input": any_of([schema("Text"), array(schema("Text")), json!({ "type": "null" })]),
-        "dimensions": joined(sizes, json!({ "description": "The size of the vectors; 0 is the whole." })),
+        "dimensions": ollama_dimensions(facts),
         "keep_alive": ignored("Accepted, and without effect: a model stays."),
         "options": model_options(),
     });
     request("Ollama's request for vectors.", &[], own, vec![schema("Purpose")])
+}
+
+fn ollama_dimensions(facts: &Facts) -> Value {
+    let sizes = any_of([facts.dimensions.clone(), json!({ "enum": [0, null] })]);
+    joined(sizes, json!({ "description": "The size of the vectors; 0 is the whole." }))
 }
 
 fn model_options() -> Value {
@@ -300,9 +305,10 @@ fn model_options() -> Value {
     })
 }
 
-fn ollama_prompt() -> Value {
+fn ollama_prompt(facts: &Facts) -> Value {
     let own = json!({
         "prompt": nullable(schema("Text")),
+        "dimensions": ollama_dimensions(facts),
         "keep_alive": ignored("Accepted, and without effect: a model stays."),
         "options": model_options(),
     });
@@ -353,7 +359,7 @@ fn embd_normalize() -> Value {
     })
 }
 
-fn llama() -> Value {
+fn llama(facts: &Facts) -> Value {
     let field = |field: &str| {
         texts_or_ids(field, "LlamaTexts", json!({ "properties": { field: schema("LlamaPrompts") } }))
     };
@@ -362,15 +368,17 @@ fn llama() -> Value {
     let own = json!({
         "input": { "description": "A prompt, or several: texts, token ids, both by turns, or objects with a text." },
         "content": { "description": "The same by its older name; looked at where there is no `input`." },
+        "dimensions": dimensions(facts),
         "embd_normalize": embd_normalize(),
     });
     request("llama-server's request for vectors.", &[], own, vec![any_of([input, content])])
 }
 
-fn llama_content() -> Value {
+fn llama_content(facts: &Facts) -> Value {
     let own = json!({
         "input": { "type": "null" },
         "content": { "description": "A prompt, or several: texts, token ids, both by turns, or objects with a text." },
+        "dimensions": dimensions(facts),
         "embd_normalize": embd_normalize(),
     });
     let ids = json!({ "properties": { "content": schema("LlamaPrompts") } });

@@ -1,5 +1,6 @@
 //! What a request for embeddings gets.
 
+use std::slice;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -86,8 +87,22 @@ fn matryoshka_models_give_fewer_dimensions() {
     let mut client = Client::connect(server.address);
     let answer = client.embed(&json!({ "input": "the cat", "dimensions": 256 }));
     assert_eq!(wanted.vector.len(), 256);
-    assert_eq!(bits(&answer.vectors()), bits(&[wanted.vector]));
+    assert_eq!(bits(&answer.vectors()), bits(slice::from_ref(&wanted.vector)));
     assert_eq!(answer.json()["model"], "EmbeddingGemma 300M");
+    // And on every other route for vectors.
+    for (path, field, place) in [
+        ("/embed", "inputs", "/0"),
+        ("/embedding", "content", "/0/embedding/0"),
+        ("/embeddings", "content", "/0/embedding/0"),
+        ("/api/embed", "input", "/embeddings/0"),
+        ("/api/embeddings", "prompt", "/embedding"),
+    ] {
+        let body = json!({ field: "the cat", "dimensions": 256 });
+        let answer = client.send("POST", path, body.to_string());
+        let vector = answer.json().pointer(place).cloned().expect("a vector");
+        let vector: Vec<f32> = serde_json::from_value(vector).expect("numbers");
+        assert_eq!(bits(&[vector]), bits(slice::from_ref(&wanted.vector)), "{path}");
+    }
 }
 
 #[test]

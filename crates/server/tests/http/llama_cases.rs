@@ -228,6 +228,39 @@ fn pieces_are_the_bytes_of_the_text() {
 }
 
 #[test]
+fn embd_normalize_holds_on_every_route_that_llama_server_heeds_it_on() {
+    let whole = |path: &str, body: Value| {
+        let answer = client().send("POST", path, body.to_string());
+        assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+        let space = answer.header("x-embedding-fingerprint").expect("a name").to_owned();
+        (answer.json(), space)
+    };
+    for normalize in [-1, 0, 1, 2, 3] {
+        let own = whole("/embedding", json!({ "content": "a cat", "embd_normalize": normalize }));
+        let own = (floats(&own.0[0]["embedding"][0]), own.1);
+        for path in ["/v1/embeddings", "/embeddings"] {
+            let (answer, space) = whole(path, json!({ "input": "a cat", "embd_normalize": normalize }));
+            assert_eq!((floats(&answer["data"][0]["embedding"]), space), own, "{path} {normalize}");
+        }
+        let path = format!("/embedding?embd_normalize={normalize}");
+        let kind = "Content-Type: application/x-ndjson\r\nConnection: close\r\n";
+        let line = r#"{"text": "a cat"}"#;
+        let mut client = client();
+        client.write(format!("POST {path} HTTP/1.0\r\n{kind}Content-Length: {}\r\n\r\n{line}", line.len()));
+        let said = String::from_utf8(client.read_to_end()).expect("text");
+        let (head, line) = said.split_once("\r\n\r\n").expect("a head and a line");
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(floats(&line["embedding"]), own.0, "{path}");
+        assert!(head.to_lowercase().contains(&format!("x-embedding-fingerprint: {}", own.1)), "{head}");
+    }
+    let wrong = post("/v1/embeddings", &json!({ "input": "a cat", "embd_normalize": -2 }));
+    assert_eq!((wrong.0, &wrong.1["error"]["param"]), (400, &json!("embd_normalize")));
+    let both = "/embedding?normalize=true&embd_normalize=2";
+    let both = client().send_with("POST", both, "Content-Type: application/x-ndjson\r\n", "");
+    assert_eq!(both.status, 400);
+}
+
+#[test]
 fn embd_normalize_holds_in_every_form_of_answer_and_names_another_space() {
     let ask = |normalize: i64, accept: &str| {
         let body = json!({ "content": "a cat", "embd_normalize": normalize }).to_string();

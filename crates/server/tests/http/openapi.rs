@@ -329,6 +329,20 @@ fn sizes() -> [Value; 8] {
     [json!(384), json!(384.0), json!(0), json!(383), json!(-1), json!(385), json!("384"), json!(null)]
 }
 
+fn norms() -> [Value; 9] {
+    [
+        json!(-2),
+        json!(-1),
+        json!(0),
+        json!(2.0),
+        json!(2.5),
+        json!(i32::MAX),
+        json!(1u64 << 31),
+        json!("2"),
+        json!(null),
+    ]
+}
+
 #[test]
 fn openais_and_teis_schemas_take_what_their_readers_take() {
     let body = json!({ "input": "a cat" });
@@ -347,6 +361,7 @@ fn openais_and_teis_schemas_take_what_their_readers_take() {
         "output_dtype",
         [json!("float"), json!("int8"), json!("ubinary"), json!("int4"), json!(8), json!(null)],
     ));
+    bodies.extend(with(&body, "embd_normalize", norms()));
     bodies.push(json!({ "input": [101], "token_ids": "model", "title": "x" }));
     bodies.push(json!({ "content": "a cat", "input": null }));
     assert_agreement(&DOCUMENT, &mut client(), "/v1/embeddings", &bodies);
@@ -372,6 +387,7 @@ fn ollamas_and_llama_servers_schemas_take_what_their_readers_take() {
     let body = json!({ "prompt": "a cat" });
     let mut bodies = shared(&body);
     bodies.extend(with(&body, "prompt", inputs()));
+    bodies.extend(with(&body, "dimensions", sizes()));
     assert_agreement(&DOCUMENT, &mut client(), "/api/embeddings", &bodies);
     let mut prompts = inputs().to_vec();
     prompts.extend([
@@ -394,18 +410,8 @@ fn ollamas_and_llama_servers_schemas_take_what_their_readers_take() {
     bodies.extend(with(&body, "content", prompts.clone()));
     bodies.extend(with(&json!({}), "input", prompts.clone()));
     bodies.extend(with(&body, "input", [json!(null), json!("x"), json!(5)]));
-    let norms = [
-        json!(-2),
-        json!(-1),
-        json!(0),
-        json!(2.0),
-        json!(2.5),
-        json!(i32::MAX),
-        json!(1u64 << 31),
-        json!("2"),
-        json!(null),
-    ];
-    bodies.extend(with(&body, "embd_normalize", norms));
+    bodies.extend(with(&body, "embd_normalize", norms()));
+    bodies.extend(with(&body, "dimensions", sizes()));
     assert_agreement(&DOCUMENT, &mut client(), "/embedding", &bodies);
     assert_agreement(&DOCUMENT, &mut client(), "/embeddings", &bodies);
     let mut bodies = with(&json!({}), "content", prompts);

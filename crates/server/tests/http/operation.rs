@@ -1,7 +1,13 @@
 //! What an operator sees: metrics, health, request ids; and what a fault of the server leaves standing.
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
+use std::fs::{self, File, OpenOptions};
+#[cfg(unix)]
+use std::io::{self, Write};
 use std::sync::Arc;
+#[cfg(unix)]
+use std::time::SystemTime;
 use std::time::{Duration, Instant};
 
 use connote::Embedder;
@@ -213,6 +219,42 @@ fn a_model_that_fails_its_self_check_makes_the_server_not_ready_but_alive() {
     assert!(reason.contains("`bad`") && reason.contains("zero"), "{reason}");
     assert_eq!(client.send("GET", "/health/live", "").status, 200);
     assert_eq!(client.send("GET", "/health", "").status, 200);
+}
+
+/// What is mapped follows the file, where that is written to; another file in its place is another.
+#[test]
+#[cfg(unix)]
+fn a_model_file_that_is_changed_in_place_makes_the_server_not_ready() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, other) = (folder.path().join("model.gguf"), folder.path().join("other.gguf"));
+    let bytes = tiny::bert(1);
+    let serve = || {
+        fs::write(&path, &bytes).expect("written");
+        Running::start(Arc::new(Embedder::open(&path).expect("it opens")))
+    };
+    let ready =
+        |server: &Running| standing(&Client::connect(server.address).send("GET", "/health/ready", ""));
+    let server = serve();
+    assert_eq!(ready(&server).0, 200);
+    fs::write(&other, b"another").expect("written");
+    fs::rename(&other, &path).expect("renamed");
+    assert_eq!(ready(&server).0, 200, "it still has the first");
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(ready(&server).0, 200, "it still has the first");
+    // Of another length, or of the same at another time. (Nothing is taken from it here, which would end this process.)
+    let grows = |file: &mut File| file.write_all(b"more");
+    let touched = |file: &mut File| file.set_modified(SystemTime::UNIX_EPOCH);
+    for change in [grows as fn(&mut File) -> io::Result<()>, touched] {
+        let server = serve();
+        assert_eq!(ready(&server).0, 200);
+        change(&mut OpenOptions::new().append(true).open(&path).expect("it opens")).expect("changed");
+        let (status, body) = ready(&server);
+        let reason = body["reason"].as_str().expect("a reason").to_owned();
+        assert!(status == 503 && reason.contains("model.gguf") && reason.contains("renaming"), "{body}");
+        assert_eq!(Client::connect(server.address).send("GET", "/health/live", "").status, 200);
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(ready(&server).0, 503, "what it computed is no better for that");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connote::{Embedder, Input, Options, Request, Task};
-use connote_server::{Settings, TokenIds};
+use connote_server::{Service, Settings, TokenIds};
 use serde_json::{Value, json};
 use testkit::edit::Edit;
 use testkit::tiny::{self, GemmaKind, GemmaSize};
@@ -365,7 +365,62 @@ fn what_is_served_is_described() {
     let shown = post("/api/show", &json!({ "model": "any" })).json();
     assert_eq!(shown["capabilities"], json!(["embedding"]));
     assert_eq!(shown["model_info"]["bert.embedding_length"], 384);
-    assert_eq!(client.send("GET", "/v1/models/other", "").status, 404);
+    // What its file has positions for, and what texts are cut at.
+    assert_eq!(shown["model_info"]["bert.context_length"], 512);
+    let parameters: Vec<&str> = shown["parameters"].as_str().expect("text").split_whitespace().collect();
+    assert_eq!(parameters, ["num_ctx", "256"]);
+}
+
+/// Clients ask for a model before they use it, by the name that they use.
+#[test]
+fn a_model_is_retrieved_by_every_name_that_it_is_asked_for_by() {
+    let models = [("notes", EMBEDDER.clone()), ("other", gemma())];
+    let models = models.map(|(name, embedder)| (name.to_owned(), embedder)).to_vec();
+    let server = Running::start_service(Service::new(models, Settings::default()).expect("it serves"));
+    let mut client = Client::connect(server.address);
+    for (name, id) in [
+        ("notes", "notes"),
+        ("NOTES", "notes"),
+        ("notes:latest", "notes"),
+        ("notes:query", "notes"),
+        (EMBEDDER.model().name(), "notes"),
+        ("other:custom:law: cases", "other"),
+    ] {
+        let taken = client.embed(&json!({ "model": name, "input": "the cat" }));
+        assert_eq!((taken.status, taken.header("x-model")), (200, Some(id)), "{name}");
+        let answer = client.send("GET", &format!("/v1/models/{}", name.replace(' ', "%20")), "");
+        assert_eq!((answer.status, &answer.json()["id"]), (200, &json!(id)), "{name}");
+    }
+    for name in ["none", "none:query"] {
+        assert_eq!(client.embed(&json!({ "model": name, "input": "the cat" })).status, 404, "{name}");
+        let answer = client.send("GET", &format!("/v1/models/{name}"), "");
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("model_not_found")));
+    }
+}
+
+/// Ollama is written in Go, whose reader of JSON goes on so.
+#[test]
+fn half_of_a_character_is_u_fffd_on_ollamas_routes_and_named_on_others() {
+    let half = r#"cat \ud83d"#;
+    let whole = wanted("cat \u{fffd}");
+    let mut client = client();
+    let answer = client.send("POST", "/api/embed", format!(r#"{{"input": ["a", "{half}"]}}"#));
+    assert_eq!(answer.status, 200);
+    assert_eq!(floats(&answer.json()["embeddings"][1]), whole);
+    let answer = client.send("POST", "/api/embeddings", format!(r#"{{"prompt": "{half}"}}"#));
+    assert_eq!(floats(&answer.json()["embedding"]), whole);
+    assert_eq!(client.send("POST", "/api/show", format!(r#"{{"model": "{half}"}}"#)).status, 200);
+    // What is wrong beside it is still named.
+    let refused = client.send("POST", "/api/embed", format!(r#"{{"input": ["{half}", 5]}}"#));
+    assert!(refused.json()["error"].as_str().expect("words").starts_with("input 1: invalid type"));
+    for (path, field, status) in
+        [("/embed", "inputs", 422), ("/embedding", "content", 400), ("/embeddings", "input", 400)]
+    {
+        let answer = client.send("POST", path, format!(r#"{{"{field}": ["a", "{half}"]}}"#));
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, status, "{path}: {said}");
+        assert!(said.contains(&format!("{field} 1: it has a lone surrogate")), "{path}: {said}");
+    }
 }
 
 #[test]

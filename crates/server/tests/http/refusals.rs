@@ -48,7 +48,10 @@ fn a_bad_request_names_the_field_and_what_is_wrong() {
         ("{\"input\": true}", Some("input"), "boolean `true`, expected a string"),
         ("{\"input\": {\"text\": \"x\"}}", Some("input"), "map, expected a string"),
         ("{\"input\": [\"x\", null]}", Some("input"), "input 1: invalid type: null, expected a string"),
-        ("{\"input\": [\"x\", \"y\", \"\\ud800\"]}", Some("input"), "input 2"),
+        // Half of a character, which JavaScript's `slice` leaves; beside it a whole one.
+        ("{\"input\": [\"x\", \"y\", \"\\ud800\"]}", Some("input"), "input 2: it has a lone surrogate"),
+        ("{\"input\": \"cat \\ud83d\\ude00 \\ude00\"}", Some("input"), "`input`: it has a lone surrogate"),
+        ("{\"input\": \"x\", \"model\": \"\\ud83d\\n\"}", Some("model"), "cut in two"),
         // Token ids.
         ("{\"input\": [101, 102]}", Some("input"), "check_embedding_ctx_length=False"),
         ("{\"input\": [[101, 102]]}", Some("input"), "check_embedding_ctx_length=False"),
@@ -143,6 +146,23 @@ fn a_compressed_body_is_refused_by_name() {
     let plain =
         client.send_with("POST", "/v1/embeddings", "Content-Encoding: identity\r\n", r#"{"input": "x"}"#);
     assert_eq!(plain.vectors().len(), 1);
+    // Beside the chunks, by either header, however often.
+    for (codings, status) in [
+        ("gzip, chunked", 415),
+        ("gzip\r\nTransfer-Encoding: chunked", 415),
+        ("Chunked", 200),
+        ("chunked\r\nContent-Encoding: identity, gzip", 415),
+    ] {
+        let mut client = crate::client();
+        client.write(format!(
+            "POST /v1/embeddings HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: {codings}\r\n\r\n"
+        ));
+        client.write("e\r\n{\"input\": \"x\"}\r\n0\r\n\r\n");
+        let answer = client.read();
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, status, "{codings}: {said}");
+        assert!(status == 200 || (said.contains("-Encoding `gzip`")), "{codings}: {said}");
+    }
 }
 
 #[test]

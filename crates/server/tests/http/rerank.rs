@@ -18,6 +18,12 @@ fn embedder(name: &str) -> Arc<Embedder> {
     Arc::new(Embedder::builder().rerankers(true).load(model).expect("it loads"))
 }
 
+/// A reranker whose operator wants vectors of it as well.
+fn pooled() -> Arc<Embedder> {
+    let model = Model::from_bytes(rerankers::named("bert").file()).expect("it opens");
+    Arc::new(Embedder::builder().rerankers(true).pooling(Pooling::Cls).load(model).expect("it loads"))
+}
+
 /// A server of one reranker, and one of an embedder, a reranker and a classifier.
 static ONE: LazyLock<Running> = LazyLock::new(|| Running::start(embedder("bert")));
 static SEVERAL: LazyLock<Running> = LazyLock::new(|| {
@@ -221,9 +227,20 @@ fn the_document_has_examples_that_are_taken() {
                 assert!(jsonschema::is_valid(&wanted, &example["value"]), "{path}: {example}");
             }
         }
-        let info = client().send("GET", "/info", "").json();
-        let schema = json!({ "$ref": "#/components/schemas/TeiInfo", "components": document["components"] });
-        assert!(jsonschema::is_valid(&schema, &info), "{info}");
+        for (method, path, body) in [
+            ("GET", "/info", ""),
+            ("GET", "/v1/models", ""),
+            ("GET", "/api/tags", ""),
+            ("GET", "/api/ps", ""),
+            ("GET", "/props", ""),
+            ("POST", "/api/show", r#"{"model": "judge"}"#),
+        ] {
+            let told = client().send(method, path, body).json();
+            let schema = &document["paths"][path][method.to_lowercase()]["responses"]["200"]["content"]["application/json"]
+                ["schema"];
+            let schema = json!({ "allOf": [schema], "components": document["components"] });
+            assert!(jsonschema::is_valid(&schema, &told), "{path}: {told}");
+        }
     }
 }
 
@@ -242,9 +259,7 @@ fn a_query_times_its_documents_is_bounded() {
 
 #[test]
 fn a_pooling_that_was_set_makes_vectors_of_a_reranker() {
-    let model = Model::from_bytes(rerankers::named("bert").file()).expect("it opens");
-    let embedder = Embedder::builder().rerankers(true).pooling(Pooling::Cls).load(model).expect("it loads");
-    let server = Running::start(Arc::new(embedder));
+    let server = Running::start(pooled());
     let mut client = Client::connect(server.address);
     assert_eq!(client.embed(&json!({ "input": "a" })).vectors().len(), 1);
     taken(&mut client, "/v1/rerank", &json!({ "query": "q", "documents": ["a"] }));
@@ -288,4 +303,52 @@ fn scores_are_counted() {
     taken(&mut client, "/v1/rerank", &json!({ "query": "q", "documents": ["a", "b"] }));
     assert_eq!(texts(&mut client), 2.0);
     assert_eq!(client.send("GET", "/health/ready", "").status, 200);
+}
+
+/// A list of models is read to learn which can be asked for what.
+#[test]
+fn what_a_model_does_is_said_wherever_it_is_listed() {
+    let models = vec![
+        ("judge".to_owned(), embedder("bert")),
+        ("minilm".to_owned(), EMBEDDER.clone()),
+        ("both".to_owned(), pooled()),
+    ];
+    let server = Running::start_service(Service::new(models, Settings::default()).expect("they are served"));
+    let mut client = Client::connect(server.address);
+    let (rerank, embedding) = (json!(["rerank"]), json!(["embedding"]));
+    let both = json!(["embedding", "rerank"]);
+    let mut get = |path: &str| client.send("GET", path, "").json();
+    let told = get("/v1/models")["data"].as_array().expect("a list").clone();
+    let tags = get("/api/tags")["models"].as_array().expect("a list").clone();
+    let (props, document) = (get("/props"), get("/openapi.json"));
+    for (at, (name, wanted)) in [("judge", rerank), ("minilm", embedding), ("both", both)].iter().enumerate()
+    {
+        let body = json!({ "model": name }).to_string();
+        let shown = client.send("POST", "/api/show", body).json();
+        assert_eq!([&told[at]["id"], &tags[at]["name"]], [name, name]);
+        for capabilities in [&told[at], &tags[at], &shown].map(|model| &model["capabilities"]) {
+            assert_eq!(capabilities, wanted, "{name}");
+        }
+        // What is told of vectors is told of models that give them, and what is listed can be asked for.
+        let gives_vectors = *name != "judge";
+        let info = shown["model_info"].as_object().expect("an object");
+        for is_told in [
+            told[at].get("dimensions").is_some(),
+            told[at].get("pooling").is_some(),
+            info.contains_key("bert.embedding_length"),
+            info.contains_key("bert.pooling"),
+            client.embed(&json!({ "model": name, "input": "a" })).status == 200,
+        ] {
+            assert_eq!(is_told, gives_vectors, "{name}");
+        }
+        let body = json!({ "model": name, "query": "a", "documents": ["b"] });
+        let scores = ask(&mut client, "/v1/rerank", &body).status == 200;
+        assert_eq!(scores, wanted.as_array().expect("a list").contains(&json!("rerank")), "{name}");
+    }
+    // Of the first.
+    assert_eq!(props["capabilities"], json!(["rerank"]));
+    assert!(props.get("n_embd").is_none() && props.get("pooling").is_none());
+    let examples = &document["paths"]["/v1/embeddings"]["post"]["requestBody"]["content"]["application/json"]
+        ["examples"];
+    assert_eq!(examples["text"]["value"]["model"], "minilm");
 }

@@ -159,6 +159,33 @@ fn what_is_no_http_is_refused() {
     is_the_cat(&client().embed(&json!({ "input": "the cat" })));
 }
 
+/// Before there is a request, there is nothing that could be given an id, or counted.
+#[test]
+fn heads_that_are_too_large_are_refused_by_their_status_alone() {
+    let address = |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "x".repeat(bytes));
+    let headers = |count: usize, bytes: usize| {
+        let header = |at| format!("X-{at}: {}\r\n", "x".repeat(bytes));
+        format!("GET /health HTTP/1.1\r\nHost: test\r\n{}\r\n", (1..count).map(header).collect::<String>())
+    };
+    for (head, status) in [
+        (address(65_533), 404),
+        (address(65_534), 414),
+        (headers(100, 1), 200),
+        (headers(101, 1), 431),
+        (headers(60, 6 << 10), 200),
+        // Without its end, so that all of it is read: what is not could break the connection before the answer.
+        (headers(80, 6 << 10)[..417_792].to_owned(), 431),
+    ] {
+        let mut client = Client::connect(shared());
+        client.write(&head);
+        let answer = client.read();
+        assert_eq!(answer.status, status, "{} bytes", head.len());
+        let is_request = matches!(status, 200 | 404);
+        assert_eq!(answer.header("x-request-id").is_some(), is_request, "{status}");
+        assert_eq!(answer.body.is_empty(), !is_request, "{status}");
+    }
+}
+
 #[test]
 fn texts_in_every_script_have_the_librarys_bits() {
     let texts = [
@@ -221,9 +248,14 @@ fn usage_of_cut_texts_is_what_was_computed() {
 #[test]
 fn dimensions_that_the_model_has_not_are_refused_on_every_route() {
     let mut client = client();
-    for (path, field, status) in
-        [("/v1/embeddings", "input", 400), ("/embed", "inputs", 422), ("/api/embed", "input", 400)]
-    {
+    for (path, field, status) in [
+        ("/v1/embeddings", "input", 400),
+        ("/embed", "inputs", 422),
+        ("/api/embed", "input", 400),
+        ("/api/embeddings", "prompt", 400),
+        ("/embedding", "content", 400),
+        ("/embeddings", "content", 400),
+    ] {
         for dimensions in [385, 100_000_000] {
             let body = json!({ "model": "m", field: "x", "dimensions": dimensions });
             let answer = client.send("POST", path, body.to_string());

@@ -15,8 +15,8 @@ fn file(store: &Store, content: &[u8]) -> FileRecord {
 #[test]
 fn files_whose_time_is_over_make_room_before_the_folder_is_full() {
     let folder = TempDir::new().expect("a folder");
-    let store = Store::open(folder.path(), 10).expect("it opens");
-    store.take(8).expect("room");
+    let store = Arc::new(Store::open(folder.path(), 10).expect("it opens"));
+    store.take(8).expect("room").keep();
     let kept = store.keep_file(file(&store, b"12345678")).expect("kept");
     assert!(store.take(3).is_err(), "it is needed");
     store.kept().files.get_mut(&kept.id).expect("it is there").expires_at = Some(1);
@@ -25,11 +25,29 @@ fn files_whose_time_is_over_make_room_before_the_folder_is_full() {
     assert!(!store.content(&kept.id).exists());
 }
 
+#[test]
+fn room_is_given_back_by_who_drops_it_and_by_a_deletion_that_fails() {
+    let folder = TempDir::new().expect("a folder");
+    let store = Arc::new(Store::open(folder.path(), 10).expect("it opens"));
+    let mut room = store.take(4).expect("room");
+    room.grow(store.take(6).expect("room"));
+    assert!(store.take_now(1).is_err());
+    drop(room);
+    store.take(10).expect("it is there again").keep();
+    let kept = store.keep_file(file(&store, b"1234567890")).expect("kept");
+    assert!(store.take_now(1).is_err());
+    // As a file that cannot be removed.
+    fs::remove_file(store.content(&kept.id)).expect("removed");
+    fs::create_dir(store.content(&kept.id)).expect("made");
+    assert!(store.delete(&kept.id).is_err() && store.file(&kept.id).is_none());
+    assert!(store.take_now(10).is_ok());
+}
+
 /// As on a full disk: the record cannot be written.
 #[test]
 fn a_file_that_cannot_be_kept_is_a_part_as_before() {
     let folder = TempDir::new().expect("a folder");
-    let store = Store::open(folder.path(), 10).expect("it opens");
+    let store = Arc::new(Store::open(folder.path(), 10).expect("it opens"));
     let record = file(&store, b"a");
     let in_the_way = store.content(&record.id).with_extension("new");
     fs::create_dir(&in_the_way).expect("made");
@@ -45,7 +63,7 @@ fn a_file_that_cannot_be_kept_is_a_part_as_before() {
 #[test]
 fn ids_are_each_their_own_and_need_not_wait_for_the_disk() {
     let folder = TempDir::new().expect("a folder");
-    let store = Store::open(folder.path(), 10).expect("it opens");
+    let store = Arc::new(Store::open(folder.path(), 10).expect("it opens"));
     // Who changes a record has it until the disk has the record.
     let _held = store.kept();
     let all = Mutex::new(HashSet::new());
