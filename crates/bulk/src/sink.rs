@@ -146,7 +146,7 @@ impl SinkOptions {
             let is_own = OWN_COLUMNS.contains(&name.as_str());
             if is_own && (name != SCALE || self.precision == Precision::Int8) {
                 return refuse(format!(
-                    "the column `{name}` cannot be kept: the output has one of this name; keep others, or rename it"
+                    "the column `{name}` cannot be kept: the output has one of this name; name those to keep, or rename it"
                 ));
             }
             if self.schema.fields()[..place].iter().any(|other| other.name() == name) {

@@ -6,6 +6,8 @@
 mod delimited;
 mod delimiter;
 mod files;
+mod ids;
+mod ipc_stream;
 mod json;
 mod json_values;
 mod lines;
@@ -138,6 +140,10 @@ trait Reader: Send {
     fn skip(&mut self, rows: u64, count: &mut Count) -> Result<u64, Error>;
     /// Bytes of the input that were read, more or less.
     fn read(&self) -> u64;
+    /// Of JSON, whose fields are known when it was read: those that were named and that no row so far has.
+    fn missing(&self) -> Option<&[String]> {
+        None
+    }
 }
 
 /// Rows of all inputs.
@@ -151,6 +157,8 @@ pub struct Source {
     has_tasks: bool,
     /// What JSON objects have, of all inputs.
     fields: json::Fields,
+    /// Fields of JSON that were named and that no row of the inputs so far has.
+    missing: Vec<String>,
     /// Of the input that is being read.
     reader: Option<Box<dyn Reader>>,
     /// Of inputs that come later and cannot be opened twice.
@@ -197,6 +205,7 @@ impl Source {
             states,
             schema,
             has_tasks,
+            missing: fields.missing().to_vec(),
             fields,
             reader,
             waiting,
@@ -216,6 +225,11 @@ impl Source {
         &self.files
     }
 
+    /// What JSON has is known of files before their rows are read, of all else at the end.
+    fn are_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// Whether rows may say their own task.
     pub fn has_tasks(&self) -> bool {
         self.has_tasks
@@ -233,7 +247,8 @@ impl Source {
     /// The next rows, at most `max_rows`; `None` at the end. From a pipe those that are there, without waiting for more.
     ///
     /// # Errors
-    /// If an input cannot be read on. That is the end: the numbers of rows behind are not known.
+    /// If an input cannot be read on. That is the end: the numbers of rows behind are not known. And at the end of a pipe of
+    /// JSON, if a field that was named is in no row; files are refused by [`open`](Self::open).
     pub fn next_chunk(&mut self, max_rows: usize) -> Result<Option<Chunk>, Error> {
         while let Some(reader) = &mut self.reader {
             match reader.next_chunk(max_rows.max(1), &mut self.count) {
@@ -300,7 +315,14 @@ impl Source {
     }
 
     fn next_input(&mut self) -> Result<(), Error> {
+        if let Some(missing) = self.reader.as_ref().and_then(|reader| reader.missing()) {
+            self.missing.retain(|name| missing.contains(name));
+        }
         self.ended += 1;
+        if self.ended == self.inputs.len() && self.count.rows > 0 && !self.are_files() {
+            self.reader = None;
+            return json::refuse_missing(&self.missing);
+        }
         self.reader = match (self.inputs.get(self.ended), self.waiting.get_mut(self.ended)) {
             (Some(input), Some(waiting)) => match waiting.take() {
                 None => Some(open(input, &self.options, &self.fields)?),
@@ -347,8 +369,15 @@ fn check_columns(first: &Input, schema: &SchemaRef, other: &Input, columns: &Sch
     let mut pairs = schema.fields().iter().zip(columns.fields());
     let refuse = |what: String| {
         let message = format!("{}: {what}; read them apart, or make them alike", other.name);
-        Err(Error::new(ErrorKind::Input, message))
+        Err(Error::new(ErrorKind::Usage, message))
     };
+    // Lines have no columns, but numbers that are their ids.
+    if let (Some(a), Some(b)) = (schema.fields().first(), columns.fields().first())
+        && !is_alike(a, b)
+    {
+        let ids = |field: &Field| if field.data_type().is_integer() { "integers" } else { "text" };
+        return refuse(format!("its ids are {}, and those of {} are {}", ids(b), first.name, ids(a)));
+    }
     if let Some((a, b)) = pairs.find(|(a, b)| !is_alike(a, b)) {
         return refuse(format!(
             "its column `{}` is of type {}, and `{}` of {} is of type {}",

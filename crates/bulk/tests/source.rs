@@ -304,7 +304,7 @@ fn what_cannot_be_read_says_why() {
         &write(folder.path(), "parquet"),
         &|options| options.text = TextFrom::Column("score".to_owned()),
         ErrorKind::Usage,
-        "`score` has no strings",
+        "`score` is of type Int64 and has no strings",
     );
     refused(&path("damaged.parquet"), &nothing, ErrorKind::Input, "damaged.parquet");
     refused(&path("damaged.arrow"), &nothing, ErrorKind::Input, "damaged.arrow");

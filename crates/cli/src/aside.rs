@@ -29,6 +29,12 @@ impl Aside {
         let name = path.display().to_string();
         let failed = |error: io::Error| Failure::writing(&name, &error);
         let target = follow_links(path).map_err(failed)?;
+        // To open a pipe is to wait for its reader, and a device would be replaced by a file.
+        if fs::metadata(&target).is_ok_and(|about| !about.is_file()) {
+            return Err(Failure::usage(format!(
+                "{name}: is no file; the whole is written to a file, so name one"
+            )));
+        }
         // A file that may not be written must not be replaced either.
         let permissions = match OpenOptions::new().write(true).open(&target) {
             Ok(old) => Some(old.metadata().map_err(failed)?.permissions()),

@@ -156,7 +156,11 @@ fn format_of(place: &Place, asked: Option<VectorFormat>) -> Result<Option<BulkFo
     };
     match path.extension().and_then(|ending| ending.to_str()).unwrap_or("") {
         "" => Ok(Some(BulkFormat::Jsonl)),
-        "txt" => Ok(None),
+        // What people read has few of the values and nothing of what they are: no place to keep vectors in.
+        "txt" if matches!(place, Place::File(_)) => Err(Failure::usage(format!(
+            "{}: a file of vectors ends in .jsonl, .csv, .npy, .parquet or .arrow; --output-format text writes a short form for people, with the first values of each vector",
+            path.display()
+        ))),
         ending => match BulkFormat::of_ending(ending) {
             Some(format) => Ok(Some(format)),
             None if matches!(place, Place::Device(_)) => Ok(Some(BulkFormat::Jsonl)),

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::{ModelArgs, OutputFormat, PreparationArgs, VectorArgs};
 use crate::bench::figures;
+use crate::cut::Cut;
 use crate::failure::{Failure, Outcome};
 use crate::model;
 use crate::output::Output;
@@ -84,6 +85,8 @@ struct Agreement {
     pairs: usize,
     /// Pairs that could not be read or embedded.
     failed: usize,
+    /// Texts of the pairs that were cut to fit.
+    truncated: u64,
     spearman: Interval,
     pearson: Interval,
 }
@@ -142,6 +145,7 @@ fn agreement(
     pairs: &Pairs,
 ) -> Result<Agreement, Failure> {
     let (mut scores, mut cosines, mut failed) = (Vec::new(), Vec::new(), pairs.unreadable.len());
+    let mut cut = Cut::to(embedder.model().limit(options));
     for complaint in &pairs.unreadable {
         say(format_args!("connote: {complaint}"));
     }
@@ -156,6 +160,8 @@ fn agreement(
         for (Pair { line, score, .. }, results) in some.iter().zip(results.as_chunks::<2>().0) {
             match results {
                 [Ok(first), Ok(second)] => {
+                    cut.add(first);
+                    cut.add(second);
                     scores.push(*score);
                     cosines.push(f64::from(cosine_similarity(&first.vector, &second.vector)));
                 }
@@ -166,6 +172,7 @@ fn agreement(
             }
         }
     }
+    cut.tell(&format!("{}: texts", pairs.file));
     let of = |name: &str, value: Option<Interval>| {
         value.ok_or_else(|| {
             Failure::nothing(format!(
@@ -179,6 +186,7 @@ fn agreement(
         file: pairs.file.clone(),
         pairs: scores.len(),
         failed,
+        truncated: cut.count(),
         spearman: of("rank", spearman(&scores, &cosines))?,
         pearson: of("linear", pearson(&scores, &cosines))?,
     })

@@ -27,6 +27,17 @@ pub(crate) fn settled<E>(last: impl FnOnce() -> Result<(), E>) -> Result<(), E> 
     Ok(())
 }
 
+/// A file that may not grow on (`ulimit -f`) is from now on an error of writing it, which names it and leaves nothing behind,
+/// and not the end of the run without a word.
+pub(crate) fn outlive_file_limits() {
+    #[cfg(unix)]
+    {
+        let unread = std::sync::Arc::default();
+        // Where it cannot be caught it ends the run as before.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unread);
+    }
+}
+
 fn place() -> MutexGuard<'static, Option<Ending>> {
     ENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }

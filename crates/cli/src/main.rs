@@ -12,6 +12,7 @@ mod aside;
 mod bench;
 mod collect;
 mod convert;
+mod cut;
 mod doctor;
 mod embed;
 mod eval;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::told(&error),
     };
+    interrupt::outlive_file_limits();
     let outcome = match cli.command {
         Command::Embed(args) => embed::run(&args),
         Command::Merge(args) => merge::run(&args),

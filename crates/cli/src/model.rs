@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use connote::{Builder, Embedder, ErrorKind, Input, Model, Options, Task, Tuning};
+use connote::{Builder, Embedder, ErrorKind, Input, Model, Options, Parallelism, Policy, Task, Tuning};
 use hub::{Cache, ModelName};
 
 use crate::args::{ModelArgs, NetworkArgs};
@@ -35,7 +35,7 @@ pub(crate) fn load_to_serve(
     tuning: Tuning,
 ) -> Result<Embedder, Failure> {
     let model = open(args)?;
-    let embedder = builder(network, tuning).rerankers(true).load(model)?;
+    let embedder = builder(network, tuning)?.rerankers(true).load(model)?;
     let warnings = match embedder.is_reranker() {
         true => embedder.reranker()?.warnings(),
         false => embedder.warnings(),
@@ -48,17 +48,29 @@ pub(crate) fn load_to_serve(
 
 /// As [`load`], saying nothing.
 pub(crate) fn pack(args: &ModelArgs, network: &NetworkArgs, tuning: Tuning) -> Result<Embedder, Failure> {
-    Ok(builder(network, tuning).load(open(args)?)?)
+    Ok(builder(network, tuning)?.load(open(args)?)?)
 }
 
-fn builder(network: &NetworkArgs, tuning: Tuning) -> Builder {
+fn builder(network: &NetworkArgs, tuning: Tuning) -> Result<Builder, Failure> {
+    check_tuning(tuning)?;
     let builder = Embedder::builder()
         .threads(network.threads)
         .weights_per_node(network.weights_per_node)
         .tuning(tuning);
-    match network.pooling {
+    Ok(match network.pooling {
         Some(pooling) => builder.pooling(pooling),
         None => builder,
+    })
+}
+
+/// A shape that was named leaves nothing to choose among.
+pub(crate) fn check_tuning(tuning: Tuning) -> Result<(), Failure> {
+    match (tuning.policy, tuning.parallelism) {
+        (Policy::Fixed(_), Parallelism::Texts | Parallelism::Matmul) => Err(Failure::usage(format!(
+            "--policy {} says how texts are computed, and --parallelism would choose among several ways; leave one of them out",
+            tuning.policy
+        ))),
+        _ => Ok(()),
     }
 }
 

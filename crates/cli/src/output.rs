@@ -38,14 +38,20 @@ impl Output {
         let format = args.output_format;
         spare_the_texts(path, rows)?;
         let Some(path) = path else { return Ok(Self::stdout(format)) };
-        let format = format.map_or_else(|| format_of(path), Ok)?;
         let name = path.display().to_string();
         let about = fs::metadata(path).ok();
+        // The name of a pipe or a device says nothing of a format.
+        let is_file = about.as_ref().is_none_or(|about| about.is_file() || about.is_dir());
+        let format = match (format, format_of(path)) {
+            (Some(format), _) => format,
+            (None, Err(_)) if !is_file => OutputFormat::Jsonl,
+            (None, of_name) => of_name?,
+        };
         if about.as_ref().is_some_and(fs::Metadata::is_dir) {
             return Err(Failure::nothing(format!("{name}: is a folder; name a file")));
         }
         // A pipe or a device is written as it is; only a file can appear when it is complete.
-        let (aside, file) = if about.is_some_and(|about| !about.is_file()) {
+        let (aside, file) = if !is_file {
             (None, File::create(path).map_err(|error| Failure::writing(&name, &error))?)
         } else {
             let (aside, file) = Aside::create(path)?;

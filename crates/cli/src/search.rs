@@ -18,6 +18,7 @@ use index::{Collection, Filter, Plan, Precision};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::args::{ModelArgs, NetworkArgs, PreparationArgs, TextArgs, TuningArgs};
+use crate::cut::Cut;
 use crate::failure::{Failure, Outcome};
 use crate::rows::Rows;
 use answer::Answers;
@@ -133,12 +134,19 @@ fn by_texts(
     plan: &Plan,
     answers: &mut Answers<'_>,
 ) -> Result<(), Failure> {
+    if args.network.pooling == Some(connote::Pooling::None) {
+        return Err(Failure::usage(
+            "collections are searched by one vector a query; choose another pooling than `none`",
+        ));
+    }
+    crate::model::check_tuning(args.tuning.tuning())?;
     let embedder = space::model_of(collection, &args.model, &args.network, &args.tuning)?;
     let options = space::query_options(collection.space(), &embedder, &args.preparation)?;
     embedder.model().check_options(&options)?;
     let mut rows = Rows::open(&args.text, &[])?;
     let title = args.preparation.title();
     crate::model::check_title(embedder.model(), title, &options, rows.have_tasks())?;
+    let mut cut = Cut::to(embedder.model().limit(&options));
     let mut answering = Answering::new(&embedder, options, title, None);
     while let Some(chunk) = rows.next_chunk()? {
         let results = answering.answer(&mut chunk.rows.clone())?;
@@ -147,15 +155,17 @@ fn by_texts(
         let mut found = Found::of(collection, team, plan, &vectors);
         for (row, result) in chunk.rows.iter().zip(results) {
             match result {
-                Ok(_) => {
+                Ok(embedding) => {
+                    cut.add(&embedding);
                     let text = row.input.as_ref().map(|input| input.text()).ok();
-                    answers.found(&row.id, text, &found.next()?)?;
+                    answers.found(&row.id, text, embedding.truncated, &found.next()?)?;
                 }
                 Err(error) => answers.failed(&row.id, &error)?,
             }
         }
         answers.flush()?;
     }
+    cut.tell("queries");
     Ok(())
 }
 
@@ -181,7 +191,7 @@ fn by_vectors(
         let mut found = Found::of(collection, team, plan, &vectors);
         for (id, present) in ids_of(&chunk.carried)?.iter().zip(&chunk.present) {
             if *present {
-                answers.found(id, None, &found.next()?)?;
+                answers.found(id, None, false, &found.next()?)?;
             } else {
                 let message = format!("{}: this row has no vector, so it asks nothing", file.display());
                 answers.failed(id, &RowError { kind: "no_vector", message })?;

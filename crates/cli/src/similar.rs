@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::args::{OutputFormat, SimilarArgs};
+use crate::cut::Cut;
 use crate::failure::{Failure, Outcome};
 use crate::model;
 use crate::output::{Output, excerpt};
@@ -17,6 +18,7 @@ use crate::say::say;
 struct Ranked {
     id: Box<RawValue>,
     score: f32,
+    truncated: bool,
     text: String,
 }
 
@@ -44,22 +46,30 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
     let title = args.preparation.title();
     model::check_title(embedder.model(), title, &text_options, rows.have_tasks())?;
     let mut output = Output::open(&args.output, &rows)?;
+    let mut cut_query = Cut::to(embedder.model().limit(&options));
     let query = embedder.embed(Request::new([Input::new(&args.query)]).with(options))?;
+    cut_query.add(&query[0]);
+    cut_query.tell("queries");
     let query = &query[0].vector;
 
     let mut ranked: Vec<Ranked> = Vec::new();
     let (mut read, mut failed) = (0, 0);
+    let mut cut = Cut::to(embedder.model().limit(&text_options));
     let mut answering = Answering::new(&embedder, text_options, title, None);
     while let Some(chunk) = rows.next_chunk()? {
         read += chunk.rows.len() as u64;
         let results = answering.answer(&mut chunk.rows.clone())?;
         for (row, result) in chunk.rows.into_iter().zip(results) {
             match (row.input, result) {
-                (Ok(input), Ok(embedding)) => ranked.push(Ranked {
-                    id: row.id,
-                    score: cosine_similarity(query, &embedding.vector),
-                    text: input.text().to_owned(),
-                }),
+                (Ok(input), Ok(embedding)) => {
+                    cut.add(&embedding);
+                    ranked.push(Ranked {
+                        id: row.id,
+                        score: cosine_similarity(query, &embedding.vector),
+                        truncated: embedding.truncated,
+                        text: input.text().to_owned(),
+                    });
+                }
                 (_, Err(error)) | (Err(error), _) => {
                     failed += 1;
                     output.failed(&row.id, &error)?;
@@ -77,10 +87,12 @@ pub(crate) fn run(args: &SimilarArgs) -> Result<Outcome, Failure> {
         match output.format() {
             OutputFormat::Jsonl => output.json(one)?,
             OutputFormat::Text => {
-                output.line(&format!("{:+.4}  {}  {}", one.score, one.id, excerpt(&one.text, 90)))?
+                let mark = if one.truncated { " (cut)" } else { "" };
+                output.line(&format!("{:+.4}  {}  {}{mark}", one.score, one.id, excerpt(&one.text, 90)))?
             }
         }
     }
+    cut.tell("texts");
     output.finish()?;
     Ok(Outcome::of_rows(read, failed))
 }

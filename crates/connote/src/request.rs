@@ -75,9 +75,9 @@ impl Input {
 
     /// The task that this text has under a request's options; `None`: it goes to the model as it is, or
     /// with the request's own prompt. A text with a title is a document unless it is said to be something
-    /// else.
+    /// else, or to have [no prompt](Options::without_default_prompt).
     pub fn effective_task(&self, options: &Options) -> Option<Task> {
-        let titled = self.title.as_ref().map(|_| Task::Document);
+        let titled = self.title.as_ref().filter(|_| options.default_prompt).map(|_| Task::Document);
         match &self.task {
             Some(own) => own.clone(),
             None => options.task.clone().or(titled),

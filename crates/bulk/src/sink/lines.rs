@@ -16,6 +16,7 @@ use crate::encoded::Encoded;
 use crate::error::{Error, ErrorKind};
 use crate::file_sum::{FileSum, Summing};
 use crate::rows::{Answered, Row};
+use crate::zones::all_as_offsets;
 
 /// Rows with their vectors as lines, wherever these go.
 pub struct LineEncoder {
@@ -61,7 +62,8 @@ impl LineEncoder {
     pub fn encode(&mut self, rows: &Answered<'_>, into: &mut Vec<u8>) -> Result<(), Error> {
         rows.check()?;
         let Self { options, keys, encoding, encoded, .. } = self;
-        let mut columns = carried::columns(&rows.chunk.carried, encoding).map_err(not_written)?;
+        let carried = all_as_offsets(&rows.chunk.carried).map_err(not_written)?;
+        let mut columns = carried::columns(&carried, encoding).map_err(not_written)?;
         if columns.len() != keys.len() {
             return Err(not_written(format_args!(
                 "{} columns where {} were told",

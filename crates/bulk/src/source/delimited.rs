@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::delimiter::Delimiter;
 use super::files::{Counted, Input};
 use super::quotes::Quotes;
-use super::roles::{self, Roles, TextRole, wrong};
+use super::roles::{self, AsText, Column, Roles, TextRole, wrong};
 use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, TextFrom, place, unreadable};
 use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
@@ -61,7 +61,9 @@ impl DelimitedReader {
             );
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let roles = Roles::choose(&input.name, &names, options, |_| true, |_| true)?;
+        let columns: Vec<Column<'_>> =
+            names.iter().map(|name| Column { name, as_text: AsText::Strings }).collect();
+        let roles = Roles::choose(&input.name, &columns, options)?;
         let id = if roles.id.is_some() { DataType::Utf8 } else { DataType::Int64 };
         let mut fields = vec![Field::new("id", id, true)];
         fields.extend(roles.keep.iter().map(|&place| Field::new(names[place], DataType::Utf8, true)));
@@ -132,10 +134,13 @@ impl DelimitedReader {
         }
         let text = match &self.roles.text {
             TextRole::Column(column) => self.text(*column)?,
-            TextRole::Template(template, places) => template.fill(|name| {
-                let place = places.iter().find(|(column, _)| column == name);
-                place.map(|(_, column)| self.text(*column)).transpose()
-            })?,
+            TextRole::Template(template, places) => template.fill(
+                |name| {
+                    let place = places.iter().find(|(column, _)| column == name);
+                    place.map(|(_, column)| self.text(*column)).transpose()
+                },
+                |message| wrong(self.line(), message),
+            )?,
         };
         let optional = |column: Option<usize>| column.map(|column| self.text(column)).transpose();
         roles::input(self.line(), text, optional(self.roles.title)?, optional(self.roles.task)?)

@@ -15,7 +15,6 @@ use super::roles::{self, wrong};
 use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, TextFrom, place};
 use crate::numbers::Number;
 use crate::rows::{Chunk, Place, Row};
-use crate::sink::OWN_COLUMNS;
 use crate::{Error, ErrorKind};
 
 /// What the fields have that are carried along, over all rows of all inputs.
@@ -23,6 +22,8 @@ use crate::{Error, ErrorKind};
 pub(super) struct Fields {
     id: Kind,
     keep: Vec<(String, Kind)>,
+    /// Those that were named and that no row of a file has.
+    missing: Vec<String>,
 }
 
 impl Fields {
@@ -36,7 +37,9 @@ impl Fields {
                 keep.push((name.clone(), Kind::Nothing));
             }
         }
-        let mut this = Self { id: Kind::Number(Number::Integer), keep };
+        let missing = named_fields(options).map(str::to_owned).collect();
+        let mut this = Self { id: Kind::Number(Number::Integer), keep, missing };
+        let mut any_rows = false;
         for input in inputs.iter().filter(|input| input.format == InputFormat::Jsonl) {
             if input.file().is_none() {
                 if all {
@@ -47,12 +50,21 @@ impl Fields {
                 this.keep.iter_mut().for_each(|(_, kind)| *kind = Kind::Json);
                 continue;
             }
-            this.look_at(input, options, all)?;
+            any_rows |= this.look_at(input, options, all)?;
+        }
+        let are_files = inputs.iter().all(|input| input.file().is_some());
+        if are_files && any_rows {
+            refuse_missing(&this.missing)?;
         }
         Ok(this)
     }
 
-    fn look_at(&mut self, input: &Input, options: &SourceOptions, all: bool) -> Result<(), Error> {
+    pub(super) fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
+    /// Whether there was an object at all.
+    fn look_at(&mut self, input: &Input, options: &SourceOptions, all: bool) -> Result<bool, Error> {
         let id_name = options.id.as_deref().unwrap_or("id");
         let used = |name: &str| {
             let text = match &options.text {
@@ -60,16 +72,15 @@ impl Fields {
                 TextFrom::Column(column) => name == column,
                 TextFrom::Template(_) => false,
             };
-            text || name == id_name
-                || [title_field(options), task_field(options)].contains(&Some(name))
-                // The output has columns of these names itself.
-                || OWN_COLUMNS.contains(&name)
+            text || name == id_name || [title_field(options), task_field(options)].contains(&Some(name))
         };
         let mut lines = RawLines::open(input)?;
-        let mut is_first = true;
+        let (mut is_first, mut any_rows) = (true, false);
         while let Some(line) = lines.next()? {
             let line = decoded(&line, std::mem::take(&mut is_first));
             let Ok(object) = serde_json::from_str::<Object<'_>>(&line) else { continue };
+            any_rows = true;
+            self.missing.retain(|name| !object.has(name));
             for (name, value) in object.fields() {
                 // A field that is there twice costs its row, and says nothing of the others.
                 let found = value.map_or(Kind::Nothing, Kind::of);
@@ -83,8 +94,27 @@ impl Fields {
                 }
             }
         }
-        Ok(())
+        Ok(any_rows)
     }
+}
+
+/// The fields that the options name, but for that of the texts: a row without it fails.
+fn named_fields(options: &SourceOptions) -> impl Iterator<Item = &str> {
+    let of_texts = match &options.text {
+        TextFrom::Template(template) => template.columns(),
+        TextFrom::Default | TextFrom::Column(_) => Vec::new(),
+    };
+    let others = [&options.id, &options.title, &options.task].into_iter().flatten();
+    let kept = options.keep.iter().filter(|name| *name != "*");
+    of_texts.into_iter().chain(others.chain(kept).map(String::as_str))
+}
+
+/// A field that no row has is a slip of the hand: without it texts would be empty or ids numbers, in silence.
+pub(super) fn refuse_missing(fields: &[String]) -> Result<(), Error> {
+    let Some(name) = fields.first() else { return Ok(()) };
+    let message =
+        format!("no row of JSON has a field `{name}`, which was asked for; name another, or leave it out");
+    Err(Error::new(ErrorKind::Usage, message))
 }
 
 /// The field of titles: `title`, unless another is asked for or the texts are made of it.
@@ -109,6 +139,8 @@ pub(super) struct JsonReader {
     options: SourceOptions,
     fields: Fields,
     schema: SchemaRef,
+    /// Fields that were named and that no row so far has.
+    missing: Vec<String>,
     /// Lines of this input so far.
     line: u64,
 }
@@ -129,6 +161,7 @@ impl JsonReader {
             lines: RawLines::open(input)?,
             name: place(input),
             options: options.clone(),
+            missing: fields.missing.clone(),
             fields: fields.clone(),
             schema: Arc::new(Schema::new(columns)),
             line: 0,
@@ -136,7 +169,7 @@ impl JsonReader {
     }
 
     /// One line; blank ones between objects are no rows, but count as lines.
-    fn row(&self, line: Vec<u8>, default: Box<RawValue>) -> Option<Read> {
+    fn row(&mut self, line: Vec<u8>, default: Box<RawValue>) -> Option<Read> {
         let SourceOptions { text, id, title, task, .. } = &self.options;
         let plain = matches!(text, TextFrom::Default) && [id, title, task].into_iter().all(Option::is_none);
         let number = usize::try_from(self.line).unwrap_or(usize::MAX);
@@ -158,6 +191,7 @@ impl JsonReader {
             return Some(Read { id: default, input, kept: nothing });
         };
         let kept = kept(&object);
+        self.missing.retain(|name| !object.has(name));
         // Bytes that are no text were replaced above.
         let is_damaged = matches!(&read.input, Err(error) if error.kind == "invalid_utf8");
         let id = self.id(&object, is_damaged).unwrap_or(default);
@@ -212,11 +246,14 @@ impl JsonReader {
                 .map_err(|error| wrong(self.line, format_args!("`{name}`: {error}"))),
         };
         let text = match &self.options.text {
-            TextFrom::Template(template) => template.fill(|name| match object.get(name) {
-                Some(value) if value.get().starts_with('"') => string(name),
-                Some(value) if value.get() != "null" => Ok(Some(value.get().to_owned())),
-                _ => Ok(None),
-            })?,
+            TextFrom::Template(template) => template.fill(
+                |name| match object.get(name) {
+                    Some(value) if value.get().starts_with('"') => string(name),
+                    Some(value) if value.get() != "null" => Ok(Some(value.get().to_owned())),
+                    _ => Ok(None),
+                },
+                |message| wrong(self.line, message),
+            )?,
             TextFrom::Column(name) => {
                 string(name)?.ok_or_else(|| wrong(self.line, format_args!("there is no `{name}`")))?
             }
@@ -287,5 +324,9 @@ impl Reader for JsonReader {
 
     fn read(&self) -> u64 {
         self.lines.read()
+    }
+
+    fn missing(&self) -> Option<&[String]> {
+        Some(&self.missing)
     }
 }

@@ -20,6 +20,10 @@ impl<'a> Object<'a> {
         self.0.get(name).copied().flatten()
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     pub(super) fn has_twice(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(Option::is_none)
     }

@@ -15,6 +15,27 @@ pub(super) struct Roles {
     pub(super) keep: Vec<usize>,
 }
 
+/// A column that a table has.
+pub(super) struct Column<'a> {
+    pub(super) name: &'a str,
+    pub(super) as_text: AsText,
+}
+
+/// Whether texts can be in a column.
+pub(super) enum AsText {
+    Strings,
+    /// Bytes, which may be UTF-8, or nothing but nulls: where the column is named, or called `text`.
+    OnDemand,
+    /// Of this type, which has none.
+    Not(String),
+}
+
+impl Column<'_> {
+    fn has_strings(&self) -> bool {
+        matches!(self.as_text, AsText::Strings)
+    }
+}
+
 /// Where texts are.
 pub(super) enum TextRole {
     Column(usize),
@@ -23,22 +44,19 @@ pub(super) enum TextRole {
 }
 
 impl Roles {
-    /// What the options make of a table with these columns; `could_be_text` says which have strings, `could_be_id` which of
-    /// the name `id` can be ids without having been named.
+    /// What the options make of a table with these columns.
     pub(super) fn choose(
         table: &str,
-        columns: &[&str],
+        columns: &[Column<'_>],
         options: &SourceOptions,
-        could_be_text: impl Fn(usize) -> bool,
-        could_be_id: impl Fn(usize) -> bool,
     ) -> Result<Self, Error> {
         if columns.is_empty() {
             let message = format!("{table}: is empty; a table begins with the names of its columns");
             return Err(Error::new(ErrorKind::Input, message));
         }
-        let find = |name: &str| columns.iter().position(|column| *column == name);
+        let find = |name: &str| columns.iter().position(|column| column.name == name);
         let refuse = |what: String| {
-            let there: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
+            let there: Vec<String> = columns.iter().map(|column| format!("`{}`", column.name)).collect();
             let message = format!("{table}: {what}; there is {}", there.join(", "));
             Error::new(ErrorKind::Usage, message)
         };
@@ -49,7 +67,7 @@ impl Roles {
                 None => Err(refuse(format!("there is no column `{name}`"))),
             },
         };
-        let id = named(&options.id)?.or_else(|| find("id").filter(|&place| could_be_id(place)));
+        let id = named(&options.id)?.or_else(|| find("id"));
         let (title, task) = (named(&options.title)?, named(&options.task)?);
         let all = options.keep.iter().any(|name| name == "*");
         let mut keep = Vec::new();
@@ -62,8 +80,14 @@ impl Roles {
         }
         let text = match &options.text {
             TextFrom::Column(name) => match find(name) {
-                Some(place) if could_be_text(place) => TextRole::Column(place),
-                Some(_) => return Err(refuse(format!("the column `{name}` has no strings"))),
+                Some(place) => match &columns[place].as_text {
+                    AsText::Not(kind) => {
+                        return Err(refuse(format!(
+                            "the column `{name}` is of type {kind} and has no strings"
+                        )));
+                    }
+                    AsText::Strings | AsText::OnDemand => TextRole::Column(place),
+                },
                 None => return Err(refuse(format!("there is no column `{name}`"))),
             },
             TextFrom::Template(template) => {
@@ -80,13 +104,21 @@ impl Roles {
                 }
                 TextRole::Template(template.clone(), places)
             }
-            TextFrom::Default => match find("text").filter(|&place| could_be_text(place)) {
-                Some(place) => TextRole::Column(place),
+            TextFrom::Default => match find("text").map(|place| (place, &columns[place].as_text)) {
+                // Another column in its stead would be vectors of something else, in silence.
+                Some((_, AsText::Not(kind))) => {
+                    let what = format!(
+                        "the column `text` is of type {kind} and has no strings; say which has, with --text-column or --template"
+                    );
+                    return Err(refuse(what));
+                }
+                Some((place, _)) => TextRole::Column(place),
                 None => {
                     let used =
                         |place: &usize| [id, title, task].contains(&Some(*place)) || keep.contains(place);
-                    let candidates: Vec<usize> =
-                        (0..columns.len()).filter(|place| could_be_text(*place) && !used(place)).collect();
+                    let candidates: Vec<usize> = (0..columns.len())
+                        .filter(|place| columns[*place].has_strings() && !used(place))
+                        .collect();
                     match candidates[..] {
                         [only] => TextRole::Column(only),
                         _ => {
@@ -101,8 +133,6 @@ impl Roles {
             let used = |place: usize| {
                 [id, title, task].contains(&Some(place))
                     || matches!(text, TextRole::Column(text) if text == place)
-                    // The output has columns of these names itself.
-                    || crate::sink::OWN_COLUMNS.contains(&columns[place])
             };
             let rest: Vec<usize> =
                 (0..columns.len()).filter(|&place| !used(place) && !keep.contains(&place)).collect();
@@ -110,11 +140,12 @@ impl Roles {
         }
         let roles = Self { text, id, title, task, keep };
         // Either could be meant. What has no use may be there as often as it likes.
-        let is_twice = |place: &usize| columns.iter().filter(|name| **name == columns[*place]).count() > 1;
+        let is_twice =
+            |place: &usize| columns.iter().filter(|column| column.name == columns[*place].name).count() > 1;
         let doubtful = roles.used().find(is_twice);
         match doubtful {
             Some(place) => {
-                let what = match columns[place] {
+                let what = match columns[place].name {
                     "" => "two columns have no name; give one of them a name".to_owned(),
                     name => format!("two columns are called `{name}`; give one of them another name"),
                 };

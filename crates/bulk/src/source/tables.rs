@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
-use arrow_cast::{can_cast_types, cast};
+use arrow_cast::cast;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use connote::jsonl::{self, RowError};
-use serde_json::value::RawValue;
 
 use super::files::Input;
-use super::roles::{self, Roles, TextRole, wrong};
+use super::ids::Ids;
+use super::ipc_stream::{self, IpcStream};
+use super::roles::{self, AsText, Column, Roles, TextRole, wrong};
 use super::row_groups::ParquetBatches;
 use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, place, unreadable};
 use crate::decoding::decoding;
 use crate::rows::{Chunk, Place, Row};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, zones};
 
 pub(super) struct TableReader {
     name: Arc<str>,
@@ -40,7 +40,7 @@ pub(super) struct TableReader {
 enum Batches {
     Parquet(Box<ParquetBatches>),
     File(Box<FileReader<std::fs::File>>, Vec<usize>, u64),
-    Stream(Box<StreamReader<super::files::Counted>>, Vec<usize>, Arc<AtomicU64>),
+    Stream(Box<StreamReader<IpcStream>>, Vec<usize>, Arc<AtomicU64>),
 }
 
 impl TableReader {
@@ -54,29 +54,28 @@ impl TableReader {
             }
             _ if input.file().is_some() && is_file_form(input)? => {
                 let file = input.open_file()?;
-                let reader = decoding(&path, || FileReader::try_new(file, None))?;
+                let reader = decoding(&path, || FileReader::try_new(file, None))
+                    .map_err(|error| readable(&input.name, error))?;
                 let schema = reader.schema();
                 (Batches::File(Box::new(reader), Vec::new(), 0), schema)
             }
             _ => {
                 let from = input.open()?;
                 let taken = from.count();
-                let reader = decoding(&path, || StreamReader::try_new(from, None))?;
+                let from = ipc_stream::begin(input, from)?;
+                let reader = decoding(&path, || StreamReader::try_new(from, None))
+                    .map_err(|error| readable(&input.name, error))?;
                 let schema = reader.schema();
                 (Batches::Stream(Box::new(reader), Vec::new(), taken), schema)
             }
         };
         let kinds: Vec<&DataType> = table.fields().iter().map(|field| plain(field.data_type())).collect();
         let names: Vec<&str> = table.fields().iter().map(|field| field.name().as_str()).collect();
-        let could_be_id = |place: usize| is_string(kinds[place]) || kinds[place].is_integer();
-        let roles =
-            Roles::choose(&input.name, &names, options, |place| is_string(kinds[place]), could_be_id)?;
+        let offered: Vec<Column<'_>> =
+            names.iter().zip(&kinds).map(|(name, kind)| Column { name, as_text: as_text(kind) }).collect();
+        let roles = Roles::choose(&input.name, &offered, options)?;
         check_kinds(input, &names, &kinds, &roles)?;
-        let id = roles.id.map_or(DataType::Int64, |place| match kinds[place] {
-            DataType::UInt64 => DataType::Utf8,
-            kind if kind.is_integer() => DataType::Int64,
-            _ => DataType::Utf8,
-        });
+        let id = roles.id.map_or(DataType::Int64, |place| Ids::kind(kinds[place]));
         let mut fields = vec![Field::new("id", id, true)];
         let kept = roles.keep.iter().map(|&place| table.field(place).clone().with_nullable(true));
         fields.extend(kept);
@@ -122,7 +121,8 @@ impl TableReader {
         let mut bytes = vec![0; most];
         for place in texts {
             let column = batch.column(place).slice(0, most);
-            let strings = cast(&column, &DataType::Utf8).map_err(|error| self.wrong(error))?;
+            let strings = zones::utc_as_offset(&column).and_then(|column| cast(&column, &DataType::Utf8));
+            let strings = strings.map_err(|error| self.wrong(error))?;
             let lengths = strings.as_string::<i32>().offsets().lengths();
             bytes.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += length);
         }
@@ -146,12 +146,11 @@ impl TableReader {
         let (titles, tasks) = (optional(self.roles.title)?, optional(self.roles.task)?);
         let first = count.names as i64;
         let numbers = || Int64Array::from_iter_values((first..).take(batch.num_rows()));
-        let (ids, named): (ArrayRef, Option<Strings>) = match self.roles.id {
-            None => (Arc::new(numbers()), None),
+        let (ids, named) = match self.roles.id {
+            None => (Ids::Integers(numbers()), None),
             Some(place) => {
-                let kind = self.schema.field(0).data_type();
-                let ids = cast(batch.column(place), kind).map_err(|error| self.wrong(error))?;
-                let named = (ids.null_count() > 0).then(|| strings(place)).transpose()?;
+                let ids = Ids::of(batch.column(place)).map_err(|error| self.wrong(error))?;
+                let named = ids.has_nulls().then(|| strings(place)).transpose()?;
                 (ids, named)
             }
         };
@@ -169,7 +168,8 @@ impl TableReader {
             });
             rows.push(Row {
                 number: count.rows,
-                id: id(&ids, index)
+                id: ids
+                    .written(index)
                     .unwrap_or_else(|| jsonl::numbered(usize::try_from(count.names).unwrap_or(usize::MAX))),
                 place: Place { file: self.name.clone(), line },
                 input,
@@ -177,8 +177,7 @@ impl TableReader {
             count.rows += 1;
             count.names += 1;
         }
-        // A row without an id has its number.
-        let ids = if ids.null_count() == 0 { ids } else { all(&ids, &rows) };
+        let ids = ids.column(&rows);
         let kept = self.roles.keep.iter().map(|&place| batch.column(place).clone());
         let carried = RecordBatch::try_new(self.schema(), std::iter::once(ids).chain(kept).collect());
         Ok(Chunk { rows, carried: carried.map_err(|error| self.wrong(error))? })
@@ -188,20 +187,22 @@ impl TableReader {
         let value = |place: usize| texts.get(place).map_or(Ok(None), |values| values.value(index, line));
         match &self.roles.text {
             TextRole::Column(_) => value(0)?.ok_or_else(|| wrong(line, "there is no text: it is null")),
-            TextRole::Template(template, places) => template.fill(|name| {
-                let place = places.iter().position(|(column, _)| column == name);
-                place.map_or(Ok(None), value)
-            }),
+            TextRole::Template(template, places) => template.fill(
+                |name| {
+                    let place = places.iter().position(|(column, _)| column == name);
+                    place.map_or(Ok(None), value)
+                },
+                |message| wrong(line, message),
+            ),
         }
     }
 
     /// What is wrong with the rows behind those that were read.
     fn behind_what_was_read(&self, error: &Error) -> Error {
-        let said = error.to_string();
-        if !cfg!(feature = "zstd") && said.contains("zstd") {
+        if speaks_of_zstd(error) {
             return super::without_zstd(&self.name);
         }
-        Error::new(error.kind(), format_args!("{said} (in the rows from {} on)", self.row + 1))
+        Error::new(error.kind(), format_args!("{error} (in the rows from {} on)", self.row + 1))
     }
 
     fn wrong(&self, error: impl std::fmt::Display) -> Error {
@@ -284,7 +285,13 @@ impl Batches {
                 decoding(path, || reader.next().transpose()?.map(|batch| batch.project(columns)).transpose())
             }
             Self::Stream(reader, columns, _) => {
-                decoding(path, || reader.next().transpose()?.map(|batch| batch.project(columns)).transpose())
+                let batch = decoding(path, || {
+                    reader.next().transpose()?.map(|batch| batch.project(columns)).transpose()
+                })?;
+                if batch.is_none() {
+                    reader.get_mut().end().map_err(|error| Error::reading(path, &error))?;
+                }
+                Ok(batch)
             }
         }
     }
@@ -321,15 +328,24 @@ fn among(roles: Roles, columns: &[usize]) -> Roles {
     }
 }
 
-fn plain(kind: &DataType) -> &DataType {
+pub(super) fn plain(kind: &DataType) -> &DataType {
     match kind {
         DataType::Dictionary(_, values) => values,
         other => other,
     }
 }
 
-fn is_string(kind: &DataType) -> bool {
-    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+fn as_text(kind: &DataType) -> AsText {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => AsText::Strings,
+        DataType::Null => AsText::OnDemand,
+        kind if is_bytes(kind) => AsText::OnDemand,
+        kind => AsText::Not(kind.to_string()),
+    }
+}
+
+fn is_bytes(kind: &DataType) -> bool {
+    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
 /// What is to become a string must be able to.
@@ -338,13 +354,17 @@ fn check_kinds(input: &Input, names: &[&str], kinds: &[&DataType], roles: &Roles
     if let TextRole::Template(_, named) = &roles.text {
         places.extend(named.iter().map(|(_, place)| place));
     }
-    match places.into_iter().find(|&place| !can_cast_types(kinds[place], &DataType::Utf8)) {
+    match places.into_iter().find(|&place| !zones::has_text_form(kinds[place])) {
         None => Ok(()),
         Some(place) => Err(Error::new(
             ErrorKind::Usage,
             format_args!(
-                "{}: the column `{}` is of type {}, which has no form as text; name another",
-                input.name, names[place], kinds[place]
+                "{}: the column `{}` is of type {}, which has no form as text; name another{}",
+                input.name,
+                names[place],
+                kinds[place],
+                // It may not have been named at all.
+                if roles.id == Some(place) { ", with --id-column" } else { "" }
             ),
         )),
     }
@@ -361,14 +381,14 @@ struct Strings {
 
 impl Strings {
     fn of(batch: &RecordBatch, place: usize) -> Result<Self, ArrowError> {
-        let column = batch.column(place);
+        let column = zones::utc_as_offset(batch.column(place))?;
         let kind = plain(column.data_type());
         Ok(Self {
             name: batch.schema_ref().field(place).name().clone(),
             // It makes nulls of what it cannot cast.
-            values: cast(column, &DataType::Utf8)?.as_string::<i32>().clone(),
+            values: cast(&column, &DataType::Utf8)?.as_string::<i32>().clone(),
             there: column.logical_nulls(),
-            of_bytes: matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView),
+            of_bytes: is_bytes(kind),
         })
     }
 
@@ -388,28 +408,14 @@ impl Strings {
     }
 }
 
-/// The id of a row, if it has one.
-fn id(ids: &ArrayRef, index: usize) -> Option<Box<RawValue>> {
-    if ids.is_null(index) {
-        return None;
-    }
-    let written = match ids.data_type() {
-        DataType::Int64 => ids.as_primitive::<Int64Type>().value(index).to_string(),
-        _ => serde_json::to_string(ids.as_string::<i32>().value(index)).ok()?,
-    };
-    RawValue::from_string(written).ok()
+/// Dictionaries are decoded when a file is opened.
+fn readable(name: &str, error: Error) -> Error {
+    if speaks_of_zstd(&error) { super::without_zstd(name) } else { error }
 }
 
-/// The ids of rows, of the type of `ids`, where some are null.
-fn all(ids: &ArrayRef, rows: &[Row]) -> ArrayRef {
-    let numbers = rows.iter().map(|row| row.id.get());
-    match ids.data_type() {
-        DataType::Int64 => Arc::new(numbers.map(|number| number.parse::<i64>().ok()).collect::<Int64Array>()),
-        _ => {
-            let written = ids.as_string::<i32>().iter().zip(numbers);
-            Arc::new(written.map(|(id, number)| Some(id.unwrap_or(number))).collect::<StringArray>())
-        }
-    }
+/// Whether all that is wrong is how a sound file is compressed.
+fn speaks_of_zstd(error: &Error) -> bool {
+    !cfg!(feature = "zstd") && error.to_string().contains("zstd")
 }
 
 /// Whether an Arrow file has the file form, which begins so; the other is a stream.

@@ -32,17 +32,28 @@ impl Template {
     /// The text, with what `value` gives for each column; `None` is nothing.
     ///
     /// # Errors
-    /// The first that `value` gives.
+    /// The first that `value` gives, or what `wrong` makes of it where no column has a value: what the template has besides
+    /// is no text of a row.
     pub(super) fn fill<E>(
         &self,
         mut value: impl FnMut(&str) -> Result<Option<String>, E>,
+        wrong: impl FnOnce(String) -> E,
     ) -> Result<String, E> {
-        let mut text = String::new();
+        let (mut text, mut has_value) = (String::new(), false);
         for piece in &self.pieces {
             match piece {
                 Piece::Text(own) => text.push_str(own),
-                Piece::Column(name) => text.push_str(&value(name)?.unwrap_or_default()),
+                Piece::Column(name) => {
+                    if let Some(value) = value(name)? {
+                        has_value = true;
+                        text.push_str(&value);
+                    }
+                }
             }
+        }
+        if !has_value {
+            let names: Vec<String> = self.columns().iter().map(|name| format!("`{name}`")).collect();
+            return Err(wrong(format!("there is no text: the row has no {}", names.join(" and no "))));
         }
         Ok(text)
     }
@@ -112,8 +123,10 @@ mod tests {
     fn values_stand_where_columns_are_named() {
         let template: Template = "{title}:\\n{{{body}}}\\t\\\\ {title}".parse().expect("a template");
         assert_eq!(template.columns(), ["title", "body"]);
-        let fill = |name: &str| Ok::<_, ()>((name == "title").then(|| "T".to_owned()));
-        assert_eq!(template.fill(fill).expect("filled"), "T:\n{}\t\\ T");
+        let fill = |name: &str| Ok::<_, String>((name == "title").then(|| "T".to_owned()));
+        assert_eq!(template.fill(fill, |wrong| wrong).expect("filled"), "T:\n{}\t\\ T");
+        let wrong = template.fill(|_| Ok(None), |wrong| wrong).expect_err("no value");
+        assert_eq!(wrong, "there is no text: the row has no `title` and no `body`");
     }
 
     #[test]

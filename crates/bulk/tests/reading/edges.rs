@@ -11,13 +11,15 @@ use arrow_array::{
     StringViewArray, TimestampMillisecondArray,
 };
 use arrow_ipc::CompressionType;
-use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema};
 use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
+#[cfg(unix)]
+use super::piped;
 use super::{opened, options, refused, rest, told_of, written};
 
 fn parquet(path: &Path, batch: &RecordBatch, group: usize) {
@@ -32,7 +34,7 @@ fn parquet(path: &Path, batch: &RecordBatch, group: usize) {
 #[test]
 fn a_field_of_json_has_one_use() {
     let folder = tempfile::tempdir().expect("a folder");
-    let line = "{\"title\": \"T\", \"task\": \"do it\", \"body\": \"b\"}\n";
+    let line = "{\"title\": \"T\", \"task\": \"do it\", \"body\": \"b\", \"none\": null}\n";
     let path = written(folder.path(), "a.jsonl", line);
     let mut options = options(&[&path]);
     options.text = TextFrom::Template("{title}: {body} {task}".parse().expect("a template"));
@@ -43,7 +45,7 @@ fn a_field_of_json_has_one_use() {
     // A title would come out before that of the command line.
     assert_eq!(format!("{input:?}"), format!("{:?}", connote::Input::new("T: b do it")));
     let names: Vec<_> = source.schema().fields().iter().map(|field| field.name().clone()).collect();
-    assert_eq!(names, ["id", "body", "task", "title"]);
+    assert_eq!(names, ["id", "body", "none", "task", "title"]);
     // Unless it is asked for.
     (options.text, options.title) = (TextFrom::Column("body".to_owned()), Some("title".to_owned()));
     options.task = Some("none".to_owned());
@@ -269,13 +271,46 @@ fn what_is_compressed_as_a_whole_says_how_to_unpack_it() {
     assert!(message.ends_with("unpack it with zstd -d"), "{message}");
 }
 
-/// Both files were written by pyarrow: one row, `text` = `a`.
+/// The file form is the stream form between a magic and a footer, dictionaries too; the writer can write all of it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_of_arrow_is_read_in_both_forms() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts: DictionaryArray<Int32Type> = ["a", "b", "a"].into_iter().collect();
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![4, 5, 6]));
+    let columns = [("id", ids), ("text", Arc::new(texts) as ArrayRef)];
+    let table = RecordBatch::try_from_iter(columns).expect("a table");
+    let mut file = FileWriter::try_new(Vec::new(), &table.schema()).expect("begun");
+    let mut stream = StreamWriter::try_new(Vec::new(), &table.schema()).expect("begun");
+    // More than a pipe holds.
+    for _ in 0..2000 {
+        file.write(&table).expect("written");
+        stream.write(&table).expect("written");
+    }
+    let forms =
+        [("file", file.into_inner().expect("written")), ("stream", stream.into_inner().expect("written"))];
+    for (name, bytes) in forms {
+        let (pipe, writer) = piped(folder.path(), name, bytes);
+        let options = SourceOptions { format: Some(InputFormat::Arrow), ..options(&[&pipe]) };
+        let rows = told_of(&rest(&mut opened(&options)));
+        assert_eq!((rows.len(), &rows[5999][..]), (6000, "6 a"));
+        assert_eq!(rows[..3], ["4 a", "5 b", "6 a"]);
+        writer.join().expect("no panic").expect("all of it was read");
+    }
+    let (pipe, writer) = piped(folder.path(), "old", "FEA1, and whatever follows");
+    let options = SourceOptions { format: Some(InputFormat::Arrow), ..options(&[&pipe]) };
+    assert!(refused(&options).contains("Feather of version 1"));
+    let _ = writer.join().expect("no panic");
+}
+
+/// All were written by pyarrow: one row, `text` = `a`, in the last a dictionary, which is read when the file is opened.
 #[test]
 fn zstd_is_read_by_the_build_that_has_it_and_named_by_the_other() {
     let folder = tempfile::tempdir().expect("a folder");
-    let contents: [(&str, &[u8]); 2] = [
+    let contents: [(&str, &[u8]); 3] = [
         ("a.parquet", include_bytes!("../source/zstd.parquet")),
         ("a.arrow", include_bytes!("../source/zstd.arrow")),
+        ("b.arrow", include_bytes!("../source/zstd_dictionary.arrow")),
     ];
     for (name, content) in contents {
         let path = written(folder.path(), name, content);

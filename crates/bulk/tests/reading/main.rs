@@ -2,6 +2,7 @@
 //! numbers that a float rounds, fields that are there twice.
 
 mod bytes;
+mod columns;
 mod edges;
 mod fields;
 mod separated;
@@ -68,4 +69,18 @@ fn tables(folder: &Path, table: &RecordBatch) -> [PathBuf; 2] {
     arrow.write(table).expect("written");
     arrow.finish().expect("written");
     paths
+}
+
+/// A pipe, and who writes into it.
+#[cfg(unix)]
+fn piped(
+    folder: &Path,
+    name: &str,
+    content: impl AsRef<[u8]> + Send + 'static,
+) -> (PathBuf, std::thread::JoinHandle<std::io::Result<()>>) {
+    let pipe = folder.join(format!("{name}.fifo"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    let into = pipe.clone();
+    (pipe, std::thread::spawn(move || fs::write(into, content)))
 }

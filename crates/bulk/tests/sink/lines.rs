@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch};
+use arrow_array::{
+    Array, ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, TimestampSecondArray,
+};
 use arrow_schema::DataType;
 use connote::jsonl;
 use connote_bulk::{Answered, ErrorKind, LineEncoder, OutputFormat, Precision, Stored};
@@ -54,6 +56,31 @@ fn lines_hold_carried_columns_as_json() {
     assert_eq!([cell(0, "embedding"), cell(0, "scale"), cell(0, "title")], ["", "", ""]);
     let integers: Vec<i8> = serde_json::from_str(&cell(1, "embedding")).expect("an array");
     assert_eq!(integers.len(), DIMENSIONS);
+}
+
+/// UTC is the commonest zone of tables. Other names have no form without a database of zones, and are refused before.
+#[test]
+fn times_in_utc_are_lines_too() {
+    let mut table = Table::new(7, 3).without_columns();
+    let times =
+        |zone: &str| -> ArrayRef { Arc::new(TimestampSecondArray::from(vec![0, 1, 2]).with_timezone(zone)) };
+    let with = |ids: &ArrayRef, times| {
+        RecordBatch::try_from_iter_with_nullable([("id", ids.clone(), true), ("at", times, true)])
+    };
+    let ids = table.carried.column(0).clone();
+    for format in [OutputFormat::Jsonl, OutputFormat::Csv] {
+        table.carried = with(&ids, times("UTC")).expect("a table");
+        let mut encoder = LineEncoder::create(&options(format, Precision::F32, &table)).expect("an encoder");
+        let mut lines = Vec::new();
+        for (chunk, results) in table.chunks(&[3]) {
+            encoder.encode(&Answered { chunk: &chunk, results: &results }, &mut lines).expect("encoded");
+        }
+        let lines = String::from_utf8(lines).expect("UTF-8");
+        assert!(lines.contains("1970-01-01T00:00:02Z"), "{lines}");
+        table.carried = with(&ids, times("Europe/Berlin")).expect("a table");
+        let refused = options(format, Precision::F32, &table).check().expect_err("it is refused");
+        assert!(refused.to_string().contains("Europe/Berlin"), "{refused}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::{can_cast_types, cast};
+use arrow_cast::cast;
 use arrow_schema::{DataType, Schema};
 use index::{ColumnKind, Values};
 
@@ -131,7 +131,8 @@ impl Columns {
                     )
                 }
                 ColumnKind::Text => {
-                    let column = to(column, DataType::Utf8)?;
+                    let column = bulk::utc_as_offset(column).map_err(|error| failed(name, &error))?;
+                    let column = to(&column, DataType::Utf8)?;
                     let texts = column.as_string::<i32>();
                     let text = |row| texts.is_valid(row).then(|| texts.value(row).to_owned());
                     KeptColumn::Texts(rows.map(text).collect())
@@ -186,10 +187,43 @@ fn kind(of: &DataType, name: &str, file: &Path) -> Result<ColumnKind, Failure> {
         | DataType::UInt32 => Ok(ColumnKind::Integer),
         DataType::Float16 | DataType::Float32 | DataType::Float64 => Ok(ColumnKind::Float),
         DataType::Boolean => Ok(ColumnKind::Boolean),
-        other if can_cast_types(other, &DataType::Utf8) => Ok(ColumnKind::Text),
+        other if bulk::has_text_form(other) => Ok(ColumnKind::Text),
         other => Err(Failure::usage(format!(
             "{}: the column `{name}` cannot be kept: {other} has no form as text; leave it out with --keep",
             file.display()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Int64Array, TimestampMicrosecondArray};
+
+    use super::*;
+
+    /// UTC is the commonest zone of tables; others that have a name are refused when the file is looked at.
+    #[test]
+    fn times_in_utc_become_texts() {
+        let table = |zone: &str| {
+            let times = TimestampMicrosecondArray::from(vec![0, 1_000_000]).with_timezone(zone);
+            let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+            RecordBatch::try_from_iter([("id", ids), ("at", Arc::new(times) as ArrayRef)]).expect("a table")
+        };
+        let (utc, file) = (table("UTC"), Path::new("v.parquet"));
+        let columns = Columns::of(utc.schema_ref(), None, file).expect("both are kept");
+        let kept = columns.values(&utc, &[true, true], file).expect("values");
+        kept.lend(|values| match values[1] {
+            Values::Texts(texts) => {
+                assert_eq!(texts, [Some("1970-01-01T00:00:00Z"), Some("1970-01-01T00:00:01Z")]);
+            }
+            _ => panic!("times are texts"),
+        });
+        let berlin = table("Europe/Berlin");
+        match Columns::of(berlin.schema_ref(), None, file) {
+            Err(Failure::Usage(said)) => assert!(said.contains("Europe/Berlin"), "{said}"),
+            _ => panic!("it is refused"),
+        }
     }
 }

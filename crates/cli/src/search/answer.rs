@@ -30,6 +30,9 @@ struct Answer<'a> {
     query: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    /// Only where the query's text was cut to fit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
     hits: Vec<Shown<'a>>,
 }
 
@@ -75,7 +78,13 @@ impl<'a> Answers<'a> {
     }
 
     /// A query that was answered.
-    pub(super) fn found(&mut self, id: &RawValue, text: Option<&str>, hits: &[Hit]) -> Result<(), Failure> {
+    pub(super) fn found(
+        &mut self,
+        id: &RawValue,
+        text: Option<&str>,
+        truncated: bool,
+        hits: &[Hit],
+    ) -> Result<(), Failure> {
         self.queries += 1;
         let hits = hits
             .iter()
@@ -83,7 +92,7 @@ impl<'a> Answers<'a> {
             .map(|(place, hit)| self.shown(place + 1, hit))
             .collect::<Result<Vec<_>, Failure>>()?;
         if self.output.format() == OutputFormat::Jsonl {
-            return self.output.json(&Answer { query: id, text, hits });
+            return self.output.json(&Answer { query: id, text, truncated, hits });
         }
         if self.queries > 1 {
             self.output.line("")?;

@@ -195,6 +195,19 @@ fn what_embed_wrote_is_a_reference_with_its_task_prompt_dimensions_and_precision
     assert!(report["comparison"]["least_cosine"].as_f64().expect("a number") > 0.999_999);
 }
 
+/// CSV writes an empty text as nothing.
+#[test]
+fn an_empty_text_of_csv_is_a_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (texts, vectors) = (folder.path().join("texts.jsonl"), folder.path().join("vectors.csv"));
+    fs::write(&texts, "{\"text\": \"a cat\"}\n{\"text\": \"\"}\n{\"text\": \"a dog\"}\n").expect("written");
+    let mut embed = connote();
+    embed.args(["embed", "--quiet", "--keep", "text", "--input"]).arg(&texts).arg("--output").arg(&vectors);
+    run(&mut embed, 0);
+    let report = verified(connote().args(["verify", "--json", "--reference"]).arg(&vectors), 0);
+    assert_eq!(report["comparison"]["texts"], 3, "{report}");
+}
+
 /// As `embed` reads them: an empty task says nothing.
 #[test]
 fn an_empty_task_is_none_of_its_own() {

@@ -189,3 +189,74 @@ fn what_was_left_unfinished_goes_with_the_next_run() {
     run(connote().args(["embed", "-q", "x", "-o"]).arg(at("v.parquet")), 0);
     assert!(!at("v.parquet.connote-4194306.part").exists());
 }
+
+/// What is no file would be replaced by one, and to open a pipe is to wait for whoever reads it.
+#[cfg(unix)]
+#[test]
+fn a_model_is_written_to_a_file_and_nothing_else() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pipe, link) = (folder.path().join("p.fifo"), folder.path().join("link.gguf"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    symlink("/dev/null", &link).expect("linked");
+    let model = testkit::models::builtin();
+    for output in [&pipe, &link] {
+        let (_, stderr) = run(connote().arg("quantize").arg(&model).arg(output).args(["Q8_0", "--force"]), 2);
+        assert!(stderr.contains("so name one"), "{stderr}");
+    }
+    assert!(fs::metadata(&pipe).expect("still there").file_type().is_fifo());
+    assert!(fs::metadata(&link).expect("still there").file_type().is_char_device());
+    // Rows are written to a pipe as they come, whatever it is called.
+    let reader = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || fs::read(pipe))
+    };
+    run(connote().args(["tokenize", "x", "--output"]).arg(&pipe), 0);
+    assert_eq!(lines(&reader.join().expect("no panic").expect("read")).len(), 1);
+}
+
+/// `ulimit -f` ends a write with an error; the signal that comes with it must not end the run.
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_grow_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts: String = (0..3000).map(|row| format!("row {row}\n")).collect();
+    fs::write(folder.path().join("texts.txt"), texts).expect("written");
+    // 64 blocks of 512 or 1024 bytes, less than the ids take.
+    let script =
+        "ulimit -f 64; exec \"$0\" tokenize -i texts.txt -o ids.jsonl --full --pieces --offsets --counts";
+    let mut shell = assert_cmd::Command::new("sh");
+    shell.current_dir(folder.path()).args(["-c", script, env!("CARGO_BIN_EXE_connote")]);
+    let (_, stderr) = run(shell.env_remove("CONNOTE_MODEL"), 1);
+    assert!(stderr.contains("ids.jsonl: cannot be written"), "{stderr}");
+    let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// As with every other row: what was cut is said, in the rows and on stderr.
+#[test]
+fn texts_that_were_cut_are_told_where_no_vectors_are_shown() {
+    let long = "one two three four five six seven eight";
+    let arguments = ["similar", "one", long, "short", "--max-tokens", "5", "--output-format", "jsonl"];
+    let (stdout, stderr) = run(connote().args(arguments), 0);
+    let cut = |text: &str| {
+        let rows = lines(&stdout);
+        rows.iter().find(|row| row["text"] == text).expect("it is ranked")["truncated"].clone()
+    };
+    assert_eq!((cut(long), cut("short")), (true.into(), false.into()));
+    assert_eq!(
+        stderr,
+        "connote: texts cut to the limit of 5 tokens: 1; --truncate error refuses them instead\n"
+    );
+    let (_, stderr) = run(connote().args(["similar", long, "x", "--max-tokens", "5"]), 0);
+    assert!(stderr.starts_with("connote: queries cut to the limit of 5 tokens: 1"), "{stderr}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let pairs = format!("{long},one,1\na cat,a dog,2\na car,a tree,3\na sun,a moon,4\nup,down,5\n");
+    fs::write(folder.path().join("pairs.csv"), format!("sentence1,sentence2,score\n{pairs}"))
+        .expect("written");
+    let arguments = ["eval", "sts", "pairs.csv", "--json", "--max-tokens", "5"];
+    let (stdout, stderr) = run(connote().current_dir(folder.path()).args(arguments), 0);
+    assert!(stderr.contains("pairs.csv: texts cut to the limit of 5 tokens: 1"), "{stderr}");
+    assert_eq!(lines(&stdout)[0]["files"][0]["truncated"], 1);
+}

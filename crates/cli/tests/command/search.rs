@@ -46,6 +46,28 @@ fn ids(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
+fn a_query_that_was_cut_says_so() {
+    let folder = notes();
+    build(folder.path(), &["vectors.parquet", "-o", "i"], 0);
+    let options = ["i", "how do plants eat and what", "x", "--max-tokens", "5", "--top", "1"];
+    let (stdout, stderr) = search(folder.path(), &options, 0);
+    let answers = lines(&stdout);
+    assert_eq!((&answers[0]["truncated"], answers[1].get("truncated")), (&json!(true), None));
+    assert_eq!(
+        stderr,
+        "connote: queries cut to the limit of 5 tokens: 1; --truncate error refuses them instead\n"
+    );
+    // Neither a model nor a way to compute is looked for where none could be found.
+    for (wrong, said) in [
+        (&["--pooling", "none"][..], "another pooling than `none`"),
+        (&["--policy", "2x1", "--parallelism", "texts"], "leave one of them out"),
+    ] {
+        let (_, stderr) = search(folder.path(), &[&["i", "x"], wrong].concat(), 2);
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
+#[test]
 fn texts_are_found_by_meaning_at_every_precision() {
     let folder = notes();
     let said = build(folder.path(), &["vectors.parquet", "-o", "i", "--precision", "binary,f32,int8,f16"], 0);

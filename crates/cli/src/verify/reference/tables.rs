@@ -8,7 +8,7 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field};
-use bulk::Stored;
+use bulk::{OutputFormat, Stored};
 
 use super::{Reference, Wanted, check, input};
 use crate::failure::Failure;
@@ -20,6 +20,8 @@ pub(super) fn read(path: &Path) -> Result<Reference, Failure> {
         true => Failure::usage(error),
         false => Failure::nothing(error),
     };
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let is_csv = OutputFormat::of_ending(ending) == Some(OutputFormat::Csv);
     let mut stored = Stored::open(path).map_err(refused)?;
     let space = stored.space().cloned();
     let (precision, dimensions) = (stored.precision(), stored.dimensions());
@@ -47,12 +49,15 @@ pub(super) fn read(path: &Path) -> Result<Reference, Failure> {
                 column.is_valid(row).then(|| column.value(row).to_owned())
             };
             let text = text.as_string::<i32>();
-            if text.is_null(row) {
-                return Err(wrong("there is no `text`"));
-            }
+            let text = match text.is_valid(row) {
+                true => text.value(row),
+                // It has no other form of an empty text.
+                false if is_csv => "",
+                false => return Err(wrong("there is no `text`")),
+            };
             check(vector).map_err(wrong)?;
             let input = input(
-                text.value(row),
+                text,
                 at(&prompt).as_deref(),
                 at(&task).as_deref(),
                 at(&title).as_deref(),

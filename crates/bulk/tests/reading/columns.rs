@@ -1,0 +1,193 @@
+//! Columns `id` and `text` of types that are not those of ids and texts: what can be used is, all else is refused, and none is
+//! passed over in silence. Likewise fields of JSON that no row has.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
+    Float64Array, Int64Array, NullArray, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt64Array,
+};
+use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
+
+#[cfg(unix)]
+use super::piped;
+use super::{chunks, options, refused, tables, told, written};
+
+/// A table with this column.
+fn with(name: &str, values: ArrayRef) -> RecordBatch {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
+    let other = if name == "text" { "url" } else { "text" };
+    RecordBatch::try_from_iter_with_nullable([(name, values, true), (other, texts, true)]).expect("a table")
+}
+
+#[test]
+fn a_column_called_id_has_the_ids_whatever_its_type() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases: [(ArrayRef, [&str; 3]); 8] = [
+        // As pandas writes integers of which one is missing.
+        (Arc::new(Float64Array::from(vec![Some(101.0), None, Some(103.0)])), ["101", "1", "103"]),
+        (Arc::new(Float64Array::from(vec![101.0, f64::NAN, -0.0])), ["101", "1", "0"]),
+        (Arc::new(Float32Array::from(vec![0.1, 1e30, f32::INFINITY])), ["0.1", "1e30", "\"inf\""]),
+        (Arc::new(UInt64Array::from(vec![1, 2, u64::MAX])), ["1", "2", "18446744073709551615"]),
+        (
+            Arc::new(Date32Array::from(vec![0, 1, 365])),
+            ["\"1970-01-01\"", "\"1970-01-02\"", "\"1971-01-01\""],
+        ),
+        (Arc::new(BooleanArray::from(vec![true, false, true])), ["\"true\"", "\"false\"", "\"true\""]),
+        (
+            Arc::new(Decimal128Array::from(vec![7, 8, 9])),
+            ["\"0.0000000007\"", "\"0.0000000008\"", "\"0.0000000009\""],
+        ),
+        (Arc::new(BinaryArray::from_vec(vec![b"x", b"y", b"z"])), ["\"x\"", "\"y\"", "\"z\""]),
+    ];
+    for (values, ids) in cases {
+        let table = with("id", values);
+        for path in tables(folder.path(), &table) {
+            let mut options = options(&[&path]);
+            let wanted: Vec<String> =
+                ids.iter().zip(["a", "b", "c"]).map(|(id, text)| format!("{id} {text}")).collect();
+            assert_eq!(told(&options), wanted);
+            // In a column they are text, the same with `--keep '*'`.
+            options.keep = vec!["*".to_owned()];
+            let carried = &chunks(&options)[0].carried;
+            let column: Vec<_> = carried.column(0).as_string::<i32>().iter().flatten().collect();
+            assert_eq!(column, ids.map(|id| id.trim_matches('"')));
+            options.id = Some("id".to_owned());
+            assert_eq!(told(&options), wanted);
+        }
+    }
+}
+
+#[test]
+fn an_id_without_a_form_as_text_is_refused_by_its_type() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let values =
+        FixedSizeBinaryArray::try_from_iter([[1u8; 16], [2; 16], [3; 16]].iter()).expect("of a size");
+    for path in tables(folder.path(), &with("id", Arc::new(values))) {
+        let said = refused(&options(&[&path]));
+        assert!(
+            said.contains("`id` is of type FixedSizeBinary(16)") && said.contains("--id-column"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_column_called_text_has_the_texts_or_is_refused_by_its_type() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = BinaryArray::from_opt_vec(vec![Some(b"x"), Some(b"\xff"), None]);
+    for path in tables(folder.path(), &with("text", Arc::new(bytes))) {
+        let rows = told(&options(&[&path]));
+        assert_eq!(rows[0], "0 x");
+        assert!(rows[1].starts_with("1 invalid_utf8: line 2: `text` is not UTF-8"), "{rows:?}");
+        assert!(rows[2].ends_with("there is no text: it is null"), "{rows:?}");
+    }
+    for path in tables(folder.path(), &with("text", Arc::new(NullArray::new(3)))) {
+        let rows = told(&options(&[&path]));
+        assert!(rows.len() == 3 && rows.iter().all(|row| row.ends_with("it is null")), "{rows:?}");
+    }
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    for path in tables(folder.path(), &with("text", numbers)) {
+        let mut options = options(&[&path]);
+        for text in [TextFrom::Default, TextFrom::Column("text".to_owned())] {
+            options.text = text;
+            let said = refused(&options);
+            assert!(said.contains("the column `text` is of type Int64 and has no strings"), "{said}");
+        }
+        options.text = TextFrom::Column("url".to_owned());
+        assert_eq!(told(&options), ["0 a", "1 b", "2 c"]);
+    }
+}
+
+/// Columns that the output has itself come along with `*`, so that who writes it can refuse them by name.
+#[test]
+fn all_columns_are_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let values: PrimitiveArray<Float64Type> = vec![1.5, 2.5, 3.5].into();
+    let [parquet, arrow] = tables(folder.path(), &with("scale", Arc::new(values)));
+    let jsonl = written(folder.path(), "a.jsonl", "{\"text\": \"a\", \"scale\": 1.5}\n");
+    for path in [parquet, arrow, jsonl] {
+        let options = SourceOptions { keep: vec!["*".to_owned()], ..options(&[&path]) };
+        let schema = chunks(&options)[0].carried.schema();
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        assert_eq!(names, ["id", "scale"]);
+    }
+}
+
+#[test]
+fn a_field_that_no_row_of_json_has_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let one = written(folder.path(), "1.jsonl", "{\"text\": \"a\", \"title\": \"T\"}\n");
+    let two = written(folder.path(), "2.jsonl", "{\"text\": \"b\", \"body\": null}\n");
+    let template = |text: &str| TextFrom::Template(text.parse().expect("a template"));
+    let plain = || options(&[&one, &two]);
+    let no = || Some("no".to_owned());
+    for options in [
+        SourceOptions { text: template("{title}: {no}"), ..plain() },
+        SourceOptions { id: no(), ..plain() },
+        SourceOptions { title: no(), ..plain() },
+        SourceOptions { task: no(), ..plain() },
+        SourceOptions { keep: vec!["no".to_owned()], ..plain() },
+    ] {
+        let error = Source::open(&options).err().expect("it is refused");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("has a field `no`"), "{error}");
+        // No rows, no field to miss.
+        let empty = written(folder.path(), "empty.jsonl", "");
+        let inputs = vec![empty.display().to_string()];
+        assert_eq!(told(&SourceOptions { inputs, ..options }), Vec::<String>::new());
+    }
+    // One row in any of the files is enough. A row without any of them has no text.
+    let rows = told(&SourceOptions { text: template("{title}: {body}"), ..plain() });
+    assert_eq!(rows[0], "0 T: ");
+    assert!(rows[1].ends_with("line 1: there is no text: the row has no `title` and no `body`"), "{rows:?}");
+}
+
+/// What comes through a pipe is known at its end.
+#[cfg(unix)]
+#[test]
+fn a_field_that_no_row_of_a_pipe_has_is_told_at_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines = "{\"text\": \"a\", \"key\": 7}\n{\"text\": \"b\"}\n";
+    for (id, fails) in [("key", false), ("kay", true)] {
+        let (pipe, writer) = piped(folder.path(), id, lines);
+        let mut options = options(&[&pipe]);
+        (options.format, options.id) = (Some(InputFormat::Jsonl), Some(id.to_owned()));
+        let mut source = Source::open(&options).expect("it opens");
+        let mut rows = 0;
+        let end = loop {
+            match source.next_chunk(100) {
+                Ok(Some(chunk)) => rows += chunk.rows.len(),
+                Ok(None) => break None,
+                Err(error) => break Some(error.to_string()),
+            }
+        };
+        writer.join().expect("no panic").expect("written");
+        assert_eq!((rows, end.is_some()), (2, fails));
+        assert!(end.is_none_or(|said| said.contains("has a field `kay`")));
+    }
+}
+
+/// UTC is the commonest zone of tables; others that have a name change their offset with the time.
+#[test]
+fn times_in_utc_have_a_form_as_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let times = |zone: &str| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![0, 1, 2]).with_timezone(zone))
+    };
+    for zone in ["UTC", "Etc/UTC", "+00:00"] {
+        for path in tables(folder.path(), &with("id", times(zone))) {
+            assert_eq!(told(&options(&[&path]))[0], "\"1970-01-01T00:00:00Z\" a");
+            let text = TextFrom::Template("{id} {text}".parse().expect("a template"));
+            let options = SourceOptions { text, id: Some("text".to_owned()), ..options(&[&path]) };
+            assert_eq!(told(&options)[1], "\"b\" 1970-01-01T00:00:00.000001Z b");
+        }
+    }
+    for path in tables(folder.path(), &with("id", times("Europe/Berlin"))) {
+        let said = refused(&options(&[&path]));
+        assert!(said.contains("Europe/Berlin") && said.contains("no form as text"), "{said}");
+    }
+}
