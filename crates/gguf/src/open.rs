@@ -58,7 +58,11 @@ pub(crate) fn bytes(path: &Path, access: Access) -> Result<Bytes, Error> {
     match access {
         #[cfg(feature = "mmap")]
         Access::Map => crate::map::map(&file).map_err(|error| {
-            Error::io(Some(path), "cannot be mapped into memory (`Gguf::open_unmapped` reads instead)", error)
+            Error::io(
+                Some(path),
+                "cannot be mapped into memory; a limit on addresses (`ulimit -v`) may be too low for it",
+                error,
+            )
         }),
         Access::Read => {
             let size = usize::try_from(about.len()).unwrap_or(usize::MAX);
