@@ -140,7 +140,8 @@ trait Reader: Send {
     fn skip(&mut self, rows: u64, count: &mut Count) -> Result<u64, Error>;
     /// Bytes of the input that were read, more or less.
     fn read(&self) -> u64;
-    /// Of JSON, whose fields are known when it was read: those that were named and that no row so far has.
+    /// Of JSON, whose fields are known when it was read: those that were named and that no object so far has; `None` if there was
+    /// none.
     fn missing(&self) -> Option<&[String]> {
         None
     }
@@ -157,8 +158,8 @@ pub struct Source {
     has_tasks: bool,
     /// What JSON objects have, of all inputs.
     fields: json::Fields,
-    /// Fields of JSON that were named and that no row of the inputs so far has.
-    missing: Vec<String>,
+    /// Fields of JSON that were named and that no object of the inputs so far has; `None` where there was none.
+    missing: Option<Vec<String>>,
     /// Of the input that is being read.
     reader: Option<Box<dyn Reader>>,
     /// Of inputs that come later and cannot be opened twice.
@@ -205,7 +206,7 @@ impl Source {
             states,
             schema,
             has_tasks,
-            missing: fields.missing().to_vec(),
+            missing: None,
             fields,
             reader,
             waiting,
@@ -316,12 +317,15 @@ impl Source {
 
     fn next_input(&mut self) -> Result<(), Error> {
         if let Some(missing) = self.reader.as_ref().and_then(|reader| reader.missing()) {
-            self.missing.retain(|name| missing.contains(name));
+            match &mut self.missing {
+                None => self.missing = Some(missing.to_vec()),
+                Some(all) => all.retain(|name| missing.contains(name)),
+            }
         }
         self.ended += 1;
-        if self.ended == self.inputs.len() && self.count.rows > 0 && !self.are_files() {
+        if self.ended == self.inputs.len() && !self.are_files() {
             self.reader = None;
-            return json::refuse_missing(&self.missing);
+            return json::refuse_missing(self.missing.as_deref().unwrap_or_default());
         }
         self.reader = match (self.inputs.get(self.ended), self.waiting.get_mut(self.ended)) {
             (Some(input), Some(waiting)) => match waiting.take() {

@@ -156,6 +156,12 @@ impl Model {
         &self.inner.files
     }
 
+    /// The first of its files that was written to since it was opened, instead of replaced by another: files are mapped, so its
+    /// vectors may be wrong now, and a file that is cut short ends the process. Looks at the file system; Unix only.
+    pub fn changed_in_place(&self) -> Option<&Path> {
+        self.files().iter().find(|file| file.was_changed()).map(Identity::path)
+    }
+
     /// The file: every key and tensor.
     pub fn gguf(&self) -> &Gguf {
         &self.inner.gguf

@@ -317,7 +317,8 @@ impl Model {
         }
         let alone = self.tokenizer().encode(prompt.trim_end(), options.special_tokens);
         let common = alone.iter().zip(ids).take_while(|(a, b)| a == b).count();
-        if common == alone.len() { common } else { common + 1 }
+        // Of a text that is cut the ids may end inside the prompt.
+        if common == alone.len() || common == ids.len() { alone.len() } else { common + 1 }
     }
 }
 

@@ -37,6 +37,16 @@ impl Identity {
         Some(Self { path, bytes: about.len(), modified, inode })
     }
 
+    /// Whether the same file was written to since: another size or time, and not another file of its name. Only where the system
+    /// tells files of one name apart.
+    pub(crate) fn was_changed(&self) -> bool {
+        cfg!(unix) && Self::of(&self.path).is_some_and(|now| now != *self && now.inode == self.inode)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn is_still_there(&self) -> bool {
         Self::of(&self.path).as_ref() == Some(self)
     }

@@ -23,7 +23,7 @@ use crate::weights::Weights;
 const MAGIC: &[u8; 8] = b"connote\x02";
 /// What is written at once: the system keeps a file in memory in pieces that are no larger.
 const BLOCK: usize = 4 << 20;
-/// Files that are written at once, or were left by processes that were killed.
+/// Files that are written at once.
 const MOST_ASIDE: usize = 100;
 /// Values of a matrix begin cache lines.
 const LINE: usize = 64;
@@ -128,9 +128,25 @@ impl Shelf {
 fn create_aside(path: &Path) -> io::Result<(PathBuf, File)> {
     for attempt in 0..MOST_ASIDE {
         let aside = path.with_extension(format!("part{}-{attempt}", std::process::id()));
-        match File::create_new(&aside) {
+        let mut created = File::create_new(&aside);
+        if let Err(error) = &created
+            && error.kind() == io::ErrorKind::AlreadyExists
+        {
+            // Whoever writes it holds a lock, which goes with the process: without one it was left by one that was killed.
+            if File::open(&aside).and_then(|left| left.try_lock().map_err(io::Error::from)).is_err() {
+                continue;
+            }
+            let _ = fs::remove_file(&aside);
+            created = File::create_new(&aside);
+        }
+        match created {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            created => return created.map(|file| (aside, file)),
+            created => {
+                let file = created?;
+                // Where there are no locks nothing is taken for left.
+                let _ = file.try_lock();
+                return Ok((aside, file));
+            }
         }
     }
     Err(io::Error::other(format!("{MOST_ASIDE} unfinished files lie beside {}", path.display())))
@@ -281,6 +297,12 @@ mod tests {
                 }
             });
         }
+        // What a process of the same number left that was killed.
+        let path = folder.path().join("0");
+        let stale = path.with_extension(format!("part{}-0", std::process::id()));
+        fs::remove_file(&path).and_then(|()| fs::write(&stale, "half of it")).expect("written");
+        Shelf::write(&path, &key, [&weights].into_iter()).expect("written");
+        assert!(Shelf::open(&path, &key).is_some());
         let left = fs::read_dir(folder.path()).expect("a folder").count();
         assert_eq!(left, 20, "nothing lies aside");
     }

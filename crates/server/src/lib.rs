@@ -35,7 +35,6 @@ mod observe;
 mod ollama;
 mod openai;
 mod openapi;
-mod opened;
 mod origin;
 #[cfg(feature = "otel")]
 mod otel;

@@ -5,6 +5,7 @@
 //! load is not taken for a dead one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -14,7 +15,9 @@ use serde_json::json;
 
 use crate::Service;
 use crate::models::Models;
-use crate::opened::Opened;
+
+/// How long a probe waits for the disk.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What every model computes.
 const TEXT: &str = "Is it ready?";
@@ -22,7 +25,8 @@ const TEXT: &str = "Is it ready?";
 /// What a service knows of itself.
 pub(crate) struct Readiness {
     standing: Mutex<Standing>,
-    opened: Opened,
+    /// Held by who looks at the models' files.
+    looking: Mutex<()>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl Readiness {
             };
             Some(format!("the self-check of the model `{}` failed: {fault}", served.name))
         });
-        let checked = Self { standing: Mutex::new(Standing::Ready), opened: Opened::of(models) };
+        let checked = Self { standing: Mutex::new(Standing::Ready), looking: Mutex::default() };
         failed.into_iter().for_each(|reason| checked.fail(reason));
         checked
     }
@@ -58,9 +62,17 @@ impl Readiness {
         }
     }
 
-    /// Looks at the models' files.
-    fn look(&self) {
-        self.opened.changed().into_iter().for_each(|reason| self.fail(reason));
+    /// Looks at the models' files, unless somebody does.
+    fn look(&self, models: &Models) {
+        let Ok(_one) = self.looking.try_lock() else { return };
+        if let Some(path) = models.all().iter().find_map(|served| served.embedder.model().changed_in_place())
+        {
+            self.fail(format!(
+                "the model's file {} was changed in place since it was opened, so vectors may be wrong; start the server again, and \
+                 replace files by renaming others into their place",
+                path.display()
+            ));
+        }
     }
 
     /// From now on it ends.
@@ -133,8 +145,9 @@ pub(crate) async fn live() -> Response {
 /// `GET /health/ready`: 200, or 503 with a reason.
 pub(crate) async fn ready(State(service): State<Service>) -> Response {
     let looking = service.clone();
-    // The disk may take its time. A panic there says nothing of the files.
-    let _ = tokio::task::spawn_blocking(move || looking.readiness().look()).await;
+    // A panic there says nothing of the files, and neither does a disk that does not answer: what is known is said.
+    let look = tokio::task::spawn_blocking(move || looking.readiness().look(looking.models()));
+    let _ = tokio::time::timeout(PATIENCE, look).await;
     let (status, body) = match service.readiness().reason() {
         None => (StatusCode::OK, json!({ "status": "ready" })),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not ready", "reason": reason })),

@@ -190,7 +190,8 @@ impl Tokenizer {
     }
 
     /// The first ids of [`Tokenizer::encode`], for a text that will be cut: at least `enough` of them if there are as many,
-    /// else all. What of a long text lies behind them is hardly looked at.
+    /// else all. What of a long text lies behind them is hardly looked at: nothing but normalised, and in Unigram the rest of a
+    /// word, which where no spaces are written is all of the text.
     pub fn encode_first(&self, text: &str, special: SpecialTokens, enough: usize) -> Vec<u32> {
         self.ids(text, &self.rules(special), enough)
     }

@@ -11,6 +11,9 @@ use crate::{Error, ErrorKind};
 /// The magic, and what fills it up to eight bytes.
 const FILE_FORM: &[u8] = b"ARROW1\0\0";
 
+/// What a whole file ends with, too.
+const MAGIC: &[u8] = b"ARROW1";
+
 /// The stream form, whatever it lies in.
 pub(super) struct IpcStream {
     /// What was read to see the form, and belongs to the stream.
@@ -44,11 +47,26 @@ pub(super) fn begin(input: &Input, mut from: Counted) -> Result<IpcStream, Error
 }
 
 impl IpcStream {
-    /// Reads the footer, of which nothing is new: whoever writes it to a pipe would fail without a reader.
+    /// Reads the footer, of which nothing is new: whoever writes it to a pipe would fail without a reader. Without it the file is
+    /// cut short, be it between two batches.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        match self.is_file_form {
-            true => io::copy(&mut self.rest, &mut io::sink()).map(|_| ()),
-            false => Ok(()),
+        if !self.is_file_form {
+            return Ok(());
+        }
+        let mut tail = Vec::new();
+        loop {
+            // As much as is looked at stays, however long it is.
+            tail.drain(..tail.len().saturating_sub(MAGIC.len()));
+            if self.rest.by_ref().take(1 << 16).read_to_end(&mut tail)? == 0 {
+                break;
+            }
+        }
+        match tail == MAGIC {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it ends before its footer: it was cut short",
+            )),
         }
     }
 }

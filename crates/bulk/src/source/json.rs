@@ -59,10 +59,6 @@ impl Fields {
         Ok(this)
     }
 
-    pub(super) fn missing(&self) -> &[String] {
-        &self.missing
-    }
-
     /// Whether there was an object at all.
     fn look_at(&mut self, input: &Input, options: &SourceOptions, all: bool) -> Result<bool, Error> {
         let id_name = options.id.as_deref().unwrap_or("id");
@@ -98,15 +94,15 @@ impl Fields {
     }
 }
 
-/// The fields that the options name, but for that of the texts: a row without it fails.
+/// The fields that the options name and on which vectors or ids depend; but for that of the texts, since a row without it fails.
+/// Those to keep are nulls where they are not, as anyone can see, and may be in tomorrow's file.
 fn named_fields(options: &SourceOptions) -> impl Iterator<Item = &str> {
     let of_texts = match &options.text {
         TextFrom::Template(template) => template.columns(),
         TextFrom::Default | TextFrom::Column(_) => Vec::new(),
     };
     let others = [&options.id, &options.title, &options.task].into_iter().flatten();
-    let kept = options.keep.iter().filter(|name| *name != "*");
-    of_texts.into_iter().chain(others.chain(kept).map(String::as_str))
+    of_texts.into_iter().chain(others.map(String::as_str))
 }
 
 /// A field that no row has is a slip of the hand: without it texts would be empty or ids numbers, in silence.
@@ -139,8 +135,9 @@ pub(super) struct JsonReader {
     options: SourceOptions,
     fields: Fields,
     schema: SchemaRef,
-    /// Fields that were named and that no row so far has.
+    /// Fields that were named and that no object so far has.
     missing: Vec<String>,
+    any_objects: bool,
     /// Lines of this input so far.
     line: u64,
 }
@@ -162,6 +159,7 @@ impl JsonReader {
             name: place(input),
             options: options.clone(),
             missing: fields.missing.clone(),
+            any_objects: false,
             fields: fields.clone(),
             schema: Arc::new(Schema::new(columns)),
             line: 0,
@@ -191,6 +189,7 @@ impl JsonReader {
             return Some(Read { id: default, input, kept: nothing });
         };
         let kept = kept(&object);
+        self.any_objects = true;
         self.missing.retain(|name| !object.has(name));
         // Bytes that are no text were replaced above.
         let is_damaged = matches!(&read.input, Err(error) if error.kind == "invalid_utf8");
@@ -327,6 +326,6 @@ impl Reader for JsonReader {
     }
 
     fn missing(&self) -> Option<&[String]> {
-        Some(&self.missing)
+        self.any_objects.then_some(&*self.missing)
     }
 }

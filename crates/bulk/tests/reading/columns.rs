@@ -130,7 +130,6 @@ fn a_field_that_no_row_of_json_has_is_refused() {
         SourceOptions { id: no(), ..plain() },
         SourceOptions { title: no(), ..plain() },
         SourceOptions { task: no(), ..plain() },
-        SourceOptions { keep: vec!["no".to_owned()], ..plain() },
     ] {
         let error = Source::open(&options).err().expect("it is refused");
         assert_eq!(error.kind(), ErrorKind::Usage);
@@ -140,6 +139,9 @@ fn a_field_that_no_row_of_json_has_is_refused() {
         let inputs = vec![empty.display().to_string()];
         assert_eq!(told(&SourceOptions { inputs, ..options }), Vec::<String>::new());
     }
+    // A column of nulls is seen for what it is.
+    let rows = told(&SourceOptions { keep: vec!["no".to_owned()], ..plain() });
+    assert_eq!(rows.len(), 2);
     // One row in any of the files is enough. A row without any of them has no text.
     let rows = told(&SourceOptions { text: template("{title}: {body}"), ..plain() });
     assert_eq!(rows[0], "0 T: ");
@@ -168,6 +170,30 @@ fn a_field_that_no_row_of_a_pipe_has_is_told_at_its_end() {
         writer.join().expect("no panic").expect("written");
         assert_eq!((rows, end.is_some()), (2, fails));
         assert!(end.is_none_or(|said| said.contains("has a field `kay`")));
+    }
+}
+
+/// Only JSON is without columns: those of other pipes are known from the first row on.
+#[cfg(unix)]
+#[test]
+fn columns_of_other_pipes_are_not_missed_at_their_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let template = || TextFrom::Template("{text}".parse().expect("a template"));
+    let table = with("key", Arc::new(Int64Array::from(vec![7, 8, 9])));
+    let mut arrow = Vec::new();
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(&mut arrow, &table.schema()).expect("a writer");
+    writer.write(&table).and_then(|()| writer.finish()).expect("written");
+    let csv = b"key,text\n7,a\n8,b\n9,c\n".to_vec();
+    for (name, format, content) in [("csv", InputFormat::Csv, csv), ("arrow", InputFormat::Arrow, arrow)] {
+        let (pipe, writer) = piped(folder.path(), name, content);
+        let plain = options(&[&pipe]);
+        let options =
+            SourceOptions { format: Some(format), id: Some("key".to_owned()), text: template(), ..plain };
+        let rows = told(&options);
+        writer.join().expect("no panic").expect("written");
+        // Ids of CSV are text.
+        let wanted = if name == "csv" { ["\"7\" a", "\"8\" b", "\"9\" c"] } else { ["7 a", "8 b", "9 c"] };
+        assert_eq!(rows, wanted, "{name}");
     }
 }
 

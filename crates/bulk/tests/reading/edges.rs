@@ -297,6 +297,21 @@ fn a_pipe_of_arrow_is_read_in_both_forms() {
         assert_eq!(rows[..3], ["4 a", "5 b", "6 a"]);
         writer.join().expect("no panic").expect("all of it was read");
     }
+    // Cut short between two batches, before what marks the end; and in the footer.
+    let mut stream = StreamWriter::try_new(b"ARROW1\0\0".to_vec(), &table.schema()).expect("begun");
+    stream.write(&table).expect("written");
+    let mut ended = FileWriter::try_new(Vec::new(), &table.schema()).expect("begun");
+    ended.write(&table).expect("written");
+    let between = stream.into_inner().expect("written");
+    let footer = ended.into_inner().expect("written");
+    for (name, bytes, cut) in [("between", between, 8), ("footer", footer, 3)] {
+        let (pipe, writer) = piped(folder.path(), name, bytes[..bytes.len() - cut].to_vec());
+        let options = SourceOptions { format: Some(InputFormat::Arrow), ..options(&[&pipe]) };
+        let mut source = opened(&options);
+        let end = std::iter::from_fn(|| source.next_chunk(9).transpose()).find_map(Result::err);
+        writer.join().expect("no panic").expect("all of it was read");
+        assert!(end.is_some_and(|error| error.to_string().contains("cut short")), "{name}");
+    }
     let (pipe, writer) = piped(folder.path(), "old", "FEA1, and whatever follows");
     let options = SourceOptions { format: Some(InputFormat::Arrow), ..options(&[&pipe]) };
     assert!(refused(&options).contains("Feather of version 1"));

@@ -241,6 +241,16 @@ fn a_model_file_that_is_changed_in_place_makes_the_server_not_ready() {
     assert_eq!(ready(&server).0, 200, "it still has the first");
     fs::remove_file(&path).expect("removed");
     assert_eq!(ready(&server).0, 200, "it still has the first");
+    // While it started, too: what it has read of it by then is of two files.
+    fs::write(&path, &bytes).expect("written");
+    let embedder = Arc::new(Embedder::open(&path).expect("it opens"));
+    OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(b"more"))
+        .expect("changed");
+    assert_eq!(ready(&Running::start(embedder)).0, 503);
+    fs::remove_file(&path).expect("removed");
     // Of another length, or of the same at another time. (Nothing is taken from it here, which would end this process.)
     let grows = |file: &mut File| file.write_all(b"more");
     let touched = |file: &mut File| file.set_modified(SystemTime::UNIX_EPOCH);
