@@ -60,6 +60,10 @@ pub(crate) fn arrays(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<Chunk>>> 
     // that they are gone. We hold both capsules, and the interpreter, until they are moved.
     let (schema, array) =
         unsafe { (FFI_ArrowSchema::from_raw(schema.as_ptr()), FFI_ArrowArray::from_raw(array.as_ptr())) };
+    // Whoever took one of them before has left nothing but that behind: every other field may point anywhere.
+    if schema.release().is_none() || array.is_released() {
+        return Err(PyValueError::new_err("Arrow: an array that was read already"));
+    }
     // SAFETY: the interface promises an array of that schema.
     Ok(Some(vec![column(unsafe { imported(array, &schema) }?)?]))
 }
@@ -117,7 +121,10 @@ fn stream(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     let stream = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
     // SAFETY: as for arrays: a capsule of this name holds a stream, which is moved out; its arrays are believed no further.
     let mut stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
-    let (Some(get_schema), Some(get_next)) = (stream.get_schema(), stream.get_next()) else {
+    // That alone says it, as for arrays: pyarrow leaves the functions behind, to crash whoever calls them.
+    let (Some(_), Some(get_schema), Some(get_next)) =
+        (stream.release(), stream.get_schema(), stream.get_next())
+    else {
         return Err(PyValueError::new_err("Arrow: a stream that was read already"));
     };
     let mut schema = FFI_ArrowSchema::empty();

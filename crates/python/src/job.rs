@@ -1,6 +1,6 @@
 //! A call from Python: cut into windows, computed by the pool, waited for with an ear for signals.
 
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -124,22 +124,34 @@ fn compute(
     manner: &Manner,
 ) -> PyResult<Vec<Result<Embedding, Error>>> {
     let prepared = embedder.prepare(manner.request(inputs, options)).map_err(Failure::from)?;
-    if !hears_signals() {
+    if !hears_signals(manner)? {
         return Ok(prepared.compute());
     }
     hearing(manner, |listen| prepared.compute_listening(LISTEN, listen))
 }
 
 /// Whether this is the thread that Python's handlers of signals run on: the others need not wait for the interpreter.
-fn hears_signals() -> bool {
+///
+/// # Errors
+/// What a handler raised, which has cancelled the call: the question is Python code, which they run in.
+fn hears_signals(manner: &Manner) -> PyResult<bool> {
     thread_local! {
-        static HEARS: OnceCell<bool> = const { OnceCell::new() };
+        // With the process it is true of: whichever thread forks is the main one of the child.
+        static HEARS: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
     }
     let is_main = |py: Python<'_>| -> PyResult<bool> {
         let threading = py.import("threading")?;
         threading.call_method0("main_thread")?.getattr("ident")?.eq(threading.call_method0("get_ident")?)
     };
-    HEARS.with(|hears| *hears.get_or_init(|| Python::attach(|py| is_main(py).unwrap_or(true))))
+    let process = std::process::id();
+    if let Some((known, hears)) = HEARS.get()
+        && known == process
+    {
+        return Ok(hears);
+    }
+    let hears = Python::attach(is_main).inspect_err(|_| manner.token.cancel())?;
+    HEARS.set(Some((process, hears)));
+    Ok(hears)
 }
 
 /// Tokenizes a window and hands it to the pool.
@@ -189,7 +201,7 @@ pub(crate) fn aside<T: Send + 'static>(
 
 /// Waits for a call of the engine.
 fn wait(pending: Pending, manner: &Manner) -> PyResult<Vec<Result<Embedding, Error>>> {
-    if !hears_signals() {
+    if !hears_signals(manner)? {
         return Ok(pending.wait());
     }
     hearing(manner, |listen| pending.wait_listening(LISTEN, listen))

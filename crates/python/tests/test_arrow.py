@@ -151,15 +151,49 @@ def test_a_stream_that_fails_says_why(minilm):
     reader = pa.RecordBatchReader.from_batches(pa.schema([("text", pa.string())]), batches())
     with pytest.raises(ValueError, match="the disk is gone"):
         minilm.embed_arrow(reader)
-    read = pa.table({"text": ["a cat"]}).__arrow_c_stream__()
 
-    class Again:
-        def __arrow_c_stream__(self, requested_schema=None):
-            return read
 
-    assert len(minilm.embed_arrow(Again())) == 1
-    with pytest.raises(ValueError, match="read already"):
-        minilm.embed_arrow(Again())
+class Kept:
+    """Gives the same capsules out whenever it is asked."""
+
+    def __init__(self, *, stream=None, array=None):
+        if stream is not None:
+            self.__arrow_c_stream__ = lambda requested_schema=None: stream
+        if array is not None:
+            self.__arrow_c_array__ = lambda requested_schema=None: array
+
+
+# A structure's children and a dictionary's values are taken with it, and must not be looked at.
+TAKEN = {
+    "string": pa.array(["a cat"]),
+    "dictionary": pa.array(["a cat"]).dictionary_encode(),
+    "struct": around(pa.array(["a cat"]), [True]),
+}
+
+
+@pytest.mark.parametrize("column", TAKEN.values(), ids=TAKEN.keys())
+def test_what_was_read_already_is_refused(minilm, column):
+    table = pa.table({"text": column})
+    by_pyarrow = table.__arrow_c_stream__()
+    assert pa.RecordBatchReader._import_from_c_capsule(by_pyarrow).read_all() == table
+    by_us = table.__arrow_c_stream__()
+    assert len(minilm.embed_arrow(Kept(stream=by_us))) == 1
+    for capsule in (by_pyarrow, by_us):
+        for embed in (minilm.embed, minilm.embed_arrow):
+            with pytest.raises(ValueError, match="a stream that was read already"):
+                embed(Kept(stream=capsule))
+
+    by_pyarrow = column.__arrow_c_array__()
+    assert pa.Array._import_from_c_capsule(*by_pyarrow) == column
+    by_us = column.__arrow_c_array__()
+    assert len(minilm.embed_arrow(Kept(array=by_us))) == 1
+    # Each half of a pair can be taken alone.
+    schema_alone = (by_us[0], column.__arrow_c_array__()[1])
+    array_alone = (column.__arrow_c_array__()[0], by_us[1])
+    for pair in (by_pyarrow, by_us, schema_alone, array_alone):
+        for embed in (minilm.embed, minilm.embed_arrow):
+            with pytest.raises(ValueError, match="an array that was read already"):
+                embed(Kept(array=pair))
 
 
 def test_failing_texts_raise_or_are_null(minilm, caplog):

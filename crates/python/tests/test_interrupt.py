@@ -116,6 +116,64 @@ except Enough:
     assert done.stdout.strip() == "heard", done.stderr
 
 
+def test_a_signal_is_heard_while_the_first_call_asks_for_its_thread():
+    code = """
+import os, signal, threading
+import connote
+class Enough(Exception): pass
+def handler(number, frame): raise Enough
+signal.signal(signal.SIGALRM, handler)
+embedder = connote.Embedder()
+asked = threading.main_thread
+def main_thread():
+    os.kill(os.getpid(), signal.SIGALRM)
+    return asked()
+threading.main_thread = main_thread
+try:
+    embedder.embed("a cat")
+except Enough:
+    print("heard")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.stdout.strip() == "heard", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_that_a_thread_forked_is_interrupted():
+    """Its main thread was none in the parent, where it embedded. The handler ends the call, which would else come to its end."""
+    code = """
+import os, signal, threading, traceback
+import connote
+def child():
+    cancel = connote.Cancellation()
+    signal.signal(signal.SIGINT, lambda number, frame: cancel.cancel())
+    embedder = connote.Embedder()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        embedder.embed([f"a cat on the mat {number} " * 40 for number in range(1000)], cancel=cancel)
+    except connote.CancelledError:
+        print("heard", flush=True)
+def thread():
+    embedder = connote.Embedder()
+    embedder.embed("a cat")
+    process = os.fork()
+    if process == 0:
+        try:
+            child()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.waitpid(process, 0)
+forking = threading.Thread(target=thread)
+forking.start()
+forking.join()
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "heard", done.stderr
+
+
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="the system has no leases")
 def test_opening_ends(tmp_path):
     """Also where the file system does not answer: who opens this file waits for a lease that nobody gives back."""
