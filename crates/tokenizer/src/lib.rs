@@ -307,13 +307,9 @@ impl Tokenizer {
     /// Readable text of ids; marks such as `[CLS]` are left out, ids beyond the vocabulary too.
     pub fn decode(&self, ids: &[u32]) -> String {
         match &self.algorithm {
-            Algorithm::SentencePiece(pieces) => {
-                decode::sentencepiece(&self.vocabulary, ids, pieces.space_prefix())
-            }
+            Algorithm::SentencePiece(pieces) => decode::sentencepiece(&self.vocabulary, ids, pieces.prefix()),
             Algorithm::WordPiece(_) => decode::wordpiece(&self.vocabulary, ids),
-            Algorithm::Unigram(unigram) => {
-                decode::sentencepiece(&self.vocabulary, ids, unigram.space_prefix())
-            }
+            Algorithm::Unigram(unigram) => decode::sentencepiece(&self.vocabulary, ids, unigram.prefix()),
             Algorithm::Bpe(bpe) => decode::bpe(&self.vocabulary, bpe, ids),
         }
     }
