@@ -134,6 +134,43 @@ fn metaspace_of_unigram_may_be_of_the_first_stretch_alone() {
     assert_eq!(ids(&folder, "the  the"), [word.clone(), word].concat());
 }
 
+#[test]
+fn a_class_that_leaves_its_files_normalizer_is_told() {
+    let said = |scheme: &str| {
+        format!(
+            "LlamaTokenizer of transformers 5 takes Metaspace with prepend_scheme {scheme} instead, which gives other tokens at \
+             the beginning of some texts"
+        )
+    };
+    let folder = Changed::of("llama");
+    let (bare, spaced) = (ids(&folder, "a"), ids(&folder, " a"));
+    for (class, scheme) in [
+        (json!({"tokenizer_class": "LlamaTokenizer"}), "first"),
+        (json!({"tokenizer_class": "LlamaTokenizerFast", "legacy": null}), "first"),
+        (json!({"tokenizer_class": "LlamaTokenizer", "legacy": true}), "always"),
+        (json!({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": false}), "never"),
+    ] {
+        write_json(folder.path(), CLASS, &class);
+        let told = notes(&folder);
+        assert!(told.len() == 1 && told[0].ends_with(&said(scheme)), "{class}: {told:?}");
+        assert_eq!((ids(&folder, "a"), ids(&folder, " a")), (bare.clone(), spaced.clone()), "{class}");
+    }
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "PreTrainedTokenizerFast"}));
+    assert_eq!(notes(&folder), [""; 0]);
+    // Mistral's is another, whatever the folder calls it.
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "LlamaTokenizer"}));
+    folder.set("config.json", "/model_type", json!("mistral"));
+    assert_eq!(notes(&folder), [""; 0]);
+    // What the class saves is what it takes.
+    let folder = Changed::of("llama");
+    let metaspace =
+        json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "first", "split": false});
+    folder.set(TOKENIZER, "/normalizer", Value::Null).set(TOKENIZER, "/pre_tokenizer", metaspace);
+    let before = notes(&folder);
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "LlamaTokenizer"}));
+    assert_eq!(notes(&folder), before);
+}
+
 /// XLM-R's form on the Hub, and umT5's, which has no map of characters. Expectations are transformers 5.24's, but for what is
 /// told.
 #[test]
@@ -330,7 +367,13 @@ fn marks_of_wordpiece_need_not_be_added_tokens() {
     // Whatever else a reader falls over is no file, either.
     let folder = Changed::of("qwen2");
     folder.set(TOKENIZER, "/model/merges/0", json!("zq qz"));
-    folder.refused(&["the file would have a tokenizer that connote does not open", "not in the vocabulary"]);
+    let unopened = "the file would have a tokenizer that connote does not open";
+    folder.refused(&[unopened, "not in the vocabulary"]);
+    // Such as a name that others know.
+    let folder = Changed::of("qwen2");
+    let named = Folder::open(folder.path()).expect("opened").pre_tokenizer("no-such-name").model();
+    let refusal = named.map(|_| ()).expect_err("connote knows no such name").to_string();
+    assert!(refusal.contains(unopened) && refusal.contains("no-such-name"), "{refusal}");
 }
 
 #[test]

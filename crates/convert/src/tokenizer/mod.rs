@@ -171,7 +171,7 @@ impl Files<'_> {
             (Some("BPE"), Some(json), _) if bpe::is_metaspace(json) => bpe::read_metaspace(json, self),
             // Characters merged, and bytes where a character is not known: SentencePiece's own BPE, whose scores its file has.
             (Some("BPE"), Some(json), model) if json["model"]["byte_fallback"].as_bool() == Some(true) => {
-                characters::read(json, self, model.as_deref())
+                characters::read(json, self, model.as_deref(), notes)
             }
             (Some("BPE"), Some(json), _) => bpe::read(json, self, pre),
             (Some("WordPiece"), Some(json), _) => wordpiece::read(json, self),

@@ -170,7 +170,8 @@ mod tests {
         let (one, marked) = (&join(" "), &join(SPACE));
         let said = |prefix, scheme, joined| Spaces { prefix, scheme, joined };
         let flagged = &json!({"type": "Metaspace", "replacement": SPACE, "add_prefix_space": true});
-        let right: [(&[&Value], &[&Value], Spaces, &[&str]); 13] = [
+        type Right<'a> = (&'a [&'a Value], &'a [&'a Value], Spaces, &'a [&'a str]);
+        let right: [Right<'_>; 13] = [
             (&[&map], &[&words, always], said(true, None, true), &[]),
             (&[&map, one], &[&words, always], said(true, None, true), &[]),
             (&[], &[&words, always], said(true, None, true), &[]),
