@@ -304,7 +304,8 @@ impl Tokenizer {
         }
     }
 
-    /// Readable text of ids; marks such as `[CLS]` are left out, ids beyond the vocabulary too.
+    /// Readable text of ids; marks such as `[CLS]` are left out, ids beyond the vocabulary too, and the space that encoding put
+    /// before a text. Several spaces that a text began with stay, where Hugging Face's decoders drop one of them.
     pub fn decode(&self, ids: &[u32]) -> String {
         match &self.algorithm {
             Algorithm::SentencePiece(pieces) => decode::sentencepiece(&self.vocabulary, ids, pieces.prefix()),
