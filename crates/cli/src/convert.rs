@@ -41,7 +41,7 @@ pub(crate) struct ConvertArgs {
     /// What the file calls the model [default: the name of the repository or folder]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What GGUF calls the way the tokenizer cuts texts, where it is not recognised
+    /// What GGUF calls the way the tokenizer cuts texts, where it is not recognised; NAME is one that connote knows
     #[arg(long, value_name = "NAME")]
     pre: Option<String>,
     /// Pass over a key of config.json that connote does not know, and would refuse the folder for; may be given again

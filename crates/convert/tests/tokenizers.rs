@@ -126,11 +126,105 @@ fn metaspace_of_unigram_may_be_of_the_first_stretch_alone() {
     let join = json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u{2581}"});
     let normalizers = json!({"type": "Sequence", "normalizers": [normalizer, strip, join]});
     folder.set(TOKENIZER, "/pre_tokenizer", metaspace).set(TOKENIZER, "/normalizer", normalizers);
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "PreTrainedTokenizerFast"}));
     let word = ids(&folder, "the");
     assert_eq!(ids(&folder, " the"), word);
     assert_eq!(ids(&folder, "<s>  the")[1..], word[..]);
     assert_ne!(ids(&folder, "<s>the")[1..], word[..]);
     assert_eq!(ids(&folder, "the  the"), [word.clone(), word].concat());
+}
+
+#[test]
+fn a_class_that_leaves_its_files_normalizer_is_told() {
+    let said = |scheme: &str| {
+        format!(
+            "LlamaTokenizer of transformers 5 takes Metaspace with prepend_scheme {scheme} instead, which gives other tokens at \
+             the beginning of some texts"
+        )
+    };
+    let folder = Changed::of("llama");
+    let (bare, spaced) = (ids(&folder, "a"), ids(&folder, " a"));
+    for (class, scheme) in [
+        (json!({"tokenizer_class": "LlamaTokenizer"}), "first"),
+        (json!({"tokenizer_class": "LlamaTokenizerFast", "legacy": null}), "first"),
+        (json!({"tokenizer_class": "LlamaTokenizer", "legacy": true}), "always"),
+        (json!({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": false}), "never"),
+    ] {
+        write_json(folder.path(), CLASS, &class);
+        let told = notes(&folder);
+        assert!(told.len() == 1 && told[0].ends_with(&said(scheme)), "{class}: {told:?}");
+        assert_eq!((ids(&folder, "a"), ids(&folder, " a")), (bare.clone(), spaced.clone()), "{class}");
+    }
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "PreTrainedTokenizerFast"}));
+    assert_eq!(notes(&folder), [""; 0]);
+    // Mistral's is another, whatever the folder calls it.
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "LlamaTokenizer"}));
+    folder.set("config.json", "/model_type", json!("mistral"));
+    assert_eq!(notes(&folder), [""; 0]);
+    // What the class saves is what it takes.
+    let folder = Changed::of("llama");
+    let metaspace =
+        json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "first", "split": false});
+    folder.set(TOKENIZER, "/normalizer", Value::Null).set(TOKENIZER, "/pre_tokenizer", metaspace);
+    let before = notes(&folder);
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "LlamaTokenizer"}));
+    assert_eq!(notes(&folder), before);
+}
+
+/// XLM-R's form on the Hub, and umT5's, which has no map of characters. Expectations are transformers 5.24's, but for what is
+/// told.
+#[test]
+fn spaces_of_unigram_are_as_the_class_has_them() {
+    let join = json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "});
+    let metaspace = |scheme: &str| json!({"type": "Metaspace", "replacement": "\u{2581}", "add_prefix_space": true, "prepend_scheme": scheme});
+    let last = "a text that ends in white space has one more token at the authors'";
+    let of = |name: &str, maps: bool, scheme: &str| {
+        let folder = Changed::of(name);
+        let map = folder.read(TOKENIZER)["normalizer"].clone();
+        let normalizers = if maps { json!([map, join]) } else { json!([join]) };
+        let normalizer = json!({"type": "Sequence", "normalizers": normalizers});
+        folder.set(TOKENIZER, "/normalizer", normalizer).set(TOKENIZER, "/pre_tokenizer", metaspace(scheme));
+        folder
+    };
+    let joined = |folder: &Changed| {
+        let word = ids(folder, "the");
+        assert_eq!(ids(folder, "the "), word);
+        assert_eq!(ids(folder, "\t the  \n\tthe"), [word.clone(), word].concat());
+    };
+    let folder = of("xlm-roberta", true, "always");
+    for class in ["XLMRobertaTokenizer", "XLMRobertaTokenizerFast", "T5Tokenizer", "T5TokenizerFast"] {
+        write_json(folder.path(), CLASS, &json!({"tokenizer_class": class}));
+        assert_eq!(notes(&folder), [""; 0], "{class}");
+        joined(&folder);
+    }
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "PreTrainedTokenizerFast"}));
+    assert_eq!(notes(&folder), [last]);
+    joined(&folder);
+    // Where no class is named, it is the one of the kind of model.
+    fs::remove_file(folder.path().join(CLASS)).expect("removed");
+    assert_eq!(notes(&folder), [""; 0]);
+    write_json(
+        folder.path(),
+        CLASS,
+        &json!({"tokenizer_class": "XLMRobertaTokenizer", "add_prefix_space": false}),
+    );
+    folder.refused(&[CLASS, "`add_prefix_space` is false", "loses the spaces between words"]);
+
+    // The class has a scheme of its own.
+    let folder = of("xlm-roberta", true, "first");
+    let told = notes(&folder);
+    assert!(told[0].contains("as XLMRobertaTokenizer of transformers 5 does"), "{told:?}");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(ids(&folder, "<s>the")[1..], ids(&folder, "the")[..]);
+
+    // umT5's class takes its file, whatever the folder calls it.
+    let folder = of("t5encoder", false, "always");
+    assert_eq!(notes(&folder), [""; 0]);
+    joined(&folder);
+    folder.set("config.json", "/model_type", json!("umt5"));
+    write_json(folder.path(), CLASS, &json!({"tokenizer_class": "T5Tokenizer"}));
+    let told = notes(&folder);
+    assert!(told[0] == last && told[1].contains("white space that is no space"), "{told:?}");
 }
 
 #[test]
@@ -273,7 +367,13 @@ fn marks_of_wordpiece_need_not_be_added_tokens() {
     // Whatever else a reader falls over is no file, either.
     let folder = Changed::of("qwen2");
     folder.set(TOKENIZER, "/model/merges/0", json!("zq qz"));
-    folder.refused(&["the file would have a tokenizer that no reader opens", "not in the vocabulary"]);
+    let unopened = "the file would have a tokenizer that connote does not open";
+    folder.refused(&[unopened, "not in the vocabulary"]);
+    // Such as a name that others know.
+    let folder = Changed::of("qwen2");
+    let named = Folder::open(folder.path()).expect("opened").pre_tokenizer("no-such-name").model();
+    let refusal = named.map(|_| ()).expect_err("connote knows no such name").to_string();
+    assert!(refusal.contains(unopened) && refusal.contains("no-such-name"), "{refusal}");
 }
 
 #[test]

@@ -305,16 +305,13 @@ impl Tokenizer {
         }
     }
 
-    /// Readable text of ids; marks such as `[CLS]` are left out, ids beyond the vocabulary too.
+    /// Readable text of ids; marks such as `[CLS]` are left out, ids beyond the vocabulary too, and the space that encoding put
+    /// before a text. Several spaces that a text began with stay, where Hugging Face's decoders drop one of them.
     pub fn decode(&self, ids: &[u32]) -> String {
         match &self.algorithm {
-            Algorithm::SentencePiece(pieces) => {
-                decode::sentencepiece(&self.vocabulary, ids, pieces.space_prefix())
-            }
+            Algorithm::SentencePiece(pieces) => decode::sentencepiece(&self.vocabulary, ids, pieces.prefix()),
             Algorithm::WordPiece(_) => decode::wordpiece(&self.vocabulary, ids),
-            Algorithm::Unigram(unigram) => {
-                decode::sentencepiece(&self.vocabulary, ids, unigram.space_prefix())
-            }
+            Algorithm::Unigram(unigram) => decode::sentencepiece(&self.vocabulary, ids, unigram.prefix()),
             Algorithm::Bpe(bpe) => decode::bpe(&self.vocabulary, bpe, ids),
         }
     }

@@ -70,9 +70,9 @@ impl SentencePiece {
         })
     }
 
-    /// Whether a space is put before every stretch of text.
-    pub(crate) fn space_prefix(&self) -> bool {
-        self.prefix != Prefix::Never
+    /// Which stretches of text begin with a space that is not there.
+    pub(crate) fn prefix(&self) -> Prefix {
+        self.prefix
     }
 
     /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole.

@@ -80,9 +80,12 @@ impl Unigram {
         })
     }
 
-    /// Whether a space is put before every stretch of text.
-    pub(crate) fn space_prefix(&self) -> bool {
-        self.spaces.prefix != Prefix::Never
+    /// Which stretches of text begin with a space that is not there: of all only those that have none of their own.
+    pub(crate) fn prefix(&self) -> Prefix {
+        match self.spaces.prefix {
+            Prefix::Always => Prefix::WhereNoneIs,
+            prefix => prefix,
+        }
     }
 
     /// Appends the ids of a stretch of ordinary text, which begins at byte `base` of the whole. The authors' search takes marks for tokens like any other, where

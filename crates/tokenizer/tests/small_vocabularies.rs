@@ -262,9 +262,36 @@ fn the_space_before_a_text_goes_by_its_scheme() {
         assert_eq!(tokenizer.encode("a", Parse), [3], "{scheme:?}");
         assert_eq!(tokenizer.encode(" a", Parse), spaced, "{scheme:?}");
         assert_eq!(tokenizer.encode("<s>a", Parse), after_a_mark, "{scheme:?}");
+        // What begins with several spaces, or is one, was given none.
+        for text in ["a", " a", "  a", "   a ", " ", "  "] {
+            let ids = tokenizer.encode(text, Parse);
+            assert_eq!(tokenizer.encode(&tokenizer.decode(&ids), Parse), ids, "{scheme:?}: {text:?}");
+        }
+        assert_eq!(tokenizer.decode(&[3]), "a", "{scheme:?}");
     }
     let error = keys.str(SCHEME, "never").load().expect_err("no such scheme");
     assert_eq!(error.key(), SCHEME);
+}
+
+/// Nor do Unigram and BPE of bytes put one before a space, so that none is taken away there.
+#[test]
+fn spaces_before_a_text_come_back() {
+    let tokens = [("<unk>", 0.0, UNKNOWN), ("\u{2581}a", -1.0, NORMAL), ("a", -2.0, NORMAL)];
+    let unigram = Keys::of("t5")
+        .u32("unknown_token_id", 0)
+        .tokens(&[&tokens[..], &[("\u{2581}", -3.0, NORMAL)]].concat());
+    let bytes =
+        Keys::of("gpt2").strings("tokens", &["a", "\u{120}", "\u{120}a"]).i32s("token_type", &[NORMAL; 3]);
+    let bytes = bytes.str("pre", "gpt-2").strings("merges", &["\u{120} a"]);
+    for keys in [unigram, bytes] {
+        let tokenizer =
+            keys.bool("add_space_prefix", true).bool("add_eos_token", false).load().expect("valid");
+        assert_eq!(tokenizer.encode("a", Parse), tokenizer.encode(" a", Parse));
+        assert_eq!(tokenizer.decode(&tokenizer.encode(" a", Parse)), "a");
+        for text in ["a", "  a", "   a a", " "] {
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text, Parse)), text);
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::class::Class;
 use super::{
     Files, Kind, PREPEND_SCHEME, Token, Vocabulary, bpe, flattened, put_added, sentencepiece, unsaid,
 };
@@ -16,8 +17,12 @@ pub(super) fn read(
     json: &Value,
     files: &Files<'_>,
     model: Option<&std::path::Path>,
+    notes: &mut Vec<String>,
 ) -> Result<Vocabulary, Error> {
     let prefix = prefix(json)?;
+    if files.class == Class::Llama {
+        notes.extend(of_class(&files.config, prefix));
+    }
     bpe::merges_alone(&json["model"])?;
     if json["model"]["ignore_merges"].as_bool() == Some(true) {
         return Err(unsaid("ignore_merges is true beside BPE of characters"));
@@ -42,6 +47,26 @@ enum Prefix {
     Always,
     /// Metaspace's, which is not put before a space.
     WhereNoneIs(&'static str),
+}
+
+/// What is to be said where the authors' class leaves the file's normalizer and pre_tokenizer for its own. The file's are written:
+/// the class of transformers 4 takes them, for which such files were made.
+fn of_class(config: &Value, prefix: Prefix) -> Option<String> {
+    let taken = match (config["add_prefix_space"].as_bool(), config["legacy"].as_bool()) {
+        (Some(false), _) => Prefix::None,
+        (_, Some(true)) => Prefix::WhereNoneIs("always"),
+        _ => Prefix::WhereNoneIs("first"),
+    };
+    let scheme = match taken {
+        Prefix::WhereNoneIs(scheme) => scheme,
+        Prefix::None | Prefix::Always => "never",
+    };
+    (taken != prefix).then(|| {
+        format!(
+            "the file puts spaces before texts as tokenizer.json says, and transformers 4; LlamaTokenizer of transformers 5 takes \
+             Metaspace with prepend_scheme {scheme} instead, which gives other tokens at the beginning of some texts"
+        )
+    })
 }
 
 /// The space before a text. Refuses what does more than SentencePiece's BPE does, or less: a mark for each space.

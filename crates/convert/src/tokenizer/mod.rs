@@ -6,6 +6,7 @@
 mod added;
 mod bpe;
 mod characters;
+mod class;
 mod marks;
 mod sentencepiece;
 mod unigram;
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::families::Family;
 use crate::json;
+use class::Class;
 
 /// Metaspace's way to put a space before a text: not before one, nor, if it is `first`, anywhere but at a text's beginning.
 /// The key is connote's own.
@@ -90,6 +92,8 @@ pub(crate) struct Files<'a> {
     pub(crate) config: Value,
     /// `special_tokens_map.json`, likewise.
     pub(crate) special: Value,
+    /// Who reads them at the authors'.
+    pub(crate) class: Class,
     pub(crate) family: &'a Family,
     /// How many tokens have an embedding. No file makes a vocabulary larger.
     pub(crate) embeddings: usize,
@@ -104,15 +108,17 @@ pub(crate) fn read(
     notes: &mut Vec<String>,
 ) -> Result<TokenizerKeys, Error> {
     let there = |name: &str| json::read_if_there(&folder.join(name));
+    let class_config = there("tokenizer_config.json")?.unwrap_or(Value::Null);
     let files = Files {
         folder,
         json: there("tokenizer.json")?,
-        config: there("tokenizer_config.json")?.unwrap_or(Value::Null),
+        class: Class::of(&class_config, config),
+        config: class_config,
         special: there("special_tokens_map.json")?.unwrap_or(Value::Null),
         family,
         embeddings,
     };
-    let mut vocabulary = files.vocabulary(pre)?;
+    let mut vocabulary = files.vocabulary(pre, notes)?;
     let wanted = config.number(&["vocab_size"])?.map_or(0, |size| size as usize);
     let made = vocabulary.tokens.len().max(wanted);
     if made != embeddings {
@@ -151,12 +157,12 @@ fn opened(keys: &TokenizerKeys) -> Result<::tokenizer::Tokenizer, Error> {
     }
     let file = gguf::Gguf::from_bytes(writer.to_bytes()?)?;
     ::tokenizer::Tokenizer::from_metadata(file.metadata()).map_err(|error| {
-        Error::unsupported(format!("the file would have a tokenizer that no reader opens: {error}"))
+        Error::unsupported(format!("the file would have a tokenizer that connote does not open: {error}"))
     })
 }
 
 impl Files<'_> {
-    fn vocabulary(&self, pre: Option<&str>) -> Result<Vocabulary, Error> {
+    fn vocabulary(&self, pre: Option<&str>, notes: &mut Vec<String>) -> Result<Vocabulary, Error> {
         let kind = self.json.as_ref().and_then(|json| json["model"]["type"].as_str());
         let by_model = ["tokenizer.model", "sentencepiece.bpe.model", "spiece.model"];
         let model = by_model.iter().map(|name| self.folder.join(name)).find(|path| path.exists());
@@ -165,11 +171,11 @@ impl Files<'_> {
             (Some("BPE"), Some(json), _) if bpe::is_metaspace(json) => bpe::read_metaspace(json, self),
             // Characters merged, and bytes where a character is not known: SentencePiece's own BPE, whose scores its file has.
             (Some("BPE"), Some(json), model) if json["model"]["byte_fallback"].as_bool() == Some(true) => {
-                characters::read(json, self, model.as_deref())
+                characters::read(json, self, model.as_deref(), notes)
             }
             (Some("BPE"), Some(json), _) => bpe::read(json, self, pre),
             (Some("WordPiece"), Some(json), _) => wordpiece::read(json, self),
-            (Some("Unigram"), Some(json), _) => unigram::read(json, self),
+            (Some("Unigram"), Some(json), _) => unigram::read(json, self, notes),
             (None, _, Some(path)) => sentencepiece::read(&path, self, self.family.fairseq_ids),
             (None, ..) if self.folder.join("vocab.txt").exists() => wordpiece::read_text(self),
             (None, ..) if self.folder.join("merges.txt").exists() => bpe::read_text(self, pre),

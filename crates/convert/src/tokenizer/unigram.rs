@@ -4,13 +4,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::class::Class;
 use super::{Files, Kind, PREPEND_SCHEME, Token, Vocabulary, flattened, put_added, unsaid};
 use crate::config::shown;
 use crate::error::Error;
 
 const SPACE: &str = "\u{2581}";
 
-pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error> {
+pub(super) fn read(json: &Value, files: &Files<'_>, notes: &mut Vec<String>) -> Result<Vocabulary, Error> {
     let wrong = |what: &str| Error::file(&files.folder.join("tokenizer.json"), what);
     let model = &json["model"];
     let pieces = model["vocab"].as_array().ok_or_else(|| wrong("its Unigram model has no vocab"))?;
@@ -27,7 +28,7 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
     let mut tokens = tokens.ok_or_else(|| wrong("its Unigram pieces are not pairs of a text and a score"))?;
     put_added(&mut tokens, files.added(), None, files);
 
-    let Spaces { prefix, scheme, joined } = Spaces::of(json)?;
+    let Spaces { prefix, scheme, joined } = spaces(json, files, notes)?;
     let mut more = Vec::new();
     let normalizers = flattened(&json["normalizer"], "normalizers");
     let charsmap = normalizers.iter().find(|part| part["type"] == "Precompiled");
@@ -41,6 +42,32 @@ pub(super) fn read(json: &Value, files: &Files<'_>) -> Result<Vocabulary, Error>
     Ok(Vocabulary { model: "t5", pre: "default".to_owned(), tokens, has_scores: true, more })
 }
 
+/// What becomes of spaces: as the authors' class has it, whose file has to be one that could be followed.
+fn spaces(json: &Value, files: &Files<'_>, notes: &mut Vec<String>) -> Result<Spaces, Error> {
+    let (said, loose) = Spaces::of(json)?;
+    let class = match files.class {
+        Class::XlmRoberta => "XLMRobertaTokenizer",
+        Class::T5 => "T5Tokenizer",
+        Class::OfTheFile | Class::Llama => {
+            notes.extend(loose.into_iter().map(str::to_owned));
+            return Ok(said);
+        }
+    };
+    if files.class == Class::XlmRoberta && files.config["add_prefix_space"].as_bool() == Some(false) {
+        let what = format!(
+            "`add_prefix_space` is false, with which {class} loses the spaces between words, which GGUF has no way to say"
+        );
+        return Err(Error::file(&files.folder.join("tokenizer_config.json"), what));
+    }
+    if said != Spaces::OF_WORDS {
+        notes.push(format!(
+            "the file cuts texts at white space and marks every word, as {class} of transformers 5 does whatever tokenizer.json \
+             says; transformers 4 goes by tokenizer.json, which says otherwise"
+        ));
+    }
+    Ok(Spaces::OF_WORDS)
+}
+
 /// What becomes of spaces.
 #[derive(Debug, PartialEq, Eq)]
 struct Spaces {
@@ -52,9 +79,14 @@ struct Spaces {
     joined: bool,
 }
 
+const LAST: &str = "a text that ends in white space has one more token at the authors'";
+const OTHERS: &str = "white space that is no space (tabs, ends of lines) has tokens at the authors', where the file only parts words there";
+
 impl Spaces {
-    /// The ways that a file can say, and no others.
-    fn of(json: &Value) -> Result<Self, Error> {
+    const OF_WORDS: Self = Self { prefix: true, scheme: None, joined: true };
+
+    /// The ways that a file can say, and no others; and what joining spaces does beyond what a file of the authors' says.
+    fn of(json: &Value) -> Result<(Self, Vec<&'static str>), Error> {
         let normalizers = flattened(&json["normalizer"], "normalizers");
         let (mut maps, mut strips, mut joins, mut marks) = (false, false, false, false);
         for part in &normalizers {
@@ -94,18 +126,20 @@ impl Spaces {
         // Words know nothing of the spaces around them, unless those are no spaces any more.
         if words {
             return match scheme {
-                "always" if !marks => Ok(Self { prefix: true, scheme: None, joined: true }),
+                "always" if !marks => Ok((Self::OF_WORDS, Vec::new())),
                 _ => refused(),
             };
         }
-        // White space that is no space has to be mapped to spaces, and those at the end to go.
-        if joins && !(maps && strips) || strips && !joins {
+        if strips && !joins {
             return refused();
         }
+        // Where spaces are joined, all white space is: other kinds would have to be mapped to spaces, and those at the end to go.
+        let loose = [(!strips, LAST), (!maps, OTHERS)];
+        let loose = loose.into_iter().filter(|(is_so, _)| joins && *is_so).map(|(_, said)| said).collect();
         match scheme {
-            "always" => Ok(Self { prefix: true, scheme: None, joined: joins }),
-            "first" => Ok(Self { prefix: true, scheme: Some("first"), joined: joins }),
-            "never" if !joins => Ok(Self { prefix: false, scheme: None, joined: false }),
+            "always" => Ok((Self { prefix: true, scheme: None, joined: joins }, loose)),
+            "first" => Ok((Self { prefix: true, scheme: Some("first"), joined: joins }, loose)),
+            "never" if !joins => Ok((Self { prefix: false, scheme: None, joined: false }, loose)),
             _ => refused(),
         }
     }
@@ -135,19 +169,29 @@ mod tests {
         let (always, first, never) = (&metaspace("always"), &metaspace("first"), &metaspace("never"));
         let (one, marked) = (&join(" "), &join(SPACE));
         let said = |prefix, scheme, joined| Spaces { prefix, scheme, joined };
-        let right: [(&[&Value], &[&Value], Spaces); 7] = [
-            (&[&map], &[&words, always], said(true, None, true)),
-            (&[&map, one], &[&words, always], said(true, None, true)),
-            (&[], &[&words, always], said(true, None, true)),
-            (&[&map, &strip, marked], &[always], said(true, None, true)),
-            (&[&map, &strip, marked], &[first], said(true, Some("first"), true)),
-            (&[&map, &mark], &[always], said(true, None, false)),
-            (&[&map], &[never], said(false, None, false)),
+        let flagged = &json!({"type": "Metaspace", "replacement": SPACE, "add_prefix_space": true});
+        type Right<'a> = (&'a [&'a Value], &'a [&'a Value], Spaces, &'a [&'a str]);
+        let right: [Right<'_>; 13] = [
+            (&[&map], &[&words, always], said(true, None, true), &[]),
+            (&[&map, one], &[&words, always], said(true, None, true), &[]),
+            (&[], &[&words, always], said(true, None, true), &[]),
+            (&[&map, &strip, marked], &[always], said(true, None, true), &[]),
+            (&[&map, &strip, marked], &[first], said(true, Some("first"), true), &[]),
+            (&[&map, &mark], &[always], said(true, None, false), &[]),
+            (&[&map], &[never], said(false, None, false), &[]),
+            // XLM-R's on the Hub (multilingual E5, BGE-M3), and umT5's.
+            (&[&map, one], &[always], said(true, None, true), &[LAST]),
+            (&[&map, one], &[flagged], said(true, None, true), &[LAST]),
+            (&[one], &[always], said(true, None, true), &[LAST, OTHERS]),
+            (&[&map, marked], &[always], said(true, None, true), &[LAST]),
+            (&[&map, one], &[first], said(true, Some("first"), true), &[LAST]),
+            (&[&strip, marked], &[always], said(true, None, true), &[OTHERS]),
         ];
-        for (normalizers, cutters, wanted) in right {
-            assert_eq!(of(normalizers, cutters).expect("it is right"), wanted, "{normalizers:?} {cutters:?}");
+        for (normalizers, cutters, wanted, loose) in right {
+            let (spaces, told) = of(normalizers, cutters).expect("it is right");
+            assert_eq!((spaces, told.as_slice()), (wanted, loose), "{normalizers:?} {cutters:?}");
         }
-        let wrong: [(&[&Value], &[&Value]); 12] = [
+        let wrong: [(&[&Value], &[&Value]); 13] = [
             (&[&map], &[]),
             (&[&map], &[&words]),
             (&[&map], &[&words, never]),
@@ -158,8 +202,9 @@ mod tests {
             (&[&mark], &[&words, always]),
             (&[&map, marked], &[&words, always]),
             (&[&map, &strip, marked], &[never]),
-            (&[&map, marked], &[always]),
-            (&[&strip, marked], &[always]),
+            (&[&map, one], &[never]),
+            (&[&strip], &[always]),
+            (&[&map, &strip], &[always]),
         ];
         for (normalizers, cutters) in wrong {
             let refusal = of(normalizers, cutters).expect_err("it is refused").to_string();
