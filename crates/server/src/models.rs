@@ -144,7 +144,19 @@ impl Models {
     /// The model of a request. Where one is served it is meant, whatever it is called: clients have names of their own. Where
     /// several are, the first that gives vectors is meant by a request that names none.
     pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chosen, Fault> {
-        let asked = asked.unwrap_or("").trim();
+        let only = match self.all() {
+            [only] => Some(only),
+            _ => None,
+        };
+        self.choose_or(asked.unwrap_or("").trim(), only)
+    }
+
+    /// The model of that name, as requests may have it: none is meant by another.
+    pub(crate) fn retrieve(&self, name: &str) -> Result<Arc<Served>, Fault> {
+        Ok(self.choose_or(name.trim(), None)?.served)
+    }
+
+    fn choose_or(&self, asked: &str, otherwise: Option<&Arc<Served>>) -> Result<Chosen, Fault> {
         if let Some(served) = self.named(asked) {
             return Ok(Chosen { served, task: None });
         }
@@ -153,9 +165,9 @@ impl Models {
             Some(at) => (&asked[..at], &asked[at + 1..]),
             None => asked.rsplit_once(':').unwrap_or((asked, "")),
         };
-        let served = match (self.named(name), self.all()) {
+        let served = match (self.named(name), otherwise) {
             (Some(served), _) => served,
-            (None, [only]) => only.clone(),
+            (None, Some(served)) => served.clone(),
             (None, _) if asked.is_empty() => self.first_of_vectors().clone(),
             _ => {
                 let names: Vec<&str> = self.all().iter().map(|served| served.name.as_str()).collect();

@@ -188,9 +188,11 @@ pub(crate) fn list(service: &Service) -> Result<Vec<u8>, Fault> {
     json::write(&List { object: "list", data })
 }
 
-/// `GET /v1/models/ID`: by every name that a request for vectors may have for it, so that who asks first hears the same.
+/// `GET /v1/models/ID`: by every name of its own that a request for vectors may have for it. Whatever else is taken where one model
+/// is served is not there, as clients that look for a name expect.
 pub(crate) fn retrieve(service: &Service, id: &str) -> Result<Vec<u8>, Fault> {
-    json::write(&describe(&service.models().choose(Some(id))?.served))
+    let served = service.models().retrieve(id)?;
+    json::write(&describe(&served))
 }
 
 fn describe(served: &Served) -> Described<'_> {

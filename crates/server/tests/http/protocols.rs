@@ -396,6 +396,10 @@ fn a_model_is_retrieved_by_every_name_that_it_is_asked_for_by() {
         let answer = client.send("GET", &format!("/v1/models/{name}"), "");
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("model_not_found")));
     }
+    // Where one is served it is meant by any name, and is still not called so.
+    let mut client = self::client();
+    assert_eq!(client.embed(&json!({ "model": "any", "input": "the cat" })).status, 200);
+    assert_eq!(client.send("GET", "/v1/models/any", "").status, 404);
 }
 
 /// Ollama is written in Go, whose reader of JSON goes on so.
