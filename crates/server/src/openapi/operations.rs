@@ -290,14 +290,12 @@ impl Doors<'_> {
     fn model(&self) -> Value {
         let mut operation = self.look(OpenAi, "A model that is served", "OpenAiModel");
         operation["parameters"] = json!([{
-            "name": "id", "in": "path", "required": true, "description": "Its name, or any other where one model is served.",
+            "name": "id", "in": "path", "required": true, "description": "Its name.",
             "schema": { "type": "string", "minLength": 1 }, "example": self.0.name,
         }]);
         operation["responses"]["400"] =
             refusal(&[OpenAi], "The name is no UTF-8, or asks for a task without words.");
-        if self.0.several {
-            operation["responses"]["404"] = refusal(&[OpenAi], "No model is served under this name.");
-        }
+        operation["responses"]["404"] = refusal(&[OpenAi], "No model is served under this name.");
         operation
     }
 
