@@ -35,4 +35,4 @@ pub use source::{
 pub use space::{DESCRIPTION_KEY, Description, OTHER_SPACES_KEY, Scale, description_path, row_numbers_path};
 pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors, read_description};
-pub use zones::{has_text_form, utc_as_offset};
+pub use zones::{has_text_form, to_text};

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{ArrowError, DataType, Schema};
 
 /// What UTC is called. Other names mean offsets that change with the time, and need a database of zones.
 const UTC: [&str; 6] = ["UTC", "Etc/UTC", "Z", "Zulu", "GMT", "Etc/GMT"];
 
-/// Whether values of a type can become text, once [`utc_as_offset`] has seen them.
+/// Whether values of a type have a form as text, which [`to_text`] gives.
 pub fn has_text_form(kind: &DataType) -> bool {
     match with_offset(kind) {
         DataType::Timestamp(_, Some(zone)) if !zone.starts_with(['+', '-']) => false,
@@ -17,11 +18,16 @@ pub fn has_text_form(kind: &DataType) -> bool {
     }
 }
 
-/// A column of times in UTC with the zone `+00:00`, the only form of it that can be written as text; all others as they are.
+/// A column as text; a null where a value has no form as it.
 ///
 /// # Errors
-/// None that is known of: the values stay what they are.
-pub fn utc_as_offset(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+/// If values of its type have none ([`has_text_form`]).
+pub fn to_text(column: &ArrayRef) -> Result<StringArray, ArrowError> {
+    Ok(cast(&utc_as_offset(column)?, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+/// A column of times in UTC with the zone `+00:00`, the only form of it that can be written as text; all others as they are.
+fn utc_as_offset(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match with_offset(column.data_type()) {
         kind if kind == *column.data_type() => Ok(column.clone()),
         kind => cast(column, &kind),

@@ -128,18 +128,11 @@ impl Shelf {
 fn create_aside(path: &Path) -> io::Result<(PathBuf, File)> {
     for attempt in 0..MOST_ASIDE {
         let aside = path.with_extension(format!("part{}-{attempt}", std::process::id()));
-        let mut created = File::create_new(&aside);
-        if let Err(error) = &created
-            && error.kind() == io::ErrorKind::AlreadyExists
-        {
-            // Whoever writes it holds a lock, which goes with the process: without one it was left by one that was killed.
-            if File::open(&aside).and_then(|left| left.try_lock().map_err(io::Error::from)).is_err() {
-                continue;
-            }
+        // Whoever writes one holds a lock, which goes with the process: without it a file was left by one that was killed.
+        if File::open(&aside).is_ok_and(|left| left.try_lock().is_ok()) {
             let _ = fs::remove_file(&aside);
-            created = File::create_new(&aside);
         }
-        match created {
+        match File::create_new(&aside) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => {
                 let file = created?;

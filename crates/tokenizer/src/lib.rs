@@ -266,40 +266,26 @@ impl Tokenizer {
         match &self.algorithm {
             Algorithm::SentencePiece(pieces) => {
                 let mut scratch = sentencepiece::Scratch::default();
-                raw.split(text, |fragment, at| match fragment {
-                    _ if ids.is_full() => {}
-                    Fragment::Text(text) => {
-                        pieces.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
-                    }
-                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
+                by_fragments(raw, text, ids, |text, at, ids| {
+                    pieces.encode(vocabulary, text, withheld, at, &mut scratch, ids);
                 });
             }
             Algorithm::WordPiece(words) => {
                 let mut scratch = wordpiece::Scratch::default();
-                raw.split(text, |fragment, at| match fragment {
-                    _ if ids.is_full() => {}
-                    Fragment::Text(text) => {
-                        words.encode(vocabulary, text, withheld, at.start, &mut scratch, ids);
-                    }
-                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
+                by_fragments(raw, text, ids, |text, at, ids| {
+                    words.encode(vocabulary, text, withheld, at, &mut scratch, ids);
                 });
             }
             Algorithm::Unigram(unigram) => {
                 let mut scratch = unigram::Scratch::default();
-                raw.split(text, |fragment, at| match fragment {
-                    _ if ids.is_full() => {}
-                    Fragment::Text(text) => {
-                        unigram.encode(text, (marks, withheld), at.start, &mut scratch, ids);
-                    }
-                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
+                by_fragments(raw, text, ids, |text, at, ids| {
+                    unigram.encode(text, (marks, withheld), at, &mut scratch, ids);
                 });
             }
             Algorithm::Bpe(bpe) => {
                 let mut scratch = bpe::Scratch::default();
-                raw.split(text, |fragment, at| match fragment {
-                    _ if ids.is_full() => {}
-                    Fragment::Text(text) => bpe.encode(text, normalized, at.start, &mut scratch, ids),
-                    Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
+                by_fragments(raw, text, ids, |text, at, ids| {
+                    bpe.encode(text, normalized, at, &mut scratch, ids);
                 });
             }
         }
@@ -438,6 +424,20 @@ impl fmt::Debug for Tokenizer {
             .field("special", &self.special)
             .finish_non_exhaustive()
     }
+}
+
+/// The ids of special texts, and what `encode` makes of those between them, each with where it begins; until there are enough.
+fn by_fragments<S: Sink>(
+    special: &SpecialTexts,
+    text: &str,
+    ids: &mut S,
+    mut encode: impl FnMut(&str, usize, &mut S),
+) {
+    special.split(text, |fragment, at| match fragment {
+        _ if ids.is_full() => {}
+        Fragment::Text(text) => encode(text, at.start, ids),
+        Fragment::Token(id) => ids.push(id, || S::Origins::place(at)),
+    });
 }
 
 /// The text by which a special token is found. GGUF sets U+2581 before all but the control tokens of BERT.

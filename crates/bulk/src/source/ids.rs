@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::tables::plain;
 use crate::rows::Row;
-use crate::zones::utc_as_offset;
+use crate::zones::to_text;
 
 /// Integers of 2^53 and more stand beside others that a float takes for the same.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -38,7 +38,7 @@ impl Ids {
         if Self::kind(kind) == DataType::Int64 {
             return Ok(Self::Integers(cast(column, &DataType::Int64)?.as_primitive().clone()));
         }
-        let text = cast(&utc_as_offset(column)?, &DataType::Utf8)?.as_string::<i32>().clone();
+        let text = to_text(column)?;
         Ok(match kind {
             DataType::UInt64 => Self::Numbers(text),
             kind if kind.is_floating() => {

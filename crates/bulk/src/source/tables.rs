@@ -5,10 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::cast::AsArray;
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
-use arrow_cast::cast;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use connote::jsonl::{self, RowError};
@@ -121,9 +119,8 @@ impl TableReader {
         let mut bytes = vec![0; most];
         for place in texts {
             let column = batch.column(place).slice(0, most);
-            let strings = zones::utc_as_offset(&column).and_then(|column| cast(&column, &DataType::Utf8));
-            let strings = strings.map_err(|error| self.wrong(error))?;
-            let lengths = strings.as_string::<i32>().offsets().lengths();
+            let strings = zones::to_text(&column).map_err(|error| self.wrong(error))?;
+            let lengths = strings.offsets().lengths();
             bytes.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += length);
         }
         let mut sum = 0;
@@ -381,12 +378,12 @@ struct Strings {
 
 impl Strings {
     fn of(batch: &RecordBatch, place: usize) -> Result<Self, ArrowError> {
-        let column = zones::utc_as_offset(batch.column(place))?;
+        let column = batch.column(place);
         let kind = plain(column.data_type());
         Ok(Self {
             name: batch.schema_ref().field(place).name().clone(),
             // It makes nulls of what it cannot cast.
-            values: cast(&column, &DataType::Utf8)?.as_string::<i32>().clone(),
+            values: zones::to_text(column)?,
             there: column.logical_nulls(),
             of_bytes: is_bytes(kind),
         })

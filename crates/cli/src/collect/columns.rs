@@ -131,9 +131,7 @@ impl Columns {
                     )
                 }
                 ColumnKind::Text => {
-                    let column = bulk::utc_as_offset(column).map_err(|error| failed(name, &error))?;
-                    let column = to(&column, DataType::Utf8)?;
-                    let texts = column.as_string::<i32>();
+                    let texts = bulk::to_text(column).map_err(|error| failed(name, &error))?;
                     let text = |row| texts.is_valid(row).then(|| texts.value(row).to_owned());
                     KeptColumn::Texts(rows.map(text).collect())
                 }

@@ -185,7 +185,7 @@ class Embedder(_connote.EmbedderBase, Encoding):
         """
         return self._engine.vectors(
             texts,
-            how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            how_to(task, title, prompt, dimensions, normalize, truncate, self._longest(max_tokens)),
             (progress, priority, timeout, token(cancel), output, strict),
             False,
         )
@@ -244,7 +244,7 @@ class Embedder(_connote.EmbedderBase, Encoding):
         """
         vectors = self._engine.vectors(
             _several(texts),
-            how_to(task, title, prompt, dimensions, normalize, truncate, max_tokens),
+            how_to(task, title, prompt, dimensions, normalize, truncate, self._longest(max_tokens)),
             (progress, priority, timeout, token(cancel), output, True),
             True,
         )
@@ -264,7 +264,7 @@ class Embedder(_connote.EmbedderBase, Encoding):
         max_tokens: int | None = None,
     ) -> list[list[int]]:
         """For each text the token ids that the network reads: prompt and special tokens included, cut to the limit."""
-        how = how_to(task, title, prompt, None, True, truncate, max_tokens)
+        how = how_to(task, title, prompt, None, True, truncate, self._longest(max_tokens))
         return self._engine.tokenize(_several(texts), how)
 
     def count_tokens(
@@ -277,8 +277,12 @@ class Embedder(_connote.EmbedderBase, Encoding):
         max_tokens: int | None = None,
     ) -> list[int]:
         """For each text how many tokens the network reads."""
-        how = how_to(task, title, prompt, None, True, truncate, max_tokens)
+        how = how_to(task, title, prompt, None, True, truncate, self._longest(max_tokens))
         return self._engine.count_tokens(_several(texts), how)
+
+    def _longest(self, max_tokens: int | None) -> int | None:
+        """The most tokens that a text may have in a call that says this; ``None`` for the model's limit."""
+        return max_tokens
 
     # Vector spaces
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from connote import opened
-from connote.embedder import Embedder, Texts, Truncate
+from connote.embedder import Embedder, Texts
 from connote.encode import _NOT_GIVEN, Encoding, tensor_if_torch, warn_of_device
 from connote.errors import InvalidRequestError
 from connote.options import how_to
@@ -18,8 +18,6 @@ from connote.similarity import pairwise_cosine_similarity
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from connote import Vectors
 
 __all__ = ["SentenceTransformer"]
 
@@ -99,49 +97,17 @@ class SentenceTransformer(Embedder):
             options["truncate_dim"] = self.truncate_dim
         return super().encode(inputs, **options)
 
-    # As there, `max_seq_length` is the object's limit, whatever is asked of it.
-
     def embed(self, texts: Texts, *arguments: Any, **how: Any) -> npt.NDArray[Any]:
-        """As :meth:`connote.Embedder.embed`, where :attr:`max_seq_length` is the limit."""
-        return super().embed(texts, *arguments, **self._limited(how))
+        """As :meth:`connote.Embedder.embed`."""
+        # The other methods ask by themselves; this one goes straight down to the native module.
+        how["max_tokens"] = self._longest(how.get("max_tokens"))
+        return super().embed(texts, *arguments, **how)
 
-    def embed_vectors(self, texts: Texts, *arguments: Any, **how: Any) -> Vectors:
-        """As :meth:`connote.Embedder.embed_vectors`, where :attr:`max_seq_length` is the limit."""
-        return super().embed_vectors(texts, *arguments, **self._limited(how))
-
-    def embed_tokens(self, texts: Texts, *arguments: Any, **how: Any) -> list[npt.NDArray[Any]]:
-        """As :meth:`connote.Embedder.embed_tokens`, where :attr:`max_seq_length` is the limit."""
-        return super().embed_tokens(texts, *arguments, **self._limited(how))
-
-    def tokenize(
-        self,
-        texts: Texts,
-        task: str | None = None,
-        title: Texts | None = None,
-        prompt: str | None = None,
-        truncate: Truncate = "end",
-        max_tokens: int | None = None,
-    ) -> list[list[int]]:
-        """As :meth:`connote.Embedder.tokenize`, where :attr:`max_seq_length` is the limit."""
-        return super().tokenize(texts, task, title, prompt, truncate, **self._limited({"max_tokens": max_tokens}))
-
-    def count_tokens(
-        self,
-        texts: Texts,
-        task: str | None = None,
-        title: Texts | None = None,
-        prompt: str | None = None,
-        truncate: Truncate = "end",
-        max_tokens: int | None = None,
-    ) -> list[int]:
-        """As :meth:`connote.Embedder.count_tokens`, where :attr:`max_seq_length` is the limit."""
-        return super().count_tokens(texts, task, title, prompt, truncate, **self._limited({"max_tokens": max_tokens}))
-
-    def _limited(self, how: dict[str, Any]) -> dict[str, Any]:
-        """Keywords with the object's limit, where they have none of their own."""
-        if how.get("max_tokens") is not None or self._max_seq_length is None:
-            return how
-        return {**how, "max_tokens": min(self._max_seq_length, self._engine.context_length)}
+    def _longest(self, max_tokens: int | None) -> int | None:
+        # As there, `max_seq_length` is the object's limit, whatever is asked of it.
+        if max_tokens is not None or self._max_seq_length is None:
+            return max_tokens
+        return min(self._max_seq_length, self._engine.context_length)
 
     @property
     def prompts(self) -> dict[str, str]:
