@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use gguf::{Gguf, Tensor};
-use kernels::decode::decoder;
-use kernels::{Layout, Order, Part, Weights};
+use kernels::decode::{DecodeIntegers, decoder, integer_decoder};
+use kernels::{Integers, Layout, Order, Part, Weights};
 
 use crate::compute::Compute;
 use crate::error::Error;
@@ -96,11 +96,27 @@ impl<'a> Tensors<'a> {
                 |output: usize, out: &mut [f32]| matrix.decode_row(part.source(output), out)
             })
             .collect();
+        let integers: Vec<_> = matrices
+            .iter()
+            .zip(parts)
+            .map(|(matrix, part)| {
+                let decode = matrix.integers?;
+                Some(move |output: usize, integers: &mut [i8], scales: &mut [f32]| {
+                    decode(matrix.row(part.source(output)), integers, scales);
+                })
+            })
+            .collect();
         let parts: Vec<Part<'_>> = parts
             .iter()
             .zip(&decoders)
+            .zip(&integers)
             .zip(&biases)
-            .map(|((part, decode), bias)| Part { outputs: part.count, decode, bias })
+            .map(|(((part, decode), integers), bias)| Part {
+                outputs: part.count,
+                decode,
+                integers: integers.as_ref().map(|integers| integers as Integers<'_>),
+                bias,
+            })
             .collect();
         let layout = Layout::of(on.kernels, types);
         let taken =
@@ -188,6 +204,8 @@ pub(crate) struct Matrix<'a> {
     row_bytes: usize,
     rows: usize,
     decode: kernels::decode::Decode,
+    /// For types that are integers with scales.
+    integers: Option<DecodeIntegers>,
 }
 
 impl<'a> Matrix<'a> {
@@ -220,7 +238,13 @@ impl<'a> Matrix<'a> {
         }
         let rows = found.map_or(0, |(_, rows)| rows as usize);
         let bytes = tensor.bytes();
-        Ok(Self { bytes, row_bytes: bytes.len() / rows, rows, decode })
+        Ok(Self {
+            bytes,
+            row_bytes: bytes.len() / rows,
+            rows,
+            decode,
+            integers: integer_decoder(tensor.ty()),
+        })
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -228,7 +252,11 @@ impl<'a> Matrix<'a> {
     }
 
     pub(crate) fn decode_row(&self, row: usize, out: &mut [f32]) {
-        (self.decode)(&self.bytes[row * self.row_bytes..][..self.row_bytes], out);
+        (self.decode)(self.row(row), out);
+    }
+
+    fn row(&self, row: usize) -> &'a [u8] {
+        &self.bytes[row * self.row_bytes..][..self.row_bytes]
     }
 }
 

@@ -67,6 +67,8 @@ macro_rules! compiled_with {
             quantize_columns = $crate::quantize::quantize_columns_body,
                 (rows: $crate::rows::Rows<'_>, row_scales: &[f32], q: &mut [i16],
                 scales: &mut [$crate::quantize::BlockScale; $crate::table::PANEL]);
+            cross = $crate::bytes::cross_body,
+                (panel: &[i16], scales: &mut [$crate::quantize::BlockScale; $crate::table::PANEL]);
             take_outliers = $crate::outliers::take_outliers_body,
                 (weights: &mut [f32], shown: std::ops::Range<usize>, scales: &[f32],
                 outliers: &mut Vec<$crate::outliers::Outlier>);

@@ -23,6 +23,7 @@ mod aligned;
 mod amx;
 mod bf16;
 mod block_sums;
+mod bytes;
 pub mod decode;
 pub mod encode;
 mod gating;
@@ -61,7 +62,10 @@ mod tile_fields;
 #[cfg(target_arch = "x86_64")]
 mod tile_i16_avx2;
 #[cfg(target_arch = "x86_64")]
+#[macro_use]
 mod tile_i16_avx512;
+#[cfg(target_arch = "x86_64")]
+mod tile_bytes_avx512;
 mod weights;
 
 pub use activations::{Activations, RowSlots};
@@ -77,4 +81,4 @@ pub use rope::{RopeTable, frequencies};
 pub use rows::{Rows, RowsMut};
 pub use shelf::Shelf;
 pub use table::{DEPTH, Kernels, PANEL, Sums, TileF32, TileI16};
-pub use weights::{Order, Part, Weights};
+pub use weights::{Integers, Order, Part, Weights};

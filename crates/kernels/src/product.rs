@@ -11,7 +11,8 @@ use std::ops::Range;
 use threads::Team;
 
 use crate::activations::Activations;
-use crate::block_sums::{BLOCK, BlockSums};
+use crate::block_sums::{BLOCK, BlockSums, Scratch};
+use crate::bytes;
 use crate::gating::{Gating, write_gated};
 use crate::layout::Layout;
 use crate::panels::Panels;
@@ -87,7 +88,7 @@ pub fn linear_part(
     team.run(cut.parts(), &|part| {
         let (some_panels, rows) = cut.part(part);
         let _release = Release(kernels);
-        let (mut sums, mut scratch) = (BlockSums::new(), BlockSums::new());
+        let (mut sums, mut scratch) = (BlockSums::new(), Scratch::new());
         let mut gating = None;
         for (rows, panel) in runs(w.layout(), rows)
             .flat_map(|rows| some_panels.clone().map(move |panel| (rows.clone(), panel)))
@@ -110,13 +111,13 @@ pub fn linear_part(
                         Ending::Write if width == PANEL => {
                             // SAFETY: as above.
                             let mut cells = unsafe { cells.panel(block_rows, column) };
-                            sum_bf16(kernels, x, matrix, &of, &mut scratch, &mut cells, &mut || {});
+                            sum_bf16(kernels, x, matrix, &of, &mut scratch.sums, &mut cells, &mut || {});
                             continue;
                         }
                         Ending::Gate(gate) => {
                             let gating = gating.get_or_insert_with(|| Gating::new(gate, &cells));
                             let multiply = |cells: &mut PanelCells<'_>, meanwhile: &mut dyn FnMut()| {
-                                sum_bf16(kernels, x, matrix, &of, &mut scratch, cells, meanwhile);
+                                sum_bf16(kernels, x, matrix, &of, &mut scratch.sums, cells, meanwhile);
                             };
                             // SAFETY: a part has its rows and panels to itself, and `gating` ends with it.
                             unsafe { gating.block(block_rows, column..column + width, multiply) };
@@ -130,7 +131,7 @@ pub fn linear_part(
                 if !w.bias.is_empty() {
                     (kernels.add_to_rows)(sums, &w.bias[of.panel * PANEL..][..PANEL]);
                 }
-                finish(kernels, ending, sums, &mut scratch, block_rows, target);
+                finish(kernels, ending, sums, &mut scratch.sums, block_rows, target);
             }
         }
     });
@@ -179,30 +180,39 @@ fn sum_panel(
     x: &Activations,
     w: Panels<'_>,
     of: &PanelOf,
-    scratch: &mut BlockSums,
+    scratch: &mut Scratch,
     sums: &mut BlockSums,
     soon: impl Fn(usize),
 ) {
     let sums = &mut sums.0[..of.rows.len()];
     let layout = w.layout();
     if layout == Layout::Bf16 {
-        return sum_bf16(kernels, x, w, of, scratch, &mut PanelCells::whole(sums), &mut || {});
+        return sum_bf16(kernels, x, w, of, &mut scratch.sums, &mut PanelCells::whole(sums), &mut || {});
     }
     sums.as_flattened_mut().fill(0.0);
     let (stride, x_blocks) = (x.stride(), x.blocks());
-    let (panel_values, panel_scales) = Panels::sizes(layout, PANEL, w.inputs());
+    let (panel_values, panel_scales) = Panels::sizes(layout, w.are_bytes, PANEL, w.inputs());
     let first_scale = of.panel * panel_scales + of.first_input / DEPTH * PANEL;
     let padded = x.inputs().next_multiple_of(layout.step());
     let filled = x.filled();
     let count = of.rows.len();
     for (block, all) in blocks(0..padded, DEPTH).enumerate() {
-        let inputs = all.start.max(filled.start)..all.end.min(filled.end);
+        // Bytes are unpacked in whole runs, so what could be skipped of them is not.
+        let inputs =
+            if w.are_bytes { all.clone() } else { all.start.max(filled.start)..all.end.min(filled.end) };
         if inputs.is_empty() {
             continue;
         }
         let is_whole = inputs == all;
-        let start = of.panel * panel_values + (of.first_input + inputs.start) * PANEL;
-        let weights = start..start + inputs.len() * PANEL;
+        let before = |input: usize| if w.are_bytes { bytes::words(input) } else { input * PANEL };
+        let start = of.panel * panel_values;
+        let weights =
+            start + before(of.first_input + inputs.start)..start + before(of.first_input + inputs.end);
+        let are_bytes = w.are_bytes && count <= kernels.byte_rows;
+        let mut block_of = BlockOf { weights, unpacked: None };
+        if w.are_bytes && !are_bytes {
+            block_of.unpack(kernels, w, &mut scratch.weights()[..inputs.len() * PANEL]);
+        }
         let by_count = layout == Layout::I16 && is_whole;
         let most_rows = if by_count { (kernels.i16_rows)(count) } else { kernels.tile_rows };
         for tile in tiles(count, most_rows) {
@@ -214,32 +224,54 @@ fn sum_panel(
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
             match (x.values(), w.values) {
                 (Values::F32(x), Values::F32(w)) => (kernels.tile_f32)(
-                    &TileF32 { x: &x[at..], stride, rows, panel: &w[weights.clone()], inputs },
+                    &TileF32 { x: &x[at..], stride, rows, panel: &w[block_of.weights.clone()], inputs },
                     sums,
                 ),
                 (Values::I16(x, x_scales), Values::I16(w, scales)) => {
                     let scales = scales[first_scale + block * PANEL..].first_chunk();
                     let Some(scales) = scales else { unreachable!("a panel's scales") };
-                    let x_scales = &x_scales[first * x_blocks + block..];
-                    let panel = &w[weights.clone()];
-                    let x = &x[at..];
                     let tile = TileI16 {
-                        x,
+                        x: &x[at..],
                         stride,
-                        x_scales,
+                        x_scales: &x_scales[first * x_blocks + block..],
                         scale_stride: x_blocks,
                         rows,
-                        panel,
+                        panel: block_of.unpacked.unwrap_or(&w[block_of.weights.clone()]),
+                        are_bytes,
                         scales,
                         inputs,
                         is_whole,
                         is_alone: rows == count,
+                        ahead: block_of.ahead(w),
                     };
                     (kernels.tile_i16)(&tile, sums);
                 }
                 _ => unreachable!("layouts were compared"),
             }
         }
+    }
+}
+
+/// A block of a panel's weights.
+struct BlockOf<'a> {
+    /// Where it lies among all.
+    weights: Range<usize>,
+    /// Its integers, where they are kept as bytes and were unpacked.
+    unpacked: Option<&'a [i16]>,
+}
+
+impl<'a> BlockOf<'a> {
+    fn unpack(&mut self, kernels: &Kernels, w: Panels<'_>, room: &'a mut [i16]) {
+        if let Values::I16(w, _) = w.values {
+            (kernels.unpack)(&w[self.weights.clone()], room);
+            self.unpacked = Some(room);
+        }
+    }
+
+    /// As many weights as follow.
+    fn ahead<'w>(&self, w: &'w [i16]) -> &'w [i16] {
+        let end = self.weights.end;
+        &w[end..(end + self.weights.len()).min(w.len())]
     }
 }
 
@@ -257,7 +289,7 @@ fn sum_bf16(
         unreachable!("layouts were compared")
     };
     let inputs = x.inputs().next_multiple_of(Layout::Bf16.step());
-    let (panel_values, _) = Panels::sizes(Layout::Bf16, PANEL, w.inputs());
+    let (panel_values, _) = Panels::sizes(Layout::Bf16, false, PANEL, w.inputs());
     let weights = |panel: usize| &w_values[panel * panel_values + of.first_input * PANEL..][..inputs * PANEL];
     // Each block of rows asks for its share of the panel that follows.
     let next = if of.last { &[] } else { weights(of.panel + 1) };
@@ -344,7 +376,7 @@ pub fn matmul(
     assert!(first_output.is_multiple_of(PANEL), "matrix product: output {first_output} starts no panel");
     assert!(first_output + out.width() <= w.outputs(), "matrix product: more outputs than weights");
     let _release = Release(kernels);
-    let (mut sums, mut scratch) = (BlockSums::new(), BlockSums::new());
+    let (mut sums, mut scratch) = (BlockSums::new(), Scratch::new());
     let (count, out_width) = (x.count(), out.width());
     let block = block_rows(kernels, layout, count);
     let cells = out.cells();
@@ -362,7 +394,7 @@ pub fn matmul(
             if layout == Layout::Bf16 && width == PANEL {
                 // SAFETY: nobody else has any of the result.
                 let mut cells = unsafe { cells.panel(rows, column) };
-                sum_bf16(kernels, x, w, &of, &mut scratch, &mut cells, &mut || {});
+                sum_bf16(kernels, x, w, &of, &mut scratch.sums, &mut cells, &mut || {});
                 continue;
             }
             sum_panel(kernels, x, w, &of, &mut scratch, &mut sums, |_| {});

@@ -20,14 +20,14 @@ pub struct BlockScale {
 }
 
 /// The largest integer.
-const LIMIT: f32 = 2895.0;
+pub(crate) const LIMIT: f32 = 2895.0;
 /// Blocks with smaller values than this are zero: their inverse scale would not be finite.
 const SMALLEST: f32 = 1e-30;
 
 /// The scale of a block by its largest value's bits, without the sign, and what values are multiplied with to become
 /// integers: 0 where they all are 0, since the scale says it all (integers made of NaN could be any).
 #[inline(always)]
-fn scale_of(largest: u32) -> (f32, f32) {
+pub(crate) fn scale_of(largest: u32) -> (f32, f32) {
     // As bits, since NaN is then larger than every number.
     let largest = f32::from_bits(largest);
     if largest < SMALLEST {
@@ -39,7 +39,7 @@ fn scale_of(largest: u32) -> (f32, f32) {
 
 /// The larger of what there is and a value's bits without the sign.
 #[inline(always)]
-fn larger(largest: u32, value: f32) -> u32 {
+pub(crate) fn larger(largest: u32, value: f32) -> u32 {
     largest.max(value.to_bits() & 0x7fff_ffff)
 }
 

@@ -268,7 +268,7 @@ mod tests {
     fn threads_that_write_one_file_at_once_leave_a_whole_one() {
         let kernels = Kernels::of(Level::Scalar).expect("every machine has it");
         let decode = |output: usize, row: &mut [f32]| row.fill(output as f32);
-        let part = Part { outputs: 4096, decode: &decode, bias: &[] };
+        let part = Part { outputs: 4096, decode: &decode, integers: None, bias: &[] };
         let weights = Weights::pack(kernels, &Team::new(1), Layout::F32, Order::Joined, 64, &[part]);
         let folder = tempfile::tempdir().expect("a folder");
         let (key, start) = ([7; 32], Barrier::new(2));

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::bytes::{RUN, words};
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::outliers::Outlier;
@@ -56,8 +57,10 @@ pub struct TileI16<'a> {
     pub scale_stride: usize,
     /// 1 to the level's most.
     pub rows: usize,
-    /// For every pair of inputs, [`PANEL`] outputs of two values; as large as `x`.
+    /// For every pair of inputs, [`PANEL`] outputs of two values; as large as `x`. Or what is kept of them as bytes.
     pub panel: &'a [i16],
+    /// Whether they are kept as bytes, which tiles of at most [`Kernels::byte_rows`] read.
+    pub are_bytes: bool,
     /// What `quantize` gave beside each output's block of these inputs.
     pub scales: &'a [BlockScale; PANEL],
     /// Inputs to sum.
@@ -66,6 +69,8 @@ pub struct TileI16<'a> {
     pub is_whole: bool,
     /// Whether no other tile meets these weights now, so that they may come from memory while they are multiplied.
     pub is_alone: bool,
+    /// Weights that are read after these, to be prefetched.
+    pub ahead: &'a [i16],
 }
 
 /// Sums of a tile, a row each.
@@ -97,6 +102,13 @@ pub struct Kernels {
     pub tile_i16: fn(&TileI16<'_>, &mut Sums),
     /// Rows that a tile of the bf16 product takes: blocks of rows are some of those.
     pub(crate) bf16_rows: usize,
+    /// Rows that a tile of the i16 product takes at most where weights are kept as bytes; more of them meet a block of
+    /// weights that was unpacked before. 0 at a level that keeps none as bytes.
+    pub byte_rows: usize,
+    /// `unpack(panel, out)`: whole runs of a panel of bytes as pairs of i16. The same bits at every level.
+    pub(crate) unpack: fn(&[i16], &mut [i16]),
+    /// `cross(panel, scales)`: [`BlockScale::crossed`] of the outputs of a panel's block.
+    pub(crate) cross: fn(&[i16], &mut [BlockScale; PANEL]),
     /// The bf16 product of a panel and some rows, in the order of [`TileBf16`](crate::tile_bf16::TileBf16). The same
     /// bits at every level, but for denormal values, which AMX takes for zero. The last argument may be called now
     /// and then, for work that other units of the core can do meanwhile; what is left of it is the caller's.
@@ -225,14 +237,20 @@ impl TileF32<'_> {
 
 impl TileI16<'_> {
     /// Asserts that everything lies inside its slice, and that the sums cannot overflow.
-    pub(crate) fn check(&self, most_rows: usize, sums: &Sums) {
-        check_rows(self.rows, most_rows, sums.len());
+    pub(crate) fn check(&self, most_rows: usize, byte_rows: usize, sums: &Sums) {
+        check_rows(self.rows, if self.are_bytes { byte_rows } else { most_rows }, sums.len());
         assert!(self.inputs.is_multiple_of(2), "inputs come in pairs");
         let inputs = Some(self.inputs);
         assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a tile past its activations");
         let scales = holds(self.x_scales.len(), self.rows, self.scale_stride, Some(1));
         assert!(scales, "a tile past its activations' scales");
-        assert!(holds(self.panel.len(), 1, 0, self.inputs.checked_mul(PANEL)), "a tile past its weights");
+        let weights = if self.are_bytes {
+            assert!(self.inputs.is_multiple_of(RUN), "bytes come in runs of {RUN}");
+            Some(words(self.inputs))
+        } else {
+            self.inputs.checked_mul(PANEL)
+        };
+        assert!(holds(self.panel.len(), 1, 0, weights), "a tile past its weights");
         assert!(self.inputs <= DEPTH, "{} inputs under one scale", self.inputs);
     }
 }

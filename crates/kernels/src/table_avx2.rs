@@ -13,6 +13,7 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
+use crate::bytes;
 use crate::layout::Layout;
 use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
@@ -28,6 +29,9 @@ pub(crate) const AVX2: Kernels = Kernels {
     i16_rows: |_| TILE_ROWS,
     tile_f32,
     tile_i16: tile_i16::<false>,
+    byte_rows: 0,
+    unpack,
+    cross,
     bf16_rows: 1,
     panel_bf16,
     release: || {},
@@ -113,7 +117,7 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
 }
 
 fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, sums);
+    tile.check(TILE_ROWS, 0, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
         match tile.rows {
@@ -122,6 +126,16 @@ fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
             _ => straight_tile(tile, sums),
         }
     }
+}
+
+/// See [`Kernels::unpack`].
+fn unpack(panel: &[i16], out: &mut [i16]) {
+    #[target_feature(enable = "avx2,fma")]
+    fn here(panel: &[i16], out: &mut [i16]) {
+        bytes::unpack_body(panel, out);
+    }
+    // SAFETY: as in `tile_f32`.
+    unsafe { here(panel, out) }
 }
 
 /// `W` vectors of outputs at a time.

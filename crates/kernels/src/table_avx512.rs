@@ -14,6 +14,7 @@ use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 use crate::table_avx2::prefetch_ahead;
+use crate::tile_bytes_avx512::{self, BYTE_ROWS, crossed_byte_tile, straight_byte_tile};
 use crate::tile_i16_avx512::{PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile};
 
 /// What AVX-512 improves over the levels below: all of it.
@@ -24,6 +25,9 @@ pub(crate) const AVX512: Kernels = Kernels {
     i16_rows: |_| TILE_ROWS,
     tile_f32,
     tile_i16: tile_i16::<false>,
+    byte_rows: BYTE_ROWS,
+    unpack: tile_bytes_avx512::unpack,
+    cross,
     bf16_rows: 1,
     panel_bf16,
     release: || {},
@@ -147,10 +151,12 @@ fn dot_pairs(mut sum: __m512i, x: __m512i, w: __m512i) -> __m512i {
 }
 
 fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, sums);
+    tile.check(TILE_ROWS, BYTE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
         match tile.rows {
+            _ if tile.are_bytes && CROSSED => crossed_byte_tile(tile, sums),
+            _ if tile.are_bytes => straight_byte_tile(tile, sums),
             1 => i16_of::<1, 2>(tile, sums),
             2 => i16_of::<2, 2>(tile, sums),
             3 => i16_of::<3, 2>(tile, sums),

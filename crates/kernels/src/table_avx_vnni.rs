@@ -41,7 +41,7 @@ fn dot_pairs(mut sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
 }
 
 fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, sums);
+    tile.check(TILE_ROWS, 0, sums);
     // SAFETY: this row of the table is only handed out where its features were detected, and `check`
     // asserted that everything lies inside its slice.
     unsafe { by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }

@@ -6,7 +6,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
 use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
-use crate::{activation, bf16, norm, outliers, quantize, rope, scan, softmax, tile_bf16};
+use crate::{activation, bf16, bytes, norm, outliers, quantize, rope, scan, softmax, tile_bf16};
 
 /// The functions every machine has.
 pub(crate) const SCALAR: Kernels = Kernels {
@@ -16,6 +16,9 @@ pub(crate) const SCALAR: Kernels = Kernels {
     i16_rows: |_| TILE_ROWS,
     tile_f32,
     tile_i16,
+    byte_rows: 0,
+    unpack: bytes::unpack_body,
+    cross: bytes::cross_body,
     bf16_rows: 1,
     panel_bf16: tile_bf16::panel_bf16_body,
     release: || {},
@@ -72,7 +75,7 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
 }
 
 fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, sums);
+    tile.check(TILE_ROWS, 0, sums);
     for (r, sums) in sums[..tile.rows].iter_mut().enumerate() {
         let row = &tile.x[r * tile.stride..][..tile.inputs];
         let mut chain = [0i32; PANEL];

@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 
+use crate::bytes::HIGH;
 use crate::quantize::BlockScale;
 use crate::table::{PANEL, TileI16};
 
@@ -21,6 +22,10 @@ pub(crate) struct Fields<S, C> {
     turns: usize,
     /// At 40: two inputs after the last four.
     two_more: bool,
+    /// At 44: of each word of weights that are bytes, the high one.
+    high: u32,
+    /// At 48: bytes that are prefetched in a turn.
+    ahead: usize,
     /// At 64: the outputs' scales, and at 192 what their crossed sums begin with.
     scales: S,
     crossed: C,
@@ -32,6 +37,7 @@ impl<S, C> Fields<S, C> {
         assert!(offset_of!(Self, x) == 0 && offset_of!(Self, stride) == 8);
         assert!(offset_of!(Self, x_scales) == 16 && offset_of!(Self, scale_stride) == 24);
         assert!(offset_of!(Self, turns) == 32 && offset_of!(Self, two_more) == 40);
+        assert!(offset_of!(Self, high) == 44 && offset_of!(Self, ahead) == 48);
         assert!(offset_of!(Self, scales) == 64 && offset_of!(Self, crossed) == 192);
         assert!(size_of::<S>() == 128 && size_of::<C>() == 128 && size_of::<[f32; PANEL]>() == 128);
         assert!(offset_of!(BlockScale, scale) == 0 && offset_of!(BlockScale, crossed) == 4);
@@ -50,6 +56,8 @@ impl<S, C> Fields<S, C> {
             scale_stride: tile.scale_stride * size_of::<BlockScale>(),
             turns: tile.inputs / FOUR,
             two_more: !tile.inputs.is_multiple_of(FOUR),
+            high: u32::from(HIGH as u16) << 16 | u32::from(HIGH as u16),
+            ahead: size_of_val(tile.ahead).checked_div(tile.inputs / FOUR).unwrap_or(0),
             scales,
             crossed,
         }

@@ -21,15 +21,13 @@ use std::arch::x86_64::{
 };
 
 use crate::quantize::BlockScale;
-use crate::table::{AHEAD, PANEL, Sums, TileI16};
+use crate::table::{PANEL, Sums, TileI16};
 use crate::tile_fields::{FOUR, Fields};
 
 /// Sums a vector holds.
 const LANES: usize = 16;
 /// Vectors of a panel's outputs.
 const VECTORS: usize = PANEL / LANES;
-/// How far ahead the assembly prefetches.
-const _: () = assert!(AHEAD == 16384);
 
 /// What `$crossed` or, for one row of three, `$straight` makes of a row: its sums' registers, where its activations
 /// are, and where its sums are in memory.
@@ -99,13 +97,18 @@ macro_rules! two {
 }
 
 /// Four inputs of a row, with the weights of the first two in `zmm24` and `zmm25`, of the others in `zmm26` and
-/// `zmm27`.
+/// `zmm27`. Each input is loaded once for both vectors: two loads for four products, where a broadcast in each product
+/// would be as many loads as cores with whole units of 512 bits can do meanwhile (docs/KERNELS.md).
 #[rustfmt::skip]
 macro_rules! straight {
     ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal) => {
         concat!(
-            two!($left, $right, $x, "0", "zmm24", "zmm25"),
-            two!($left, $right, $x, "4", "zmm26", "zmm27"),
+            "vpbroadcastd zmm28, dword ptr [", $x, "]\n",
+            "vpbroadcastd zmm29, dword ptr [", $x, " + 4]\n",
+            "vpdpwssd ", $left, ", zmm24, zmm28\n",
+            "vpdpwssd ", $right, ", zmm25, zmm28\n",
+            "vpdpwssd ", $left, ", zmm26, zmm29\n",
+            "vpdpwssd ", $right, ", zmm27, zmm29\n",
         )
     };
 }
@@ -153,16 +156,17 @@ macro_rules! end {
     };
 }
 
-/// Prefetches a whole block ahead, into the second cache: it is on its way while the rest of this one is multiplied,
+/// Prefetches what is read after this block, into the second cache: it is on its way while all rows meet this one,
 /// and does not take the first cache's few places for lines under way.
 #[rustfmt::skip]
 macro_rules! prefetch {
     () => {
         concat!(
-            "prefetcht1 byte ptr [{w} + 16384]\n",
-            "prefetcht1 byte ptr [{w} + 16448]\n",
-            "prefetcht1 byte ptr [{w} + 16512]\n",
-            "prefetcht1 byte ptr [{w} + 16576]\n",
+            "prefetcht1 byte ptr [{p}]\n",
+            "prefetcht1 byte ptr [{p} + 64]\n",
+            "prefetcht1 byte ptr [{p} + 128]\n",
+            "prefetcht1 byte ptr [{p} + 192]\n",
+            "add {p}, qword ptr [{tile} + 48]\n",
         )
     };
 }
@@ -170,7 +174,7 @@ macro_rules! prefetch {
 /// Leaves it to the hardware, which does better alone where memory is the limit.
 macro_rules! stream {
     () => {
-        ""
+        "/* {p} */\n"
     };
 }
 
@@ -237,6 +241,7 @@ macro_rules! tiles {
                         s = out(reg) _,
                         tile = in(reg) &raw const fields,
                         w = inout(reg) tile.panel.as_ptr() => _,
+                        p = inout(reg) tile.ahead.as_ptr() => _,
                         n = out(reg) _,
                         sums = in(reg) sums.as_mut_ptr(),
                         out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,

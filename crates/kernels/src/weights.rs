@@ -2,11 +2,13 @@
 
 use threads::Team;
 
+use crate::bytes::{self, ByteRow};
 use crate::layout::Layout;
 use crate::panels::{PanelSlots, Panels};
+use crate::quantize::BlockScale;
 use crate::shelf::Shelf;
 use crate::store::{Slots, Store};
-use crate::table::{Kernels, PANEL};
+use crate::table::{DEPTH, Kernels, PANEL};
 
 /// Some of the outputs of a weight matrix, row by row as the file has them.
 pub struct Part<'a> {
@@ -14,9 +16,15 @@ pub struct Part<'a> {
     pub outputs: usize,
     /// `decode(o, row)` writes the weights of output `o`.
     pub decode: &'a (dyn Fn(usize, &mut [f32]) + Sync),
+    /// `integers(o, q, scales)` writes the same weights as the file has them, where those are integers of a byte with a
+    /// scale for each [`RUN`](crate::decode::RUN) inputs; `None` where they are not.
+    pub integers: Option<Integers<'a>>,
     /// Added to the outputs; empty for none.
     pub bias: &'a [f32],
 }
+
+/// See [`Part::integers`].
+pub type Integers<'a> = &'a (dyn Fn(usize, &mut [i8], &mut [f32]) + Sync);
 
 /// How the parts of a matrix are laid side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +39,16 @@ pub enum Order {
 /// A packed weight matrix, with its bias.
 ///
 /// A panel holds [`PANEL`] outputs; in it, the values of those outputs for input 0, then for input 1, and
-/// so on (f32), or two inputs at a time, an output's two values side by side (i16 and bf16). The last panel is filled
+/// so on (f32), or two inputs at a time, an output's two values side by side (i16 and bf16). A level may keep i16 weights
+/// as the bytes that a file has (`bytes.rs`). The last panel is filled
 /// up with zeros, and so are the inputs. A tile of the product reads one block of a panel from its first
 /// value to its last.
 #[derive(Debug)]
 pub struct Weights {
     pub(crate) order: Order,
     inputs: usize,
+    /// Whether i16 weights are kept as bytes.
+    are_bytes: bool,
     /// Values the product gives: with alternating parts, half of what the panels hold.
     outputs: usize,
     store: Store,
@@ -59,10 +70,13 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Self {
         let (place, outputs, panels) = Place::new(order, parts);
-        let (values, scales) = Panels::sizes(layout, PANEL, inputs);
+        let are_bytes = kernels.byte_rows > 0 && place.has_integers(layout, inputs);
+        let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, inputs);
         let mut store = Store::of_weights(layout, panels * values, panels * scales);
-        team.for_each(store.every(values, scales), |index, slots| place.fill(kernels, index, inputs, slots));
-        Self { order, inputs, outputs, store, bias: place.bias(panels) }
+        team.for_each(store.every(values, scales), |index, slots| {
+            place.fill(kernels, index, inputs, are_bytes, slots);
+        });
+        Self { order, inputs, are_bytes, outputs, store, bias: place.bias(panels) }
     }
 
     /// The same matrix from a file in which it is the next; `None` if it is not there.
@@ -81,16 +95,17 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Option<Self> {
         let (place, outputs, panels) = Place::new(order, parts);
-        let (values, scales) = Panels::sizes(layout, PANEL, inputs);
+        let are_bytes = kernels.byte_rows > 0 && place.has_integers(layout, inputs);
+        let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, inputs);
         let store = shelf.take(layout, panels * values, panels * scales)?;
         let mut first = Store::default();
         first.reset(layout, values, scales);
-        place.fill(kernels, 0, inputs, first.slots());
+        place.fill(kernels, 0, inputs, are_bytes, first.slots());
         let same = store.values(0..values, 0..scales) == first.values(0..values, 0..scales);
         if !same {
             shelf.refuse();
         }
-        same.then(|| Self { order, inputs, outputs, store, bias: place.bias(panels) })
+        same.then(|| Self { order, inputs, are_bytes, outputs, store, bias: place.bias(panels) })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -100,6 +115,11 @@ impl Weights {
     /// The layout of the activations that the product reads.
     pub fn layout(&self) -> Layout {
         self.store.layout()
+    }
+
+    /// Whether a product's integers are kept as the bytes that the file has.
+    pub fn are_bytes(&self) -> bool {
+        self.are_bytes
     }
 
     /// Values the product gives.
@@ -126,7 +146,7 @@ impl Weights {
     /// All panels.
     pub(crate) fn panels(&self) -> Panels<'_> {
         let outputs = self.outputs.div_ceil(self.panel_outputs()) * PANEL;
-        Panels::new(outputs, self.inputs, self.store.all())
+        Panels::new(outputs, self.inputs, self.are_bytes, self.store.all())
     }
 
     /// Columns of the result that a panel gives.
@@ -191,11 +211,63 @@ impl<'a> Place<'a> {
         (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
     }
 
+    /// Whether integers of the product are made of the file's own. So they are at every level, whether it keeps them as
+    /// bytes or not: the same bits.
+    fn has_integers(&self, layout: Layout, inputs: usize) -> bool {
+        let all = self.parts.iter().all(|part| part.integers.is_some());
+        layout == Layout::I16 && inputs.is_multiple_of(bytes::RUN) && all
+    }
+
     /// Fills a panel, with zeros where no part has an output.
-    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, panel: Slots<'_>) {
-        PanelSlots::new(kernels, PANEL, inputs, panel).pack(|column, row| match self.of(index, column) {
-            Some((part, output)) => (part.decode)(output, row),
-            None => row.fill(0.0),
-        });
+    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, are_bytes: bool, panel: Slots<'_>) {
+        match panel {
+            Slots::I16(panel, scales) if self.has_integers(Layout::I16, inputs) => {
+                self.fill_integers(kernels, index, inputs, are_bytes, panel, scales);
+            }
+            panel => {
+                PanelSlots::new(kernels, PANEL, inputs, panel).pack(|column, row| {
+                    match self.of(index, column) {
+                        Some((part, output)) => (part.decode)(output, row),
+                        None => row.fill(0.0),
+                    }
+                });
+            }
+        }
+    }
+
+    /// As [`fill`](Self::fill), of the file's own integers.
+    fn fill_integers(
+        &self,
+        kernels: &Kernels,
+        index: usize,
+        inputs: usize,
+        are_bytes: bool,
+        panel: &mut [i16],
+        scales: &mut [BlockScale],
+    ) {
+        let mut own = if are_bytes { Vec::new() } else { vec![0; bytes::words(inputs)] };
+        let (packed, mut pairs) = if are_bytes { (panel, None) } else { (own.as_mut_slice(), Some(panel)) };
+        let scales = scales.as_chunks_mut::<PANEL>().0;
+        let mut row = ByteRow::new(inputs);
+        for column in 0..PANEL {
+            match self.of(index, column) {
+                Some((Part { integers: Some(integers), .. }, output)) => {
+                    integers(output, &mut row.integers, &mut row.scales);
+                }
+                _ => row.clear(),
+            }
+            row.set(packed, column, scales);
+        }
+        let mut scratch = [0; DEPTH * PANEL];
+        for (block, scales) in scales.iter_mut().enumerate() {
+            let of_block = block * DEPTH..((block + 1) * DEPTH).min(inputs);
+            let packed = &packed[bytes::words(of_block.start)..bytes::words(of_block.end)];
+            let integers = match &mut pairs {
+                Some(pairs) => &mut pairs[of_block.start * PANEL..of_block.end * PANEL],
+                None => &mut scratch[..of_block.len() * PANEL],
+            };
+            (kernels.unpack)(packed, integers);
+            (kernels.cross)(integers, scales);
+        }
     }
 }

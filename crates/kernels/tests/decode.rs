@@ -5,7 +5,7 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
 
-use connote_kernels::decode::{DECODABLE, Decode, decoder};
+use connote_kernels::decode::{DECODABLE, Decode, RUN, decoder, integer_decoder};
 use gguf::TensorType;
 use proptest::prelude::*;
 
@@ -45,6 +45,29 @@ fn every_type_has_the_bits_of_the_gguf_package() {
             );
         }
     }
+}
+
+#[test]
+fn integers_times_their_scales_are_the_decoded_values() {
+    let mut found = Vec::new();
+    for &ty in DECODABLE {
+        let Some(decode) = integer_decoder(ty) else { continue };
+        let blocks = fixture(ty, "blocks");
+        let wanted = decoded(ty, &blocks);
+        let (mut integers, mut scales) = (vec![77; wanted.len()], vec![-7.25; wanted.len() / RUN]);
+        decode(&blocks, &mut integers, &mut scales);
+        let product = |i: usize| scales[i / RUN] * f32::from(integers[i]);
+        let got: Vec<f32> = (0..wanted.len()).map(product).collect();
+        assert!(same_bits(&got, &wanted), "{ty}");
+        let refused = |blocks: &[u8], integers: usize, scales: usize| {
+            catch_unwind(|| decode(blocks, &mut vec![0; integers], &mut vec![0.0; scales])).is_err()
+        };
+        let (bytes, one) = (ty.block_bytes(), &blocks[..ty.block_bytes()]);
+        assert!(!refused(one, RUN, 1) && refused(&blocks[..bytes - 1], RUN, 1), "{ty}");
+        assert!(refused(one, RUN - 1, 1) && refused(one, RUN, 0) && refused(one, RUN, 2), "{ty}");
+        found.push(ty);
+    }
+    assert_eq!(found, [TensorType::Q4_0, TensorType::Q5_0, TensorType::Q8_0]);
 }
 
 #[test]

@@ -96,6 +96,8 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
                     inputs,
                     is_whole: true,
                     is_alone: true,
+                    are_bytes: false,
+                    ahead: &[],
                 };
                 (kernels.tile_i16)(&tile, &mut sums);
                 // Beside other tiles the same; and of a part of a block, which what stands beside it is not of.
@@ -168,7 +170,7 @@ fn ragged_panels_and_tiles_give_the_bits_of_each_output_alone() {
         let decode = |output: usize, row: &mut [f32]| {
             row.copy_from_slice(&w[(first + output) * inputs..][..inputs]);
         };
-        let part = Part { outputs, decode: &decode, bias: &[] };
+        let part = Part { outputs, decode: &decode, integers: None, bias: &[] };
         Weights::pack(levels()[0], &team, layout, Order::Joined, inputs, &[part])
     };
     let product = |kernels: &Kernels, rows: usize, weights: &Weights, gap: usize| {
@@ -254,6 +256,8 @@ fn an_i16_tile_past_its_slices_is_refused_at_every_level() {
         inputs: 8,
         is_whole: true,
         is_alone: true,
+        are_bytes: false,
+        ahead: &[],
     };
     let past_x = "past its activations";
     for kernels in levels() {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use connote::kernels::{Kernels, Level, LevelError};
+use connote::kernels::{Kernels, Layout, Level, LevelError};
 use connote::threads::{Budget, Team, TeamOptions};
 use serde::Serialize;
 
@@ -74,7 +74,7 @@ impl Extent {
     }
 
     fn steps(&self, kernels: &Kernels) -> usize {
-        let products = kernels.peaks.len() * self.matrices.len() * (self.rows.len() + 1);
+        let products = forms(kernels).count() * self.matrices.len() * (self.rows.len() + 1);
         2 + products + self.attention.len() + row_functions::COUNT
     }
 }
@@ -117,18 +117,26 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Complete)
 }
 
+/// The layouts that a level multiplies, and whether the file's weights are bytes, which some levels keep as such.
+fn forms(kernels: &Kernels) -> impl Iterator<Item = (Layout, bool)> {
+    let of = |layout| {
+        let also_bytes = layout == Layout::I16 && kernels.byte_rows > 0;
+        std::iter::once((layout, false)).chain(also_bytes.then_some((layout, true)))
+    };
+    kernels.peaks.iter().flat_map(move |peak| of(peak.layout))
+}
+
 fn measure(kernels: &Kernels, team: &Team, extent: &Extent, steps: &Steps) -> LevelReport {
     let level = kernels.level;
-    let fastest = Level::available().last().and_then(Kernels::of).unwrap_or(kernels);
     let bounds = extent.bounds;
     steps.next(format!("{level}: register peaks"));
     let mut peaks = peaks::measure(kernels, bounds);
     let mut products = Vec::new();
-    for layout in kernels.peaks.iter().map(|peak| peak.layout) {
+    for (layout, as_bytes) in forms(kernels) {
         for &matrix in extent.matrices {
             let what = format!("{level}: {} {} {}", layout.name(), matrix.model, matrix.name);
             steps.next(format!("{what}, packing weights"));
-            let copies = Copies::pack(fastest, team, layout, matrix);
+            let copies = Copies::pack(kernels, team, layout, as_bytes, matrix);
             for &rows in extent.rows {
                 steps.next(format!("{what}, rows: {rows}"));
                 products.push(copies.measure(kernels, team, rows, bounds));

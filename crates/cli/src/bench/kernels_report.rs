@@ -50,9 +50,10 @@ fn write_level(output: &mut Output, level: &LevelReport) -> Result<(), Failure> 
         .collect();
     output.line(&figures(2, &head, &peaks))?;
 
-    for of_layout in level.products.chunk_by(|a, b| a.layout == b.layout) {
-        let layout = of_layout[0].layout;
-        output.line(&format!("\n{name}: {layout} products, GMAC/s, by rows of activations"))?;
+    for of_layout in level.products.chunk_by(|a, b| (a.layout, a.kept_as) == (b.layout, b.kept_as)) {
+        let Product { layout, kept_as, .. } = of_layout[0];
+        let kept = if kept_as == layout { String::new() } else { format!(" (weights kept as {kept_as})") };
+        output.line(&format!("\n{name}: {layout} products{kept}, GMAC/s, by rows of activations"))?;
         let matrices: Vec<&[Product]> =
             of_layout.chunk_by(|a, b| (a.model, a.matrix) == (b.model, b.matrix)).collect();
         let mut head = vec!["inputs x outputs".to_owned(), String::new()];

@@ -1,6 +1,8 @@
 //! Matrix products with a model's weights, as a forward pass runs them.
 
-use connote::kernels::{Activations, Ending, Kernels, Layout, Order, Part, RowsMut, Weights, linear};
+use connote::kernels::{
+    Activations, Ending, Integers, Kernels, Layout, Order, Part, RowsMut, Weights, linear,
+};
 use connote::threads::Team;
 use serde::Serialize;
 
@@ -60,6 +62,8 @@ const LEAST_BYTES: usize = 128 << 20;
 #[derive(Debug, Serialize)]
 pub(crate) struct Product {
     pub(crate) layout: &'static str,
+    /// What the weights are in memory: the layout's values, or the file's own bytes.
+    pub(crate) kept_as: &'static str,
     pub(crate) model: &'static str,
     pub(crate) matrix: &'static str,
     pub(crate) inputs: usize,
@@ -81,8 +85,14 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    /// Made by `packing`: panels have the same bits at every level, and some pack faster.
-    pub(crate) fn pack(packing: &Kernels, team: &Team, layout: Layout, matrix: Matrix) -> Self {
+    /// As a level packs weights of floats, or of integers of a byte.
+    pub(crate) fn pack(
+        kernels: &Kernels,
+        team: &Team,
+        layout: Layout,
+        are_bytes: bool,
+        matrix: Matrix,
+    ) -> Self {
         let gated = matrix.ends == Ends::GatedGeluTanh;
         let (order, parts) = if gated { (Order::Alternating, 2) } else { (Order::Joined, 1) };
         let outputs = matrix.outputs / parts;
@@ -93,9 +103,14 @@ impl Copies {
         while !enough(&weights) {
             let copy = weights.len();
             let decode = |output: usize, row: &mut [f32]| fill(copy * matrix.outputs + output, row);
-            let part = || Part { outputs, decode: &decode, bias: &[] };
+            let integers = |output: usize, integers: &mut [i8], scales: &mut [f32]| {
+                fill_integers(copy * matrix.outputs + output, integers);
+                scales.fill(0.1 / 127.0);
+            };
+            let integers = are_bytes.then_some(&integers as Integers<'_>);
+            let part = || Part { outputs, decode: &decode, integers, bias: &[] };
             let parts: Vec<Part<'_>> = (0..parts).map(|_| part()).collect();
-            weights.push(Weights::pack(packing, team, layout, order, matrix.inputs, &parts));
+            weights.push(Weights::pack(kernels, team, layout, order, matrix.inputs, &parts));
         }
         Self { matrix, weights }
     }
@@ -130,6 +145,7 @@ impl Copies {
         });
         Product {
             layout: first.layout().name(),
+            kept_as: if first.are_bytes() { "bytes" } else { first.layout().name() },
             model,
             matrix: name,
             inputs,
@@ -144,11 +160,24 @@ impl Copies {
 
 /// Values like those of weights, from a cheap generator (xorshift, Marsaglia 2003).
 fn fill(seed: usize, row: &mut [f32]) {
+    for (value, number) in row.iter_mut().zip(numbers(seed)) {
+        *value = number as f32 * (0.1 / i32::MAX as f32);
+    }
+}
+
+/// As [`fill`], as a file of bytes has them.
+fn fill_integers(seed: usize, row: &mut [i8]) {
+    for (value, number) in row.iter_mut().zip(numbers(seed)) {
+        *value = (number >> 24) as i8;
+    }
+}
+
+fn numbers(seed: usize) -> impl Iterator<Item = i32> {
     let mut state = (seed as u32).wrapping_mul(0x9E37_79B9) | 1;
-    for value in row {
+    std::iter::repeat_with(move || {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        *value = state as i32 as f32 * (0.1 / i32::MAX as f32);
-    }
+        state as i32
+    })
 }

@@ -13,18 +13,28 @@ pub(super) fn each_block<const BYTES: usize, const VALUES: usize>(
     out: &mut [f32],
     mut decode: impl FnMut(&[u8; BYTES], &mut [f32; VALUES]),
 ) {
+    let blocks = blocks_of::<BYTES, VALUES>(ty, bytes, out.len());
+    for (block, values) in blocks.iter().zip(out.as_chunks_mut::<VALUES>().0) {
+        decode(block, values);
+    }
+}
+
+/// The blocks of `bytes`, which stand for `count` values.
+#[inline(always)]
+pub(super) fn blocks_of<const BYTES: usize, const VALUES: usize>(
+    ty: TensorType,
+    bytes: &[u8],
+    count: usize,
+) -> &[[u8; BYTES]] {
     assert_eq!((BYTES, VALUES), (ty.block_bytes(), ty.block_elements()), "{ty}: geometry of a block");
     let (blocks, rest) = bytes.as_chunks::<BYTES>();
     assert!(rest.is_empty(), "{ty}: {} bytes are no whole blocks of {BYTES}", bytes.len());
     assert!(
-        Some(out.len()) == blocks.len().checked_mul(VALUES),
-        "{ty}: {} blocks of {VALUES} values do not fill {} values",
-        blocks.len(),
-        out.len()
+        Some(count) == blocks.len().checked_mul(VALUES),
+        "{ty}: {} blocks of {VALUES} values do not fill {count} values",
+        blocks.len()
     );
-    for (block, values) in blocks.iter().zip(out.as_chunks_mut::<VALUES>().0) {
-        decode(block, values);
-    }
+    blocks
 }
 
 /// The `N` bytes of a block's field that starts at byte `at`.

@@ -48,7 +48,7 @@ pub(super) fn q8_0(bytes: &[u8], out: &mut [f32]) {
 
 /// Low nibbles are the first 16 values, high nibbles the last 16; `value` maps 0..=15.
 #[inline(always)]
-pub(super) fn nibbles(packed: &[u8; 16], out: &mut [f32; 32], value: impl Fn(u8) -> f32) {
+pub(super) fn nibbles<T>(packed: &[u8; 16], out: &mut [T; 32], value: impl Fn(u8) -> T) {
     let (low, high) = out.split_at_mut(16);
     for ((&pair, low), high) in packed.iter().zip(low).zip(high) {
         *low = value(pair & 15);
@@ -59,7 +59,7 @@ pub(super) fn nibbles(packed: &[u8; 16], out: &mut [f32; 32], value: impl Fn(u8)
 /// Nibbles as above, each with its fifth bit: bit `e` of `fifth` (little-endian) belongs to value `e`;
 /// `value` maps 0..=31.
 #[inline(always)]
-fn five_bits(fifth: &[u8; 4], packed: &[u8; 16], out: &mut [f32; 32], value: impl Fn(u8) -> f32) {
+pub(super) fn five_bits<T>(fifth: &[u8; 4], packed: &[u8; 16], out: &mut [T; 32], value: impl Fn(u8) -> T) {
     let fifth = u32::from_le_bytes(*fifth);
     let (low, high) = out.split_at_mut(16);
     for (e, ((&pair, low), high)) in packed.iter().zip(low).zip(high).enumerate() {

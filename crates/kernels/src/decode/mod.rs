@@ -10,12 +10,14 @@
 
 mod blocks;
 mod half;
+mod integers;
 mod iq4;
 mod k_quants;
 mod legacy;
 mod plain;
 
 pub use half::f16_to_f32;
+pub use integers::{DecodeIntegers, RUN, integer_decoder};
 
 use gguf::TensorType;
 

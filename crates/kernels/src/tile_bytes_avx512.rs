@@ -1,0 +1,173 @@
+//! Weights that are kept as bytes, at AVX-512: a tile that unpacks them in registers, and what unpacks a block of them for
+//! more rows than that tile takes.
+#![allow(unsafe_code)] // a named room: assembly and intrinsics
+
+use std::arch::asm;
+use std::arch::x86_64::{
+    _mm512_and_si512, _mm512_loadu_si512, _mm512_mulhrs_epi16, _mm512_set1_epi16, _mm512_shufflehi_epi16,
+    _mm512_shufflelo_epi16, _mm512_slli_epi16, _mm512_storeu_si512,
+};
+
+use crate::bytes::{HIGH, RUN, RUN_WORDS};
+use crate::table::{PANEL, Sums, TileI16};
+use crate::tile_fields::{FOUR, Fields};
+use crate::tile_i16_avx512::scales_and_crossed;
+
+/// Rows of the tile: beside their sums there are registers for the ratios.
+pub(crate) const BYTE_ROWS: usize = 11;
+
+/// What the assembly's turns are: a run has eight of them.
+const _: () = assert!(RUN == 8 * FOUR && RUN_WORDS * 2 == 1088);
+
+macro_rules! byte_tiles {
+    ($name:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
+        /// A tile of as many rows as are listed, whose weights are bytes.
+        ///
+        /// # Safety
+        /// `tile.check` must hold, and its weights be bytes.
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
+            let halves = [0, 1].map(|v| tile.scales[v * (PANEL / 2)..][..PANEL / 2].as_ptr());
+            // SAFETY: 16 scales each.
+            let halves = unsafe { [scales_and_crossed(halves[0]), scales_and_crossed(halves[1])] };
+            let fields = Fields::of(tile, [halves[0].0, halves[1].0], [halves[0].1, halves[1].1]);
+            match tile.rows {
+                // SAFETY: as in `tile_i16_avx512.rs`.
+                $($rows => unsafe {
+                    asm!(
+                        concat!(
+                            rows_of!("16", "24"),
+                            "vmovdqa64 zmm24, zmmword ptr [{tile} + 192]\n",
+                            "vmovdqa64 zmm25, zmmword ptr [{tile} + 256]\n",
+                            $(row!($row $begin begin_straight),)*
+                            rows_of!("0", "8"),
+                            "test {n}, {n}\n",
+                            "jz 4f\n",
+                            "3:\n",
+                            // The run's ratios: of the first outputs and of the others, each twice.
+                            "vmovdqu64 zmm24, zmmword ptr [{w}]\n",
+                            "prefetcht1 byte ptr [{w} + 8704]\n",
+                            "vpshuflw zmm22, zmm24, 0xa0\n",
+                            "vpshuflw zmm23, zmm24, 0xf5\n",
+                            "vpshufhw zmm22, zmm22, 0xa0\n",
+                            "vpshufhw zmm23, zmm23, 0xf5\n",
+                            "add {w}, 64\n",
+                            "mov {turn:e}, 8\n",
+                            ".p2align 5\n",
+                            "2:\n",
+                            "vmovdqu64 zmm26, zmmword ptr [{w}]\n",
+                            "vmovdqu64 zmm27, zmmword ptr [{w} + 64]\n",
+                            "prefetcht1 byte ptr [{w} + 8704]\n",
+                            "prefetcht1 byte ptr [{w} + 8768]\n",
+                            "vpsllw zmm24, zmm26, 8\n",
+                            "vpsllw zmm25, zmm27, 8\n",
+                            "vpandd zmm26, zmm26, dword ptr [{tile} + 44]{{1to16}}\n",
+                            "vpandd zmm27, zmm27, dword ptr [{tile} + 44]{{1to16}}\n",
+                            "vpmulhrsw zmm24, zmm24, zmm22\n",
+                            "vpmulhrsw zmm25, zmm25, zmm23\n",
+                            "vpmulhrsw zmm26, zmm26, zmm22\n",
+                            "vpmulhrsw zmm27, zmm27, zmm23\n",
+                            $(row!($row $kind straight),)*
+                            "add {a}, 8\n",
+                            "add {b}, 8\n",
+                            "add {c}, 8\n",
+                            "add {d}, 8\n",
+                            "add {w}, 128\n",
+                            "dec {turn:e}\n",
+                            "jnz 2b\n",
+                            "dec {n}\n",
+                            "jnz 3b\n",
+                            "4:\n",
+                            rows_of!("16", "24"),
+                            "vmovaps zmm24, zmmword ptr [{tile} + 64]\n",
+                            "vmovaps zmm25, zmmword ptr [{tile} + 128]\n",
+                            $(row!($row end end),)*
+                        ),
+                        a = out(reg) _,
+                        // Rows that the tile has not are not read.
+                        b = out(reg) _,
+                        c = out(reg) _,
+                        d = out(reg) _,
+                        s = out(reg) _,
+                        tile = in(reg) &raw const fields,
+                        w = inout(reg) tile.panel.as_ptr() => _,
+                        n = inout(reg) tile.inputs / RUN => _,
+                        turn = out(reg) _,
+                        sums = in(reg) sums.as_mut_ptr(),
+                        out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
+                        out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
+                        out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,
+                        out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+                        out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _,
+                        options(nostack)
+                    );
+                },)*
+                rows => unreachable!("a tile of {rows} rows passed its check"),
+            }
+        }
+    };
+}
+
+byte_tiles!(straight_byte_tile straight begin_straight:
+    1 [0]
+    2 [0 1]
+    3 [0 1 2]
+    4 [0 1 2 3]
+    5 [0 1 2 3 4]
+    6 [0 1 2 3 4 5]
+    7 [0 1 2 3 4 5 6]
+    8 [0 1 2 3 4 5 6 7]
+    9 [0 1 2 3 4 5 6 7 8]
+    10 [0 1 2 3 4 5 6 7 8 9]
+    11 [0 1 2 3 4 5 6 7 8 9 10]
+);
+byte_tiles!(crossed_byte_tile crossed begin_crossed:
+    1 [0]
+    2 [0 1]
+    3 [0 1 2]
+    4 [0 1 2 3]
+    5 [0 1 2 3 4]
+    6 [0 1 2 3 4 5]
+    7 [0 1 2 3 4 5 6]
+    8 [0 1 2 3 4 5 6 7]
+    9 [0 1 2 3 4 5 6 7 8]
+    10 [0 1 2 3 4 5 6 7 8 9]
+    11 [0 1 2 3 4 5 6 7 8 9 10]
+);
+
+/// See [`crate::Kernels::unpack`].
+pub(crate) fn unpack(panel: &[i16], out: &mut [i16]) {
+    let runs = panel.as_chunks::<RUN_WORDS>().0;
+    assert!(panel.len() == runs.len() * RUN_WORDS, "unpack: {} words are no whole runs", panel.len());
+    assert_eq!(out.len(), runs.len() * RUN * PANEL, "unpack: room");
+    for (words, out) in runs.iter().zip(out.as_chunks_mut::<{ RUN * PANEL }>().0) {
+        // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
+        unsafe { unpack_run(words, out) };
+    }
+}
+
+// Vectors in plain variables: what passes them by functions of the library is compiled without the level's features.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn unpack_run(words: &[i16; RUN_WORDS], out: &mut [i16; RUN * PANEL]) {
+    let (words, out) = (words.as_ptr(), out.as_mut_ptr());
+    // SAFETY: a run has its ratios, and two vectors of words for each of its eight fours, which become four vectors.
+    unsafe {
+        let ratios = _mm512_loadu_si512(words.cast());
+        let left = _mm512_shufflehi_epi16::<0xa0>(_mm512_shufflelo_epi16::<0xa0>(ratios));
+        let right = _mm512_shufflehi_epi16::<0xf5>(_mm512_shufflelo_epi16::<0xf5>(ratios));
+        let high = _mm512_set1_epi16(HIGH);
+        for four in 0..RUN / FOUR {
+            let (words, out) = (words.add(PANEL + 2 * four * PANEL), out.add(4 * four * PANEL));
+            let (both, others) =
+                (_mm512_loadu_si512(words.cast()), _mm512_loadu_si512(words.add(PANEL).cast()));
+            let first = _mm512_mulhrs_epi16(_mm512_slli_epi16::<8>(both), left);
+            _mm512_storeu_si512(out.cast(), first);
+            let first = _mm512_mulhrs_epi16(_mm512_slli_epi16::<8>(others), right);
+            _mm512_storeu_si512(out.add(PANEL).cast(), first);
+            let other = _mm512_mulhrs_epi16(_mm512_and_si512(both, high), left);
+            _mm512_storeu_si512(out.add(2 * PANEL).cast(), other);
+            let other = _mm512_mulhrs_epi16(_mm512_and_si512(others, high), right);
+            _mm512_storeu_si512(out.add(3 * PANEL).cast(), other);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Weights that are kept as bytes: products with them have the bits that they have with the same integers as i16, at every
+//! level, and what lies past a slice is refused before it is read.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use connote_kernels::decode::RUN;
+use connote_kernels::{
+    Activations, BlockScale, DEPTH, Ending, Integers, Kernels, Layout, Level, Order, PANEL, Part, RowsMut,
+    Sums, TileI16, Weights, linear,
+};
+use testkit::random::Random;
+use threads::Team;
+
+fn levels() -> Vec<&'static Kernels> {
+    Level::available().flat_map(Kernels::all_of).copied().collect()
+}
+
+fn integers(random: &mut Random, count: usize, limit: f32) -> Vec<i16> {
+    random.values(count, limit).into_iter().map(|value| value as i16).collect()
+}
+
+/// What a run's word and ratio stand for, as the format says.
+fn integer(byte: i8, ratio: i16) -> i16 {
+    let exact = f64::from(byte) * 256.0 * f64::from(ratio) / 32768.0;
+    (exact + 0.5).floor() as i16
+}
+
+/// A panel of bytes and the same integers in pairs, by the words of `bytes.rs`.
+fn panel(random: &mut Random, inputs: usize) -> (Vec<i16>, Vec<i16>) {
+    let (mut bytes, mut pairs) = (Vec::new(), vec![0; inputs * PANEL]);
+    for run in 0..inputs / RUN {
+        let ratios = integers(random, PANEL, 2895.0);
+        bytes.extend((0..PANEL / 2).flat_map(|output| [ratios[output], ratios[output + PANEL / 2]]));
+        for four in 0..RUN / 4 {
+            let four_inputs: Vec<Vec<i16>> = (0..4).map(|_| integers(random, PANEL, 127.9)).collect();
+            for output in 0..PANEL {
+                for odd in 0..2 {
+                    let (low, high) = (four_inputs[odd][output] as i8, four_inputs[odd + 2][output] as i8);
+                    bytes.push(i16::from_le_bytes([low as u8, high as u8]));
+                    let input = run * RUN + four * 4 + odd;
+                    pairs[(input / 2 * PANEL + output) * 2 + odd] = integer(low, ratios[output]);
+                    pairs[(input / 2 * PANEL + PANEL + output) * 2 + odd] = integer(high, ratios[output]);
+                }
+            }
+        }
+    }
+    (bytes, pairs)
+}
+
+/// Minus the products of values two places apart, as crossed sums begin.
+fn crossed(values: &[i16]) -> i32 {
+    let product = |a: i16, b: i16| i32::from(a) * i32::from(b);
+    -values.as_chunks::<4>().0.iter().map(|&[a, b, c, d]| product(a, c) + product(b, d)).sum::<i32>()
+}
+
+#[test]
+fn every_height_of_a_tile_of_bytes_has_the_bits_of_the_same_integers() {
+    let mut random = Random::seeded(81);
+    for (inputs, stride) in [(RUN, RUN), (3 * RUN, 3 * RUN + 5), (DEPTH, 300)] {
+        let (bytes, pairs) = panel(&mut random, inputs);
+        let scales: [BlockScale; PANEL] = std::array::from_fn(|output| {
+            let own: Vec<i16> = (0..inputs).map(|i| pairs[(i / 2 * PANEL + output) * 2 + i % 2]).collect();
+            BlockScale { scale: 1e-3 * (output + 1) as f32, crossed: crossed(&own) }
+        });
+        let x = integers(&mut random, 12 * stride, 2895.0);
+        let x_scales: Vec<BlockScale> = (0..12)
+            .map(|row| BlockScale { scale: 1e-2, crossed: crossed(&x[row * stride..][..inputs]) })
+            .collect();
+        for kernels in levels() {
+            for rows in 1..=kernels.byte_rows {
+                let tile = TileI16 {
+                    x: &x[..(rows - 1) * stride + inputs],
+                    stride,
+                    x_scales: &x_scales[..rows],
+                    scale_stride: 1,
+                    rows,
+                    panel: &bytes,
+                    are_bytes: true,
+                    scales: &scales,
+                    inputs,
+                    is_whole: true,
+                    is_alone: true,
+                    ahead: &[],
+                };
+                let wanted = by_rows(kernels, &TileI16 { panel: &pairs, are_bytes: false, ..tile });
+                let mut sums = vec![[0.5; PANEL]; rows + 1];
+                (kernels.tile_i16)(&tile, &mut sums);
+                assert_eq!(sums[..rows], wanted[..], "{} {rows} rows of {inputs}", kernels.level);
+                assert_eq!(sums[rows], [0.5; PANEL], "{} {rows} rows touched the next", kernels.level);
+            }
+        }
+    }
+}
+
+/// Row by row, each as a tile of its own.
+fn by_rows(kernels: &Kernels, tile: &TileI16<'_>) -> Vec<[f32; PANEL]> {
+    let row = |row: usize| {
+        let mut sums = [[0.5; PANEL]];
+        let one =
+            TileI16 { x: &tile.x[row * tile.stride..], x_scales: &tile.x_scales[row..], rows: 1, ..*tile };
+        (kernels.tile_i16)(&one, &mut sums);
+        sums[0]
+    };
+    (0..tile.rows).map(row).collect()
+}
+
+#[test]
+fn a_tile_of_bytes_past_its_slices_is_refused_at_every_level() {
+    let (x, x_scales) = (vec![0; 12 * RUN], [BlockScale::default(); 12]);
+    let (bytes, scales) = (vec![0; RUN * PANEL / 2 + PANEL], [BlockScale::default(); PANEL]);
+    for kernels in levels() {
+        let whole = TileI16 {
+            x: &x,
+            stride: RUN,
+            x_scales: &x_scales,
+            scale_stride: 1,
+            rows: 1,
+            panel: &bytes,
+            are_bytes: true,
+            scales: &scales,
+            inputs: RUN,
+            is_whole: true,
+            is_alone: true,
+            ahead: &[],
+        };
+        let run = |tile: TileI16<'_>| {
+            let mut sums: Vec<[f32; PANEL]> = vec![[0.0; PANEL]; 12];
+            let sums: &mut Sums = &mut sums;
+            catch_unwind(AssertUnwindSafe(|| (kernels.tile_i16)(&tile, sums))).is_ok()
+        };
+        assert_eq!(run(whole), kernels.byte_rows > 0, "{}: a whole one", kernels.level);
+        let refused = [
+            ("weights one too few", TileI16 { panel: &bytes[1..], ..whole }),
+            ("half a run", TileI16 { inputs: RUN / 2, ..whole }),
+            ("a run too many", TileI16 { inputs: 2 * RUN, ..whole }),
+            ("a row too many", TileI16 { rows: kernels.byte_rows + 1, ..whole }),
+        ];
+        for (what, tile) in refused {
+            assert!(!run(tile), "{}: {what}", kernels.level);
+        }
+    }
+}
+
+/// A matrix as a file of bytes has it.
+struct Matrix {
+    inputs: usize,
+    integers: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl Matrix {
+    fn random(random: &mut Random, inputs: usize, outputs: usize) -> Self {
+        let count = inputs * outputs;
+        let integers = random.values(count, 127.9).into_iter().map(|value| value as i8).collect();
+        Self { inputs, integers, scales: random.values(count / RUN, 1e-2) }
+    }
+
+    fn weight(&self, output: usize, input: usize) -> f32 {
+        let at = output * self.inputs + input;
+        f32::from(self.integers[at]) * self.scales[at / RUN]
+    }
+
+    /// Packed as a level does, with or without saying that they are bytes.
+    fn pack(&self, kernels: &Kernels, order: Order, with_integers: bool) -> Weights {
+        let outputs = self.integers.len() / self.inputs;
+        let parts = if order == Order::Alternating { 2 } else { 1 };
+        let each = outputs / parts;
+        let decoders: Vec<_> = (0..parts)
+            .map(|part| {
+                move |output: usize, row: &mut [f32]| {
+                    row.iter_mut()
+                        .enumerate()
+                        .for_each(|(i, value)| *value = self.weight(part * each + output, i));
+                }
+            })
+            .collect();
+        let of_integers: Vec<_> = (0..parts)
+            .map(|part| {
+                move |output: usize, integers: &mut [i8], scales: &mut [f32]| {
+                    let at = (part * each + output) * self.inputs;
+                    integers.copy_from_slice(&self.integers[at..][..self.inputs]);
+                    scales.copy_from_slice(&self.scales[at / RUN..][..self.inputs / RUN]);
+                }
+            })
+            .collect();
+        let parts: Vec<Part<'_>> = decoders
+            .iter()
+            .zip(&of_integers)
+            .map(|(decode, integers)| Part {
+                outputs: each,
+                decode,
+                integers: with_integers.then_some(integers as Integers<'_>),
+                bias: &[],
+            })
+            .collect();
+        Weights::pack(kernels, &Team::new(2), Layout::I16, order, self.inputs, &parts)
+    }
+}
+
+fn product(kernels: &Kernels, team: &Team, x: &[f32], w: &Weights, ending: Ending) -> Vec<f32> {
+    let mut activations = Activations::default();
+    activations.fill_from(kernels, team, Layout::I16, x, w.inputs());
+    let mut out = vec![f32::NAN; activations.count() * w.outputs()];
+    linear(kernels, team, &activations, w, ending, &mut RowsMut::new(&mut out, w.outputs()));
+    out
+}
+
+#[test]
+fn products_have_the_same_bits_whether_weights_are_bytes_or_not() {
+    let mut random = Random::seeded(82);
+    for (inputs, outputs) in [(RUN, 40), (DEPTH, 32), (768, 96), (DEPTH + 3 * RUN, 70)] {
+        let matrix = Matrix::random(&mut random, inputs, outputs);
+        // Few rows, as many as the tile takes, one more, some tiles, more than a block.
+        for rows in [1, 2, 7, 11, 12, 13, 54, 100] {
+            let x = random.values(rows * inputs, 1.0);
+            let mut of_all: Option<Vec<u32>> = None;
+            for kernels in levels() {
+                let packed = matrix.pack(kernels, Order::Joined, true);
+                assert_eq!(packed.are_bytes(), kernels.byte_rows > 0, "{}", kernels.level);
+                // Panels that another level packed are read as well.
+                for w in [&packed, &matrix.pack(levels()[0], Order::Joined, true)] {
+                    for threads in [1, 2] {
+                        let out = product(kernels, &Team::new(threads), &x, w, Ending::Write);
+                        let bits: Vec<u32> = out.iter().map(|value| value.to_bits()).collect();
+                        let what = format!("{} {rows} rows, {inputs} x {outputs}", kernels.level);
+                        assert!(*of_all.get_or_insert_with(|| bits.clone()) == bits, "{what}");
+                    }
+                }
+            }
+            let kernels = levels().pop().expect("a level");
+            let out = product(
+                kernels,
+                &Team::new(1),
+                &x,
+                &matrix.pack(kernels, Order::Joined, true),
+                Ending::Write,
+            );
+            for (row, out) in out.chunks(outputs).enumerate() {
+                for (output, &value) in out.iter().enumerate() {
+                    let terms =
+                        |i: usize| f64::from(x[row * inputs + i]) * f64::from(matrix.weight(output, i));
+                    let wanted = (0..inputs).map(terms).sum::<f64>();
+                    // Integers of 2895 on both sides, each wrong by up to one.
+                    let size = (0..inputs).map(|i| terms(i).abs()).sum::<f64>();
+                    let error = (f64::from(value) - wanted).abs();
+                    assert!(error <= 2e-3 * size + 1e-4, "{row}, {output}: {value} for {wanted}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gates_see_the_same_bits_and_bytes_are_about_half_as_large() {
+    let mut random = Random::seeded(83);
+    let matrix = Matrix::random(&mut random, 768, 256);
+    let gate: fn(&[f32], &mut [f32]) = |gate, up| gate.iter().zip(up).for_each(|(gate, up)| *up *= gate);
+    for rows in [3, 30] {
+        let x = random.values(rows * 768, 1.0);
+        let mut of_all: Option<Vec<f32>> = None;
+        for kernels in levels() {
+            let w = matrix.pack(kernels, Order::Alternating, true);
+            let out = product(kernels, &Team::new(2), &x, &w, Ending::Gate(gate));
+            assert_eq!(*of_all.get_or_insert_with(|| out.clone()), out, "{} {rows}", kernels.level);
+            let plain = matrix.pack(kernels, Order::Alternating, false);
+            assert!(!plain.are_bytes(), "a file of other types is kept as i16");
+            let ratio = w.bytes() as f64 / plain.bytes() as f64;
+            let wanted = if kernels.byte_rows > 0 { 0.5..0.56 } else { 1.0..1.001 };
+            assert!(wanted.contains(&ratio), "{}: {ratio}", kernels.level);
+        }
+    }
+}
