@@ -58,9 +58,11 @@ mod table_avx_vnni;
 mod table_scalar;
 mod tile_bf16;
 #[cfg(target_arch = "x86_64")]
+mod tile_bytes_avx2;
+#[cfg(target_arch = "x86_64")]
 mod tile_fields;
 #[cfg(target_arch = "x86_64")]
-mod tile_i16_avx2;
+mod tile_i16_256;
 #[cfg(target_arch = "x86_64")]
 #[macro_use]
 mod tile_i16_avx512;

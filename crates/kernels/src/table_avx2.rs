@@ -1,6 +1,6 @@
 //! The AVX2 level: 256-bit vectors with fused multiply-add.
 //!
-//! The tiles are written by hand (those of integers from four rows on, and crossed ones, in `tile_i16_avx2.rs`), and
+//! The tiles are written by hand (those of integers from four rows on, and crossed ones, in `tile_i16_256.rs`), and
 //! what turns integers into their crossed products; everything else is the generic body compiled with AVX2 on.
 #![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
@@ -13,13 +13,15 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use crate::bytes;
+use crate::bytes::{RUN, RUN_WORDS};
 use crate::layout::Layout;
 use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::quantize::BlockScale;
 use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
-use crate::tile_i16_avx2::{PEAK_MACS, crossed_tile, peak_crossed, straight_tile};
+use crate::tile_bytes_avx2::{self, BYTE_ROWS, ratios_of, tile_bytes_256, weights_of};
+use crate::tile_fields::FOUR;
+use crate::tile_i16_256::{PEAK_MACS, crossed_tile, peak_crossed, straight_tile};
 
 /// What AVX2 and FMA improve over the scalar level: all of it.
 pub(crate) const AVX2: Kernels = Kernels {
@@ -29,8 +31,8 @@ pub(crate) const AVX2: Kernels = Kernels {
     i16_rows: |_| TILE_ROWS,
     tile_f32,
     tile_i16: tile_i16::<false>,
-    byte_rows: 0,
-    unpack,
+    byte_rows: BYTE_ROWS,
+    unpack: tile_bytes_avx2::unpack,
     cross,
     bf16_rows: 1,
     panel_bf16,
@@ -117,25 +119,19 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
 }
 
 fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, 0, sums);
+    tile.check(TILE_ROWS, BYTE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
         match tile.rows {
+            1 if tile.are_bytes => bytes_of::<1>(tile, sums),
+            2 if tile.are_bytes => bytes_of::<2>(tile, sums),
+            3 if tile.are_bytes => bytes_of::<3>(tile, sums),
+            4 if tile.are_bytes => bytes_of::<4>(tile, sums),
             3 | 4 if CROSSED && tile.is_whole && !tile.is_alone => crossed_tile(tile, sums),
             1..=3 => by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4),
             _ => straight_tile(tile, sums),
         }
     }
-}
-
-/// See [`Kernels::unpack`].
-fn unpack(panel: &[i16], out: &mut [i16]) {
-    #[target_feature(enable = "avx2,fma")]
-    fn here(panel: &[i16], out: &mut [i16]) {
-        bytes::unpack_body(panel, out);
-    }
-    // SAFETY: as in `tile_f32`.
-    unsafe { here(panel, out) }
 }
 
 /// `W` vectors of outputs at a time.
@@ -269,6 +265,17 @@ pub(crate) fn prefetch_ahead<T>(weights: *const T) {
     }
 }
 
+/// Prefetches words of bytes that lie a block ahead: two lines.
+#[inline(always)]
+pub(crate) fn prefetch_bytes(words: *const i16) {
+    let ahead = words.cast::<i8>().wrapping_add(DEPTH / RUN * RUN_WORDS * size_of::<i16>());
+    // SAFETY: a hint, whatever lies there.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T1>(ahead);
+        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(64));
+    }
+}
+
 /// The scales of eight outputs, without what stands beside them.
 ///
 /// # Safety
@@ -300,6 +307,7 @@ pub(crate) unsafe fn scales_and_crossed(scales: *const BlockScale) -> (__m256, _
 }
 
 tile_i16_256!("avx2,fma", |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)));
+tile_bytes_256!("avx2,fma", |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)));
 
 peak_loop!(peak_f32, "avx2,fma", ymm_reg, __m256, _mm256_setzero_ps(), |chain, x, w| _mm256_fmadd_ps(
     x, w, chain

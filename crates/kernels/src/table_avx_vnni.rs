@@ -8,11 +8,17 @@ use std::arch::x86_64::{
     _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_storeu_ps,
 };
 
+use crate::bytes::{RUN, RUN_WORDS};
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, prefetch_ahead, scales_of, tile_i16_256};
+use crate::table_avx2::{
+    AVX2, LANES, TILE_ROWS, VECTORS, prefetch_ahead, prefetch_bytes, scales_of, tile_i16_256,
+};
+use crate::tile_bytes_avx2::{BYTE_ROWS, ratios_of, tile_bytes_256, weights_of};
+use crate::tile_fields::FOUR;
+use crate::tile_i16_256::straight_tile_vnni;
 
 /// What AVX-VNNI improves over AVX2: the i16 product.
 pub(crate) const AVX_VNNI: Kernels = Kernels {
@@ -41,13 +47,25 @@ fn dot_pairs(mut sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
 }
 
 fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, 0, sums);
+    tile.check(TILE_ROWS, BYTE_ROWS, sums);
     // SAFETY: this row of the table is only handed out where its features were detected, and `check`
     // asserted that everything lies inside its slice.
-    unsafe { by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
+    unsafe {
+        match tile.rows {
+            1 if tile.are_bytes => bytes_of::<1>(tile, sums),
+            2 if tile.are_bytes => bytes_of::<2>(tile, sums),
+            3 if tile.are_bytes => bytes_of::<3>(tile, sums),
+            4 if tile.are_bytes => bytes_of::<4>(tile, sums),
+            1 => i16_of::<1, 4>(tile, sums),
+            2 => i16_of::<2, 4>(tile, sums),
+            3 => i16_of::<3, 4>(tile, sums),
+            _ => straight_tile_vnni(tile, sums),
+        }
+    }
 }
 
 tile_i16_256!("avx2,fma,avxvnni", |sum, x, w| dot_pairs(sum, x, w));
+tile_bytes_256!("avx2,fma,avxvnni", |sum, x, w| dot_pairs(sum, x, w));
 
 peak_loop!(peak_i16, "avx2,fma,avxvnni", ymm_reg, __m256i, _mm256_setzero_si256(), |chain, x, w| {
     dot_pairs(chain, x, w)

@@ -24,8 +24,9 @@ pub(crate) struct Fields<S, C> {
     two_more: bool,
     /// At 44: of each word of weights that are bytes, the high one.
     high: u32,
-    /// At 48: bytes that are prefetched in a turn.
-    ahead: usize,
+    /// At 48: bytes that are prefetched in a turn. At 56: where they begin.
+    ahead_a_turn: usize,
+    ahead: *const i16,
     /// At 64: the outputs' scales, and at 192 what their crossed sums begin with.
     scales: S,
     crossed: C,
@@ -37,7 +38,8 @@ impl<S, C> Fields<S, C> {
         assert!(offset_of!(Self, x) == 0 && offset_of!(Self, stride) == 8);
         assert!(offset_of!(Self, x_scales) == 16 && offset_of!(Self, scale_stride) == 24);
         assert!(offset_of!(Self, turns) == 32 && offset_of!(Self, two_more) == 40);
-        assert!(offset_of!(Self, high) == 44 && offset_of!(Self, ahead) == 48);
+        assert!(offset_of!(Self, high) == 44 && offset_of!(Self, ahead_a_turn) == 48);
+        assert!(offset_of!(Self, ahead) == 56);
         assert!(offset_of!(Self, scales) == 64 && offset_of!(Self, crossed) == 192);
         assert!(size_of::<S>() == 128 && size_of::<C>() == 128 && size_of::<[f32; PANEL]>() == 128);
         assert!(offset_of!(BlockScale, scale) == 0 && offset_of!(BlockScale, crossed) == 4);
@@ -57,7 +59,8 @@ impl<S, C> Fields<S, C> {
             turns: tile.inputs / FOUR,
             two_more: !tile.inputs.is_multiple_of(FOUR),
             high: u32::from(HIGH as u16) << 16 | u32::from(HIGH as u16),
-            ahead: size_of_val(tile.ahead).checked_div(tile.inputs / FOUR).unwrap_or(0),
+            ahead_a_turn: size_of_val(tile.ahead).checked_div(tile.inputs / FOUR).unwrap_or(0),
+            ahead: tile.ahead.as_ptr(),
             scales,
             crossed,
         }

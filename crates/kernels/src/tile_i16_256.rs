@@ -1,6 +1,7 @@
-//! The i16 tile at AVX2: one loop of assembly for each number of rows, in two kinds that give the same bits.
+//! The i16 tile on vectors of 256 bits: one loop of assembly for each number of rows, in two kinds that give the same bits.
 //!
-//! **Straight**, for four to six rows: a `vpmaddwd` and a `vpaddd` for two inputs, a row and a vector of outputs. Two
+//! **Straight**, for four to six rows: a `vpmaddwd` and a `vpaddd` for two inputs, a row and a vector of outputs, or one
+//! `vpdpwssd` where there is AVX-VNNI. Two
 //! vectors of outputs at a time: twelve sums, two vectors of weights, one of activations and one of products are all 16
 //! registers there are. The compiler wants one more and goes through memory, so this is assembly.
 //!
@@ -13,12 +14,12 @@
 
 use std::arch::asm;
 
-use crate::table::{AHEAD, PREFETCH_ROWS, Sums, TileI16};
+use crate::table::{PREFETCH_ROWS, Sums, TileI16};
 use crate::table_avx2::{LANES, scales_and_crossed};
 use crate::tile_fields::{FOUR, Fields};
 
-/// How far ahead the assembly prefetches, and that it does for all its rows.
-const _: () = assert!(AHEAD == 16384 && PREFETCH_ROWS <= 3);
+/// The assembly prefetches for all its rows.
+const _: () = assert!(PREFETCH_ROWS <= 3);
 
 /// What `$step` makes of a row: its sums' registers, where its activations or scales are, and where its sums are in
 /// memory.
@@ -65,6 +66,18 @@ macro_rules! begin_crossed {
             "vpbroadcastd ymm14, dword ptr [", $x, " + 4]\n",
             "vpaddd ", $left, ", ymm12, ymm14\n",
             "vpaddd ", $right, ", ymm13, ymm14\n",
+        )
+    };
+}
+
+/// As `two!`, where there is AVX-VNNI.
+#[rustfmt::skip]
+macro_rules! two_vnni {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
+        concat!(
+            "vpbroadcastd ymm14, dword ptr [", $x, " + ", $from, "]\n",
+            "{{vex}} vpdpwssd ", $left, ", ymm12, ymm14\n",
+            "{{vex}} vpdpwssd ", $right, ", ymm13, ymm14\n",
         )
     };
 }
@@ -121,16 +134,27 @@ macro_rules! end {
     };
 }
 
-/// Two inputs of every row, `$from` bytes from where they begin, with their weights, `$weights` bytes on. What lies a
-/// block ahead of them is prefetched: the line that this half of the outputs reads.
+/// Two inputs of every row by `$two`, `$from` bytes from where they begin, with their weights, `$weights` bytes on.
 #[rustfmt::skip]
 macro_rules! two_of_all {
-    ($from:literal, $weights:literal: $($row:tt)*) => {
+    ($two:ident $from:literal, $weights:literal: $($row:tt)*) => {
         concat!(
             "vmovdqu ymm12, ymmword ptr [{w} + ", $weights, "]\n",
             "vmovdqu ymm13, ymmword ptr [{w} + ", $weights, " + 32]\n",
-            "prefetcht1 byte ptr [{w} + ", $weights, " + 16384]\n",
-            $(row!($row two $from),)*
+            $(row!($row $two $from),)*
+        )
+    };
+}
+
+/// Prefetches every other line of what is read after this block: those that are not prefetched for the other half of the
+/// outputs.
+#[rustfmt::skip]
+macro_rules! prefetch {
+    () => {
+        concat!(
+            "prefetcht1 byte ptr [{p}]\n",
+            "prefetcht1 byte ptr [{p} + 128]\n",
+            "add {p}, qword ptr [{tile} + 48]\n",
         )
     };
 }
@@ -138,20 +162,21 @@ macro_rules! two_of_all {
 /// Four inputs of every row.
 #[rustfmt::skip]
 macro_rules! straight {
-    ($($row:tt)*) => { concat!(two_of_all!("0", "0": $($row)*), two_of_all!("4", "128": $($row)*)) };
+    ($two:ident: $($row:tt)*) => {
+        concat!(prefetch!(), two_of_all!($two "0", "0": $($row)*), two_of_all!($two "4", "128": $($row)*))
+    };
 }
 
 /// As `straight!`, with half the products.
 #[rustfmt::skip]
 macro_rules! crossed {
-    ($($row:tt)*) => {
+    ($two:ident: $($row:tt)*) => {
         concat!(
+            prefetch!(),
             "vmovdqu ymm8, ymmword ptr [{w}]\n",
             "vmovdqu ymm9, ymmword ptr [{w} + 32]\n",
             "vmovdqu ymm10, ymmword ptr [{w} + 128]\n",
             "vmovdqu ymm11, ymmword ptr [{w} + 160]\n",
-            "prefetcht1 byte ptr [{w} + 16384]\n",
-            "prefetcht1 byte ptr [{w} + 16512]\n",
             $(row!($row four_crossed "0"),)*
         )
     };
@@ -163,12 +188,12 @@ const _: () = assert!(LANES * size_of::<f32>() == 32);
 /// A function for tiles of the listed rows: the loop for half the outputs, then for the others (`{half}`: the bytes
 /// before them in a pair's weights, in the sums, and in what the outputs have beside them).
 macro_rules! tiles {
-    ($name:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
+    ($name:ident $features:literal $two:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed.
         ///
         /// # Safety
         /// `tile.check` must hold.
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = $features)]
         pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
             // Not by `array::map`: that is compiled without the level's features, and passes vectors through memory.
             let scales = tile.scales.as_ptr();
@@ -197,12 +222,14 @@ macro_rules! tiles {
                             $(row!($row $begin "0"),)*
                             rows_of!("0", "8"),
                             "lea {w}, [{panel} + {half}]\n",
+                            "mov {p}, qword ptr [{tile} + 56]\n",
+                            "add {p}, {half}\n",
                             "mov {n}, qword ptr [{tile} + 32]\n",
                             "test {n}, {n}\n",
                             "jz 3f\n",
                             ".p2align 5\n",
                             "2:\n",
-                            $kind!($($row)*),
+                            $kind!($two: $($row)*),
                             "add {a}, 8\n",
                             "add {b}, 8\n",
                             "add {w}, 256\n",
@@ -211,7 +238,7 @@ macro_rules! tiles {
                             "3:\n",
                             "test byte ptr [{tile} + 40], 1\n",
                             "jz 4f\n",
-                            two_of_all!("0", "0": $($row)*),
+                            two_of_all!($two "0", "0": $($row)*),
                             "4:\n",
                             rows_of!("16", "24"),
                             "vmovaps ymm12, ymmword ptr [{tile} + {half} + 64]\n",
@@ -229,6 +256,7 @@ macro_rules! tiles {
                         panel = in(reg) tile.panel.as_ptr(),
                         half = inout(reg) 0_usize => _,
                         w = out(reg) _,
+                        p = out(reg) _,
                         n = out(reg) _,
                         sums = in(reg) sums.as_mut_ptr(),
                         out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _,
@@ -243,12 +271,17 @@ macro_rules! tiles {
     };
 }
 
-tiles!(straight_tile straight begin_straight:
+tiles!(straight_tile "avx2,fma" two straight begin_straight:
     4 [0 1 2 3]
     5 [0 1 2 3 4]
     6 [0 1 2 3 4 5]
 );
-tiles!(crossed_tile crossed begin_crossed:
+tiles!(straight_tile_vnni "avx2,fma,avxvnni" two_vnni straight begin_straight:
+    4 [0 1 2 3]
+    5 [0 1 2 3 4]
+    6 [0 1 2 3 4 5]
+);
+tiles!(crossed_tile "avx2,fma" two crossed begin_crossed:
     3 [0 1 2]
     4 [0 1 2 3]
 );

@@ -1,0 +1,147 @@
+//! Weights that are kept as bytes, on vectors of 256 bits: a tile that unpacks them in registers, and what unpacks a block of
+//! them for more rows than that tile takes.
+#![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
+#![allow(unsafe_code)] // a named room: intrinsics
+
+use std::arch::x86_64::{
+    __m256i, _mm256_and_si256, _mm256_loadu_si256, _mm256_mulhrs_epi16, _mm256_set1_epi16,
+    _mm256_shufflehi_epi16, _mm256_shufflelo_epi16, _mm256_slli_epi16, _mm256_storeu_si256,
+};
+
+use crate::bytes::{HIGH, RUN, RUN_WORDS};
+use crate::table::PANEL;
+use crate::tile_fields::FOUR;
+
+/// Rows of the tile: two sums each, beside four vectors of weights, two of ratios and two of what comes and goes.
+pub(crate) const BYTE_ROWS: usize = 4;
+/// Words of a vector.
+const WORDS: usize = 16;
+
+/// The ratios of 16 outputs, of the first half of a panel or the second, each twice: two vectors.
+///
+/// # Safety
+/// There must be the ratios of a run.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn ratios_of(run: *const i16, second: bool) -> (__m256i, __m256i) {
+    // SAFETY: as this function's.
+    let (low, high) = unsafe { (_mm256_loadu_si256(run.cast()), _mm256_loadu_si256(run.add(WORDS).cast())) };
+    if second {
+        (
+            _mm256_shufflehi_epi16::<0xf5>(_mm256_shufflelo_epi16::<0xf5>(low)),
+            _mm256_shufflehi_epi16::<0xf5>(_mm256_shufflelo_epi16::<0xf5>(high)),
+        )
+    } else {
+        (
+            _mm256_shufflehi_epi16::<0xa0>(_mm256_shufflelo_epi16::<0xa0>(low)),
+            _mm256_shufflehi_epi16::<0xa0>(_mm256_shufflelo_epi16::<0xa0>(high)),
+        )
+    }
+}
+
+/// Four inputs' weights of 16 outputs: two vectors of the first two inputs', two of the others'.
+///
+/// # Safety
+/// There must be two vectors of words.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn weights_of(words: *const i16, ratios: (__m256i, __m256i)) -> [__m256i; 4] {
+    // SAFETY: as this function's.
+    let (low, high) =
+        unsafe { (_mm256_loadu_si256(words.cast()), _mm256_loadu_si256(words.add(WORDS).cast())) };
+    let mask = _mm256_set1_epi16(HIGH);
+    [
+        _mm256_mulhrs_epi16(_mm256_slli_epi16::<8>(low), ratios.0),
+        _mm256_mulhrs_epi16(_mm256_slli_epi16::<8>(high), ratios.1),
+        _mm256_mulhrs_epi16(_mm256_and_si256(low, mask), ratios.0),
+        _mm256_mulhrs_epi16(_mm256_and_si256(high, mask), ratios.1),
+    ]
+}
+
+/// The tile of up to [`BYTE_ROWS`] rows, over a way to multiply pairs and add them to a sum; see `tile_i16_256!`.
+macro_rules! tile_bytes_256 {
+    ($features:literal, $step:expr) => {
+        /// # Safety
+        /// `tile.check` must hold, with `R` rows, and its weights be bytes.
+        #[target_feature(enable = $features)]
+        unsafe fn bytes_of<const R: usize>(tile: &TileI16<'_>, sums: &mut Sums) {
+            for half in 0..2 {
+                let mut chain = [[_mm256_setzero_si256(); 2]; R];
+                for run in 0..tile.inputs / RUN {
+                    // SAFETY: the run is inside the inputs, so the panel has its words, and every row its inputs.
+                    unsafe {
+                        let words = tile.panel.as_ptr().add(run * RUN_WORDS);
+                        let ratios = ratios_of(words, half == 1);
+                        for four in 0..RUN / FOUR {
+                            let words = words.add(PANEL + (2 * four + half) * PANEL);
+                            if half == 0 {
+                                prefetch_bytes(words);
+                            }
+                            let weights = weights_of(words, ratios);
+                            for r in 0..R {
+                                let x = tile
+                                    .x
+                                    .as_ptr()
+                                    .add(r * tile.stride + run * RUN + four * FOUR)
+                                    .cast::<i32>();
+                                let first = _mm256_set1_epi32(x.read_unaligned());
+                                chain[r][0] = $step(chain[r][0], first, weights[0]);
+                                chain[r][1] = $step(chain[r][1], first, weights[1]);
+                                let other = _mm256_set1_epi32(x.add(1).read_unaligned());
+                                chain[r][0] = $step(chain[r][0], other, weights[2]);
+                                chain[r][1] = $step(chain[r][1], other, weights[3]);
+                            }
+                        }
+                    }
+                }
+                for w in 0..2 {
+                    let at = (2 * half + w) * LANES;
+                    // SAFETY: there are eight.
+                    let scales = unsafe { scales_of(tile.scales[at..][..LANES].as_ptr()) };
+                    for r in 0..R {
+                        let values = sums[r][at..][..LANES].as_mut_ptr();
+                        // SAFETY: eight values are read and written, and every row has a scale.
+                        unsafe {
+                            let x_scale = (*tile.x_scales.as_ptr().add(r * tile.scale_stride)).scale;
+                            let scale = _mm256_mul_ps(_mm256_set1_ps(x_scale), scales);
+                            let part = _mm256_cvtepi32_ps(chain[r][w]);
+                            // Fused, at every level: the same bits.
+                            _mm256_storeu_ps(values, _mm256_fmadd_ps(part, scale, _mm256_loadu_ps(values)));
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+pub(crate) use tile_bytes_256;
+
+/// See [`crate::Kernels::unpack`].
+pub(crate) fn unpack(panel: &[i16], out: &mut [i16]) {
+    let runs = panel.as_chunks::<RUN_WORDS>().0;
+    assert!(panel.len() == runs.len() * RUN_WORDS, "unpack: {} words are no whole runs", panel.len());
+    assert_eq!(out.len(), runs.len() * RUN * PANEL, "unpack: room");
+    for (words, out) in runs.iter().zip(out.as_chunks_mut::<{ RUN * PANEL }>().0) {
+        // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
+        unsafe { unpack_run(words, out) };
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn unpack_run(words: &[i16; RUN_WORDS], out: &mut [i16; RUN * PANEL]) {
+    let (run, out) = (words.as_ptr(), out.as_mut_ptr());
+    for half in 0..2 {
+        // SAFETY: a run has its ratios, and for each of its eight fours two vectors of words a half, which become four.
+        unsafe {
+            let ratios = ratios_of(run, half == 1);
+            for four in 0..RUN / FOUR {
+                let weights = weights_of(run.add(PANEL + (2 * four + half) * PANEL), ratios);
+                let out = out.add((4 * four + half) * PANEL);
+                _mm256_storeu_si256(out.cast(), weights[0]);
+                _mm256_storeu_si256(out.add(WORDS).cast(), weights[1]);
+                _mm256_storeu_si256(out.add(2 * PANEL).cast(), weights[2]);
+                _mm256_storeu_si256(out.add(2 * PANEL + WORDS).cast(), weights[3]);
+            }
+        }
+    }
+}
