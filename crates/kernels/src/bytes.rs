@@ -19,7 +19,7 @@
 
 pub(crate) use crate::decode::RUN;
 use crate::quantize::{BlockScale, LIMIT, larger, scale_of};
-use crate::table::{DEPTH, PANEL};
+use crate::table::{DEPTH, PANEL, Sums, TileI16};
 
 /// Words of a run in a panel: ratios, and two weights each.
 pub(crate) const RUN_WORDS: usize = PANEL + RUN * PANEL / 2;
@@ -138,6 +138,19 @@ pub(crate) fn unpack_body(panel: &[i16], out: &mut [i16]) {
             }
         }
     }
+}
+
+/// See [`crate::Kernels::tile_bytes`]: the weights are unpacked first, and then a tile of pairs.
+pub(crate) fn unpacked_tile(
+    tile: &TileI16<'_>,
+    sums: &mut Sums,
+    room: &mut [i16],
+    unpack: fn(&[i16], &mut [i16]),
+    tile_i16: fn(&TileI16<'_>, &mut Sums),
+) {
+    assert!(tile.are_bytes && tile.inputs.is_multiple_of(RUN), "weights that are bytes");
+    unpack(&tile.panel[..words(tile.inputs)], room);
+    tile_i16(&TileI16 { panel: room, are_bytes: false, ..*tile }, sums);
 }
 
 /// Adds [`BlockScale::crossed`] of each output of a block's panel to its scales; see [`crate::Kernels::cross`].

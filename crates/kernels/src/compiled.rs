@@ -3,6 +3,12 @@
 /// Calls `$of::<R, W>` for the tile's rows, which `check` asserted to be among those listed, each with the
 /// vectors it takes at a time.
 macro_rules! by_rows {
+    ($of:ident, $tile:expr, $sums:expr; $($rows:literal),*) => {
+        match $tile.rows {
+            $($rows => $of::<$rows>($tile, $sums),)*
+            rows => unreachable!("a tile of {rows} rows passed its check"),
+        }
+    };
     ($of:ident, $tile:expr, $sums:expr; $($rows:literal: $vectors:literal),*) => {
         match $tile.rows {
             $($rows => $of::<$rows, $vectors>($tile, $sums),)*

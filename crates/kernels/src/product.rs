@@ -208,70 +208,58 @@ fn sum_panel(
         let start = of.panel * panel_values;
         let weights =
             start + before(of.first_input + inputs.start)..start + before(of.first_input + inputs.end);
-        let are_bytes = w.are_bytes && count <= kernels.byte_rows;
-        let mut block_of = BlockOf { weights, unpacked: None };
-        if w.are_bytes && !are_bytes {
-            block_of.unpack(kernels, w, &mut scratch.weights()[..inputs.len() * PANEL]);
-        }
-        let by_count = layout == Layout::I16 && is_whole;
-        let most_rows = if by_count { (kernels.i16_rows)(count) } else { kernels.tile_rows };
+        let most_rows = if layout == Layout::I16 && is_whole {
+            (kernels.i16_rows)(count, w.are_bytes)
+        } else {
+            kernels.tile_rows
+        };
+        // Where more tiles meet weights that are bytes, the first leaves them unpacked for the others.
+        let is_left = w.are_bytes && count > kernels.byte_rows;
         for tile in tiles(count, most_rows) {
             let first = of.rows.start + tile.start;
             if inputs.end == padded && tile.len() < count {
                 (first..first + tile.len()).for_each(&soon);
             }
             let at = first * stride + inputs.start;
+            let is_first = tile.start == 0;
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
             match (x.values(), w.values) {
                 (Values::F32(x), Values::F32(w)) => (kernels.tile_f32)(
-                    &TileF32 { x: &x[at..], stride, rows, panel: &w[block_of.weights.clone()], inputs },
+                    &TileF32 { x: &x[at..], stride, rows, panel: &w[weights.clone()], inputs },
                     sums,
                 ),
-                (Values::I16(x, x_scales), Values::I16(w, scales)) => {
+                (Values::I16(x, x_scales), Values::I16(values, scales)) => {
                     let scales = scales[first_scale + block * PANEL..].first_chunk();
                     let Some(scales) = scales else { unreachable!("a panel's scales") };
+                    let next = weights.end..(weights.end + weights.len()).min(values.len());
                     let tile = TileI16 {
                         x: &x[at..],
                         stride,
                         x_scales: &x_scales[first * x_blocks + block..],
                         scale_stride: x_blocks,
                         rows,
-                        panel: block_of.unpacked.unwrap_or(&w[block_of.weights.clone()]),
-                        are_bytes,
+                        panel: &values[weights.clone()],
+                        are_bytes: w.are_bytes,
                         scales,
                         inputs,
                         is_whole,
                         is_alone: rows == count,
-                        ahead: block_of.ahead(w),
+                        ahead: &values[next],
                     };
-                    (kernels.tile_i16)(&tile, sums);
+                    if !w.are_bytes {
+                        (kernels.tile_i16)(&tile, sums);
+                    } else if is_first {
+                        let room =
+                            if is_left { &mut scratch.weights()[..inputs * PANEL] } else { &mut [][..] };
+                        (kernels.tile_bytes)(&tile, sums, room);
+                    } else {
+                        let panel = &scratch.weights()[..inputs * PANEL];
+                        (kernels.tile_i16)(&TileI16 { panel, are_bytes: false, ..tile }, sums);
+                    }
                 }
                 _ => unreachable!("layouts were compared"),
             }
         }
-    }
-}
-
-/// A block of a panel's weights.
-struct BlockOf<'a> {
-    /// Where it lies among all.
-    weights: Range<usize>,
-    /// Its integers, where they are kept as bytes and were unpacked.
-    unpacked: Option<&'a [i16]>,
-}
-
-impl<'a> BlockOf<'a> {
-    fn unpack(&mut self, kernels: &Kernels, w: Panels<'_>, room: &'a mut [i16]) {
-        if let Values::I16(w, _) = w.values {
-            (kernels.unpack)(&w[self.weights.clone()], room);
-            self.unpacked = Some(room);
-        }
-    }
-
-    /// As many weights as follow.
-    fn ahead<'w>(&self, w: &'w [i16]) -> &'w [i16] {
-        let end = self.weights.end;
-        &w[end..(end + self.weights.len()).min(w.len())]
     }
 }
 
@@ -492,7 +480,8 @@ mod tests {
     fn tiles_of_integers_have_as_many_rows_as_pay() {
         for kernels in Level::available().flat_map(Kernels::all_of) {
             for rows in 1..=BLOCK {
-                let cut: Vec<usize> = tiles(rows, (kernels.i16_rows)(rows)).map(|tile| tile.len()).collect();
+                let cut: Vec<usize> =
+                    tiles(rows, (kernels.i16_rows)(rows, false)).map(|tile| tile.len()).collect();
                 let what = format!("{} {rows}: {cut:?}", kernels.level);
                 assert_eq!(cut.iter().sum::<usize>(), rows, "{what}");
                 assert!(cut.iter().all(|&tile| tile <= kernels.tile_rows), "{what}");
@@ -506,7 +495,9 @@ mod tests {
     fn many_rows_are_all_in_tiles_that_can_be_crossed() {
         for kernels in Kernels::all_of(Level::Avx2) {
             let is_crossed = kernels.peaks[1].name.contains("crossed");
-            let cut = |rows| tiles(rows, (kernels.i16_rows)(rows)).map(|tile| tile.len()).collect::<Vec<_>>();
+            let cut = |rows| {
+                tiles(rows, (kernels.i16_rows)(rows, false)).map(|tile| tile.len()).collect::<Vec<_>>()
+            };
             for rows in [16, 20, 24, 28].into_iter().chain(31..=BLOCK) {
                 assert_eq!(cut(rows).iter().all(|&tile| tile <= 4), is_crossed, "{rows}: {:?}", cut(rows));
             }

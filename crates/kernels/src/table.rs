@@ -59,7 +59,7 @@ pub struct TileI16<'a> {
     pub rows: usize,
     /// For every pair of inputs, [`PANEL`] outputs of two values; as large as `x`. Or what is kept of them as bytes.
     pub panel: &'a [i16],
-    /// Whether they are kept as bytes, which tiles of at most [`Kernels::byte_rows`] read.
+    /// Whether they are kept as bytes: those are for [`Kernels::tile_bytes`].
     pub are_bytes: bool,
     /// What `quantize` gave beside each output's block of these inputs.
     pub scales: &'a [BlockScale; PANEL],
@@ -93,8 +93,8 @@ pub struct Kernels {
     pub quantised: Layout,
     /// Rows that a tile of the f32 and of the i16 product takes at most.
     pub tile_rows: usize,
-    /// Rows that a tile of the i16 product should have at most, by how many there are.
-    pub(crate) i16_rows: fn(usize) -> usize,
+    /// `i16_rows(rows, are_bytes)`: rows that a tile of the i16 product should have at most.
+    pub(crate) i16_rows: fn(usize, bool) -> usize,
     /// A tile of the f32 product: the inputs' products are one chain, which is added to the sums.
     pub tile_f32: fn(&TileF32<'_>, &mut Sums),
     /// A tile of the i16 product: the inputs' products are summed exactly in i32, scaled, and added to the
@@ -102,8 +102,10 @@ pub struct Kernels {
     pub tile_i16: fn(&TileI16<'_>, &mut Sums),
     /// Rows that a tile of the bf16 product takes: blocks of rows are some of those.
     pub(crate) bf16_rows: usize,
-    /// Rows that a tile of the i16 product takes at most where weights are kept as bytes; more of them meet a block of
-    /// weights that was unpacked before. 0 at a level that keeps none as bytes.
+    /// `tile_bytes(tile, sums, room)`: as `tile_i16`, of weights that are kept as bytes. Where more tiles meet them, `room`
+    /// is for as many integers, which are left there.
+    pub tile_bytes: fn(&TileI16<'_>, &mut Sums, &mut [i16]),
+    /// Rows that such a tile takes at most without room. 0 at a level that keeps no weights as bytes.
     pub byte_rows: usize,
     /// `unpack(panel, out)`: whole runs of a panel of bytes as pairs of i16. The same bits at every level.
     pub(crate) unpack: fn(&[i16], &mut [i16]),
@@ -236,14 +238,28 @@ impl TileF32<'_> {
 }
 
 impl TileI16<'_> {
+    /// As [`check`](Self::check), of weights that are bytes.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn check_bytes(&self, most_rows: usize, sums: &Sums) {
+        assert!(self.are_bytes, "weights that are not bytes");
+        self.check(most_rows, sums);
+    }
+
+    /// As [`check`](Self::check), of weights that are not bytes.
+    pub(crate) fn check_pairs(&self, most_rows: usize, sums: &Sums) {
+        assert!(!self.are_bytes, "weights that are bytes");
+        self.check(most_rows, sums);
+    }
+
     /// Asserts that everything lies inside its slice, and that the sums cannot overflow.
-    pub(crate) fn check(&self, most_rows: usize, byte_rows: usize, sums: &Sums) {
-        check_rows(self.rows, if self.are_bytes { byte_rows } else { most_rows }, sums.len());
+    pub(crate) fn check(&self, most_rows: usize, sums: &Sums) {
+        check_rows(self.rows, most_rows, sums.len());
         assert!(self.inputs.is_multiple_of(2), "inputs come in pairs");
         let inputs = Some(self.inputs);
         assert!(holds(self.x.len(), self.rows, self.stride, inputs), "a tile past its activations");
         let scales = holds(self.x_scales.len(), self.rows, self.scale_stride, Some(1));
         assert!(scales, "a tile past its activations' scales");
+        assert!(self.inputs <= DEPTH, "{} inputs under one scale", self.inputs);
         let weights = if self.are_bytes {
             assert!(self.inputs.is_multiple_of(RUN), "bytes come in runs of {RUN}");
             Some(words(self.inputs))
@@ -251,6 +267,5 @@ impl TileI16<'_> {
             self.inputs.checked_mul(PANEL)
         };
         assert!(holds(self.panel.len(), 1, 0, weights), "a tile past its weights");
-        assert!(self.inputs <= DEPTH, "{} inputs under one scale", self.inputs);
     }
 }

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use crate::bytes::{RUN, RUN_WORDS};
+use crate::bytes::{RUN, RUN_WORDS, unpacked_tile};
 use crate::layout::Layout;
 use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
@@ -28,9 +28,10 @@ pub(crate) const AVX2: Kernels = Kernels {
     level: Level::Avx2,
     quantised: Layout::I16,
     tile_rows: TILE_ROWS,
-    i16_rows: |_| TILE_ROWS,
+    i16_rows: |_, _| TILE_ROWS,
     tile_f32,
     tile_i16: tile_i16::<false>,
+    tile_bytes,
     byte_rows: BYTE_ROWS,
     unpack: tile_bytes_avx2::unpack,
     cross,
@@ -101,7 +102,7 @@ const CROSSED_ROWS: usize = 4;
 
 /// Tiles that are crossed are smaller, so weights pass by more often: that pays where few of them have three rows
 /// (docs/KERNELS.md). Where it does not, those of six rows' cut that are small enough are crossed, too.
-fn crossed_rows(rows: usize) -> usize {
+fn crossed_rows(rows: usize, _: bool) -> usize {
     let all_of_four = rows >= 16 && rows.is_multiple_of(CROSSED_ROWS);
     if all_of_four || rows > 30 { CROSSED_ROWS } else { TILE_ROWS }
 }
@@ -119,19 +120,24 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
 }
 
 fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, BYTE_ROWS, sums);
+    tile.check_pairs(TILE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
         match tile.rows {
-            1 if tile.are_bytes => bytes_of::<1>(tile, sums),
-            2 if tile.are_bytes => bytes_of::<2>(tile, sums),
-            3 if tile.are_bytes => bytes_of::<3>(tile, sums),
-            4 if tile.are_bytes => bytes_of::<4>(tile, sums),
             3 | 4 if CROSSED && tile.is_whole && !tile.is_alone => crossed_tile(tile, sums),
             1..=3 => by_rows!(i16_of, tile, sums; 1: 4, 2: 4, 3: 4),
             _ => straight_tile(tile, sums),
         }
     }
+}
+
+fn tile_bytes(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
+    if !room.is_empty() {
+        return unpacked_tile(tile, sums, room, tile_bytes_avx2::unpack, tile_i16::<false>);
+    }
+    tile.check_bytes(BYTE_ROWS, sums);
+    // SAFETY: as in `tile_f32`.
+    unsafe { by_rows!(bytes_of, tile, sums; 1, 2, 3, 4) }
 }
 
 /// `W` vectors of outputs at a time.

@@ -9,12 +9,16 @@ use std::arch::x86_64::{
     _mm512_storeu_ps,
 };
 
+use crate::bytes::unpacked_tile;
 use crate::layout::Layout;
 use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 use crate::table_avx2::prefetch_ahead;
-use crate::tile_bytes_avx512::{self, BYTE_ROWS, crossed_byte_tile, straight_byte_tile};
+use crate::tile_bytes_avx512::{
+    self, BYTE_ROWS, LEAST_LEFT, crossed_byte_tile, crossed_unpacking_tile, straight_byte_tile,
+    straight_unpacking_tile,
+};
 use crate::tile_i16_avx512::{PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile};
 
 /// What AVX-512 improves over the levels below: all of it.
@@ -22,9 +26,10 @@ pub(crate) const AVX512: Kernels = Kernels {
     level: Level::Avx512,
     quantised: Layout::I16,
     tile_rows: TILE_ROWS,
-    i16_rows: |_| TILE_ROWS,
+    i16_rows,
     tile_f32,
     tile_i16: tile_i16::<false>,
+    tile_bytes: tile_bytes::<false>,
     byte_rows: BYTE_ROWS,
     unpack: tile_bytes_avx512::unpack,
     cross,
@@ -68,6 +73,7 @@ compiled_with!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 /// The same with crossed products, for cores that add beside multiplying.
 const AVX512_CROSSED: Kernels = Kernels {
     tile_i16: tile_i16::<true>,
+    tile_bytes: tile_bytes::<true>,
     peaks: &[
         AVX512.peaks[0],
         Peak {
@@ -89,6 +95,12 @@ pub(crate) fn rows() -> &'static [&'static Kernels] {
 const TILE_ROWS: usize = 12;
 /// Sums a vector holds.
 const LANES: usize = 16;
+
+/// A tile that unpacks bytes has one row less than others. Twelve rows are six and six, so that they are unpacked in
+/// registers; more of them, whose first tile would be of twelve, too, are unpacked before.
+fn i16_rows(rows: usize, are_bytes: bool) -> usize {
+    if are_bytes && rows == TILE_ROWS { BYTE_ROWS } else { TILE_ROWS }
+}
 
 fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
@@ -151,12 +163,10 @@ fn dot_pairs(mut sum: __m512i, x: __m512i, w: __m512i) -> __m512i {
 }
 
 fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, BYTE_ROWS, sums);
+    tile.check_pairs(TILE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
         match tile.rows {
-            _ if tile.are_bytes && CROSSED => crossed_byte_tile(tile, sums),
-            _ if tile.are_bytes => straight_byte_tile(tile, sums),
             1 => i16_of::<1, 2>(tile, sums),
             2 => i16_of::<2, 2>(tile, sums),
             3 => i16_of::<3, 2>(tile, sums),
@@ -164,6 +174,23 @@ fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
             6 if CROSSED && tile.is_whole && !tile.is_alone => crossed_tile(tile, sums),
             7.. if CROSSED && tile.is_whole => crossed_tile(tile, sums),
             _ => straight_tile(tile, sums),
+        }
+    }
+}
+
+fn tile_bytes<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
+    if !room.is_empty() && !(LEAST_LEFT..=BYTE_ROWS).contains(&tile.rows) {
+        return unpacked_tile(tile, sums, room, tile_bytes_avx512::unpack, tile_i16::<CROSSED>);
+    }
+    tile.check_bytes(BYTE_ROWS, sums);
+    assert!(room.is_empty() || room.len() == tile.inputs * PANEL, "room for {} inputs", tile.inputs);
+    // SAFETY: as in `tile_f32`.
+    unsafe {
+        match (CROSSED && tile.is_whole, room.is_empty()) {
+            (true, true) => crossed_byte_tile(tile, sums, room),
+            (true, false) => crossed_unpacking_tile(tile, sums, room),
+            (false, true) => straight_byte_tile(tile, sums, room),
+            (false, false) => straight_unpacking_tile(tile, sums, room),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_storeu_ps,
 };
 
-use crate::bytes::{RUN, RUN_WORDS};
+use crate::bytes::{RUN, RUN_WORDS, unpacked_tile};
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
@@ -24,6 +24,7 @@ use crate::tile_i16_256::straight_tile_vnni;
 pub(crate) const AVX_VNNI: Kernels = Kernels {
     level: Level::AvxVnni,
     tile_i16,
+    tile_bytes,
     peaks: &[
         AVX2.peaks[0],
         Peak { name: "vpdpwssd ymm", layout: Layout::I16, run: peak_i16, macs: 16 * CHAINS as u64 },
@@ -47,21 +48,26 @@ fn dot_pairs(mut sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
 }
 
 fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, BYTE_ROWS, sums);
+    tile.check_pairs(TILE_ROWS, sums);
     // SAFETY: this row of the table is only handed out where its features were detected, and `check`
     // asserted that everything lies inside its slice.
     unsafe {
         match tile.rows {
-            1 if tile.are_bytes => bytes_of::<1>(tile, sums),
-            2 if tile.are_bytes => bytes_of::<2>(tile, sums),
-            3 if tile.are_bytes => bytes_of::<3>(tile, sums),
-            4 if tile.are_bytes => bytes_of::<4>(tile, sums),
             1 => i16_of::<1, 4>(tile, sums),
             2 => i16_of::<2, 4>(tile, sums),
             3 => i16_of::<3, 4>(tile, sums),
             _ => straight_tile_vnni(tile, sums),
         }
     }
+}
+
+fn tile_bytes(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
+    if !room.is_empty() {
+        return unpacked_tile(tile, sums, room, AVX2.unpack, tile_i16);
+    }
+    tile.check_bytes(BYTE_ROWS, sums);
+    // SAFETY: as in `tile_i16`.
+    unsafe { by_rows!(bytes_of, tile, sums; 1, 2, 3, 4) }
 }
 
 tile_i16_256!("avx2,fma,avxvnni", |sum, x, w| dot_pairs(sum, x, w));

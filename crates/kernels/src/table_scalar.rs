@@ -13,9 +13,10 @@ pub(crate) const SCALAR: Kernels = Kernels {
     level: Level::Scalar,
     quantised: Layout::I16,
     tile_rows: TILE_ROWS,
-    i16_rows: |_| TILE_ROWS,
+    i16_rows: |_, _| TILE_ROWS,
     tile_f32,
     tile_i16,
+    tile_bytes: |tile, sums, room| bytes::unpacked_tile(tile, sums, room, bytes::unpack_body, tile_i16),
     byte_rows: 0,
     unpack: bytes::unpack_body,
     cross: bytes::cross_body,
@@ -75,7 +76,7 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
 }
 
 fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
-    tile.check(TILE_ROWS, 0, sums);
+    tile.check_pairs(TILE_ROWS, sums);
     for (r, sums) in sums[..tile.rows].iter_mut().enumerate() {
         let row = &tile.x[r * tile.stride..][..tile.inputs];
         let mut chain = [0i32; PANEL];

@@ -16,17 +16,41 @@ use crate::tile_i16_avx512::scales_and_crossed;
 /// Rows of the tile: beside their sums there are registers for the ratios.
 pub(crate) const BYTE_ROWS: usize = 11;
 
+/// Rows of a tile that leaves weights unpacked at least: with fewer there are no others that meet them.
+pub(crate) const LEAST_LEFT: usize = 6;
+
 /// What the assembly's turns are: a run has eight of them.
 const _: () = assert!(RUN == 8 * FOUR && RUN_WORDS * 2 == 1088);
 
+/// Leaves four inputs' weights for the tiles that follow.
+#[rustfmt::skip]
+macro_rules! leave {
+    () => {
+        concat!(
+            "vmovdqu64 zmmword ptr [{room}], zmm24\n",
+            "vmovdqu64 zmmword ptr [{room} + 64], zmm25\n",
+            "vmovdqu64 zmmword ptr [{room} + 128], zmm26\n",
+            "vmovdqu64 zmmword ptr [{room} + 192], zmm27\n",
+            "add {room}, 256\n",
+        )
+    };
+}
+
+/// Leaves nothing.
+macro_rules! forget {
+    () => {
+        "/* {room} */\n"
+    };
+}
+
 macro_rules! byte_tiles {
-    ($name:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
+    ($name:ident $kind:ident $begin:ident $leave:ident: $($rows:literal [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed, whose weights are bytes.
         ///
         /// # Safety
-        /// `tile.check` must hold, and its weights be bytes.
+        /// `tile.check` must hold, and its weights be bytes; `room` must be for all of them, where they are left.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums) {
+        pub(crate) unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
             let halves = [0, 1].map(|v| tile.scales[v * (PANEL / 2)..][..PANEL / 2].as_ptr());
             // SAFETY: 16 scales each.
             let halves = unsafe { [scales_and_crossed(halves[0]), scales_and_crossed(halves[1])] };
@@ -67,6 +91,7 @@ macro_rules! byte_tiles {
                             "vpmulhrsw zmm25, zmm25, zmm23\n",
                             "vpmulhrsw zmm26, zmm26, zmm22\n",
                             "vpmulhrsw zmm27, zmm27, zmm23\n",
+                            $leave!(),
                             $(row!($row $kind straight),)*
                             "add {a}, 8\n",
                             "add {b}, 8\n",
@@ -93,6 +118,7 @@ macro_rules! byte_tiles {
                         w = inout(reg) tile.panel.as_ptr() => _,
                         n = inout(reg) tile.inputs / RUN => _,
                         turn = out(reg) _,
+                        room = inout(reg) room.as_mut_ptr() => _,
                         sums = in(reg) sums.as_mut_ptr(),
                         out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
                         out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
@@ -108,7 +134,7 @@ macro_rules! byte_tiles {
     };
 }
 
-byte_tiles!(straight_byte_tile straight begin_straight:
+byte_tiles!(straight_byte_tile straight begin_straight forget:
     1 [0]
     2 [0 1]
     3 [0 1 2]
@@ -121,12 +147,29 @@ byte_tiles!(straight_byte_tile straight begin_straight:
     10 [0 1 2 3 4 5 6 7 8 9]
     11 [0 1 2 3 4 5 6 7 8 9 10]
 );
-byte_tiles!(crossed_byte_tile crossed begin_crossed:
+byte_tiles!(crossed_byte_tile crossed begin_crossed forget:
     1 [0]
     2 [0 1]
     3 [0 1 2]
     4 [0 1 2 3]
     5 [0 1 2 3 4]
+    6 [0 1 2 3 4 5]
+    7 [0 1 2 3 4 5 6]
+    8 [0 1 2 3 4 5 6 7]
+    9 [0 1 2 3 4 5 6 7 8]
+    10 [0 1 2 3 4 5 6 7 8 9]
+    11 [0 1 2 3 4 5 6 7 8 9 10]
+);
+
+byte_tiles!(straight_unpacking_tile straight begin_straight leave:
+    6 [0 1 2 3 4 5]
+    7 [0 1 2 3 4 5 6]
+    8 [0 1 2 3 4 5 6 7]
+    9 [0 1 2 3 4 5 6 7 8]
+    10 [0 1 2 3 4 5 6 7 8 9]
+    11 [0 1 2 3 4 5 6 7 8 9 10]
+);
+byte_tiles!(crossed_unpacking_tile crossed begin_crossed leave:
     6 [0 1 2 3 4 5]
     7 [0 1 2 3 4 5 6]
     8 [0 1 2 3 4 5 6 7]

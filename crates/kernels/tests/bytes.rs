@@ -67,7 +67,7 @@ fn every_height_of_a_tile_of_bytes_has_the_bits_of_the_same_integers() {
             .map(|row| BlockScale { scale: 1e-2, crossed: crossed(&x[row * stride..][..inputs]) })
             .collect();
         for kernels in levels() {
-            for rows in 1..=kernels.byte_rows {
+            for rows in 1..=kernels.tile_rows {
                 let tile = TileI16 {
                     x: &x[..(rows - 1) * stride + inputs],
                     stride,
@@ -83,10 +83,19 @@ fn every_height_of_a_tile_of_bytes_has_the_bits_of_the_same_integers() {
                     ahead: &[],
                 };
                 let wanted = by_rows(kernels, &TileI16 { panel: &pairs, are_bytes: false, ..tile });
-                let mut sums = vec![[0.5; PANEL]; rows + 1];
-                (kernels.tile_i16)(&tile, &mut sums);
-                assert_eq!(sums[..rows], wanted[..], "{} {rows} rows of {inputs}", kernels.level);
-                assert_eq!(sums[rows], [0.5; PANEL], "{} {rows} rows touched the next", kernels.level);
+                // With room for the integers, and without where a tile can do without.
+                for room in [inputs * PANEL, 0] {
+                    if room == 0 && rows > kernels.byte_rows {
+                        continue;
+                    }
+                    let mut sums = vec![[0.5; PANEL]; rows + 1];
+                    let mut left = vec![i16::MAX; room];
+                    (kernels.tile_bytes)(&tile, &mut sums, &mut left);
+                    let what = format!("{} {rows} rows of {inputs}, room {room}", kernels.level);
+                    assert_eq!(sums[..rows], wanted[..], "{what}");
+                    assert_eq!(sums[rows], [0.5; PANEL], "{what}: touched the next");
+                    assert!(left == pairs[..room], "{what}: other integers left");
+                }
             }
         }
     }
@@ -123,21 +132,38 @@ fn a_tile_of_bytes_past_its_slices_is_refused_at_every_level() {
             is_alone: true,
             ahead: &[],
         };
-        let run = |tile: TileI16<'_>| {
+        let run = |tile: TileI16<'_>, room: usize| {
             let mut sums: Vec<[f32; PANEL]> = vec![[0.0; PANEL]; 12];
             let sums: &mut Sums = &mut sums;
-            catch_unwind(AssertUnwindSafe(|| (kernels.tile_i16)(&tile, sums))).is_ok()
+            let mut left = vec![0; room];
+            catch_unwind(AssertUnwindSafe(|| (kernels.tile_bytes)(&tile, sums, &mut left))).is_ok()
         };
-        assert_eq!(run(whole), kernels.byte_rows > 0, "{}: a whole one", kernels.level);
+        let all = RUN * PANEL;
+        assert!(run(whole, all), "{}: a whole one", kernels.level);
+        assert_eq!(run(whole, 0), kernels.byte_rows > 0, "{}: a whole one", kernels.level);
+        for rows in 1..=kernels.tile_rows {
+            let tile = TileI16 { rows, ..whole };
+            assert!(
+                !run(tile, all - 1) && !run(tile, all + 1) && !run(tile, 1),
+                "{} {rows}: other room",
+                kernels.level
+            );
+        }
+        let pairs = vec![0; all];
+        let tile = TileI16 { panel: &pairs, are_bytes: false, ..whole };
+        assert!(!run(tile, 0) && !run(tile, all), "{}: weights that are not bytes", kernels.level);
         let refused = [
             ("weights one too few", TileI16 { panel: &bytes[1..], ..whole }),
             ("half a run", TileI16 { inputs: RUN / 2, ..whole }),
             ("a run too many", TileI16 { inputs: 2 * RUN, ..whole }),
-            ("a row too many", TileI16 { rows: kernels.byte_rows + 1, ..whole }),
+            ("a row too many", TileI16 { rows: kernels.tile_rows + 1, ..whole }),
         ];
         for (what, tile) in refused {
-            assert!(!run(tile), "{}: {what}", kernels.level);
+            assert!(!run(tile, 0) && !run(tile, all), "{}: {what}", kernels.level);
         }
+        let mut sums: Vec<[f32; PANEL]> = vec![[0.0; PANEL]; 12];
+        let as_pairs = catch_unwind(AssertUnwindSafe(|| (kernels.tile_i16)(&whole, &mut sums)));
+        assert!(as_pairs.is_err(), "{}: bytes taken for pairs", kernels.level);
     }
 }
 
