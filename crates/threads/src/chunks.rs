@@ -140,13 +140,15 @@ impl Team {
         });
     }
 
-    /// How many rows a part should have so that `rows` rows keep the team busy: a few parts a thread, and all
-    /// rows in one part where there is but one thread.
+    /// How many rows a part should have so that `rows` rows keep the team busy: a few parts a thread, none of very few
+    /// rows, and all rows in one part where there is but one thread.
     pub fn rows_a_part(&self, rows: usize) -> usize {
         const PARTS_A_THREAD: usize = 4;
+        // A row takes a few hundred ns; claiming a part can take as long where threads share no cache.
+        const LEAST: usize = 8;
         match self.threads() {
             1 => rows.max(1),
-            threads => rows.div_ceil(threads * PARTS_A_THREAD).max(1),
+            threads => rows.div_ceil(threads * PARTS_A_THREAD).max(LEAST),
         }
     }
 }
