@@ -4,12 +4,12 @@
 //! wants one scale for each [`DEPTH`] inputs; what an integer becomes under that one is
 //!
 //! ```text
-//! round(q * 256 * ratio / 2^15), ratio = round(128 * scale of the run / scale of the block)
+//! round(b * 256 * ratio / 2^15), b = q << shift, ratio = round(128 / 2^shift * scale of the run / scale of the block)
 //! ```
 //!
-//! which is one `vpmulhrsw`: a weight is kept as its byte, and a run's ratio beside its bytes. The largest ratio is
-//! about 2,900, so what is lost by rounding it is below half an integer, as is what every integer loses by its own
-//! rounding. Integers made so reach the same +-2895 as all others, and are the same whether a level keeps bytes or i16,
+//! which is one `vpmulhrsw`: a weight is kept as a byte, and a run's ratio beside its bytes. The shift makes a run's largest
+//! byte at least 64, so that no ratio is above 5,790. A byte is at most 128, so rounding the ratio costs at most half an
+//! integer, as does the integer's own rounding. Integers made so reach the same +-2895 as all others, and are the same whether a level keeps bytes or i16,
 //! so that products have the same bits at every level.
 //!
 //! A panel of bytes has, for each run of inputs, the ratios of its outputs: those of output 0, 16, 1, 17 and so on, so
@@ -108,13 +108,21 @@ fn integer(high: i16, ratio: i16) -> i16 {
     ((((i32::from(high) * i32::from(ratio)) >> 14) + 1) >> 1) as i16
 }
 
-/// Runs of a panel of bytes as i16 panels have them; see [`crate::Kernels::unpack`].
-#[inline(always)]
-pub(crate) fn unpack_body(panel: &[i16], out: &mut [i16]) {
+/// Whole runs of a panel of bytes, each with the room for its integers.
+pub(crate) fn runs_of<'a>(
+    panel: &'a [i16],
+    out: &'a mut [i16],
+) -> impl Iterator<Item = (&'a [i16; RUN_WORDS], &'a mut [i16; RUN * PANEL])> {
     let runs = panel.as_chunks::<RUN_WORDS>().0;
     assert!(panel.len() == runs.len() * RUN_WORDS, "unpack: {} words are no whole runs", panel.len());
     assert_eq!(out.len(), runs.len() * RUN * PANEL, "unpack: room");
-    for (words, out) in runs.iter().zip(out.as_chunks_mut::<{ RUN * PANEL }>().0) {
+    runs.iter().zip(out.as_chunks_mut().0)
+}
+
+/// Runs of a panel of bytes as i16 panels have them; see [`crate::Kernels::unpack`].
+#[inline(always)]
+pub(crate) fn unpack_body(panel: &[i16], out: &mut [i16]) {
+    for (words, out) in runs_of(panel, out) {
         let (ratios, words) = words.split_at(PANEL);
         // Each twice: an output's two values lie side by side.
         let mut of_halves = [[0i16; PANEL]; 2];
@@ -199,6 +207,16 @@ mod tests {
             row.scales.copy_from_slice(&random.values(inputs / RUN, scale));
             all.push(row);
         }
+        // One large integer in each run, wherever it stands.
+        for largest in [100, -100, -128] {
+            for place in 0..RUN {
+                let mut row = ByteRow::new(inputs);
+                row.integers.fill(3);
+                row.integers.chunks_mut(RUN).for_each(|run| run[place] = largest);
+                row.scales.fill(0.25);
+                all.push(row);
+            }
+        }
         // The lowest integer, zeros under a scale, a run that is small beside the others, no scale at all.
         let mut row = ByteRow::new(inputs);
         row.integers.fill(-128);
@@ -211,6 +229,7 @@ mod tests {
         all
     }
 
+    /// A panel of the first rows.
     fn packed(rows: &[ByteRow], inputs: usize) -> (Vec<i16>, Vec<[BlockScale; PANEL]>) {
         let mut panel = vec![-1; words(inputs)];
         let mut scales = vec![[BlockScale::default(); PANEL]; inputs.div_ceil(DEPTH)];
@@ -228,8 +247,12 @@ mod tests {
     #[test]
     fn integers_of_the_product_are_near_what_the_file_says() {
         let inputs = 2 * DEPTH + 3 * RUN;
-        let rows = rows(inputs, &mut Random::seeded(71));
-        let (panel, scales) = packed(&rows, inputs);
+        let all = rows(inputs, &mut Random::seeded(71));
+        all.chunks(PANEL).for_each(|rows| check_integers(rows, inputs));
+    }
+
+    fn check_integers(rows: &[ByteRow], inputs: usize) {
+        let (panel, scales) = packed(rows, inputs);
         let mut pairs = vec![0; inputs * PANEL];
         unpack_body(&panel, &mut pairs);
         for column in 0..PANEL {
@@ -285,7 +308,8 @@ mod tests {
     fn every_level_unpacks_to_the_same_integers() {
         let mut random = Random::seeded(72);
         for inputs in [RUN, 3 * RUN, DEPTH] {
-            let rows = rows(DEPTH, &mut random);
+            let mut rows = rows(DEPTH, &mut random);
+            rows.truncate(7);
             let (panel, _) = packed(&rows, DEPTH);
             let panel = &panel[..words(inputs)];
             let mut wanted = vec![0; inputs * PANEL];

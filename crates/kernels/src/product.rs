@@ -24,7 +24,7 @@ use crate::weights::{Order, Weights};
 
 /// Rows of bf16 that meet all panels of a part before the next rows do: with their results they stay in the second
 /// cache. The panels come from memory again, which at so many rows costs less.
-const RUN: usize = 256;
+const ROWS_A_RUN: usize = 256;
 
 /// What happens to sums on their way into the result, while they are in the near cache. A bias of the
 /// weights is added first.
@@ -137,9 +137,9 @@ pub fn linear_part(
     });
 }
 
-/// Rows in as few runs of about [`RUN`] as there can be, of whole blocks; all in one where that does not pay.
+/// Rows in as few runs of about [`ROWS_A_RUN`] as there can be, of whole blocks; all in one where that does not pay.
 fn runs(layout: Layout, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let count = if layout == Layout::Bf16 { rows.len().div_ceil(RUN).max(1) } else { 1 };
+    let count = if layout == Layout::Bf16 { rows.len().div_ceil(ROWS_A_RUN).max(1) } else { 1 };
     let size = rows.len().div_ceil(count).next_multiple_of(BLOCK).max(1);
     blocks(rows, size)
 }
@@ -213,7 +213,7 @@ fn sum_panel(
         } else {
             kernels.tile_rows
         };
-        // Where more tiles meet weights that are bytes, the first leaves them unpacked for the others.
+        // With more rows weights that are bytes are unpacked once for all tiles: by the first, or before it.
         let is_left = w.are_bytes && count > kernels.byte_rows;
         for tile in tiles(count, most_rows) {
             let first = of.rows.start + tile.start;
@@ -486,6 +486,20 @@ mod tests {
                 assert_eq!(cut.iter().sum::<usize>(), rows, "{what}");
                 assert!(cut.iter().all(|&tile| tile <= kernels.tile_rows), "{what}");
                 assert!(cut.len() == 1 || cut.iter().all(|&tile| tile >= 3), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn twelve_rows_of_bytes_are_unpacked_in_registers() {
+        for kernels in Kernels::all_of(Level::Avx512) {
+            let cut = |rows, are_bytes| {
+                tiles(rows, (kernels.i16_rows)(rows, are_bytes)).map(|tile| tile.len()).collect::<Vec<_>>()
+            };
+            assert_eq!((cut(12, true), cut(12, false)), (vec![6, 6], vec![12]));
+            for rows in 13..=BLOCK {
+                assert_eq!(cut(rows, true), cut(rows, false));
             }
         }
     }

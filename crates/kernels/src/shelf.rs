@@ -9,7 +9,8 @@ use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use memmap2::Mmap;
 
@@ -23,8 +24,8 @@ use crate::weights::Weights;
 const MAGIC: &[u8; 8] = b"connote\x02";
 /// What is written at once: the system keeps a file in memory in pieces that are no larger.
 const BLOCK: usize = 4 << 20;
-/// Files that are written at once.
-const MOST_ASIDE: usize = 100;
+/// A file that nobody writes any more is at least this old: it takes a moment to lock one that was just made.
+const LEFT_FOR: Duration = Duration::from_secs(60);
 /// Values of a matrix begin cache lines.
 const LINE: usize = 64;
 
@@ -123,26 +124,35 @@ impl Shelf {
     }
 }
 
-/// A new file beside `path`, which nobody else writes to. The process's number keeps apart neither its threads nor containers,
-/// which all count from 1.
+/// A new file beside `path`, under a name that nobody else ever takes: what is linked under it is what we wrote. The process's
+/// number alone keeps apart neither its threads nor containers, which all count from 1.
 fn create_aside(path: &Path) -> io::Result<(PathBuf, File)> {
-    for attempt in 0..MOST_ASIDE {
-        let aside = path.with_extension(format!("part{}-{attempt}", std::process::id()));
-        // Whoever writes one holds a lock, which goes with the process: without it a file was left by one that was killed.
-        if File::open(&aside).is_ok_and(|left| left.try_lock().is_ok()) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    remove_left(path);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let aside = path.with_extension(format!("part{}-{now}-{next}", std::process::id()));
+    let file = File::create_new(&aside)?;
+    // Where there are no locks, what a killed process leaves stays.
+    let _ = file.try_lock();
+    Ok((aside, file))
+}
+
+/// Removes what processes left beside `path` that were killed: whoever writes a file holds a lock, which goes with the process.
+fn remove_left(path: &Path) {
+    let (Some(folder), Some(stem)) = (path.parent(), path.file_stem()) else { return };
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for aside in entries.flatten().map(|entry| entry.path()) {
+        let is_part = aside.extension().is_some_and(|ending| ending.as_encoded_bytes().starts_with(b"part"));
+        let is_left = |file: File| {
+            let age =
+                file.metadata().and_then(|about| about.modified()).ok().and_then(|time| time.elapsed().ok());
+            age.is_some_and(|age| age >= LEFT_FOR) && file.try_lock().is_ok()
+        };
+        if is_part && aside.file_stem() == Some(stem) && File::open(&aside).is_ok_and(is_left) {
             let _ = fs::remove_file(&aside);
         }
-        match File::create_new(&aside) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            created => {
-                let file = created?;
-                // Where there are no locks nothing is taken for left.
-                let _ = file.try_lock();
-                return Ok((aside, file));
-            }
-        }
     }
-    Err(io::Error::other(format!("{MOST_ASIDE} unfinished files lie beside {}", path.display())))
 }
 
 /// Numbers of a mapped file.
@@ -290,13 +300,28 @@ mod tests {
                 }
             });
         }
-        // What a process of the same number left that was killed.
+        // What a process left that was killed goes; what one writes, or another file's, does not.
         let path = folder.path().join("0");
-        let stale = path.with_extension(format!("part{}-0", std::process::id()));
-        fs::remove_file(&path).and_then(|()| fs::write(&stale, "half of it")).expect("written");
+        fs::remove_file(&path).expect("a file");
+        let long_ago = SystemTime::now() - 2 * LEFT_FOR;
+        let part = |name: &str, is_old: bool| {
+            let file = File::create_new(folder.path().join(name)).expect("a new file");
+            if is_old {
+                file.set_modified(long_ago).expect("another time");
+            }
+            file
+        };
+        drop(part("0.part1-1-0", true));
+        drop(part("0.part1-2-0", false));
+        drop(part("other.part1-1-0", true));
+        let written = part("0.part1-3-0", true);
+        written.try_lock().expect("nobody else has it");
         Shelf::write(&path, &key, [&weights].into_iter()).expect("written");
         assert!(Shelf::open(&path, &key).is_some());
         let left = fs::read_dir(folder.path()).expect("a folder").count();
-        assert_eq!(left, 20, "nothing lies aside");
+        assert_eq!(
+            left, 23,
+            "nothing lies aside but what does not lie long, what is another's, what is being written"
+        );
     }
 }

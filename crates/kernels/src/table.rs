@@ -16,14 +16,15 @@ pub const PANEL: usize = 32;
 /// Inputs summed in one chain. Each block of this many inputs has its own chain, and the blocks' sums are
 /// added in order: a fixed order whatever the number of rows, and a shorter chain rounds less.
 pub const DEPTH: usize = 256;
-/// How far ahead a tile prefetches weights, in bytes: a block of i16, into the second cache, where it arrives while
-/// this one is multiplied. (Prefetched into the first cache, products of 11 rows lost a third.)
+/// How far ahead an f32 tile prefetches weights, in bytes: as many as a block of i16, into the second cache, where they arrive
+/// while these are multiplied. (Prefetched into the first cache, products of 11 rows lost a third.)
 /// What lies there is the next block or the next panel; past the end it is nothing, and a prefetch of nothing does
 /// nothing.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AHEAD: usize = DEPTH * PANEL * size_of::<i16>();
 /// From this many rows on a tile of 256-bit vectors prefetches weights, and from one more an f32 tile of 512-bit ones.
-/// With fewer, memory is the limit and the hardware's own prefetching does better alone (docs/KERNELS.md).
+/// With fewer, memory is the limit and the hardware's own prefetching does better alone; but not for tiles of bytes, which
+/// always prefetch (docs/KERNELS.md).
 #[cfg(target_arch = "x86_64")]
 pub(crate) const PREFETCH_ROWS: usize = 3;
 

@@ -31,7 +31,7 @@ pub(crate) const AVX2: Kernels = Kernels {
     i16_rows: |_, _| TILE_ROWS,
     tile_f32,
     tile_i16: tile_i16::<false>,
-    tile_bytes,
+    tile_bytes: tile_bytes::<false>,
     byte_rows: BYTE_ROWS,
     unpack: tile_bytes_avx2::unpack,
     cross,
@@ -76,6 +76,7 @@ compiled_with!("avx2,fma");
 const AVX2_CROSSED: Kernels = Kernels {
     i16_rows: crossed_rows,
     tile_i16: tile_i16::<true>,
+    tile_bytes: tile_bytes::<true>,
     peaks: &[
         AVX2.peaks[0],
         Peak {
@@ -131,9 +132,9 @@ fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
     }
 }
 
-fn tile_bytes(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
+fn tile_bytes<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
     if !room.is_empty() {
-        return unpacked_tile(tile, sums, room, tile_bytes_avx2::unpack, tile_i16::<false>);
+        return unpacked_tile(tile, sums, room, tile_bytes_avx2::unpack, tile_i16::<CROSSED>);
     }
     tile.check_bytes(BYTE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
@@ -196,7 +197,7 @@ macro_rules! tile_i16_256 {
                     unsafe {
                         let pairs = tile.panel.as_ptr().add(pair * PANEL * 2);
                         if R >= PREFETCH_ROWS && first == 0 {
-                            prefetch_ahead(pairs);
+                            prefetch_two_lines(tile.ahead.as_ptr().wrapping_add(pair * PANEL * 2));
                         }
                         let mut weights = [_mm256_setzero_si256(); W];
                         for w in 0..W {
@@ -260,25 +261,20 @@ pub(crate) fn crossed(q: &[i16]) -> i32 {
     -all.iter().sum::<i32>() / 2
 }
 
-/// Prefetches the weights that lie [`AHEAD`], a panel's of an f32 input or of a pair of i16 ones: two lines.
+/// Prefetches the f32 weights that lie [`AHEAD`], a panel's of an input.
 #[inline(always)]
-pub(crate) fn prefetch_ahead<T>(weights: *const T) {
-    let ahead = weights.cast::<i8>().wrapping_add(AHEAD);
-    // SAFETY: a hint, whatever lies there.
-    unsafe {
-        _mm_prefetch::<_MM_HINT_T1>(ahead);
-        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(64));
-    }
+pub(crate) fn prefetch_ahead(weights: *const f32) {
+    prefetch_two_lines(weights.wrapping_byte_add(AHEAD));
 }
 
-/// Prefetches words of bytes that lie a block ahead: two lines.
+/// Prefetches what lies there, if anything does.
 #[inline(always)]
-pub(crate) fn prefetch_bytes(words: *const i16) {
-    let ahead = words.cast::<i8>().wrapping_add(DEPTH / RUN * RUN_WORDS * size_of::<i16>());
+pub(crate) fn prefetch_two_lines<T>(first: *const T) {
+    let first = first.cast::<i8>();
     // SAFETY: a hint, whatever lies there.
     unsafe {
-        _mm_prefetch::<_MM_HINT_T1>(ahead);
-        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(64));
+        _mm_prefetch::<_MM_HINT_T1>(first);
+        _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(64));
     }
 }
 

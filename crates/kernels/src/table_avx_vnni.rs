@@ -13,9 +13,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{
-    AVX2, LANES, TILE_ROWS, VECTORS, prefetch_ahead, prefetch_bytes, scales_of, tile_i16_256,
-};
+use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, prefetch_two_lines, scales_of, tile_i16_256};
 use crate::tile_bytes_avx2::{BYTE_ROWS, ratios_of, tile_bytes_256, weights_of};
 use crate::tile_fields::FOUR;
 use crate::tile_i16_256::straight_tile_vnni;

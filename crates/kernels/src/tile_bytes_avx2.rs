@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_shufflehi_epi16, _mm256_shufflelo_epi16, _mm256_slli_epi16, _mm256_storeu_si256,
 };
 
-use crate::bytes::{HIGH, RUN, RUN_WORDS};
+use crate::bytes::{HIGH, RUN, RUN_WORDS, runs_of};
 use crate::table::PANEL;
 use crate::tile_fields::FOUR;
 
@@ -75,7 +75,8 @@ macro_rules! tile_bytes_256 {
                         for four in 0..RUN / FOUR {
                             let words = words.add(PANEL + (2 * four + half) * PANEL);
                             if half == 0 {
-                                prefetch_bytes(words);
+                                let lines = run * RUN_WORDS + PANEL + 2 * four * PANEL;
+                                prefetch_two_lines(tile.ahead.as_ptr().wrapping_add(lines));
                             }
                             let weights = weights_of(words, ratios);
                             for r in 0..R {
@@ -118,10 +119,7 @@ pub(crate) use tile_bytes_256;
 
 /// See [`crate::Kernels::unpack`].
 pub(crate) fn unpack(panel: &[i16], out: &mut [i16]) {
-    let runs = panel.as_chunks::<RUN_WORDS>().0;
-    assert!(panel.len() == runs.len() * RUN_WORDS, "unpack: {} words are no whole runs", panel.len());
-    assert_eq!(out.len(), runs.len() * RUN * PANEL, "unpack: room");
-    for (words, out) in runs.iter().zip(out.as_chunks_mut::<{ RUN * PANEL }>().0) {
+    for (words, out) in runs_of(panel, out) {
         // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
         unsafe { unpack_run(words, out) };
     }

@@ -8,8 +8,8 @@ use std::arch::x86_64::{
     _mm512_shufflelo_epi16, _mm512_slli_epi16, _mm512_storeu_si512,
 };
 
-use crate::bytes::{HIGH, RUN, RUN_WORDS};
-use crate::table::{PANEL, Sums, TileI16};
+use crate::bytes::{HIGH, RUN, RUN_WORDS, runs_of};
+use crate::table::{DEPTH, PANEL, Sums, TileI16};
 use crate::tile_fields::{FOUR, Fields};
 use crate::tile_i16_avx512::scales_and_crossed;
 
@@ -19,8 +19,8 @@ pub(crate) const BYTE_ROWS: usize = 11;
 /// Rows of a tile that leaves weights unpacked at least: with fewer there are no others that meet them.
 pub(crate) const LEAST_LEFT: usize = 6;
 
-/// What the assembly's turns are: a run has eight of them.
-const _: () = assert!(RUN == 8 * FOUR && RUN_WORDS * 2 == 1088);
+/// What the assembly has in numbers: a run's eight turns, and a block of runs, which is how far ahead it prefetches.
+const _: () = assert!(RUN == 8 * FOUR && DEPTH / RUN * RUN_WORDS * size_of::<i16>() == 8704);
 
 /// Leaves four inputs' weights for the tiles that follow.
 #[rustfmt::skip]
@@ -180,10 +180,7 @@ byte_tiles!(crossed_unpacking_tile crossed begin_crossed leave:
 
 /// See [`crate::Kernels::unpack`].
 pub(crate) fn unpack(panel: &[i16], out: &mut [i16]) {
-    let runs = panel.as_chunks::<RUN_WORDS>().0;
-    assert!(panel.len() == runs.len() * RUN_WORDS, "unpack: {} words are no whole runs", panel.len());
-    assert_eq!(out.len(), runs.len() * RUN * PANEL, "unpack: room");
-    for (words, out) in runs.iter().zip(out.as_chunks_mut::<{ RUN * PANEL }>().0) {
+    for (words, out) in runs_of(panel, out) {
         // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
         unsafe { unpack_run(words, out) };
     }

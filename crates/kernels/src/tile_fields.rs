@@ -53,9 +53,10 @@ impl<S, C> Fields<S, C> {
         const { Self::CHECKED };
         Self {
             x: tile.x.as_ptr(),
-            stride: tile.stride * size_of::<i16>(),
+            // Of one row it may be anything.
+            stride: tile.stride.wrapping_mul(size_of::<i16>()),
             x_scales: tile.x_scales.as_ptr(),
-            scale_stride: tile.scale_stride * size_of::<BlockScale>(),
+            scale_stride: tile.scale_stride.wrapping_mul(size_of::<BlockScale>()),
             turns: tile.inputs / FOUR,
             two_more: !tile.inputs.is_multiple_of(FOUR),
             high: u32::from(HIGH as u16) << 16 | u32::from(HIGH as u16),

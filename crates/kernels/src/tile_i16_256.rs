@@ -1,9 +1,9 @@
 //! The i16 tile on vectors of 256 bits: one loop of assembly for each number of rows, in two kinds that give the same bits.
 //!
 //! **Straight**, for four to six rows: a `vpmaddwd` and a `vpaddd` for two inputs, a row and a vector of outputs, or one
-//! `vpdpwssd` where there is AVX-VNNI. Two
-//! vectors of outputs at a time: twelve sums, two vectors of weights, one of activations and one of products are all 16
-//! registers there are. The compiler wants one more and goes through memory, so this is assembly.
+//! `vpdpwssd` where there is AVX-VNNI. Two vectors of outputs at a time: twelve sums, two vectors of weights, one of
+//! activations and one of products are all 16 registers there are. The compiler wants one more and goes through memory, so
+//! this is assembly.
 //!
 //! **Crossed**, for three and four rows: Winograd's inner product (see `tile_i16_avx512.rs`). For four inputs two `vpaddw`
 //! stand in place of one `vpmaddwd` and one `vpaddd`, so there are as many instructions. But AMD's cores multiply integers
@@ -70,18 +70,6 @@ macro_rules! begin_crossed {
     };
 }
 
-/// As `two!`, where there is AVX-VNNI.
-#[rustfmt::skip]
-macro_rules! two_vnni {
-    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
-        concat!(
-            "vpbroadcastd ymm14, dword ptr [", $x, " + ", $from, "]\n",
-            "{{vex}} vpdpwssd ", $left, ", ymm12, ymm14\n",
-            "{{vex}} vpdpwssd ", $right, ", ymm13, ymm14\n",
-        )
-    };
-}
-
 /// Two inputs of a row, `$from` bytes from where they begin, times their weights in `ymm12` and `ymm13`.
 #[rustfmt::skip]
 macro_rules! two {
@@ -92,6 +80,18 @@ macro_rules! two {
             "vpmaddwd ymm14, ymm13, ymm14\n",
             "vpaddd ", $left, ", ", $left, ", ymm15\n",
             "vpaddd ", $right, ", ", $right, ", ymm14\n",
+        )
+    };
+}
+
+/// As `two!`, where there is AVX-VNNI.
+#[rustfmt::skip]
+macro_rules! two_vnni {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
+        concat!(
+            "vpbroadcastd ymm14, dword ptr [", $x, " + ", $from, "]\n",
+            "{{vex}} vpdpwssd ", $left, ", ymm12, ymm14\n",
+            "{{vex}} vpdpwssd ", $right, ", ymm13, ymm14\n",
         )
     };
 }

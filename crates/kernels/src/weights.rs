@@ -1,8 +1,10 @@
 //! A model's weights as the matrix products read them.
 
+use gguf::TensorType;
 use threads::Team;
 
 use crate::bytes::{self, ByteRow};
+use crate::decode::integer_decoder;
 use crate::layout::Layout;
 use crate::panels::{PanelSlots, Panels};
 use crate::quantize::BlockScale;
@@ -106,6 +108,20 @@ impl Weights {
             shelf.refuse();
         }
         same.then(|| Self { order, inputs, are_bytes, outputs, store, bias: place.bias(panels) })
+    }
+
+    /// About how many bytes so many weights of a type take when they are packed for a level.
+    pub fn bytes_of(kernels: &Kernels, ty: TensorType, weights: u64) -> u64 {
+        let layout = Layout::of(kernels, [ty]);
+        let each = |bytes: u64, weights_of_them: u64| weights * bytes / weights_of_them;
+        if layout == Layout::I16 {
+            let scales = each(size_of::<BlockScale>() as u64, DEPTH as u64);
+            if kernels.byte_rows > 0 && integer_decoder(ty).is_some() {
+                return scales + each(2 * bytes::RUN_WORDS as u64, (bytes::RUN * PANEL) as u64);
+            }
+            return scales + each(layout.size() as u64, 1);
+        }
+        each(layout.size() as u64, 1)
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -254,7 +270,8 @@ impl<'a> Place<'a> {
                 Some((Part { integers: Some(integers), .. }, output)) => {
                     integers(output, &mut row.integers, &mut row.scales);
                 }
-                _ => row.clear(),
+                Some(_) => unreachable!("a part without integers, among parts that all have them"),
+                None => row.clear(),
             }
             row.set(packed, column, scales);
         }

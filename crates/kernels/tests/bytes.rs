@@ -83,15 +83,25 @@ fn every_height_of_a_tile_of_bytes_has_the_bits_of_the_same_integers() {
                     ahead: &[],
                 };
                 let wanted = by_rows(kernels, &TileI16 { panel: &pairs, are_bytes: false, ..tile });
-                // With room for the integers, and without where a tile can do without.
-                for room in [inputs * PANEL, 0] {
+                // With room for the integers, and without where a tile can do without; beside other tiles; and of a part of a
+                // block, which what stands beside it is not of.
+                let other = |of: &BlockScale| BlockScale { crossed: of.crossed ^ 12345, ..*of };
+                let (others, x_others) =
+                    (scales.each_ref().map(other), x_scales.iter().map(other).collect::<Vec<_>>());
+                let part = TileI16 { is_whole: false, scales: &others, x_scales: &x_others[..rows], ..tile };
+                let tiles =
+                    [tile, TileI16 { is_alone: false, ..tile }, part, TileI16 { is_alone: false, ..part }];
+                for (tile, room) in tiles.iter().flat_map(|tile| [(tile, inputs * PANEL), (tile, 0)]) {
                     if room == 0 && rows > kernels.byte_rows {
                         continue;
                     }
                     let mut sums = vec![[0.5; PANEL]; rows + 1];
                     let mut left = vec![i16::MAX; room];
-                    (kernels.tile_bytes)(&tile, &mut sums, &mut left);
-                    let what = format!("{} {rows} rows of {inputs}, room {room}", kernels.level);
+                    (kernels.tile_bytes)(tile, &mut sums, &mut left);
+                    let what = format!(
+                        "{} {rows} rows of {inputs}, room {room}, {} {}",
+                        kernels.level, tile.is_whole, tile.is_alone
+                    );
                     assert_eq!(sums[..rows], wanted[..], "{what}");
                     assert_eq!(sums[rows], [0.5; PANEL], "{what}: touched the next");
                     assert!(left == pairs[..room], "{what}: other integers left");
@@ -132,6 +142,7 @@ fn a_tile_of_bytes_past_its_slices_is_refused_at_every_level() {
             is_alone: true,
             ahead: &[],
         };
+        let many = vec![0; 2 * DEPTH * PANEL];
         let run = |tile: TileI16<'_>, room: usize| {
             let mut sums: Vec<[f32; PANEL]> = vec![[0.0; PANEL]; 12];
             let sums: &mut Sums = &mut sums;
@@ -157,10 +168,19 @@ fn a_tile_of_bytes_past_its_slices_is_refused_at_every_level() {
             ("half a run", TileI16 { inputs: RUN / 2, ..whole }),
             ("a run too many", TileI16 { inputs: 2 * RUN, ..whole }),
             ("a row too many", TileI16 { rows: kernels.tile_rows + 1, ..whole }),
+            ("no row", TileI16 { rows: 0, ..whole }),
+            ("activations one too few", TileI16 { x: &x[..2 * RUN - 1], rows: 2, ..whole }),
+            ("scales one too few", TileI16 { x_scales: &x_scales[..1], rows: 2, ..whole }),
+            ("sums that could overflow", TileI16 { inputs: DEPTH + RUN, panel: &many, x: &many, ..whole }),
         ];
         for (what, tile) in refused {
             assert!(!run(tile, 0) && !run(tile, all), "{}: {what}", kernels.level);
         }
+        let two = TileI16 { rows: 2, ..whole };
+        let few_sums = catch_unwind(AssertUnwindSafe(|| {
+            (kernels.tile_bytes)(&two, &mut [[0.0; PANEL]], &mut vec![0; all]);
+        }));
+        assert!(few_sums.is_err(), "{}: more rows than sums", kernels.level);
         let mut sums: Vec<[f32; PANEL]> = vec![[0.0; PANEL]; 12];
         let as_pairs = catch_unwind(AssertUnwindSafe(|| (kernels.tile_i16)(&whole, &mut sums)));
         assert!(as_pairs.is_err(), "{}: bytes taken for pairs", kernels.level);
@@ -237,7 +257,7 @@ fn products_have_the_same_bits_whether_weights_are_bytes_or_not() {
     for (inputs, outputs) in [(RUN, 40), (DEPTH, 32), (768, 96), (DEPTH + 3 * RUN, 70)] {
         let matrix = Matrix::random(&mut random, inputs, outputs);
         // Few rows, as many as the tile takes, one more, some tiles, more than a block.
-        for rows in [1, 2, 7, 11, 12, 13, 54, 100] {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 16, 23, 24, 25, 54, 96, 97, 100] {
             let x = random.values(rows * inputs, 1.0);
             let mut of_all: Option<Vec<u32>> = None;
             for kernels in levels() {
@@ -294,5 +314,61 @@ fn gates_see_the_same_bits_and_bytes_are_about_half_as_large() {
             let wanted = if kernels.byte_rows > 0 { 0.5..0.56 } else { 1.0..1.001 };
             assert!(wanted.contains(&ratio), "{}: {ratio}", kernels.level);
         }
+    }
+}
+
+#[test]
+fn a_matrix_is_kept_as_bytes_only_if_all_of_its_parts_are() {
+    let mut random = Random::seeded(84);
+    let (inputs, outputs) = (768, 48);
+    let bytes = Matrix::random(&mut random, inputs, outputs);
+    let floats = random.values(inputs * outputs, 1.0);
+    let x = random.values(3 * inputs, 1.0);
+    let decode_bytes = |output: usize, row: &mut [f32]| {
+        row.iter_mut().enumerate().for_each(|(i, value)| *value = bytes.weight(output, i));
+    };
+    let integers = |output: usize, integers: &mut [i8], scales: &mut [f32]| {
+        integers.copy_from_slice(&bytes.integers[output * inputs..][..inputs]);
+        scales.copy_from_slice(&bytes.scales[output * inputs / RUN..][..inputs / RUN]);
+    };
+    let decode_floats =
+        |output: usize, row: &mut [f32]| row.copy_from_slice(&floats[output * inputs..][..inputs]);
+    let parts = [
+        Part { outputs, decode: &decode_bytes, integers: Some(&integers), bias: &[] },
+        Part { outputs, decode: &decode_floats, integers: None, bias: &[] },
+    ];
+    let mut of_all: Option<Vec<f32>> = None;
+    for kernels in levels() {
+        let w = Weights::pack(kernels, &Team::new(1), Layout::I16, Order::Joined, inputs, &parts);
+        assert!(!w.are_bytes(), "{}", kernels.level);
+        let out = product(kernels, &Team::new(1), &x, &w, Ending::Write);
+        for (row, out) in out.chunks(2 * outputs).enumerate() {
+            for (output, &value) in out.iter().enumerate() {
+                let weight = |i: usize| match output.checked_sub(outputs) {
+                    Some(output) => floats[output * inputs + i],
+                    None => bytes.weight(output, i),
+                };
+                let term = |i: usize| f64::from(x[row * inputs + i]) * f64::from(weight(i));
+                let wanted = (0..inputs).map(term).sum::<f64>();
+                let size = (0..inputs).map(|i| term(i).abs()).sum::<f64>();
+                let error = (f64::from(value) - wanted).abs();
+                assert!(error <= 2e-3 * size, "{}: {row}, {output}: {value} for {wanted}", kernels.level);
+            }
+        }
+        assert_eq!(*of_all.get_or_insert_with(|| out.clone()), out, "{}", kernels.level);
+    }
+}
+
+#[test]
+fn the_size_of_packed_weights_is_known_before() {
+    use gguf::TensorType::{F32, Q4_0, Q6_K, Q8_0};
+    let mut random = Random::seeded(85);
+    let matrix = Matrix::random(&mut random, 768, 256);
+    for kernels in levels() {
+        for (ty, with_integers) in [(Q8_0, true), (Q4_0, true), (Q6_K, false)] {
+            let w = matrix.pack(kernels, Order::Joined, with_integers);
+            assert_eq!(Weights::bytes_of(kernels, ty, 768 * 256), w.bytes() as u64, "{} {ty}", kernels.level);
+        }
+        assert_eq!(Weights::bytes_of(kernels, F32, 768 * 256), 768 * 256 * 4);
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use connote::gguf::Gguf;
-use connote::kernels::{Kernels, Layout};
+use connote::kernels::{Kernels, Weights};
 use indicatif::HumanBytes;
 
 use super::findings::Finding;
@@ -65,7 +65,7 @@ impl Need {
                 // Rows of the embedding tables are read from the file.
                 tensor.dims().len() > 1 && !tensor.name().ends_with("_embd.weight")
             });
-            matrices.map(|tensor| tensor.elements() * Layout::of(kernels, [tensor.ty()]).size() as u64).sum()
+            matrices.map(|tensor| Weights::bytes_of(kernels, tensor.ty(), tensor.elements())).sum()
         };
         let words =
             gguf.metadata().array("tokenizer.ggml.tokens").ok().flatten().map_or(0, |words| words.len());

@@ -77,6 +77,13 @@ fn kernels_at_the_levels_asked_for() {
             let layout = peak.layout.name();
             let products = list(level, "products").iter().filter(|product| product["layout"] == layout);
             assert!(products.count() >= 4, "{layout} products at {asked}");
+            let kept_as = |what: &str| {
+                let is =
+                    |product: &&serde_json::Value| product["layout"] == layout && product["kept_as"] == what;
+                list(level, "products").iter().filter(is).count() > 0
+            };
+            assert!(kept_as(layout), "{layout} products at {asked}");
+            assert_eq!(kept_as("bytes"), layout == "i16" && kernels.byte_rows > 0, "{layout} at {asked}");
         }
         let all = list(level, "products").iter().chain(list(level, "attention"));
         for product in all {
