@@ -35,7 +35,7 @@ pub(crate) struct Weights {
 impl Weights {
     /// Reads and packs; also gives the names of tensors that nothing read.
     pub(crate) fn load(gguf: &Gguf, config: &Config, on: Compute<'_>) -> Result<(Self, Vec<String>), Error> {
-        let tensors = Tensors::new(gguf);
+        let tensors = Tensors::new(gguf, config.feed_forward.experts.is_some());
         let (t, dim) = (&tensors, config.dim);
         for name in config.ignored {
             t.ignore(name);

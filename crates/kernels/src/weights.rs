@@ -110,13 +110,14 @@ impl Weights {
         same.then(|| Self { order, inputs, are_bytes, outputs, store, bias: place.bias(panels) })
     }
 
-    /// About how many bytes so many weights of a type take when they are packed for a level.
-    pub fn bytes_of(kernels: &Kernels, ty: TensorType, weights: u64) -> u64 {
+    /// About how many bytes so many weights of a type take when they are packed for a level, with [`Part::integers`] where the
+    /// type has them or without.
+    pub fn bytes_of(kernels: &Kernels, ty: TensorType, weights: u64, with_integers: bool) -> u64 {
         let layout = Layout::of(kernels, [ty]);
         let each = |bytes: u64, weights_of_them: u64| weights * bytes / weights_of_them;
         if layout == Layout::I16 {
             let scales = each(size_of::<BlockScale>() as u64, DEPTH as u64);
-            if kernels.byte_rows > 0 && integer_decoder(ty).is_some() {
+            if kernels.byte_rows > 0 && with_integers && integer_decoder(ty).is_some() {
                 return scales + each(2 * bytes::RUN_WORDS as u64, (bytes::RUN * PANEL) as u64);
             }
             return scales + each(layout.size() as u64, 1);

@@ -365,10 +365,13 @@ fn the_size_of_packed_weights_is_known_before() {
     let mut random = Random::seeded(85);
     let matrix = Matrix::random(&mut random, 768, 256);
     for kernels in levels() {
-        for (ty, with_integers) in [(Q8_0, true), (Q4_0, true), (Q6_K, false)] {
+        for (ty, with_integers) in [(Q8_0, true), (Q4_0, true), (Q8_0, false)] {
             let w = matrix.pack(kernels, Order::Joined, with_integers);
-            assert_eq!(Weights::bytes_of(kernels, ty, 768 * 256), w.bytes() as u64, "{} {ty}", kernels.level);
+            let known = Weights::bytes_of(kernels, ty, 768 * 256, with_integers);
+            assert_eq!(known, w.bytes() as u64, "{} {ty}", kernels.level);
         }
-        assert_eq!(Weights::bytes_of(kernels, F32, 768 * 256), 768 * 256 * 4);
+        let plain = Weights::bytes_of(kernels, Q8_0, 768 * 256, false);
+        assert_eq!(Weights::bytes_of(kernels, Q6_K, 768 * 256, true), plain);
+        assert_eq!(Weights::bytes_of(kernels, F32, 768 * 256, true), 768 * 256 * 4);
     }
 }

@@ -65,7 +65,10 @@ impl Need {
                 // Rows of the embedding tables are read from the file.
                 tensor.dims().len() > 1 && !tensor.name().ends_with("_embd.weight")
             });
-            matrices.map(|tensor| Weights::bytes_of(kernels, tensor.ty(), tensor.elements())).sum()
+            // Those of experts are one after the other.
+            let has_experts = gguf.tensors().any(|tensor| tensor.dims().len() > 2);
+            let bytes = |ty, weights| Weights::bytes_of(kernels, ty, weights, !has_experts);
+            matrices.map(|tensor| bytes(tensor.ty(), tensor.elements())).sum()
         };
         let words =
             gguf.metadata().array("tokenizer.ggml.tokens").ok().flatten().map_or(0, |words| words.len());
