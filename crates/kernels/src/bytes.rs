@@ -9,8 +9,8 @@
 //!
 //! which is one `vpmulhrsw`: a weight is kept as a byte, and a run's ratio beside its bytes. The shift makes a run's largest
 //! byte at least 64, so that no ratio is above 5,790. A byte is at most 128, so rounding the ratio costs at most half an
-//! integer, as does the integer's own rounding. Integers made so reach the same +-2895 as all others, and are the same whether a level keeps bytes or i16,
-//! so that products have the same bits at every level.
+//! integer, as does the integer's own rounding. Integers made so reach the same +-2895 as all others, and are the same
+//! whether a level keeps bytes or i16, so that products have the same bits at every level.
 //!
 //! A panel of bytes has, for each run of inputs, the ratios of its outputs: those of output 0, 16, 1, 17 and so on, so
 //! that two shuffles inside 8 bytes give each half's, twice. Then, for each four inputs, 16 outputs of two words
@@ -18,7 +18,7 @@
 //! on. So a shift gives the first two inputs' weights as a vector of the product has them, and a mask the others'.
 
 pub(crate) use crate::decode::RUN;
-use crate::quantize::{BlockScale, LIMIT, larger, scale_of};
+use crate::quantize::{BlockScale, LIMIT, larger, product, scale_of};
 use crate::table::{DEPTH, PANEL, Sums, TileI16};
 
 /// Words of a run in a panel: ratios, and two weights each.
@@ -34,7 +34,7 @@ pub(crate) fn words(inputs: usize) -> usize {
 }
 
 /// One output's weights as they go into a panel of bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ByteRow {
     /// As the file has them.
     pub(crate) integers: Vec<i8>,
@@ -161,7 +161,7 @@ pub(crate) fn unpacked_tile(
     tile_i16(&TileI16 { panel: room, are_bytes: false, ..*tile }, sums);
 }
 
-/// Adds [`BlockScale::crossed`] of each output of a block's panel to its scales; see [`crate::Kernels::cross`].
+/// Sets [`BlockScale::crossed`] of each output of a block's panel; see [`crate::Kernels::cross`].
 #[inline(always)]
 pub(crate) fn cross_body(panel: &[i16], scales: &mut [BlockScale; PANEL]) {
     let mut crossed = [0i32; PANEL];
@@ -169,7 +169,7 @@ pub(crate) fn cross_body(panel: &[i16], scales: &mut [BlockScale; PANEL]) {
         let (first, other) = four.split_at(FOUR_WORDS);
         for (column, crossed) in crossed.iter_mut().enumerate() {
             for at in [2 * column, 2 * column + 1] {
-                *crossed -= i32::from(first[at]) * i32::from(other[at]);
+                *crossed -= product(first[at], other[at]);
             }
         }
     }

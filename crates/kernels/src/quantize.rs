@@ -130,7 +130,7 @@ pub(crate) fn quantize_columns_body(
 }
 
 #[inline(always)]
-fn product(x: i16, y: i16) -> i32 {
+pub(crate) fn product(x: i16, y: i16) -> i32 {
     i32::from(x) * i32::from(y)
 }
 

@@ -221,11 +221,7 @@ macro_rules! tile_i16_256 {
                         // SAFETY: eight values are read and written, and every row has a scale.
                         unsafe {
                             let x_scale = (*tile.x_scales.as_ptr().add(r * tile.scale_stride)).scale;
-                            let scale = _mm256_mul_ps(_mm256_set1_ps(x_scale), scales);
-                            let part = _mm256_cvtepi32_ps(chain[r][w]);
-                            // Fused, at every level: the same bits.
-                            let sum = _mm256_fmadd_ps(part, scale, _mm256_loadu_ps(values));
-                            _mm256_storeu_ps(values, sum);
+                            add_scaled(chain[r][w], x_scale, scales, values);
                         }
                     }
                 }
@@ -234,6 +230,20 @@ macro_rules! tile_i16_256 {
     };
 }
 pub(crate) use tile_i16_256;
+
+/// Integer sums of eight outputs times a row's scale and theirs, added to the sums of the blocks before.
+///
+/// # Safety
+/// There must be eight sums.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn add_scaled(chain: __m256i, x_scale: f32, scales: __m256, sums: *mut f32) {
+    let scale = _mm256_mul_ps(_mm256_set1_ps(x_scale), scales);
+    // SAFETY: as this function's. Fused, at every level: the same bits.
+    unsafe {
+        _mm256_storeu_ps(sums, _mm256_fmadd_ps(_mm256_cvtepi32_ps(chain), scale, _mm256_loadu_ps(sums)))
+    };
+}
 
 /// [`BlockScale::crossed`]: the compiler needs four times the instructions.
 #[target_feature(enable = "avx2")]

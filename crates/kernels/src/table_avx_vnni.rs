@@ -3,17 +3,16 @@
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for the level
 
 use std::arch::asm;
-use std::arch::x86_64::{
-    __m256i, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_storeu_ps,
-};
+use std::arch::x86_64::{__m256i, _mm256_loadu_si256, _mm256_set1_epi32, _mm256_setzero_si256};
 
 use crate::bytes::{RUN, RUN_WORDS, unpacked_tile};
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::table::{Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
-use crate::table_avx2::{AVX2, LANES, TILE_ROWS, VECTORS, prefetch_two_lines, scales_of, tile_i16_256};
+use crate::table_avx2::{
+    AVX2, LANES, TILE_ROWS, VECTORS, add_scaled, prefetch_two_lines, scales_of, tile_i16_256,
+};
 use crate::tile_bytes_avx2::{BYTE_ROWS, ratios_of, tile_bytes_256, weights_of};
 use crate::tile_fields::FOUR;
 use crate::tile_i16_256::straight_tile_vnni;

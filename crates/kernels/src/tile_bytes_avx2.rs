@@ -104,10 +104,7 @@ macro_rules! tile_bytes_256 {
                         // SAFETY: eight values are read and written, and every row has a scale.
                         unsafe {
                             let x_scale = (*tile.x_scales.as_ptr().add(r * tile.scale_stride)).scale;
-                            let scale = _mm256_mul_ps(_mm256_set1_ps(x_scale), scales);
-                            let part = _mm256_cvtepi32_ps(chain[r][w]);
-                            // Fused, at every level: the same bits.
-                            _mm256_storeu_ps(values, _mm256_fmadd_ps(part, scale, _mm256_loadu_ps(values)));
+                            add_scaled(chain[r][w], x_scale, scales, values);
                         }
                     }
                 }

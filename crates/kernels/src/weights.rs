@@ -72,7 +72,7 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Self {
         let (place, outputs, panels) = Place::new(order, parts);
-        let are_bytes = kernels.byte_rows > 0 && place.has_integers(layout, inputs);
+        let are_bytes = place.are_bytes(kernels, layout, inputs);
         let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, inputs);
         let mut store = Store::of_weights(layout, panels * values, panels * scales);
         team.for_each(store.every(values, scales), |index, slots| {
@@ -97,7 +97,7 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Option<Self> {
         let (place, outputs, panels) = Place::new(order, parts);
-        let are_bytes = kernels.byte_rows > 0 && place.has_integers(layout, inputs);
+        let are_bytes = place.are_bytes(kernels, layout, inputs);
         let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, inputs);
         let store = shelf.take(layout, panels * values, panels * scales)?;
         let mut first = Store::default();
@@ -114,15 +114,11 @@ impl Weights {
     /// type has them or without.
     pub fn bytes_of(kernels: &Kernels, ty: TensorType, weights: u64, with_integers: bool) -> u64 {
         let layout = Layout::of(kernels, [ty]);
-        let each = |bytes: u64, weights_of_them: u64| weights * bytes / weights_of_them;
-        if layout == Layout::I16 {
-            let scales = each(size_of::<BlockScale>() as u64, DEPTH as u64);
-            if kernels.byte_rows > 0 && with_integers && integer_decoder(ty).is_some() {
-                return scales + each(2 * bytes::RUN_WORDS as u64, (bytes::RUN * PANEL) as u64);
-            }
-            return scales + each(layout.size() as u64, 1);
-        }
-        each(layout.size() as u64, 1)
+        let are_bytes =
+            layout == Layout::I16 && kernels.byte_rows > 0 && with_integers && integer_decoder(ty).is_some();
+        let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, DEPTH);
+        let of_a_block = values * layout.size() + scales * size_of::<BlockScale>();
+        weights * of_a_block as u64 / (PANEL * DEPTH) as u64
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -226,6 +222,11 @@ impl<'a> Place<'a> {
             part.bias.get(output).copied()
         };
         (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
+    }
+
+    /// Whether those are kept as the file's bytes.
+    fn are_bytes(&self, kernels: &Kernels, layout: Layout, inputs: usize) -> bool {
+        kernels.byte_rows > 0 && self.has_integers(layout, inputs)
     }
 
     /// Whether integers of the product are made of the file's own. So they are at every level, whether it keeps them as
