@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use gguf::{Gguf, Tensor};
-use kernels::decode::{DecodeIntegers, decoder, integer_decoder};
+use kernels::decode::{Affine, DecodeIntegers, Grain, decoder, integer_decoder};
 use kernels::{Integers, Layout, Order, Part, Weights};
 
 use crate::compute::Compute;
@@ -103,10 +103,10 @@ impl<'a> Tensors<'a> {
             .iter()
             .zip(parts)
             .map(|(matrix, part)| {
-                let decode = matrix.integers.filter(|_| !self.has_experts)?;
-                Some(move |output: usize, integers: &mut [i8], scales: &mut [f32]| {
-                    decode(matrix.row(part.source(output)), integers, scales);
-                })
+                let (grain, decode) = matrix.integers.filter(|_| !self.has_experts)?;
+                Some((grain, move |output: usize, integers: &mut [i8], of_runs: &mut [Affine]| {
+                    decode(matrix.row(part.source(output)), integers, of_runs);
+                }))
             })
             .collect();
         let parts: Vec<Part<'_>> = parts
@@ -117,7 +117,7 @@ impl<'a> Tensors<'a> {
             .map(|(((part, decode), integers), bias)| Part {
                 outputs: part.count,
                 decode,
-                integers: integers.as_ref().map(|integers| integers as Integers<'_>),
+                integers: integers.as_ref().map(|(grain, integers)| (*grain, integers as Integers<'_>)),
                 bias,
             })
             .collect();
@@ -208,7 +208,7 @@ pub(crate) struct Matrix<'a> {
     rows: usize,
     decode: kernels::decode::Decode,
     /// For types that are integers with scales.
-    integers: Option<DecodeIntegers>,
+    integers: Option<(Grain, DecodeIntegers)>,
 }
 
 impl<'a> Matrix<'a> {

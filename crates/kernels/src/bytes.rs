@@ -1,36 +1,64 @@
-//! Weights that are kept as bytes: half the memory of i16 panels, and half the time where memory is the limit.
+//! Weights that are kept as bytes: little more than half the memory of i16 panels, and half the time where memory is the
+//! limit.
 //!
-//! Files of Q8_0, Q5_0 and Q4_0 hold integers of a byte or less, with a scale for each [`RUN`] inputs. The i16 product
-//! wants one scale for each [`DEPTH`] inputs; what an integer becomes under that one is
+//! Quantised files hold integers of a byte or less, with a scale for each run of them, and perhaps an offset
+//! ([`Grain`]). The i16 product wants one scale for each [`DEPTH`] inputs; what an integer becomes under that one is
 //!
 //! ```text
-//! round(b * 256 * ratio / 2^15), b = q << shift, ratio = round(128 / 2^shift * scale of the run / scale of the block)
+//! round(b * 256 * ratio / 2^15) + offset
+//! b = (q - centre) << shift
+//! ratio = round(128 / 2^shift * scale of the run / scale of the block)
+//! offset = round((scale of the run * centre + offset of the run) / scale of the block)
 //! ```
 //!
-//! which is one `vpmulhrsw`: a weight is kept as a byte, and a run's ratio beside its bytes. The shift makes a run's largest
-//! byte at least 64, so that no ratio is above 5,790. A byte is at most 128, so rounding the ratio costs at most half an
-//! integer, as does the integer's own rounding. Integers made so reach the same +-2895 as all others, and are the same
-//! whether a level keeps bytes or i16, so that products have the same bits at every level.
+//! which is one `vpmulhrsw`, and of fine grain a `vpaddw`: a weight is kept as a byte, and a run's ratios and offsets beside
+//! its bytes. The shift makes a run's largest byte at least 64, so that a ratio fits 16 bits. A byte is at most 128, so
+//! rounding the ratio costs at most half an integer, as do the integer's own rounding and the offset's. The centre is 0 where
+//! there is no offset, else the middle of the run's integers, since a run far from zero would have large offsets. Integers
+//! made so stay within +-2895, and are the same whether a level keeps bytes or i16, so that products have the
+//! same bits at every level.
 //!
 //! A panel of bytes has, for each run of inputs, the ratios of its outputs: those of output 0, 16, 1, 17 and so on, so
-//! that two shuffles inside 8 bytes give each half's, twice. Then, for each four inputs, 16 outputs of two words
+//! that two shuffles inside 8 bytes give each half's, twice; of fine grain the offsets follow in the same order. Then, for
+//! each four inputs, 16 outputs of two words
 //! followed by the other 16: in a word's low byte an input's weight, in its high byte that of the input two places
 //! on. So a shift gives the first two inputs' weights as a vector of the product has them, and a mask the others'.
 
-pub(crate) use crate::decode::RUN;
-use crate::quantize::{BlockScale, LIMIT, larger, product, scale_of};
+use crate::decode::{Affine, Grain, RUN};
+use crate::quantize::{BlockScale, LIMIT, larger, nearest, product, scale_within};
 use crate::table::{DEPTH, PANEL, Sums, TileI16};
 
-/// Words of a run in a panel: ratios, and two weights each.
-pub(crate) const RUN_WORDS: usize = PANEL + RUN * PANEL / 2;
 /// Words of four inputs.
 const FOUR_WORDS: usize = 2 * PANEL;
 /// Of each word the byte that is an input's weight times 256.
 pub(crate) const HIGH: i16 = 0xff00_u16 as i16;
 
-/// Words of a panel of so many inputs, which are whole runs.
-pub(crate) fn words(inputs: usize) -> usize {
-    inputs / RUN * RUN_WORDS
+impl Grain {
+    /// Words before a run's weights: ratios, and offsets.
+    pub(crate) const fn head(self) -> usize {
+        match self {
+            Grain::Coarse => PANEL,
+            Grain::Fine => 2 * PANEL,
+        }
+    }
+
+    /// Words of a run in a panel: what is before its weights, and two weights each.
+    pub(crate) const fn run_words(self) -> usize {
+        self.head() + self.run() * PANEL / 2
+    }
+
+    /// Words of a panel of so many inputs, which are whole runs.
+    pub(crate) const fn words(self, inputs: usize) -> usize {
+        inputs / self.run() * self.run_words()
+    }
+
+    /// What a block's largest weight becomes: rounded three times, it may end one and a half above.
+    fn largest_integer(self) -> f32 {
+        match self {
+            Grain::Coarse => LIMIT,
+            Grain::Fine => LIMIT - 2.0,
+        }
+    }
 }
 
 /// One output's weights as they go into a panel of bytes.
@@ -38,110 +66,172 @@ pub(crate) fn words(inputs: usize) -> usize {
 pub(crate) struct ByteRow {
     /// As the file has them.
     pub(crate) integers: Vec<i8>,
-    /// Of each run.
-    pub(crate) scales: Vec<f32>,
+    /// What each [`RUN`] of them are multiplied with.
+    pub(crate) of_runs: Vec<Affine>,
 }
 
 impl ByteRow {
     /// Room for so many inputs, which are whole runs.
     pub(crate) fn new(inputs: usize) -> Self {
         assert!(inputs.is_multiple_of(RUN), "{inputs} inputs are no whole runs");
-        Self { integers: vec![0; inputs], scales: vec![0.0; inputs / RUN] }
+        Self { integers: vec![0; inputs], of_runs: vec![Affine::scale(0.0); inputs / RUN] }
     }
 
     /// Zeros.
     pub(crate) fn clear(&mut self) {
         self.integers.fill(0);
-        self.scales.fill(0.0);
+        self.of_runs.fill(Affine::scale(0.0));
     }
 
     /// Writes them into a column of a panel of bytes. The blocks' scales come out, without their crossed products.
-    pub(crate) fn set(&self, panel: &mut [i16], column: usize, scales: &mut [[BlockScale; PANEL]]) {
-        let runs = self.integers.as_chunks::<RUN>().0;
-        let panel_runs = panel.as_chunks_mut::<RUN_WORDS>().0;
-        let blocks = runs.chunks(DEPTH / RUN).zip(self.scales.chunks(DEPTH / RUN));
-        for (block, (runs, run_scales)) in blocks.enumerate() {
-            let largest = runs
-                .iter()
-                .zip(run_scales)
-                .fold(0, |so_far, (run, &scale)| larger(so_far, f32::from(largest_of(run)) * scale));
-            let (factor, inverse) = scale_of(largest);
-            scales[block][column] = BlockScale { scale: factor, crossed: 0 };
-            let first = block * (DEPTH / RUN);
-            for ((run, &scale), words) in runs.iter().zip(run_scales).zip(&mut panel_runs[first..]) {
-                let (bytes, ratio) =
-                    if inverse == 0.0 { ([0; RUN], 0) } else { widened(run, scale * inverse) };
-                let (ratios, words) = words.split_at_mut(PANEL);
-                ratios[2 * (column % (PANEL / 2)) + column / (PANEL / 2)] = ratio;
+    pub(crate) fn set(
+        &self,
+        grain: Grain,
+        panel: &mut [i16],
+        column: usize,
+        scales: &mut [[BlockScale; PANEL]],
+    ) {
+        match grain {
+            Grain::Coarse => self.set_runs::<{ Grain::Coarse.run() }>(grain, panel, column, scales),
+            Grain::Fine => self.set_runs::<{ Grain::Fine.run() }>(grain, panel, column, scales),
+        }
+    }
+
+    /// As [`set`](Self::set); runs are of a length that is known here, so that what is done with each has no loop.
+    fn set_runs<const LENGTH: usize>(
+        &self,
+        grain: Grain,
+        panel: &mut [i16],
+        column: usize,
+        scales: &mut [[BlockScale; PANEL]],
+    ) {
+        let integers = self.integers.chunks(DEPTH).zip(self.of_runs.chunks(DEPTH / RUN));
+        let blocks = integers.zip(panel.chunks_mut(grain.words(DEPTH)));
+        for (((integers, of_runs), panel), scales) in blocks.zip(scales) {
+            let runs = integers.as_chunks::<LENGTH>().0;
+            let runs = || runs.iter().zip(of_runs.iter().step_by(LENGTH / RUN));
+            let (mut largest, mut ranges) = (0, [(0, 0); DEPTH / RUN]);
+            for ((run, of), range) in runs().zip(&mut ranges) {
+                *range = range_of(run);
+                largest = larger(larger(largest, of.of(range.0)), of.of(range.1));
+            }
+            let (factor, inverse) = scale_within(largest, grain.largest_integer());
+            scales[column] = BlockScale { scale: factor, crossed: 0 };
+            for (((run, of), range), words) in
+                runs().zip(ranges).zip(panel.chunks_exact_mut(grain.run_words()))
+            {
+                let (of_run, bytes) = if inverse == 0.0 {
+                    (OfRun::default(), [0; LENGTH])
+                } else {
+                    widened(run, range, *of, inverse)
+                };
+                let (head, words) = words.split_at_mut(grain.head());
+                // One word of ratios, and one of offsets if there are any.
+                let place = 2 * (column % (PANEL / 2)) + column / (PANEL / 2);
+                for (head, value) in
+                    head.as_chunks_mut::<PANEL>().0.iter_mut().zip([of_run.ratio, of_run.offset])
+                {
+                    head[place] = value;
+                }
                 for (four, words) in
                     bytes.as_chunks::<4>().0.iter().zip(words.as_chunks_mut::<FOUR_WORDS>().0)
                 {
-                    let [a, b, c, d] = *four;
-                    words[2 * column] = i16::from_le_bytes([a as u8, c as u8]);
-                    words[2 * column + 1] = i16::from_le_bytes([b as u8, d as u8]);
+                    let [a, b, c, d] = four.map(|byte| byte as u8);
+                    words[2 * column] = i16::from_le_bytes([a, c]);
+                    words[2 * column + 1] = i16::from_le_bytes([b, d]);
                 }
             }
         }
     }
 }
 
-/// The largest integer of a run, without its sign.
-fn largest_of(run: &[i8; RUN]) -> u8 {
-    run.iter().map(|q| q.unsigned_abs()).max().unwrap_or(0)
+/// The smallest and the largest integer of a run.
+#[inline(always)]
+fn range_of<const LENGTH: usize>(run: &[i8; LENGTH]) -> (i8, i8) {
+    // In 16 bits: every x86-64 has their minimum in vectors, not that of signed bytes.
+    let wide = run.map(i16::from);
+    let low = wide.iter().fold(i16::MAX, |low, &q| low.min(q));
+    let high = wide.iter().fold(i16::MIN, |high, &q| high.max(q));
+    (low as i8, high as i8)
 }
 
-/// The run's integers, times a power of two that makes the largest at least 64, and the ratio that goes with them:
-/// `scale`, in integers of the block, is 2895 for the largest of all, so the ratio is at most 128 * 2895 / 64.
-fn widened(run: &[i8; RUN], scale: f32) -> ([i8; RUN], i16) {
-    let largest = largest_of(run);
+/// What makes a run's bytes integers of the product.
+#[derive(Default)]
+struct OfRun {
+    ratio: i16,
+    offset: i16,
+}
+
+/// A run's integers without their centre, times a power of two that makes the largest at least 64, and what goes with them.
+///
+/// `inverse` times a weight is at most 2895, and so two weights are at most twice that from each other: a ratio is at most
+/// `128 * 5790 / 64`.
+#[inline(always)]
+fn widened<const LENGTH: usize>(
+    run: &[i8; LENGTH],
+    (low, high): (i8, i8),
+    of: Affine,
+    inverse: f32,
+) -> (OfRun, [i8; LENGTH]) {
+    let (centre, offset) = if of.offset == 0.0 {
+        (0, 0)
+    } else {
+        let centre = ((i16::from(low) + i16::from(high)) / 2) as i8;
+        (centre, nearest(of.of(centre), inverse))
+    };
+    let largest = low.abs_diff(centre).max(high.abs_diff(centre));
     if largest == 0 {
-        return ([0; RUN], 0);
+        return (OfRun { ratio: 0, offset }, [0; LENGTH]);
     }
     let shift = largest.leading_zeros().saturating_sub(1);
-    let ratio = 128.0 * scale / f32::from(1u8 << shift);
-    (run.map(|q| q << shift), ratio.round_ties_even() as i16)
+    let ratio = nearest(of.scale * inverse, 128.0 / f32::from(1u8 << shift));
+    (OfRun { ratio, offset }, run.map(|q| q.wrapping_sub(centre) << (shift & 7)))
 }
 
-/// A weight as an integer of the product: `vpmulhrsw` of its byte times 256 and its run's ratio.
+/// A weight as an integer of the product: `vpmulhrsw` of its byte times 256 and its run's ratio, and its run's offset.
 #[inline(always)]
-fn integer(high: i16, ratio: i16) -> i16 {
-    ((((i32::from(high) * i32::from(ratio)) >> 14) + 1) >> 1) as i16
+fn integer(high: i16, ratio: i16, offset: i16) -> i16 {
+    (((((i32::from(high) * i32::from(ratio)) >> 14) + 1) >> 1) as i16).wrapping_add(offset)
 }
 
 /// Whole runs of a panel of bytes, each with the room for its integers.
 pub(crate) fn runs_of<'a>(
+    grain: Grain,
     panel: &'a [i16],
     out: &'a mut [i16],
-) -> impl Iterator<Item = (&'a [i16; RUN_WORDS], &'a mut [i16; RUN * PANEL])> {
-    let runs = panel.as_chunks::<RUN_WORDS>().0;
-    assert!(panel.len() == runs.len() * RUN_WORDS, "unpack: {} words are no whole runs", panel.len());
-    assert_eq!(out.len(), runs.len() * RUN * PANEL, "unpack: room");
-    runs.iter().zip(out.as_chunks_mut().0)
+) -> impl Iterator<Item = (&'a [i16], &'a mut [i16])> {
+    let runs = panel.chunks_exact(grain.run_words());
+    assert!(runs.remainder().is_empty(), "unpack: {} words are no whole runs", panel.len());
+    assert_eq!(out.len(), runs.len() * grain.run() * PANEL, "unpack: room");
+    runs.zip(out.chunks_exact_mut(grain.run() * PANEL))
 }
 
 /// Runs of a panel of bytes as i16 panels have them; see [`crate::Kernels::unpack`].
 #[inline(always)]
-pub(crate) fn unpack_body(panel: &[i16], out: &mut [i16]) {
-    for (words, out) in runs_of(panel, out) {
-        let (ratios, words) = words.split_at(PANEL);
-        // Each twice: an output's two values lie side by side.
-        let mut of_halves = [[0i16; PANEL]; 2];
-        for (half, of_half) in of_halves.iter_mut().enumerate() {
-            for (at, ratio) in of_half.iter_mut().enumerate() {
-                *ratio = ratios[at / 2 * 2 + half];
+pub(crate) fn unpack_body(grain: Grain, panel: &[i16], out: &mut [i16]) {
+    for (words, out) in runs_of(grain, panel, out) {
+        let (head, words) = words.split_at(grain.head());
+        // Each twice: an output's two values lie side by side. Ratios of both halves, then offsets, if there are any.
+        let mut of_halves = [[[0i16; PANEL]; 2]; 2];
+        for (head, of_halves) in head.as_chunks::<PANEL>().0.iter().zip(&mut of_halves) {
+            for (half, of_half) in of_halves.iter_mut().enumerate() {
+                for (at, value) in of_half.iter_mut().enumerate() {
+                    *value = head[at / 2 * 2 + half];
+                }
             }
         }
         let fours = words.as_chunks::<FOUR_WORDS>().0.iter().zip(out.as_chunks_mut::<{ 4 * PANEL }>().0);
         for (words, out) in fours {
             let (first, other) = out.split_at_mut(FOUR_WORDS);
-            for (half, ratios) in of_halves.iter().enumerate() {
+            for half in 0..2 {
+                let [ratios, offsets] = [&of_halves[0][half], &of_halves[1][half]];
                 let at = half * PANEL..(half + 1) * PANEL;
-                let both = words[at.clone()].iter().zip(ratios);
-                for ((&word, &ratio), (first, other)) in
-                    both.zip(first[at.clone()].iter_mut().zip(&mut other[at]))
+                let all = words[at.clone()].iter().zip(ratios).zip(offsets);
+                for (((&word, &ratio), &offset), (first, other)) in
+                    all.zip(first[at.clone()].iter_mut().zip(&mut other[at]))
                 {
-                    *first = integer(word << 8, ratio);
-                    *other = integer(word & HIGH, ratio);
+                    *first = integer(word << 8, ratio, offset);
+                    *other = integer(word & HIGH, ratio, offset);
                 }
             }
         }
@@ -153,12 +243,13 @@ pub(crate) fn unpacked_tile(
     tile: &TileI16<'_>,
     sums: &mut Sums,
     room: &mut [i16],
-    unpack: fn(&[i16], &mut [i16]),
+    unpack: fn(Grain, &[i16], &mut [i16]),
     tile_i16: fn(&TileI16<'_>, &mut Sums),
 ) {
-    assert!(tile.are_bytes && tile.inputs.is_multiple_of(RUN), "weights that are bytes");
-    unpack(&tile.panel[..words(tile.inputs)], room);
-    tile_i16(&TileI16 { panel: room, are_bytes: false, ..*tile }, sums);
+    let Some(grain) = tile.bytes else { panic!("weights that are not bytes") };
+    assert!(tile.inputs.is_multiple_of(grain.run()), "whole runs");
+    unpack(grain, &tile.panel[..grain.words(tile.inputs)], room);
+    tile_i16(&TileI16 { panel: room, bytes: None, ..*tile }, sums);
 }
 
 /// Sets [`BlockScale::crossed`] of each output of a block's panel; see [`crate::Kernels::cross`].
@@ -179,7 +270,7 @@ pub(crate) fn cross_body(panel: &[i16], scales: &mut [BlockScale; PANEL]) {
 }
 
 /// The largest ratio there can be fits its word.
-const _: () = assert!(128.0 * LIMIT / 64.0 < i16::MAX as f32);
+const _: () = assert!(128.0 * 2.0 * LIMIT / 64.0 < i16::MAX as f32);
 
 #[cfg(test)]
 mod tests {
@@ -194,47 +285,85 @@ mod tests {
         Level::available().flat_map(Kernels::all_of).copied()
     }
 
+    const GRAINS: [Grain; 2] = [Grain::Coarse, Grain::Fine];
+
+    impl ByteRow {
+        /// Of runs with such scales, and offsets where the grain has them, up to so many times the scale.
+        fn fill_runs(&mut self, grain: Grain, random: &mut Random, scale: f32, offset: f32) {
+            for of in self.of_runs.chunks_mut(grain.run() / RUN) {
+                let scale = random.values(1, scale)[0];
+                let offset = if grain == Grain::Fine { random.values(1, offset)[0] * scale } else { -0.0 };
+                of.fill(Affine { scale, offset });
+            }
+        }
+    }
+
     /// Rows of integers and scales as files have them, and as they should not have them.
-    fn rows(inputs: usize, random: &mut Random) -> Vec<ByteRow> {
+    fn rows(grain: Grain, inputs: usize, random: &mut Random) -> Vec<ByteRow> {
         let mut all = Vec::new();
-        for (largest, scale) in
-            [(127.9, 1e-2), (8.0, 1.0), (1.9, 1e3), (127.9, 1e-33), (127.9, 1e35), (0.0, 1.0), (64.0, 1e-20)]
-        {
+        for (largest, scale, offset) in [
+            (127.9, 1e-2, 100.0),
+            (8.0, 1.0, 8.0),
+            (1.9, 1e3, 30.0),
+            (127.9, 1e-33, 3.0),
+            (127.9, 1e35, 1.0),
+            (0.0, 1.0, 1.0),
+            (64.0, 1e-20, 0.0),
+            (8.0, 1.0, 1e4),
+            (8.0, 1.0, 1e7),
+        ] {
             let mut row = ByteRow::new(inputs);
             for (q, value) in row.integers.iter_mut().zip(random.values(inputs, largest)) {
                 *q = value as i8;
             }
-            row.scales.copy_from_slice(&random.values(inputs / RUN, scale));
+            row.fill_runs(grain, random, scale, offset);
             all.push(row);
         }
         // One large integer in each run, wherever it stands.
         for largest in [100, -100, -128] {
-            for place in 0..RUN {
+            for place in 0..grain.run() {
                 let mut row = ByteRow::new(inputs);
                 row.integers.fill(3);
-                row.integers.chunks_mut(RUN).for_each(|run| run[place] = largest);
-                row.scales.fill(0.25);
+                row.integers.chunks_mut(grain.run()).for_each(|run| run[place] = largest);
+                row.of_runs.fill(Affine::scale(0.25));
                 all.push(row);
             }
         }
         // The lowest integer, zeros under a scale, a run that is small beside the others, no scale at all.
+        let per_run = grain.run() / RUN;
         let mut row = ByteRow::new(inputs);
         row.integers.fill(-128);
-        row.integers[RUN..2 * RUN].fill(0);
-        row.scales.fill(0.5);
-        row.scales[1] = 1e30;
-        row.scales[2] = 1e-9;
-        row.scales[3] = 0.0;
+        row.integers[grain.run()..2 * grain.run()].fill(0);
+        row.of_runs.fill(Affine::scale(0.5));
+        row.of_runs[per_run..2 * per_run].fill(Affine::scale(1e30));
+        row.of_runs[2 * per_run..3 * per_run].fill(Affine::scale(1e-9));
+        row.of_runs[3 * per_run..4 * per_run].fill(Affine::scale(0.0));
         all.push(row);
+        if grain == Grain::Fine {
+            // All integers there are, beside offsets that all but cancel them; an offset alone; a centre that is all there is;
+            // a zero that is an offset's.
+            let mut row = ByteRow::new(inputs);
+            for (at, q) in row.integers.iter_mut().enumerate() {
+                *q = [-128, 127][at % 2];
+            }
+            row.of_runs.fill(Affine { scale: 0.5, offset: 0.25 });
+            row.of_runs[1] = Affine { scale: 1.0, offset: 128.0 };
+            row.of_runs[2] = Affine { scale: 1.0, offset: -127.0 };
+            row.of_runs[3] = Affine { scale: 0.0, offset: -60.0 };
+            row.integers[4 * RUN..5 * RUN].fill(31);
+            row.of_runs[4] = Affine { scale: 1.0, offset: -1.0 };
+            row.of_runs[5] = Affine { scale: 1.0, offset: 0.0 };
+            all.push(row);
+        }
         all
     }
 
     /// A panel of the first rows.
-    fn packed(rows: &[ByteRow], inputs: usize) -> (Vec<i16>, Vec<[BlockScale; PANEL]>) {
-        let mut panel = vec![-1; words(inputs)];
+    fn packed(grain: Grain, rows: &[ByteRow], inputs: usize) -> (Vec<i16>, Vec<[BlockScale; PANEL]>) {
+        let mut panel = vec![-1; grain.words(inputs)];
         let mut scales = vec![[BlockScale::default(); PANEL]; inputs.div_ceil(DEPTH)];
         for column in 0..PANEL {
-            rows[column % rows.len()].set(&mut panel, column, &mut scales);
+            rows[column % rows.len()].set(grain, &mut panel, column, &mut scales);
         }
         (panel, scales)
     }
@@ -246,60 +375,71 @@ mod tests {
 
     #[test]
     fn integers_of_the_product_are_near_what_the_file_says() {
-        let inputs = 2 * DEPTH + 3 * RUN;
-        let all = rows(inputs, &mut Random::seeded(71));
-        all.chunks(PANEL).for_each(|rows| check_integers(rows, inputs));
+        for grain in GRAINS {
+            let inputs = 2 * DEPTH + 3 * grain.run();
+            let all = rows(grain, inputs, &mut Random::seeded(71));
+            all.chunks(PANEL).for_each(|rows| check_integers(grain, rows, inputs));
+        }
     }
 
-    fn check_integers(rows: &[ByteRow], inputs: usize) {
-        let (panel, scales) = packed(rows, inputs);
+    fn check_integers(grain: Grain, rows: &[ByteRow], inputs: usize) {
+        let (panel, scales) = packed(grain, rows, inputs);
         let mut pairs = vec![0; inputs * PANEL];
-        unpack_body(&panel, &mut pairs);
+        unpack_body(grain, &panel, &mut pairs);
         for column in 0..PANEL {
             let row = &rows[column % rows.len()];
             for input in 0..inputs {
-                let weight = f64::from(row.integers[input]) * f64::from(row.scales[input / RUN]);
+                let weight = f64::from(row.of_runs[input / RUN].of(row.integers[input]));
                 let scale = f64::from(scales[input / DEPTH][column].scale);
                 let integer = f64::from(pairs[at(input, column)]);
                 assert!(integer.abs() <= f64::from(LIMIT), "{column}, {input}: {integer}");
-                // Half an integer for its own rounding, and half for its ratio's.
-                let bound = 1.0001 * scale + 1e-30;
+                // Half an integer for its own rounding, half for its ratio's, and half for its offset's.
+                let halves = if grain == Grain::Fine { 1.5 } else { 1.0 };
+                let bound = 1.0001 * halves * scale + 1e-30;
                 assert!(
                     (integer * scale - weight).abs() <= bound,
-                    "{column}, {input}: {integer} x {scale} for {weight}"
+                    "{grain:?} {column}, {input}: {integer} x {scale} for {weight}"
                 );
             }
             for (block, scales) in scales.iter().enumerate() {
                 let of_block = block * DEPTH..((block + 1) * DEPTH).min(inputs);
                 let largest = of_block
-                    .map(|input| (f32::from(row.integers[input]) * row.scales[input / RUN]).abs())
+                    .map(|input| row.of_runs[input / RUN].of(row.integers[input]).abs())
                     .fold(0.0, f32::max);
-                assert_eq!(scales[column].scale, if largest < 1e-30 { 0.0 } else { largest / LIMIT });
+                assert_eq!(
+                    scales[column].scale,
+                    if largest < 1e-30 { 0.0 } else { largest / grain.largest_integer() }
+                );
             }
         }
     }
 
     #[test]
     fn scales_that_are_no_numbers_show_in_their_block_alone() {
-        for scale in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        let scales = bad.map(Affine::scale).map(|of| (Grain::Coarse, of));
+        let fine_scales = bad.map(Affine::scale).map(|of| (Grain::Fine, of));
+        let offsets = bad.map(|offset| (Grain::Fine, Affine { scale: 0.0, offset }));
+        for (grain, of) in scales.into_iter().chain(fine_scales).chain(offsets) {
+            let largest = grain.largest_integer();
             // Also where every integer is 0: the decoded weights are NaN.
             for integer in [3, 0] {
                 let mut row = ByteRow::new(2 * DEPTH);
                 row.integers.fill(5);
-                row.scales.fill(1.0);
-                row.integers[RUN..2 * RUN].fill(integer);
-                row.scales[1] = scale;
-                let (panel, scales) = packed(&[row], 2 * DEPTH);
+                row.of_runs.fill(Affine::scale(1.0));
+                row.integers[32..64].fill(integer);
+                row.of_runs[2..4].fill(of);
+                let (panel, scales) = packed(grain, &[row], 2 * DEPTH);
                 assert!(
                     scales[0].iter().all(|of| !of.scale.is_finite()),
-                    "{scale} x {integer}: {:?}",
+                    "{of:?} x {integer}: {:?}",
                     scales[0][0]
                 );
-                assert!(scales[1].iter().all(|of| of.scale == 5.0 / LIMIT));
+                assert!(scales[1].iter().all(|of| of.scale == 5.0 / largest));
                 let mut pairs = vec![1; 2 * DEPTH * PANEL];
-                unpack_body(&panel, &mut pairs);
+                unpack_body(grain, &panel, &mut pairs);
                 assert!(pairs[..DEPTH * PANEL].iter().all(|&integer| integer == 0), "the scale says it all");
-                assert!(pairs[DEPTH * PANEL..].iter().all(|&integer| integer == LIMIT as i16));
+                assert!(pairs[DEPTH * PANEL..].iter().all(|&integer| integer == largest as i16));
             }
         }
     }
@@ -307,16 +447,19 @@ mod tests {
     #[test]
     fn every_level_unpacks_to_the_same_integers() {
         let mut random = Random::seeded(72);
-        for inputs in [RUN, 3 * RUN, DEPTH] {
-            let mut rows = rows(DEPTH, &mut random);
-            rows.truncate(7);
-            let (panel, _) = packed(&rows, DEPTH);
-            let panel = &panel[..words(inputs)];
+        let sizes = GRAINS
+            .iter()
+            .flat_map(|&grain| [1, 3, DEPTH / grain.run()].map(|runs| (grain, runs * grain.run())));
+        for (grain, inputs) in sizes {
+            let mut rows = rows(grain, DEPTH, &mut random);
+            rows.truncate(9);
+            let (panel, _) = packed(grain, &rows, DEPTH);
+            let panel = &panel[..grain.words(inputs)];
             let mut wanted = vec![0; inputs * PANEL];
-            unpack_body(panel, &mut wanted);
+            unpack_body(grain, panel, &mut wanted);
             for kernels in rows_of_the_table() {
                 let mut got = vec![-1; inputs * PANEL];
-                (kernels.unpack)(panel, &mut got);
+                (kernels.unpack)(grain, panel, &mut got);
                 assert!(got == wanted, "{} of {inputs}", kernels.level);
                 let mut scales = [BlockScale { scale: 0.25, crossed: 1 }; PANEL];
                 (kernels.cross)(&got, &mut scales);
@@ -337,20 +480,23 @@ mod tests {
     #[test]
     fn any_words_unpack_alike() {
         let mut random = Random::seeded(73);
-        let panel: Vec<i16> =
-            random.values(4 * RUN_WORDS, 32768.0).into_iter().map(|value| value as i16).collect();
-        let mut wanted = vec![0; 4 * RUN * PANEL];
-        unpack_body(&panel, &mut wanted);
-        for kernels in rows_of_the_table() {
-            let mut got = vec![-1; 4 * RUN * PANEL];
-            (kernels.unpack)(&panel, &mut got);
-            assert!(got == wanted, "{}", kernels.level);
-            for (words, room) in
-                [(RUN_WORDS - 1, RUN * PANEL), (RUN_WORDS, RUN * PANEL - 1), (RUN_WORDS, 2 * RUN * PANEL)]
-            {
-                let refused =
-                    std::panic::catch_unwind(|| (kernels.unpack)(&panel[..words], &mut vec![0; room]));
-                assert!(refused.is_err(), "{}: {words} words into {room}", kernels.level);
+        for grain in GRAINS {
+            let (run_words, integers) = (grain.run_words(), grain.run() * PANEL);
+            let panel: Vec<i16> =
+                random.values(4 * run_words, 32768.0).into_iter().map(|value| value as i16).collect();
+            let mut wanted = vec![0; 4 * integers];
+            unpack_body(grain, &panel, &mut wanted);
+            for kernels in rows_of_the_table() {
+                let mut got = vec![-1; 4 * integers];
+                (kernels.unpack)(grain, &panel, &mut got);
+                assert!(got == wanted, "{} {grain:?}", kernels.level);
+                for (words, room) in
+                    [(run_words - 1, integers), (run_words, integers - 1), (run_words, 2 * integers)]
+                {
+                    let unpack = || (kernels.unpack)(grain, &panel[..words], &mut vec![0; room]);
+                    let refused = std::panic::catch_unwind(unpack);
+                    assert!(refused.is_err(), "{} {grain:?}: {words} words into {room}", kernels.level);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use threads::{Chunks, Team};
 
-use crate::bytes;
+use crate::decode::Grain;
 use crate::layout::Layout;
 use crate::quantize::BlockScale;
 use crate::rows::{Rows, first_columns};
@@ -15,15 +15,15 @@ pub struct Panels<'a> {
     outputs: usize,
     inputs: usize,
     pub(crate) values: Values<'a>,
-    /// Whether they are i16 that are kept as bytes.
-    pub(crate) are_bytes: bool,
+    /// The grain of i16 that are kept as bytes.
+    pub(crate) bytes: Option<Grain>,
     input_scales: &'a [f32],
 }
 
 impl<'a> Panels<'a> {
-    pub(crate) fn new(outputs: usize, inputs: usize, are_bytes: bool, values: Values<'a>) -> Self {
-        let panels = Self { outputs, inputs, values, are_bytes, input_scales: &[] };
-        let (needed, scales) = Self::sizes(panels.layout(), are_bytes, outputs, inputs);
+    pub(crate) fn new(outputs: usize, inputs: usize, bytes: Option<Grain>, values: Values<'a>) -> Self {
+        let panels = Self { outputs, inputs, values, bytes, input_scales: &[] };
+        let (needed, scales) = Self::sizes(panels.layout(), bytes, outputs, inputs);
         let fits = match values {
             Values::F32(values) => values.len() == needed,
             Values::I16(values, all) => values.len() == needed && all.len() == scales,
@@ -60,10 +60,18 @@ impl<'a> Panels<'a> {
 
     /// Values and scales that so many outputs take; whole panels have a multiple of [`PANEL`], and so have those that
     /// are kept as bytes.
-    pub(crate) fn sizes(layout: Layout, are_bytes: bool, outputs: usize, inputs: usize) -> (usize, usize) {
+    pub(crate) fn sizes(
+        layout: Layout,
+        bytes: Option<Grain>,
+        outputs: usize,
+        inputs: usize,
+    ) -> (usize, usize) {
         let padded = inputs.next_multiple_of(layout.step());
         let blocks = if layout == Layout::I16 { padded.div_ceil(DEPTH) } else { 0 };
-        let values = if are_bytes { outputs / PANEL * bytes::words(inputs) } else { outputs * padded };
+        let values = match bytes {
+            Some(grain) => outputs / PANEL * grain.words(inputs),
+            None => outputs * padded,
+        };
         (values, outputs * blocks)
     }
 }
@@ -109,7 +117,7 @@ impl PanelStore {
         self.input_ends.clear();
         for (outputs, inputs) in shapes {
             let (more_values, more_scales) =
-                Panels::sizes(layout, false, outputs.next_multiple_of(PANEL), inputs);
+                Panels::sizes(layout, None, outputs.next_multiple_of(PANEL), inputs);
             values += more_values;
             scales += more_scales;
             scaled_inputs += if layout == Layout::I16 { inputs } else { 0 };
@@ -136,7 +144,7 @@ impl PanelStore {
         let values = start(&self.value_ends)..self.value_ends[index];
         let scales = start(&self.scale_ends)..self.scale_ends[index];
         let panels =
-            Panels::new(outputs.next_multiple_of(PANEL), inputs, false, self.store.values(values, scales));
+            Panels::new(outputs.next_multiple_of(PANEL), inputs, None, self.store.values(values, scales));
         let input_scales = &self.input_scales[start(&self.input_ends)..self.input_ends[index]];
         Panels { input_scales, ..panels }
     }
@@ -205,9 +213,9 @@ impl<'a> PanelSlots<'a> {
     pub(crate) fn pack(self, fill: impl Fn(usize, &mut [f32])) {
         let kernels = self.kernels;
         let count = self.outputs.div_ceil(PANEL);
-        let (integers, scales) = Panels::sizes(Layout::I16, false, 1, self.inputs);
+        let (integers, scales) = Panels::sizes(Layout::I16, None, 1, self.inputs);
         let (mut integers, mut row_scales) = (vec![0; integers], vec![BlockScale::default(); scales]);
-        let mut halves = vec![0; Panels::sizes(Layout::Bf16, false, 1, self.inputs).0];
+        let mut halves = vec![0; Panels::sizes(Layout::Bf16, None, 1, self.inputs).0];
         let mut values = vec![0.0; self.inputs];
         let mut slots = self.slots;
         if !self.outputs.is_multiple_of(PANEL) {

@@ -28,12 +28,18 @@ const SMALLEST: f32 = 1e-30;
 /// integers: 0 where they all are 0, since the scale says it all (integers made of NaN could be any).
 #[inline(always)]
 pub(crate) fn scale_of(largest: u32) -> (f32, f32) {
+    scale_within(largest, LIMIT)
+}
+
+/// As [`scale_of`], for integers up to `limit`.
+#[inline(always)]
+pub(crate) fn scale_within(largest: u32, limit: f32) -> (f32, f32) {
     // As bits, since NaN is then larger than every number.
     let largest = f32::from_bits(largest);
     if largest < SMALLEST {
         (0.0, 0.0)
     } else {
-        (largest / LIMIT, if largest.is_finite() { LIMIT / largest } else { 0.0 })
+        (largest / limit, if largest.is_finite() { limit / largest } else { 0.0 })
     }
 }
 
@@ -43,9 +49,9 @@ pub(crate) fn larger(largest: u32, value: f32) -> u32 {
     largest.max(value.to_bits() & 0x7fff_ffff)
 }
 
-/// The nearest integer to `value * inverse`.
+/// The nearest integer to `value * inverse`, which must be within 16 bits.
 #[inline(always)]
-fn integer(value: f32, inverse: f32) -> i16 {
+pub(crate) fn nearest(value: f32, inverse: f32) -> i16 {
     // Adding 1.5 * 2^23 leaves it in the low mantissa bits, in two's complement.
     (value * inverse + 12_582_912.0).to_bits() as i16
 }
@@ -76,7 +82,7 @@ pub(crate) fn quantize_body(
             continue;
         }
         for (q, &value) in q.iter_mut().zip(x) {
-            *q = integer(value, inverse);
+            *q = nearest(value, inverse);
         }
         scale.crossed = crossed(q);
     }
@@ -177,7 +183,7 @@ pub(crate) fn row_scales_body(rows: Rows<'_>, out: &mut [f32]) {
 /// [`integer`], or 0 where the scale says it all.
 #[inline(always)]
 fn kept_integer(value: f32, inverse: f32) -> i16 {
-    if inverse == 0.0 { 0 } else { integer(value, inverse) }
+    if inverse == 0.0 { 0 } else { nearest(value, inverse) }
 }
 
 /// Writes a pair of inputs of all columns.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::{RUN, words};
+use crate::decode::Grain;
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::outliers::Outlier;
@@ -60,8 +60,8 @@ pub struct TileI16<'a> {
     pub rows: usize,
     /// For every pair of inputs, [`PANEL`] outputs of two values; as large as `x`. Or what is kept of them as bytes.
     pub panel: &'a [i16],
-    /// Whether they are kept as bytes: those are for [`Kernels::tile_bytes`].
-    pub are_bytes: bool,
+    /// The grain of weights that are kept as bytes: those are for [`Kernels::tile_bytes`].
+    pub bytes: Option<Grain>,
     /// What `quantize` gave beside each output's block of these inputs.
     pub scales: &'a [BlockScale; PANEL],
     /// Inputs to sum.
@@ -108,8 +108,8 @@ pub struct Kernels {
     pub tile_bytes: fn(&TileI16<'_>, &mut Sums, &mut [i16]),
     /// Rows that such a tile takes at most without room. 0 at a level that keeps no weights as bytes.
     pub byte_rows: usize,
-    /// `unpack(panel, out)`: whole runs of a panel of bytes as pairs of i16. The same bits at every level.
-    pub(crate) unpack: fn(&[i16], &mut [i16]),
+    /// `unpack(grain, panel, out)`: whole runs of a panel of bytes as pairs of i16. The same bits at every level.
+    pub(crate) unpack: fn(Grain, &[i16], &mut [i16]),
     /// `cross(panel, scales)`: [`BlockScale::crossed`] of the outputs of a panel's block.
     pub(crate) cross: fn(&[i16], &mut [BlockScale; PANEL]),
     /// The bf16 product of a panel and some rows, in the order of [`TileBf16`](crate::tile_bf16::TileBf16). The same
@@ -242,13 +242,13 @@ impl TileI16<'_> {
     /// As [`check`](Self::check), of weights that are bytes.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn check_bytes(&self, most_rows: usize, sums: &Sums) {
-        assert!(self.are_bytes, "weights that are not bytes");
+        assert!(self.bytes.is_some(), "weights that are not bytes");
         self.check(most_rows, sums);
     }
 
     /// As [`check`](Self::check), of weights that are not bytes.
     pub(crate) fn check_pairs(&self, most_rows: usize, sums: &Sums) {
-        assert!(!self.are_bytes, "weights that are bytes");
+        assert!(self.bytes.is_none(), "weights that are bytes");
         self.check(most_rows, sums);
     }
 
@@ -261,9 +261,9 @@ impl TileI16<'_> {
         let scales = holds(self.x_scales.len(), self.rows, self.scale_stride, Some(1));
         assert!(scales, "a tile past its activations' scales");
         assert!(self.inputs <= DEPTH, "{} inputs under one scale", self.inputs);
-        let weights = if self.are_bytes {
-            assert!(self.inputs.is_multiple_of(RUN), "bytes come in runs of {RUN}");
-            Some(words(self.inputs))
+        let weights = if let Some(grain) = self.bytes {
+            assert!(self.inputs.is_multiple_of(grain.run()), "bytes come in whole runs");
+            Some(grain.words(self.inputs))
         } else {
             self.inputs.checked_mul(PANEL)
         };

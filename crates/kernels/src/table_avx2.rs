@@ -13,13 +13,14 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use crate::bytes::{RUN, RUN_WORDS, unpacked_tile};
+use crate::bytes::unpacked_tile;
+use crate::decode::Grain;
 use crate::layout::Layout;
 use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::quantize::BlockScale;
 use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
-use crate::tile_bytes_avx2::{self, BYTE_ROWS, ratios_of, tile_bytes_256, weights_of};
+use crate::tile_bytes_avx2::{self, BYTE_ROWS, tile_bytes_256, twice, weights_of};
 use crate::tile_fields::FOUR;
 use crate::tile_i16_256::{PEAK_MACS, crossed_tile, peak_crossed, straight_tile};
 
@@ -138,7 +139,12 @@ fn tile_bytes<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums, room: &m
     }
     tile.check_bytes(BYTE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
-    unsafe { by_rows!(bytes_of, tile, sums; 1, 2, 3, 4) }
+    unsafe {
+        match tile.bytes {
+            Some(Grain::Fine) => by_rows!(bytes_of, tile, sums; 1: true, 2: true, 3: true, 4: true),
+            _ => by_rows!(bytes_of, tile, sums; 1: false, 2: false, 3: false, 4: false),
+        }
+    }
 }
 
 /// `W` vectors of outputs at a time.

@@ -15,10 +15,7 @@ use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
 use crate::table_avx2::prefetch_ahead;
-use crate::tile_bytes_avx512::{
-    self, BYTE_ROWS, LEAST_LEFT, crossed_byte_tile, crossed_unpacking_tile, straight_byte_tile,
-    straight_unpacking_tile,
-};
+use crate::tile_bytes_avx512::{self, BYTE_ROWS, LEAST_LEFT, byte_tile};
 use crate::tile_i16_avx512::{PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile};
 
 /// What AVX-512 improves over the levels below: all of it.
@@ -185,14 +182,7 @@ fn tile_bytes<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums, room: &m
     tile.check_bytes(BYTE_ROWS, sums);
     assert!(room.is_empty() || room.len() == tile.inputs * PANEL, "room for {} inputs", tile.inputs);
     // SAFETY: as in `tile_f32`.
-    unsafe {
-        match (CROSSED && tile.is_whole, room.is_empty()) {
-            (true, true) => crossed_byte_tile(tile, sums, room),
-            (true, false) => crossed_unpacking_tile(tile, sums, room),
-            (false, true) => straight_byte_tile(tile, sums, room),
-            (false, false) => straight_unpacking_tile(tile, sums, room),
-        }
-    }
+    unsafe { byte_tile(tile, CROSSED && tile.is_whole, sums, room) }
 }
 
 /// # Safety

@@ -5,7 +5,8 @@
 use std::arch::asm;
 use std::arch::x86_64::{__m256i, _mm256_loadu_si256, _mm256_set1_epi32, _mm256_setzero_si256};
 
-use crate::bytes::{RUN, RUN_WORDS, unpacked_tile};
+use crate::bytes::unpacked_tile;
+use crate::decode::Grain;
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
@@ -13,7 +14,7 @@ use crate::table::{Kernels, PANEL, PREFETCH_ROWS, Sums, TileI16};
 use crate::table_avx2::{
     AVX2, LANES, TILE_ROWS, VECTORS, add_scaled, prefetch_two_lines, scales_of, tile_i16_256,
 };
-use crate::tile_bytes_avx2::{BYTE_ROWS, ratios_of, tile_bytes_256, weights_of};
+use crate::tile_bytes_avx2::{BYTE_ROWS, tile_bytes_256, twice, weights_of};
 use crate::tile_fields::FOUR;
 use crate::tile_i16_256::straight_tile_vnni;
 
@@ -64,7 +65,12 @@ fn tile_bytes(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
     }
     tile.check_bytes(BYTE_ROWS, sums);
     // SAFETY: as in `tile_i16`.
-    unsafe { by_rows!(bytes_of, tile, sums; 1, 2, 3, 4) }
+    unsafe {
+        match tile.bytes {
+            Some(Grain::Fine) => by_rows!(bytes_of, tile, sums; 1: true, 2: true, 3: true, 4: true),
+            _ => by_rows!(bytes_of, tile, sums; 1: false, 2: false, 3: false, 4: false),
+        }
+    }
 }
 
 tile_i16_256!("avx2,fma,avxvnni", |sum, x, w| dot_pairs(sum, x, w));

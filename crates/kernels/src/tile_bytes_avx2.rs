@@ -4,11 +4,12 @@
 #![allow(unsafe_code)] // a named room: intrinsics
 
 use std::arch::x86_64::{
-    __m256i, _mm256_and_si256, _mm256_loadu_si256, _mm256_mulhrs_epi16, _mm256_set1_epi16,
+    __m256i, _mm256_add_epi16, _mm256_and_si256, _mm256_loadu_si256, _mm256_mulhrs_epi16, _mm256_set1_epi16,
     _mm256_shufflehi_epi16, _mm256_shufflelo_epi16, _mm256_slli_epi16, _mm256_storeu_si256,
 };
 
-use crate::bytes::{HIGH, RUN, RUN_WORDS, runs_of};
+use crate::bytes::{HIGH, runs_of};
+use crate::decode::Grain;
 use crate::table::PANEL;
 use crate::tile_fields::FOUR;
 
@@ -17,15 +18,17 @@ pub(crate) const BYTE_ROWS: usize = 4;
 /// Words of a vector.
 const WORDS: usize = 16;
 
-/// The ratios of 16 outputs, of the first half of a panel or the second, each twice: two vectors.
+/// Of a word for each output of a panel (a run's ratios or offsets) those of the first half or the second, each twice: two
+/// vectors.
 ///
 /// # Safety
-/// There must be the ratios of a run.
+/// There must be a panel of them.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn ratios_of(run: *const i16, second: bool) -> (__m256i, __m256i) {
+pub(crate) unsafe fn twice(head: *const i16, second: bool) -> (__m256i, __m256i) {
     // SAFETY: as this function's.
-    let (low, high) = unsafe { (_mm256_loadu_si256(run.cast()), _mm256_loadu_si256(run.add(WORDS).cast())) };
+    let (low, high) =
+        unsafe { (_mm256_loadu_si256(head.cast()), _mm256_loadu_si256(head.add(WORDS).cast())) };
     if second {
         (
             _mm256_shufflehi_epi16::<0xf5>(_mm256_shufflelo_epi16::<0xf5>(low)),
@@ -45,16 +48,29 @@ pub(crate) unsafe fn ratios_of(run: *const i16, second: bool) -> (__m256i, __m25
 /// There must be two vectors of words.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn weights_of(words: *const i16, ratios: (__m256i, __m256i)) -> [__m256i; 4] {
+pub(crate) unsafe fn weights_of<const FINE: bool>(
+    words: *const i16,
+    ratios: (__m256i, __m256i),
+    offsets: (__m256i, __m256i),
+) -> [__m256i; 4] {
     // SAFETY: as this function's.
     let (low, high) =
         unsafe { (_mm256_loadu_si256(words.cast()), _mm256_loadu_si256(words.add(WORDS).cast())) };
     let mask = _mm256_set1_epi16(HIGH);
-    [
+    let weights = [
         _mm256_mulhrs_epi16(_mm256_slli_epi16::<8>(low), ratios.0),
         _mm256_mulhrs_epi16(_mm256_slli_epi16::<8>(high), ratios.1),
         _mm256_mulhrs_epi16(_mm256_and_si256(low, mask), ratios.0),
         _mm256_mulhrs_epi16(_mm256_and_si256(high, mask), ratios.1),
+    ];
+    if !FINE {
+        return weights;
+    }
+    [
+        _mm256_add_epi16(weights[0], offsets.0),
+        _mm256_add_epi16(weights[1], offsets.1),
+        _mm256_add_epi16(weights[2], offsets.0),
+        _mm256_add_epi16(weights[3], offsets.1),
     ]
 }
 
@@ -62,29 +78,33 @@ pub(crate) unsafe fn weights_of(words: *const i16, ratios: (__m256i, __m256i)) -
 macro_rules! tile_bytes_256 {
     ($features:literal, $step:expr) => {
         /// # Safety
-        /// `tile.check` must hold, with `R` rows, and its weights be bytes.
+        /// `tile.check` must hold, with `R` rows, and its weights be bytes, of fine grain or not.
         #[target_feature(enable = $features)]
-        unsafe fn bytes_of<const R: usize>(tile: &TileI16<'_>, sums: &mut Sums) {
+        unsafe fn bytes_of<const R: usize, const FINE: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
+            let grain = if FINE { Grain::Fine } else { Grain::Coarse };
             for half in 0..2 {
                 let mut chain = [[_mm256_setzero_si256(); 2]; R];
-                for run in 0..tile.inputs / RUN {
+                for run in 0..tile.inputs / grain.run() {
                     // SAFETY: the run is inside the inputs, so the panel has its words, and every row its inputs.
                     unsafe {
-                        let words = tile.panel.as_ptr().add(run * RUN_WORDS);
-                        let ratios = ratios_of(words, half == 1);
-                        for four in 0..RUN / FOUR {
-                            let words = words.add(PANEL + (2 * four + half) * PANEL);
+                        let head = tile.panel.as_ptr().add(run * grain.run_words());
+                        let ratios = twice(head, half == 1);
+                        let offsets = if FINE { twice(head.add(PANEL), half == 1) } else { ratios };
+                        if FINE && half == 0 {
+                            let lines = run * grain.run_words();
+                            prefetch_two_lines(tile.ahead.as_ptr().wrapping_add(lines));
+                        }
+                        for four in 0..grain.run() / FOUR {
+                            let words = grain.head() + 2 * four * PANEL;
                             if half == 0 {
-                                let lines = run * RUN_WORDS + PANEL + 2 * four * PANEL;
+                                let lines = run * grain.run_words() + words;
                                 prefetch_two_lines(tile.ahead.as_ptr().wrapping_add(lines));
                             }
-                            let weights = weights_of(words, ratios);
+                            let words = head.add(words + half * PANEL);
+                            let weights = weights_of::<FINE>(words, ratios, offsets);
                             for r in 0..R {
-                                let x = tile
-                                    .x
-                                    .as_ptr()
-                                    .add(r * tile.stride + run * RUN + four * FOUR)
-                                    .cast::<i32>();
+                                let input = run * grain.run() + four * FOUR;
+                                let x = tile.x.as_ptr().add(r * tile.stride + input).cast::<i32>();
                                 let first = _mm256_set1_epi32(x.read_unaligned());
                                 chain[r][0] = $step(chain[r][0], first, weights[0]);
                                 chain[r][1] = $step(chain[r][1], first, weights[1]);
@@ -115,22 +135,33 @@ macro_rules! tile_bytes_256 {
 pub(crate) use tile_bytes_256;
 
 /// See [`crate::Kernels::unpack`].
-pub(crate) fn unpack(panel: &[i16], out: &mut [i16]) {
-    for (words, out) in runs_of(panel, out) {
-        // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected.
-        unsafe { unpack_run(words, out) };
+pub(crate) fn unpack(grain: Grain, panel: &[i16], out: &mut [i16]) {
+    for (words, out) in runs_of(grain, panel, out) {
+        // SAFETY: `Kernels::all_of` hands out this row only where the level's features were detected, and these are runs.
+        unsafe {
+            match grain {
+                Grain::Coarse => unpack_run::<false>(words, out),
+                Grain::Fine => unpack_run::<true>(words, out),
+            }
+        }
     }
 }
 
+/// # Safety
+/// The words must be a run of coarse or fine grain, and the room be for it.
 #[target_feature(enable = "avx2,fma")]
-fn unpack_run(words: &[i16; RUN_WORDS], out: &mut [i16; RUN * PANEL]) {
-    let (run, out) = (words.as_ptr(), out.as_mut_ptr());
+unsafe fn unpack_run<const FINE: bool>(words: &[i16], out: &mut [i16]) {
+    let grain = if FINE { Grain::Fine } else { Grain::Coarse };
+    debug_assert_eq!((words.len(), out.len()), (grain.run_words(), grain.run() * PANEL));
+    let (head, out) = (words.as_ptr(), out.as_mut_ptr());
     for half in 0..2 {
-        // SAFETY: a run has its ratios, and for each of its eight fours two vectors of words a half, which become four.
+        // SAFETY: a run has its head, and for each of its fours two vectors of words a half, which become four.
         unsafe {
-            let ratios = ratios_of(run, half == 1);
-            for four in 0..RUN / FOUR {
-                let weights = weights_of(run.add(PANEL + (2 * four + half) * PANEL), ratios);
+            let ratios = twice(head, half == 1);
+            let offsets = if FINE { twice(head.add(PANEL), half == 1) } else { ratios };
+            for four in 0..grain.run() / FOUR {
+                let words = head.add(grain.head() + (2 * four + half) * PANEL);
+                let weights = weights_of::<FINE>(words, ratios, offsets);
                 let out = out.add((4 * four + half) * PANEL);
                 _mm256_storeu_si256(out.cast(), weights[0]);
                 _mm256_storeu_si256(out.add(WORDS).cast(), weights[1]);

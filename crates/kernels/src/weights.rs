@@ -3,8 +3,8 @@
 use gguf::TensorType;
 use threads::Team;
 
-use crate::bytes::{self, ByteRow};
-use crate::decode::integer_decoder;
+use crate::bytes::ByteRow;
+use crate::decode::{Affine, Grain, integer_decoder};
 use crate::layout::Layout;
 use crate::panels::{PanelSlots, Panels};
 use crate::quantize::BlockScale;
@@ -18,15 +18,15 @@ pub struct Part<'a> {
     pub outputs: usize,
     /// `decode(o, row)` writes the weights of output `o`.
     pub decode: &'a (dyn Fn(usize, &mut [f32]) + Sync),
-    /// `integers(o, q, scales)` writes the same weights as the file has them, where those are integers of a byte with a
-    /// scale for each [`RUN`](crate::decode::RUN) inputs; `None` where they are not.
-    pub integers: Option<Integers<'a>>,
+    /// `integers(o, q, of_runs)` writes the same weights as the file has them, where those are integers of a byte, and what
+    /// each [`RUN`](crate::decode::RUN) of them are multiplied with; with their grain. `None` where they are not.
+    pub integers: Option<(Grain, Integers<'a>)>,
     /// Added to the outputs; empty for none.
     pub bias: &'a [f32],
 }
 
 /// See [`Part::integers`].
-pub type Integers<'a> = &'a (dyn Fn(usize, &mut [i8], &mut [f32]) + Sync);
+pub type Integers<'a> = &'a (dyn Fn(usize, &mut [i8], &mut [Affine]) + Sync);
 
 /// How the parts of a matrix are laid side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub enum Order {
 pub struct Weights {
     pub(crate) order: Order,
     inputs: usize,
-    /// Whether i16 weights are kept as bytes.
-    are_bytes: bool,
+    /// The grain of i16 weights that are kept as bytes.
+    bytes: Option<Grain>,
     /// Values the product gives: with alternating parts, half of what the panels hold.
     outputs: usize,
     store: Store,
@@ -72,13 +72,13 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Self {
         let (place, outputs, panels) = Place::new(order, parts);
-        let are_bytes = place.are_bytes(kernels, layout, inputs);
-        let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, inputs);
+        let bytes = place.kept_as_bytes(kernels, layout, inputs);
+        let (values, scales) = Panels::sizes(layout, bytes, PANEL, inputs);
         let mut store = Store::of_weights(layout, panels * values, panels * scales);
         team.for_each(store.every(values, scales), |index, slots| {
-            place.fill(kernels, index, inputs, are_bytes, slots);
+            place.fill(kernels, index, inputs, bytes, slots);
         });
-        Self { order, inputs, are_bytes, outputs, store, bias: place.bias(panels) }
+        Self { order, inputs, bytes, outputs, store, bias: place.bias(panels) }
     }
 
     /// The same matrix from a file in which it is the next; `None` if it is not there.
@@ -97,26 +97,26 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Option<Self> {
         let (place, outputs, panels) = Place::new(order, parts);
-        let are_bytes = place.are_bytes(kernels, layout, inputs);
-        let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, inputs);
+        let bytes = place.kept_as_bytes(kernels, layout, inputs);
+        let (values, scales) = Panels::sizes(layout, bytes, PANEL, inputs);
         let store = shelf.take(layout, panels * values, panels * scales)?;
         let mut first = Store::default();
         first.reset(layout, values, scales);
-        place.fill(kernels, 0, inputs, are_bytes, first.slots());
+        place.fill(kernels, 0, inputs, bytes, first.slots());
         let same = store.values(0..values, 0..scales) == first.values(0..values, 0..scales);
         if !same {
             shelf.refuse();
         }
-        same.then(|| Self { order, inputs, are_bytes, outputs, store, bias: place.bias(panels) })
+        same.then(|| Self { order, inputs, bytes, outputs, store, bias: place.bias(panels) })
     }
 
     /// About how many bytes so many weights of a type take when they are packed for a level, with [`Part::integers`] where the
     /// type has them or without.
     pub fn bytes_of(kernels: &Kernels, ty: TensorType, weights: u64, with_integers: bool) -> u64 {
         let layout = Layout::of(kernels, [ty]);
-        let are_bytes =
-            layout == Layout::I16 && kernels.byte_rows > 0 && with_integers && integer_decoder(ty).is_some();
-        let (values, scales) = Panels::sizes(layout, are_bytes, PANEL, DEPTH);
+        let grain = integer_decoder(ty).map(|(grain, _)| grain).filter(|_| with_integers);
+        let bytes = kept_as_bytes(kernels, layout, grain);
+        let (values, scales) = Panels::sizes(layout, bytes, PANEL, DEPTH);
         let of_a_block = values * layout.size() + scales * size_of::<BlockScale>();
         weights * of_a_block as u64 / (PANEL * DEPTH) as u64
     }
@@ -130,9 +130,9 @@ impl Weights {
         self.store.layout()
     }
 
-    /// Whether a product's integers are kept as the bytes that the file has.
-    pub fn are_bytes(&self) -> bool {
-        self.are_bytes
+    /// The grain of a product's integers that are kept as the bytes that the file has; `None` if they are not.
+    pub fn bytes_grain(&self) -> Option<Grain> {
+        self.bytes
     }
 
     /// Values the product gives.
@@ -159,13 +159,18 @@ impl Weights {
     /// All panels.
     pub(crate) fn panels(&self) -> Panels<'_> {
         let outputs = self.outputs.div_ceil(self.panel_outputs()) * PANEL;
-        Panels::new(outputs, self.inputs, self.are_bytes, self.store.all())
+        Panels::new(outputs, self.inputs, self.bytes, self.store.all())
     }
 
     /// Columns of the result that a panel gives.
     pub(crate) fn panel_outputs(&self) -> usize {
         if self.order == Order::Alternating { PANEL / 2 } else { PANEL }
     }
+}
+
+/// The grain that a level keeps as bytes: integers in the i16 layout, if it has tiles for them.
+fn kept_as_bytes(kernels: &Kernels, layout: Layout, grain: Option<Grain>) -> Option<Grain> {
+    grain.filter(|_| layout == Layout::I16 && kernels.byte_rows > 0)
 }
 
 /// Which output of which part stands in which column of which panel.
@@ -224,25 +229,26 @@ impl<'a> Place<'a> {
         (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
     }
 
-    /// Whether those are kept as the file's bytes.
-    fn are_bytes(&self, kernels: &Kernels, layout: Layout, inputs: usize) -> bool {
-        kernels.byte_rows > 0 && self.has_integers(layout, inputs)
+    /// The grain of those that are kept as the file's bytes.
+    fn kept_as_bytes(&self, kernels: &Kernels, layout: Layout, inputs: usize) -> Option<Grain> {
+        kept_as_bytes(kernels, layout, self.grain(inputs))
     }
 
-    /// Whether integers of the product are made of the file's own. So they are at every level, whether it keeps them as
-    /// bytes or not: the same bits.
-    fn has_integers(&self, layout: Layout, inputs: usize) -> bool {
-        let all = self.parts.iter().all(|part| part.integers.is_some());
-        layout == Layout::I16 && inputs.is_multiple_of(bytes::RUN) && all
+    /// The grain of integers of the product that are made of the file's own: the finest of the parts'. So they are at every
+    /// level, whether it keeps them as bytes or not: the same bits. `None` where they are made of decoded weights.
+    fn grain(&self, inputs: usize) -> Option<Grain> {
+        let grains = self.parts.iter().map(|part| part.integers.map(|(grain, _)| grain));
+        let finest = grains.reduce(|one, other| Some(one?.max(other?)))??;
+        inputs.is_multiple_of(finest.run()).then_some(finest)
     }
 
     /// Fills a panel, with zeros where no part has an output.
-    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, are_bytes: bool, panel: Slots<'_>) {
-        match panel {
-            Slots::I16(panel, scales) if self.has_integers(Layout::I16, inputs) => {
-                self.fill_integers(kernels, index, inputs, are_bytes, panel, scales);
+    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, bytes: Option<Grain>, panel: Slots<'_>) {
+        match (panel, self.grain(inputs)) {
+            (Slots::I16(panel, scales), Some(grain)) => {
+                self.fill_integers(kernels, index, inputs, (grain, bytes.is_some()), panel, scales);
             }
-            panel => {
+            (panel, _) => {
                 PanelSlots::new(kernels, PANEL, inputs, panel).pack(|column, row| {
                     match self.of(index, column) {
                         Some((part, output)) => (part.decode)(output, row),
@@ -253,39 +259,39 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// As [`fill`](Self::fill), of the file's own integers.
+    /// As [`fill`](Self::fill), of the file's own integers, kept as bytes or not.
     fn fill_integers(
         &self,
         kernels: &Kernels,
         index: usize,
         inputs: usize,
-        are_bytes: bool,
+        (grain, are_bytes): (Grain, bool),
         panel: &mut [i16],
         scales: &mut [BlockScale],
     ) {
-        let mut own = if are_bytes { Vec::new() } else { vec![0; bytes::words(inputs)] };
+        let mut own = if are_bytes { Vec::new() } else { vec![0; grain.words(inputs)] };
         let (packed, mut pairs) = if are_bytes { (panel, None) } else { (own.as_mut_slice(), Some(panel)) };
         let scales = scales.as_chunks_mut::<PANEL>().0;
         let mut row = ByteRow::new(inputs);
         for column in 0..PANEL {
             match self.of(index, column) {
-                Some((Part { integers: Some(integers), .. }, output)) => {
-                    integers(output, &mut row.integers, &mut row.scales);
+                Some((Part { integers: Some((_, integers)), .. }, output)) => {
+                    integers(output, &mut row.integers, &mut row.of_runs);
                 }
                 Some(_) => unreachable!("a part without integers, among parts that all have them"),
                 None => row.clear(),
             }
-            row.set(packed, column, scales);
+            row.set(grain, packed, column, scales);
         }
         let mut scratch = [0; DEPTH * PANEL];
         for (block, scales) in scales.iter_mut().enumerate() {
             let of_block = block * DEPTH..((block + 1) * DEPTH).min(inputs);
-            let packed = &packed[bytes::words(of_block.start)..bytes::words(of_block.end)];
+            let packed = &packed[grain.words(of_block.start)..grain.words(of_block.end)];
             let integers = match &mut pairs {
                 Some(pairs) => &mut pairs[of_block.start * PANEL..of_block.end * PANEL],
                 None => &mut scratch[..of_block.len() * PANEL],
             };
-            (kernels.unpack)(packed, integers);
+            (kernels.unpack)(grain, packed, integers);
             (kernels.cross)(integers, scales);
         }
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
 
-use connote_kernels::decode::{DECODABLE, Decode, RUN, decoder, integer_decoder};
+use connote_kernels::decode::{Affine, DECODABLE, Decode, Grain, RUN, decoder, integer_decoder};
 use gguf::TensorType;
 use proptest::prelude::*;
 
@@ -48,26 +48,38 @@ fn every_type_has_the_bits_of_the_gguf_package() {
 }
 
 #[test]
-fn integers_times_their_scales_are_the_decoded_values() {
+fn integers_under_their_scales_are_the_decoded_values() {
     let mut found = Vec::new();
     for &ty in DECODABLE {
-        let Some(decode) = integer_decoder(ty) else { continue };
+        let Some((grain, decode)) = integer_decoder(ty) else { continue };
         let blocks = fixture(ty, "blocks");
         let wanted = decoded(ty, &blocks);
-        let (mut integers, mut scales) = (vec![77; wanted.len()], vec![-7.25; wanted.len() / RUN]);
-        decode(&blocks, &mut integers, &mut scales);
-        let product = |i: usize| scales[i / RUN] * f32::from(integers[i]);
-        let got: Vec<f32> = (0..wanted.len()).map(product).collect();
+        let not_written = Affine { scale: -7.25, offset: 3.5 };
+        let (mut integers, mut of_runs) = (vec![77; wanted.len()], vec![not_written; wanted.len() / RUN]);
+        decode(&blocks, &mut integers, &mut of_runs);
+        let got: Vec<f32> = (0..wanted.len()).map(|i| of_runs[i / RUN].of(integers[i])).collect();
         assert!(same_bits(&got, &wanted), "{ty}");
-        let refused = |blocks: &[u8], integers: usize, scales: usize| {
-            catch_unwind(|| decode(blocks, &mut vec![0; integers], &mut vec![0.0; scales])).is_err()
+        if grain == Grain::Coarse {
+            for of in of_runs.chunks(grain.run() / RUN) {
+                let same = of.iter().all(|other| other.scale.to_bits() == of[0].scale.to_bits());
+                assert!(same && of.iter().all(|of| of.offset.to_bits() == (-0.0f32).to_bits()), "{ty}");
+            }
+        }
+        let refused = |blocks: &[u8], integers: usize, runs: usize| {
+            catch_unwind(|| decode(blocks, &mut vec![0; integers], &mut vec![not_written; runs])).is_err()
         };
-        let (bytes, one) = (ty.block_bytes(), &blocks[..ty.block_bytes()]);
-        assert!(!refused(one, RUN, 1) && refused(&blocks[..bytes - 1], RUN, 1), "{ty}");
-        assert!(refused(one, RUN - 1, 1) && refused(one, RUN, 0) && refused(one, RUN, 2), "{ty}");
-        found.push(ty);
+        let (bytes, values, one) = (ty.block_bytes(), ty.block_elements(), &blocks[..ty.block_bytes()]);
+        let runs = values / RUN;
+        assert!(!refused(one, values, runs) && refused(&blocks[..bytes - 1], values, runs), "{ty}");
+        assert!(refused(one, values - 1, runs) && refused(one, values, runs - 1), "{ty}");
+        assert!(refused(one, values, runs + 1), "{ty}");
+        found.push((ty, grain));
     }
-    assert_eq!(found, [TensorType::Q4_0, TensorType::Q5_0, TensorType::Q8_0]);
+    let coarse = found.iter().filter(|(_, grain)| *grain == Grain::Coarse).map(|(ty, _)| *ty);
+    use TensorType::{BF16, F16, F32, IQ4_NL, IQ4_XS, Q4_0, Q5_0, Q8_0};
+    assert_eq!(coarse.collect::<Vec<_>>(), [Q4_0, Q5_0, Q8_0, IQ4_NL, IQ4_XS]);
+    let floats = DECODABLE.iter().filter(|ty| !found.iter().any(|(found, _)| found == *ty));
+    assert_eq!(floats.collect::<Vec<_>>(), [&F32, &F16, &BF16]);
 }
 
 #[test]

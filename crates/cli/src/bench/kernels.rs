@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use connote::kernels::decode::Grain;
 use connote::kernels::{Kernels, Layout, Level, LevelError};
 use connote::threads::{Budget, Team, TeamOptions};
 use serde::Serialize;
@@ -117,11 +118,12 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Complete)
 }
 
-/// The layouts that a level multiplies, and whether the file's weights are bytes, which some levels keep as such.
-fn forms(kernels: &Kernels) -> impl Iterator<Item = (Layout, bool)> {
+/// The layouts that a level multiplies, and the grain of a file's integers, which some levels keep as bytes.
+fn forms(kernels: &Kernels) -> impl Iterator<Item = (Layout, Option<Grain>)> {
     let of = |layout| {
-        let also_bytes = layout == Layout::I16 && kernels.byte_rows > 0;
-        std::iter::once((layout, false)).chain(also_bytes.then_some((layout, true)))
+        let are_kept = layout == Layout::I16 && kernels.byte_rows > 0;
+        let grains = [Grain::Coarse, Grain::Fine].into_iter().filter(move |_| are_kept);
+        std::iter::once((layout, None)).chain(grains.map(move |grain| (layout, Some(grain))))
     };
     kernels.peaks.iter().flat_map(move |peak| of(peak.layout))
 }
@@ -132,11 +134,11 @@ fn measure(kernels: &Kernels, team: &Team, extent: &Extent, steps: &Steps) -> Le
     steps.next(format!("{level}: register peaks"));
     let mut peaks = peaks::measure(kernels, bounds);
     let mut products = Vec::new();
-    for (layout, as_bytes) in forms(kernels) {
+    for (layout, grain) in forms(kernels) {
         for &matrix in extent.matrices {
             let what = format!("{level}: {} {} {}", layout.name(), matrix.model, matrix.name);
             steps.next(format!("{what}, packing weights"));
-            let copies = Copies::pack(kernels, team, layout, as_bytes, matrix);
+            let copies = Copies::pack(kernels, team, layout, grain, matrix);
             for &rows in extent.rows {
                 steps.next(format!("{what}, rows: {rows}"));
                 products.push(copies.measure(kernels, team, rows, bounds));

@@ -1,5 +1,6 @@
 //! Matrix products with a model's weights, as a forward pass runs them.
 
+use connote::kernels::decode::{Affine, Grain};
 use connote::kernels::{
     Activations, Ending, Integers, Kernels, Layout, Order, Part, RowsMut, Weights, linear,
 };
@@ -62,7 +63,7 @@ const LEAST_BYTES: usize = 128 << 20;
 #[derive(Debug, Serialize)]
 pub(crate) struct Product {
     pub(crate) layout: &'static str,
-    /// What the weights are in memory: the layout's values, or the file's own bytes.
+    /// What the weights are in memory: the layout's values, or the file's own bytes, with offsets or without.
     pub(crate) kept_as: &'static str,
     pub(crate) model: &'static str,
     pub(crate) matrix: &'static str,
@@ -90,7 +91,7 @@ impl Copies {
         kernels: &Kernels,
         team: &Team,
         layout: Layout,
-        are_bytes: bool,
+        grain: Option<Grain>,
         matrix: Matrix,
     ) -> Self {
         let gated = matrix.ends == Ends::GatedGeluTanh;
@@ -103,11 +104,11 @@ impl Copies {
         while !enough(&weights) {
             let copy = weights.len();
             let decode = |output: usize, row: &mut [f32]| fill(copy * matrix.outputs + output, row);
-            let integers = |output: usize, integers: &mut [i8], scales: &mut [f32]| {
+            let integers = |output: usize, integers: &mut [i8], of_runs: &mut [Affine]| {
                 fill_integers(copy * matrix.outputs + output, integers);
-                scales.fill(0.1 / 127.0);
+                of_runs.fill(Affine::scale(0.1 / 127.0));
             };
-            let integers = are_bytes.then_some(&integers as Integers<'_>);
+            let integers = grain.map(|grain| (grain, &integers as Integers<'_>));
             let part = || Part { outputs, decode: &decode, integers, bias: &[] };
             let parts: Vec<Part<'_>> = (0..parts).map(|_| part()).collect();
             weights.push(Weights::pack(kernels, team, layout, order, matrix.inputs, &parts));
@@ -145,7 +146,11 @@ impl Copies {
         });
         Product {
             layout: first.layout().name(),
-            kept_as: if first.are_bytes() { "bytes" } else { first.layout().name() },
+            kept_as: match first.bytes_grain() {
+                Some(Grain::Coarse) => "bytes",
+                Some(Grain::Fine) => "bytes and offsets",
+                None => first.layout().name(),
+            },
             model,
             matrix: name,
             inputs,

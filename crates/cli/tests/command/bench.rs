@@ -83,7 +83,10 @@ fn kernels_at_the_levels_asked_for() {
                 list(level, "products").iter().filter(is).count() > 0
             };
             assert!(kept_as(layout), "{layout} products at {asked}");
-            assert_eq!(kept_as("bytes"), layout == "i16" && kernels.byte_rows > 0, "{layout} at {asked}");
+            for what in ["bytes", "bytes and offsets"] {
+                let is_kept = layout == "i16" && kernels.byte_rows > 0;
+                assert_eq!(kept_as(what), is_kept, "{what}: {layout} at {asked}");
+            }
         }
         let all = list(level, "products").iter().chain(list(level, "attention"));
         for product in all {

@@ -17,9 +17,11 @@ mod legacy;
 mod plain;
 
 pub use half::f16_to_f32;
-pub use integers::{DecodeIntegers, RUN, integer_decoder};
+pub use integers::{Affine, DecodeIntegers, Grain, RUN};
 
 use gguf::TensorType;
+
+use integers::quantised;
 
 /// Decodes whole blocks: `bytes` little-endian as in the file, `out` the values in the file's order.
 ///
@@ -28,23 +30,31 @@ use gguf::TensorType;
 /// `bytes.len() / block_bytes * block_elements == out.len()`.
 pub type Decode = fn(bytes: &[u8], out: &mut [f32]);
 
+/// What a type is decoded by.
+#[derive(Clone, Copy)]
+struct Decoders {
+    values: Decode,
+    /// Where values are integers under scales.
+    integers: Option<(Grain, DecodeIntegers)>,
+}
+
 /// All of them.
-const DECODERS: [(TensorType, Decode); 15] = [
-    (TensorType::F32, plain::f32),
-    (TensorType::F16, plain::f16),
-    (TensorType::BF16, plain::bf16),
-    (TensorType::Q4_0, legacy::q4_0),
-    (TensorType::Q4_1, legacy::q4_1),
-    (TensorType::Q5_0, legacy::q5_0),
-    (TensorType::Q5_1, legacy::q5_1),
-    (TensorType::Q8_0, legacy::q8_0),
-    (TensorType::Q2_K, k_quants::q2_k),
-    (TensorType::Q3_K, k_quants::q3_k),
-    (TensorType::Q4_K, k_quants::q4_k),
-    (TensorType::Q5_K, k_quants::q5_k),
-    (TensorType::Q6_K, k_quants::q6_k),
-    (TensorType::IQ4_NL, iq4::iq4_nl),
-    (TensorType::IQ4_XS, iq4::iq4_xs),
+const DECODERS: [(TensorType, Decoders); 15] = [
+    (TensorType::F32, Decoders { values: plain::f32, integers: None }),
+    (TensorType::F16, Decoders { values: plain::f16, integers: None }),
+    (TensorType::BF16, Decoders { values: plain::bf16, integers: None }),
+    quantised!(Q4_0 Coarse legacy::q4_0),
+    quantised!(Q4_1 Fine legacy::q4_1),
+    quantised!(Q5_0 Coarse legacy::q5_0),
+    quantised!(Q5_1 Fine legacy::q5_1),
+    quantised!(Q8_0 Coarse legacy::q8_0),
+    quantised!(Q2_K Fine k_quants::q2_k),
+    quantised!(Q3_K Fine k_quants::q3_k),
+    quantised!(Q4_K Fine k_quants::q4_k),
+    quantised!(Q5_K Fine k_quants::q5_k),
+    quantised!(Q6_K Fine k_quants::q6_k),
+    quantised!(IQ4_NL Coarse iq4::iq4_nl),
+    quantised!(IQ4_XS Coarse iq4::iq4_xs),
 ];
 
 /// Types with a decoder.
@@ -52,7 +62,12 @@ pub const DECODABLE: &[TensorType] = &types(&DECODERS);
 
 /// The plain decode function of a tensor type, or `None` if connote cannot compute with it.
 pub fn decoder(ty: TensorType) -> Option<Decode> {
-    of_type(&DECODERS, ty)
+    Some(of_type(&DECODERS, ty)?.values)
+}
+
+/// Of a quantised type the function that gives its integers, and how far their scales reach; `None` for others.
+pub fn integer_decoder(ty: TensorType) -> Option<(Grain, DecodeIntegers)> {
+    of_type(&DECODERS, ty)?.integers
 }
 
 /// All values of a tensor's bytes; `None` if connote cannot compute with the type.
