@@ -211,11 +211,11 @@ pub(crate) fn runs_of<'a>(
 pub(crate) fn unpack_body(grain: Grain, panel: &[i16], out: &mut [i16]) {
     for (words, out) in runs_of(grain, panel, out) {
         let (head, words) = words.split_at(grain.head());
-        // Each twice: an output's two values lie side by side. Ratios of both halves, then offsets, if there are any.
+        // Each half's ratios, and its offsets if there are any; each twice: an output's two values lie side by side.
         let mut of_halves = [[[0i16; PANEL]; 2]; 2];
-        for (head, of_halves) in head.as_chunks::<PANEL>().0.iter().zip(&mut of_halves) {
-            for (half, of_half) in of_halves.iter_mut().enumerate() {
-                for (at, value) in of_half.iter_mut().enumerate() {
+        for (half, of_half) in of_halves.iter_mut().enumerate() {
+            for (head, values) in head.as_chunks::<PANEL>().0.iter().zip(of_half) {
+                for (at, value) in values.iter_mut().enumerate() {
                     *value = head[at / 2 * 2 + half];
                 }
             }
@@ -223,8 +223,7 @@ pub(crate) fn unpack_body(grain: Grain, panel: &[i16], out: &mut [i16]) {
         let fours = words.as_chunks::<FOUR_WORDS>().0.iter().zip(out.as_chunks_mut::<{ 4 * PANEL }>().0);
         for (words, out) in fours {
             let (first, other) = out.split_at_mut(FOUR_WORDS);
-            for half in 0..2 {
-                let [ratios, offsets] = [&of_halves[0][half], &of_halves[1][half]];
+            for (half, [ratios, offsets]) in of_halves.iter().enumerate() {
                 let at = half * PANEL..(half + 1) * PANEL;
                 let all = words[at.clone()].iter().zip(ratios).zip(offsets);
                 for (((&word, &ratio), &offset), (first, other)) in
