@@ -136,4 +136,8 @@ fn permissions_owner_and_group_are_those_of_the_one_before() {
         replace(&path, b"newer").expect("written");
         assert_eq!(of(&path), before);
     }
+    // From its first moment on, whatever the one before allows: who has it open reads what comes later.
+    let aside = folder.path().join("aside");
+    Predecessor::of(&path).expect("a file").new_file().open(&aside).expect("created");
+    assert_eq!(of(&aside).0, 0o600);
 }

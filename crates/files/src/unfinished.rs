@@ -141,3 +141,24 @@ fn is_kept(file: &File, path: &Path) -> bool {
         Ok(()) | Err(TryLockError::Error(_)) => path.try_exists().unwrap_or(true),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever clears what was left may come in the moment before the lock.
+    #[test]
+    fn a_new_file_that_was_taken_for_one_that_was_left_is_not_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let new = File::create_new(&path).expect("created");
+        let clearing = File::open(&path).expect("opened");
+        clearing.lock().expect("it is free");
+        assert!(!is_kept(&new, &path), "about to be removed");
+        clearing.unlock().expect("unlocked");
+        assert!(is_kept(&new, &path));
+        new.unlock().expect("unlocked");
+        fs::remove_file(&path).expect("removed");
+        assert!(!is_kept(&new, &path), "it is gone");
+    }
+}

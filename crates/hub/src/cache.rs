@@ -289,6 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_kill_left_of_a_revision_is_no_revision_for_long() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path());
+        cache.note_revision("o/r", "main", A).expect("noted");
+        let refs = folder.path().join("models--o--r/refs");
+        let left = fs::File::create(refs.join("main.connote-1-0123abcd.part")).expect("created");
+        left.set_modified(SystemTime::now() - 2 * files::SHARED).expect("a time");
+        drop(left);
+        cache.note_revision("o/r", "main", B).expect("noted");
+        assert_eq!(entries(&refs), [refs.join("main")]);
+        assert_eq!(fs::read_to_string(refs.join("main")).expect("read"), B);
+    }
+
+    #[test]
     fn a_model_with_a_part_or_its_content_missing_is_not_here() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::new(folder.path());

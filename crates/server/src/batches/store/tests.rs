@@ -79,3 +79,16 @@ fn ids_are_each_their_own_and_need_not_wait_for_the_disk() {
     });
     assert_eq!(all.into_inner().expect("nobody fell").len(), 4_000);
 }
+
+#[test]
+fn what_a_kill_left_of_a_record_goes_when_the_folder_is_opened() {
+    let folder = TempDir::new().expect("a folder");
+    drop(Store::open(folder.path(), 10).expect("it opens"));
+    let at = |name: &str| folder.path().join(name);
+    let left = ["files/file-1.json.connote-1-0123abcd.part", "batches/batch_1.json.connote-1-0123abcd.part"];
+    for name in left.iter().chain(&["batches/notes.txt"]) {
+        fs::write(at(name), "{").expect("written");
+    }
+    drop(Store::open(folder.path(), 10).expect("it opens"));
+    assert!(left.iter().all(|name| !at(name).exists()) && at("batches/notes.txt").exists());
+}
