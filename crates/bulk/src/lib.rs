@@ -26,7 +26,7 @@ pub use rows::{Answered, Chunk, Place, Row};
 pub use run::{
     Answering, Beside, CpuShare, DEFAULT_PART_ROWS, Destination, FailedRows, FinishedPart, FinishedRun, Job,
     Merge, Observer, PART_ROWS_STEP, PartRecord, Plan, Results, Shard, Summary, finished_part, finished_run,
-    lowest_priority, run, sync_folder,
+    lowest_priority, run,
 };
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{

@@ -30,7 +30,6 @@ pub use answer::{Answering, Results};
 pub use background::{CpuShare, lowest_priority};
 pub use beside::{Beside, FailedRows};
 pub(crate) use beside::{errors_path, failed_rows};
-pub use durable::sync_folder;
 pub(crate) use finished::linked;
 pub use finished::{FinishedPart, FinishedRun, finished_part, finished_run};
 pub use manifest::{PartRecord, Plan};

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::aside::{folder_of, follow_links};
+use files::folder_of;
+
+use crate::aside::follow_links;
 
 /// A file on disk, by what it is rather than by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -77,7 +77,7 @@ pub(crate) fn weights(gguf: &Gguf, files: &[Identity], cache: Option<&Path>) -> 
         if let Some(digest) = from_files(gguf, files).ok().filter(|_| opened()) {
             if let Some(entry) = entry {
                 // The cache only saves time: where it cannot be written, the hash is computed again.
-                let _ = write_aside(&entry, &hex(&digest));
+                let _ = files::cache(&entry, hex(&digest).as_bytes());
             }
             return digest;
         }
@@ -159,16 +159,6 @@ fn read_digest(path: &Path) -> Option<Digest> {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
     Some(digest)
-}
-
-/// Writes a file under another name first, so that a reader never sees half of it.
-pub(crate) fn write_aside(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let aside = path.with_extension(format!("{}.part", std::process::id()));
-    fs::write(&aside, text)?;
-    fs::rename(&aside, path)
 }
 
 #[cfg(test)]

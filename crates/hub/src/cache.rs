@@ -6,7 +6,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::choice::{choose, parts_of};
@@ -159,11 +158,9 @@ impl Cache {
         }
         let failed = |error: io::Error| Error::disk(&path, "cannot be written", &error);
         make_folder(path.parent().unwrap_or(&path))?;
-        // Whole at any moment, as others read it, and a file of its own: two threads may write the same commit.
-        static WRITTEN: AtomicU64 = AtomicU64::new(0);
-        let mut aside = path.clone().into_os_string();
-        aside.push(format!(".{}-{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed)));
-        fs::write(&aside, commit).and_then(|()| fs::rename(&aside, &path)).map_err(failed)
+        // Others take what was left there for the name of a branch.
+        files::clear_left(&path, files::SHARED);
+        files::replace(&path, commit.as_bytes()).map_err(failed)
     }
 }
 
@@ -289,6 +286,20 @@ mod tests {
         let error = cache.find(&"Org/Repo:*m-*".parse().expect("a name")).expect_err("two");
         assert_eq!(error.kind(), ErrorKind::Ambiguous);
         assert_eq!(cache.models().len(), 3);
+    }
+
+    #[test]
+    fn what_a_kill_left_of_a_revision_is_no_revision_for_long() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path());
+        cache.note_revision("o/r", "main", A).expect("noted");
+        let refs = folder.path().join("models--o--r/refs");
+        let left = fs::File::create(refs.join("main.connote-1-0123abcd.part")).expect("created");
+        left.set_modified(SystemTime::now() - 2 * files::SHARED).expect("a time");
+        drop(left);
+        cache.note_revision("o/r", "main", B).expect("noted");
+        assert_eq!(entries(&refs), [refs.join("main")]);
+        assert_eq!(fs::read_to_string(refs.join("main")).expect("read"), B);
     }
 
     #[test]

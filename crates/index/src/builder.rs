@@ -1,8 +1,10 @@
 //! A collection is built aside, and takes its name when it is complete.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use files::Unfinished;
 use half::slice::HalfFloatSliceExt as _;
 
 use crate::collection::{About, FILE_NAME};
@@ -252,12 +254,13 @@ fn put_together(folder: &Path, scheme: Scheme, spools: Vec<Spool>, rows: usize) 
     let json = serde_json::to_vec(&About { scheme, rows })?;
     let mut about = Spool::create(folder, Kind::About, 0)?;
     about.push(&json)?;
-    let _held = hold(folder);
-    let mut aside = part(folder)?;
+    let target = folder.join(FILE_NAME);
+    files::clear_left(&target, Duration::ZERO);
+    let unfinished = Unfinished::create(&target)?;
     let count = spools.len() + 1;
     let mut offset = layout::head_length(count);
     let mut sections: Vec<Section> = Vec::with_capacity(count);
-    let mut out = BufWriter::new(aside.as_file_mut());
+    let mut out = BufWriter::new(unfinished.file());
     out.write_all(&vec![0; offset as usize])?;
     for spool in [about].into_iter().chain(spools) {
         let section = spool.copy_to(&mut out, offset)?;
@@ -267,55 +270,9 @@ fn put_together(folder: &Path, scheme: Scheme, spools: Vec<Spool>, rows: usize) 
     out.flush()?;
     drop(out);
     // The head is last: a file without it is no collection.
-    let file = aside.as_file_mut();
-    io::Seek::seek(file, io::SeekFrom::Start(0))?;
+    let mut file = unfinished.file();
+    file.rewind()?;
     file.write_all(&layout::write_head(&sections, offset))?;
-    file.sync_all()?;
-    aside.persist(folder.join(FILE_NAME)).map_err(|error| error.error)?;
-    #[cfg(unix)]
-    std::fs::File::open(folder)?.sync_all()?;
+    unfinished.complete()?;
     Ok(offset)
-}
-
-/// The name of a collection that is being put together, but for what makes it one of its own.
-const PART: (&str, &str) = (".collection-", ".part");
-
-/// Takes away what builds left that were killed here, and keeps other builds from taking away what is written while the
-/// lock is held. Where folders cannot be locked nothing is taken away.
-#[cfg(unix)]
-fn hold(folder: &Path) -> Option<std::fs::File> {
-    let lock = std::fs::File::open(folder).ok()?;
-    // Alone: no other build is about to finish.
-    if lock.try_lock().is_ok() {
-        for entry in std::fs::read_dir(folder).ok()?.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(PART.0) && name.ends_with(PART.1) {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-        lock.unlock().ok()?;
-    }
-    lock.lock_shared().ok()?;
-    Some(lock)
-}
-
-#[cfg(not(unix))]
-fn hold(_: &Path) -> Option<std::fs::File> {
-    None
-}
-
-/// A file that may be read by whom the one that it replaces may, else by whom any new file may; temporary ones are more private.
-fn part(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PART.0).suffix(PART.1);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let part = builder.tempfile_in(folder)?;
-    match std::fs::metadata(folder.join(FILE_NAME)) {
-        Ok(old) => part.as_file().set_permissions(old.permissions())?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    Ok(part)
 }

@@ -122,18 +122,20 @@ fn the_next_build_takes_away_what_a_killed_one_left_but_not_what_another_writes(
     use std::fs::File;
     let (folder, bytes) = small();
     let at = |name: &str| folder.path().join(name);
-    let left = at(".collection-abc.part");
-    for other in [".collection-abc.part", ".collection-abc", "x.part"] {
-        fs::write(at(other), "half").expect("written");
+    let beside = |ending: &str| at(&format!("{FILE_NAME}{ending}"));
+    for ending in [".connote-1-0123abcd.part", ".connote-1", ".part"] {
+        fs::write(beside(ending), "half").expect("written");
     }
     // Another build is about to finish.
-    let held = File::open(folder.path()).expect("a folder");
-    held.lock_shared().expect("locked");
+    let held = File::create(beside(".connote-2-0123abcd.part")).expect("created");
+    held.lock().expect("locked");
     build(&folder, scheme(9, &ALL), &eighths(9 * ROWS, 1), 6).expect("it is built");
-    assert!(left.exists());
+    assert!(!beside(".connote-1-0123abcd.part").exists());
+    assert!(beside(".connote-1").exists() && beside(".part").exists());
+    assert!(beside(".connote-2-0123abcd.part").exists());
     drop(held);
     build(&folder, scheme(9, &ALL), &eighths(9 * ROWS, 1), 6).expect("it is built");
-    assert!(!left.exists() && at(".collection-abc").exists() && at("x.part").exists());
+    assert!(!beside(".connote-2-0123abcd.part").exists());
     assert_eq!(fs::read(at(FILE_NAME)).expect("a file"), bytes);
 }
 

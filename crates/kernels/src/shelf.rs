@@ -7,11 +7,11 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use files::Unfinished;
 use memmap2::Mmap;
 
 use crate::large_pages::Plain;
@@ -24,8 +24,6 @@ use crate::weights::Weights;
 const MAGIC: &[u8; 8] = b"connote\x02";
 /// What is written at once: the system keeps a file in memory in pieces that are no larger.
 const BLOCK: usize = 4 << 20;
-/// A file that nobody writes any more is at least this old: it takes a moment to lock one that was just made.
-const LEFT_FOR: Duration = Duration::from_secs(60);
 /// Values of a matrix begin cache lines.
 const LINE: usize = 64;
 
@@ -61,28 +59,24 @@ impl Shelf {
         key: &[u8; 32],
         matrices: impl Iterator<Item = &'a Weights>,
     ) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let (aside, file) = create_aside(path)?;
-        let written = (|| {
-            let mut out = Blocks { file, block: Vec::with_capacity(BLOCK), at: 0 };
-            out.write_all(MAGIC)?;
-            out.write_all(key)?;
-            for matrix in matrices {
-                put(&mut out, matrix.store())?;
-            }
-            let end = out.at as u64;
-            out.write_all(&end.to_le_bytes())?;
-            out.file.write_all(&out.block)?;
-            out.file.sync_all()?;
-            // Not a renaming: who came first has his mapped already, and there is to be one copy.
-            match fs::hard_link(&aside, path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                linked => linked,
-            }
-        })();
-        let removed = fs::remove_file(&aside);
-        written.and(removed)
+        fs::create_dir_all(files::folder_of(path))?;
+        files::clear_left(path, files::SHARED);
+        let unfinished = Unfinished::create(path)?;
+        let mut out = Blocks { file: unfinished.file(), block: Vec::with_capacity(BLOCK), at: 0 };
+        out.write_all(MAGIC)?;
+        out.write_all(key)?;
+        for matrix in matrices {
+            put(&mut out, matrix.store())?;
+        }
+        let end = out.at as u64;
+        out.write_all(&end.to_le_bytes())?;
+        out.file.write_all(&out.block)?;
+        unfinished.sync()?;
+        // In nobody's place: who came first has his mapped already, and there is to be one copy.
+        match unfinished.take_free_name() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            named => named,
+        }
     }
 
     /// Whether all was taken.
@@ -121,37 +115,6 @@ impl Shelf {
             Layout::I16 => Store::of_i16(Mapped::new(map, at, values), its_scales),
             Layout::Bf16 => Store::of_bf16(Mapped::new(map, at, values)),
         })
-    }
-}
-
-/// A new file beside `path`, under a name that nobody else ever takes: what is linked under it is what we wrote. The process's
-/// number alone keeps apart neither its threads nor containers, which all count from 1.
-fn create_aside(path: &Path) -> io::Result<(PathBuf, File)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    remove_left(path);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    let aside = path.with_extension(format!("part{}-{now}-{next}", std::process::id()));
-    let file = File::create_new(&aside)?;
-    // Where there are no locks, what a killed process leaves stays.
-    let _ = file.try_lock();
-    Ok((aside, file))
-}
-
-/// Removes what processes left beside `path` that were killed: whoever writes a file holds a lock, which goes with the process.
-fn remove_left(path: &Path) {
-    let (Some(folder), Some(stem)) = (path.parent(), path.file_stem()) else { return };
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for aside in entries.flatten().map(|entry| entry.path()) {
-        let is_part = aside.extension().is_some_and(|ending| ending.as_encoded_bytes().starts_with(b"part"));
-        let is_left = |file: File| {
-            let age =
-                file.metadata().and_then(|about| about.modified()).ok().and_then(|time| time.elapsed().ok());
-            age.is_some_and(|age| age >= LEFT_FOR) && file.try_lock().is_ok()
-        };
-        if is_part && aside.file_stem() == Some(stem) && File::open(&aside).is_ok_and(is_left) {
-            let _ = fs::remove_file(&aside);
-        }
     }
 }
 
@@ -206,14 +169,14 @@ fn scale_of([a, b, c, d, e, f, g, h]: [u8; 8]) -> BlockScale {
 }
 
 /// A file that is written in whole blocks.
-struct Blocks {
-    file: File,
+struct Blocks<'a> {
+    file: &'a File,
     block: Vec<u8>,
     /// Bytes so far.
     at: usize,
 }
 
-impl Blocks {
+impl Blocks<'_> {
     fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.at += bytes.len();
         while !bytes.is_empty() {
@@ -243,7 +206,7 @@ impl Blocks {
     }
 }
 
-fn put(out: &mut Blocks, store: &Store) -> io::Result<()> {
+fn put(out: &mut Blocks<'_>, store: &Store) -> io::Result<()> {
     let values = store.all();
     let (count, scales) = match values {
         Values::F32(values) => (values.len(), &[][..]),
@@ -267,6 +230,7 @@ fn put(out: &mut Blocks, store: &Store) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
+    use std::time::SystemTime;
 
     use threads::Team;
 
@@ -300,28 +264,16 @@ mod tests {
                 }
             });
         }
-        // What a process left that was killed goes; what one writes, or another file's, does not.
+        let left = fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 20, "nothing lies aside");
+        // What a process left that was killed goes, after a while.
         let path = folder.path().join("0");
         fs::remove_file(&path).expect("a file");
-        let long_ago = SystemTime::now() - 2 * LEFT_FOR;
-        let part = |name: &str, is_old: bool| {
-            let file = File::create_new(folder.path().join(name)).expect("a new file");
-            if is_old {
-                file.set_modified(long_ago).expect("another time");
-            }
-            file
-        };
-        drop(part("0.part1-1-0", true));
-        drop(part("0.part1-2-0", false));
-        drop(part("other.part1-1-0", true));
-        let written = part("0.part1-3-0", true);
-        written.try_lock().expect("nobody else has it");
+        let old = File::create(folder.path().join("0.connote-1-0123abcd.part")).expect("created");
+        old.set_modified(SystemTime::now() - 2 * files::SHARED).expect("another time");
+        drop(old);
         Shelf::write(&path, &key, [&weights].into_iter()).expect("written");
         assert!(Shelf::open(&path, &key).is_some());
-        let left = fs::read_dir(folder.path()).expect("a folder").count();
-        assert_eq!(
-            left, 23,
-            "nothing lies aside but what does not lie long, what is another's, what is being written"
-        );
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 20);
     }
 }

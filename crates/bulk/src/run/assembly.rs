@@ -1,8 +1,9 @@
 //! From parts to one file.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use files::Predecessor;
 
 use super::beside::Beside;
 use super::manifest::PartRecord;
@@ -16,18 +17,14 @@ pub(super) const WHOLE: &str = "whole.tmp";
 /// The file that is to be there at the end.
 pub(super) struct Target {
     path: PathBuf,
-    permissions: Option<Permissions>,
+    before: Predecessor,
 }
 
 impl Target {
-    /// Looks at it before anything is computed: a file that may not be written must not be replaced either.
+    /// Looks at it before anything is computed.
     pub(super) fn check(path: &Path) -> Result<Self, Error> {
-        let permissions = match OpenOptions::new().write(true).open(path) {
-            Ok(old) => Some(old.metadata().map_err(|error| Error::writing(path, &error))?.permissions()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::writing(path, &error)),
-        };
-        Ok(Self { path: path.to_owned(), permissions })
+        let before = Predecessor::of_writable(path).map_err(|error| Error::writing(path, &error))?;
+        Ok(Self { path: path.to_owned(), before })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -35,8 +32,7 @@ impl Target {
     }
 
     pub(super) fn keep_permissions(&self, file: &File) -> Result<(), Error> {
-        let Some(permissions) = &self.permissions else { return Ok(()) };
-        file.set_permissions(permissions.clone()).map_err(|error| Error::writing(&self.path, &error))
+        self.before.hand_over(file).map_err(|error| Error::writing(&self.path, &error))
     }
 }
 

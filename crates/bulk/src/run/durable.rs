@@ -1,5 +1,7 @@
 //! Files that are there whole or not at all, whatever ends the run: written aside, on the disk, then named. Whatever a run changes
 //! in a folder it changes here, so that tests can stop it before every single change.
+//!
+//! Not by `files`: these names aside are always the same, since a run holds its folder's lock and writes over what one before it left.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -84,27 +86,8 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
 }
 
 /// Names that were given or taken in a folder are on the disk afterwards.
-///
-/// # Errors
-/// If the folder cannot be opened or synced.
-pub fn sync_folder(folder: &Path) -> Result<(), Error> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Some network file systems cannot sync a folder; their renames are on the server already. One that may be written to and
-        // not read cannot be opened.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
-            ) =>
-        {
-            Ok(())
-        }
-        other => other.map_err(|error| Error::writing(folder, &error)),
-    }
+pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    files::sync_folder(folder).map_err(|error| Error::writing(folder, &error))
 }
 
 /// Removes a file that need not be there.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bulk::{Beside, FailedRows, FileSum, OutputFormat, Results, Row, SinkOptions};
 
 use super::{Place, Task};
-use crate::aside::{folder_of, follow_links};
+use crate::aside::follow_links;
 use crate::failure::Failure;
 
 /// Collects what lies beside an output.
@@ -41,7 +41,7 @@ impl Listing {
                 Some(list) => list,
                 // Where there must be room for it in the end.
                 None => {
-                    let file = tempfile::tempfile_in(folder_of(&self.output)).map_err(of_list)?;
+                    let file = tempfile::tempfile_in(files::folder_of(&self.output)).map_err(of_list)?;
                     self.failed.insert(FailedRows::new(file))
                 }
             };

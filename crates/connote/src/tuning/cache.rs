@@ -11,7 +11,6 @@ use threads::{Topology, cpu_info};
 
 use super::CostModel;
 use crate::fingerprint::hex;
-use crate::weight_hash::write_aside;
 
 /// Goes up when the cost model means something else, so that what older versions kept is not believed.
 const FOLDER: &str = "tuning-2";
@@ -72,7 +71,7 @@ pub(crate) fn store(cache: Option<&Path>, key: &Key, cost: &CostModel) -> bool {
     let Some(cache) = cache else { return false };
     let entry = Entry { of: key.0.clone(), cost: cost.clone() };
     let text = serde_json::to_string_pretty(&entry);
-    text.is_ok_and(|text| write_aside(&cache.join(FOLDER).join(key.file()), &text).is_ok())
+    text.is_ok_and(|text| files::cache(&cache.join(FOLDER).join(key.file()), text.as_bytes()).is_ok())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::answer::Answered;
 use super::record::{Counts, FileRecord, Progress, Purpose, Record};
 use super::room::Room;
-use super::store::{Store, remove, sync};
+use super::store::{Store, remove};
 use super::work::Stop;
 
 /// How much work a kill may cost: what is past either is put on the disk for good.
@@ -140,7 +140,7 @@ fn part(path: &Path, length: u64) -> io::Result<File> {
     }
     file.set_len(length)?;
     file.seek(SeekFrom::Start(length))?;
-    path.parent().map_or(Ok(()), sync)?;
+    files::sync_folder(files::folder_of(path))?;
     Ok(file)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,7 +122,7 @@ impl Store {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let known = name.ends_with(".json") || (files_have_records && kept.files.contains_key(name));
                 // Only what this program named so.
-                let ours = name.starts_with("file-") || name.ends_with(".new");
+                let ours = name.starts_with("file-") || name.ends_with(".part");
                 if ours && !known && !results.contains(&name) {
                     fs::remove_file(&path)?;
                 }
@@ -336,19 +336,9 @@ pub(super) fn remove(file: &Path) -> io::Result<()> {
     })
 }
 
-/// Puts the names of a folder's files on the disk for good.
-pub(super) fn sync(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
 /// A record on the disk for good, or the one before it.
 fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(&serde_json::to_vec(record)?)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), sync)
+    files::replace(path, &serde_json::to_vec(record)?)
 }
 
 /// All records of a folder.

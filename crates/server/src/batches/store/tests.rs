@@ -43,17 +43,18 @@ fn room_is_given_back_by_who_drops_it_and_by_a_deletion_that_fails() {
     assert!(store.take_now(10).is_ok());
 }
 
-/// As on a full disk: the record cannot be written.
+/// As on a full disk: the record cannot be written, since what is in its place is no file.
+#[cfg(unix)]
 #[test]
 fn a_file_that_cannot_be_kept_is_a_part_as_before() {
     let folder = TempDir::new().expect("a folder");
     let store = Arc::new(Store::open(folder.path(), 10).expect("it opens"));
     let record = file(&store, b"a");
-    let in_the_way = store.content(&record.id).with_extension("new");
-    fs::create_dir(&in_the_way).expect("made");
+    let in_the_way = store.content(&record.id).with_extension("json");
+    std::os::unix::fs::symlink("/dev/null", &in_the_way).expect("linked");
     assert!(store.keep_file(record.clone()).is_err());
     assert!(store.part(&record.id).exists() && !store.content(&record.id).exists());
-    fs::remove_dir(&in_the_way).expect("removed");
+    assert!(!in_the_way.exists());
     for _ in 0..2 {
         store.keep_file(record.clone()).expect("kept");
     }
@@ -77,4 +78,17 @@ fn ids_are_each_their_own_and_need_not_wait_for_the_disk() {
         }
     });
     assert_eq!(all.into_inner().expect("nobody fell").len(), 4_000);
+}
+
+#[test]
+fn what_a_kill_left_of_a_record_goes_when_the_folder_is_opened() {
+    let folder = TempDir::new().expect("a folder");
+    drop(Store::open(folder.path(), 10).expect("it opens"));
+    let at = |name: &str| folder.path().join(name);
+    let left = ["files/file-1.json.connote-1-0123abcd.part", "batches/batch_1.json.connote-1-0123abcd.part"];
+    for name in left.iter().chain(&["batches/notes.txt"]) {
+        fs::write(at(name), "{").expect("written");
+    }
+    drop(Store::open(folder.path(), 10).expect("it opens"));
+    assert!(left.iter().all(|name| !at(name).exists()) && at("batches/notes.txt").exists());
 }

@@ -221,7 +221,7 @@ fn results_of_a_batch_that_fails_wait_for_the_disk() {
     let mut client = Client::connect(server.address);
     let batch = begun(&mut client, 20_000);
     let (output, _) = results_of(folder.path(), &batch);
-    let in_the_way = folder.path().join("files").join(format!("{output}.new"));
+    let in_the_way = folder.path().join("files").join(format!("{output}.json"));
     fs::create_dir(&in_the_way).expect("made");
     client.send("POST", &format!("/v1/batches/{batch}/cancel"), "");
     let failed = wait(&mut client, &batch, is_over);
