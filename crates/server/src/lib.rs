@@ -23,6 +23,7 @@ mod fault;
 mod formats;
 mod gauges;
 mod held;
+mod host;
 mod json;
 mod kept;
 mod lines;
