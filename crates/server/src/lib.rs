@@ -118,6 +118,7 @@ pub enum Listen {
 
 /// Where it was found to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// At a port.
     Tcp(SocketAddr),

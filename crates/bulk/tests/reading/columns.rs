@@ -147,7 +147,7 @@ fn what_is_left_unread_is_a_field_like_any_other() {
     let options = SourceOptions { keep: vec!["*".to_owned()], id: ValueFrom::Custom, ..options };
     let schema = chunks(&options)[0].carried.schema();
     let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    assert_eq!(names, ["id", "title", "task"]);
+    assert_eq!(names, ["id", "task", "title"]);
     #[cfg(unix)]
     {
         let (pipe, writes) = piped(folder.path(), "a", row);

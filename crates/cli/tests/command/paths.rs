@@ -119,7 +119,7 @@ fn collections_models_and_documents_may_be_called_so() {
     };
     one(&[&"verify", &model, &"--json"], "/path");
     one(&[&"inspect", &model, &"--json"], "/files/0");
-    one(&[&"quantize", &model, &cafe("-small.gguf"), &"--type", &"Q8_0", &"--json"], "/path");
+    one(&[&"quantize", &model, &cafe("-small.gguf"), &"Q8_0", &"--json"], "/path");
     fs::write(place.path(".tsv"), "1\ta cat\ta dog\n2\tone\ttwo\n3\tx\ty\n4\tx x\ty\n5\tq\tr\n")
         .expect("written");
     one(&[&"eval", &"sts", &cafe(".tsv"), &"-m", &model, &"--json"], "/files/0/file");

@@ -112,11 +112,11 @@ fn titles_of_rows_are_refused_or_left_unread() {
         }
     }
     // What is wrong with something else does not say so.
-    let row = "{\"text\":\"x\",\"title\":\"T\",\"task\":\"query\"}";
+    let row = "{\"text\":\"x\",\"title\":\"T\",\"task\":\"code-retrieval\"}";
     let mut line = connote();
     let (stdout, _) = super::run(line.args(["embed", "--input-format", "jsonl"]).write_stdin(row), 1);
     let message = lines(&stdout)[0]["error"]["message"].to_string();
-    assert!(message.contains("no prompts") && !message.contains("--no-titles"), "{message}");
+    assert!(message.contains("no prompt for the task") && !message.contains("--no-titles"), "{message}");
     let mut line = connote();
     line.args(["embed", "--input-format", "jsonl", "--no-titles", "--no-tasks"]).write_stdin(row);
     super::run(&mut line, 0);

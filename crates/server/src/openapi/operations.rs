@@ -129,7 +129,20 @@ pub(super) const RERANK_SCHEMAS: [&str; 5] =
     ["Relevances", "RerankError", "RerankRequest", "TeiRanks", "TeiRerankRequest"];
 
 /// What only the routes for vectors speak of.
-pub(super) const VECTOR_SCHEMAS: [&str; 0] = [];
+pub(super) const VECTOR_SCHEMAS: [&str; 12] = [
+    "LlamaContentRequest",
+    "LlamaEmbeddings",
+    "LlamaRequest",
+    "OllamaEmbedding",
+    "OllamaEmbeddings",
+    "OllamaPromptRequest",
+    "OllamaRequest",
+    "OpenAiEmbeddings",
+    "OpenAiRequest",
+    "TeiEmbeddings",
+    "TeiRequest",
+    "TeiTokenEmbeddings",
+];
 
 /// The routes for vectors, beside `POST /`.
 const EMBED: [&str; 7] =
