@@ -180,7 +180,7 @@ fn input(fields: &Fields<'_>, line: &str, number: usize) -> Result<Input, RowErr
             let before = value.get().as_ptr().addr() - line.as_ptr().addr();
             match is_of_a_half(&error.to_string()) {
                 true => {
-                    let message = format!("`{name}` to column {}: {HALF}", before + error.column());
+                    let message = format!("`{name}` (column {}): {HALF}", before + error.column());
                     RowError::at_line(number, "invalid_json", message)
                 }
                 false => invalid_json(number, &error, before),
@@ -238,7 +238,7 @@ mod tests {
         let row = read_text(line, 0);
         assert_eq!(row.id.get(), "7");
         let message = row.input.expect_err("a lone surrogate").message;
-        let column = message.strip_prefix("line 1: `text` to column ").and_then(|rest| rest.split_once(": "));
+        let column = message.strip_prefix("line 1: `text` (column ").and_then(|rest| rest.split_once("): "));
         let (column, said) = column.expect("a column");
         assert_eq!(said, HALF);
         let column: usize = column.parse().expect("a number");

@@ -129,19 +129,26 @@ pub(super) const RERANK_SCHEMAS: [&str; 5] =
     ["Relevances", "RerankError", "RerankRequest", "TeiRanks", "TeiRerankRequest"];
 
 /// What only the routes for vectors speak of.
-pub(super) const VECTOR_SCHEMAS: [&str; 12] = [
+pub(super) const VECTOR_SCHEMAS: [&str; 19] = [
     "LlamaContentRequest",
     "LlamaEmbeddings",
+    "LlamaPrompts",
     "LlamaRequest",
+    "LlamaTexts",
     "OllamaEmbedding",
     "OllamaEmbeddings",
     "OllamaPromptRequest",
     "OllamaRequest",
     "OpenAiEmbeddings",
     "OpenAiRequest",
+    "Purpose",
+    "PurposeOfIds",
     "TeiEmbeddings",
     "TeiRequest",
     "TeiTokenEmbeddings",
+    "Texts",
+    "TextsOrIds",
+    "Vector",
 ];
 
 /// The routes for vectors, beside `POST /`.

@@ -209,7 +209,7 @@ fn a_bad_line_fails_alone() {
         (json!(6), "too_long", "truncate"),
         (json!(7), "invalid_json", "line 8: not a JSON object"),
         // In the words of the other routes.
-        (json!(8), "invalid_json", "line 9: `text` to column 30: it has a lone surrogate"),
+        (json!(8), "invalid_json", "line 9: `text` (column 30): it has a lone surrogate"),
     ];
     for (line, (id, kind, message)) in found[1..9].iter().zip(wanted) {
         let said = line["error"]["message"].as_str().expect("a message");
