@@ -14,6 +14,7 @@ pub struct Error {
 
 /// What kind of failure it is, for exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// It was asked for what makes no sense: a column that is not there, formats that do not fit.
     Usage,

@@ -16,7 +16,7 @@ mod source;
 mod space;
 mod spaces;
 mod stored;
-mod zones;
+mod text_form;
 
 pub use error::{Error, ErrorKind};
 pub use file_sum::{FileSum, Summing};
@@ -31,8 +31,9 @@ pub use run::{
 pub use sink::{LineEncoder, OutputFormat, PartWriter, SinkOptions, assemble, write_row_numbers};
 pub use source::{
     Delimiter, FileIdentity, InputFormat, Progress, Quotes, Source, SourceOptions, Template, TextFrom,
+    ValueFrom,
 };
 pub use space::{DESCRIPTION_KEY, Description, OTHER_SPACES_KEY, Scale, description_path, row_numbers_path};
 pub use spaces::Spaces;
 pub use stored::{Stored, StoredChunk, Vectors, read_description};
-pub use zones::{has_text_form, to_text};
+pub use text_form::{has_text_form, to_text};

@@ -43,10 +43,14 @@ impl Row {
 
     /// What the library says against this row, with its line, where it has one.
     pub fn refused(&self, error: &connote::Error) -> RowError {
-        match usize::try_from(self.place.line) {
+        let mut refused = match usize::try_from(self.place.line) {
             Ok(line) if line > 0 => RowError::refused(line, error),
             _ => RowError { kind: error.kind().name(), message: error.message().to_owned() },
+        };
+        if error.is_of_title() {
+            refused.message += "; --no-titles leaves the titles of rows unread";
         }
+        refused
     }
 }
 

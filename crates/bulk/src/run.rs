@@ -106,6 +106,7 @@ pub trait Observer: Sync {
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Rows of all parts that this destination has.
     pub rows: u64,

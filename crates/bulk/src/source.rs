@@ -11,11 +11,13 @@ mod ipc_stream;
 mod json;
 mod json_values;
 mod lines;
+mod pattern;
 mod quotes;
 mod roles;
 mod row_groups;
 mod tables;
 mod template;
+mod value_from;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -33,6 +35,7 @@ pub use files::FileIdentity;
 pub(crate) use files::FileState;
 pub use quotes::Quotes;
 pub use template::Template;
+pub use value_from::ValueFrom;
 
 use files::{Input, Place};
 
@@ -43,19 +46,19 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct SourceOptions {
     /// Files, patterns such as `notes/*.csv`, or `-` for standard input; read in this order, those of a pattern by their names.
-    pub inputs: Vec<String>,
+    pub inputs: Vec<PathBuf>,
     /// How they are written; each by its ending, if it is not said.
     pub format: Option<InputFormat>,
     /// What stands between the values of CSV; a comma, if it is not said.
     pub delimiter: Option<Delimiter>,
     /// Where the text of a row is.
     pub text: TextFrom,
-    /// The column of the ids; without it `id`, if there is one, else rows have their numbers.
-    pub id: Option<String>,
-    /// The column of the titles.
-    pub title: Option<String>,
-    /// The column of the tasks.
-    pub task: Option<String>,
+    /// Where the ids are; by custom in `id`, and where there is none rows have their numbers.
+    pub id: ValueFrom,
+    /// Where the titles are; by custom in `title`, of JSON alone.
+    pub title: ValueFrom,
+    /// Where the tasks are; by custom in `task`, of JSON alone.
+    pub task: ValueFrom,
     /// Columns that are carried along; `*` is all that have no other use.
     pub keep: Vec<String>,
 }
@@ -198,7 +201,11 @@ impl Source {
         let states = states.unwrap_or_default();
         let files = states.iter().map(|state| state.path().to_owned()).collect();
         let is_jsonl = inputs.iter().any(|input| input.format == InputFormat::Jsonl);
-        let has_tasks = is_jsonl || options.task.is_some();
+        let has_tasks = match &options.task {
+            ValueFrom::Custom => is_jsonl,
+            ValueFrom::Column(_) => true,
+            ValueFrom::Nowhere => false,
+        };
         Ok(Self {
             options,
             inputs,

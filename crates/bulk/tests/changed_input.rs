@@ -36,7 +36,7 @@ impl<F: Fn() + Sync> Observer for Meddler<F> {
 }
 
 fn opened(input: &Path) -> Result<Source, Error> {
-    Source::open(&SourceOptions { inputs: vec![input.display().to_string()], ..SourceOptions::default() })
+    Source::open(&SourceOptions { inputs: vec![input.to_path_buf()], ..SourceOptions::default() })
 }
 
 fn embed(input: &Path, output: &Path, meddle: impl Fn() + Sync) -> Result<Summary, Error> {

@@ -9,7 +9,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::DataType;
-use connote_bulk::{Chunk, ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
+use connote_bulk::{Chunk, ErrorKind, InputFormat, Source, SourceOptions, TextFrom, ValueFrom};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use testkit::random::Random;
@@ -89,9 +89,9 @@ fn write(folder: &Path, format: &str) -> PathBuf {
 
 fn options(inputs: &[&Path]) -> SourceOptions {
     SourceOptions {
-        inputs: inputs.iter().map(|path| path.display().to_string()).collect(),
+        inputs: inputs.iter().map(|path| path.to_path_buf()).collect(),
         text: TextFrom::Template("{title}|{body}|{score}".parse().expect("a template")),
-        id: Some("key".to_owned()),
+        id: ValueFrom::Column("key".to_owned()),
         keep: vec!["score".to_owned(), "title".to_owned()],
         ..SourceOptions::default()
     }
@@ -191,7 +191,7 @@ fn several_files_are_one_input() {
     }
     fs::write(folder.path().join("c.txt"), "no JSON").expect("written");
     let mut options = options(&[&folder.path().join("*.jsonl")]);
-    (options.text, options.id, options.keep) = (TextFrom::Default, None, vec!["*".to_owned()]);
+    (options.text, options.id, options.keep) = (TextFrom::Default, ValueFrom::Custom, vec!["*".to_owned()]);
     let mut source = Source::open(&options).expect("it opens");
     assert_eq!(source.schema().field(0).data_type(), &DataType::Int64);
     let names: Vec<_> =
@@ -209,7 +209,7 @@ fn several_files_are_one_input() {
     assert_eq!(told(&rest(&mut source, || 100)), expected[3..]);
     // Other columns are no part of it.
     fs::write(folder.path().join("c.csv"), "text,n\nx,1\n").expect("written");
-    options.inputs.push(folder.path().join("c.csv").display().to_string());
+    options.inputs.push(folder.path().join("c.csv"));
     options.keep = vec!["n".to_owned()];
     let refused = Source::open(&options).err().expect("they differ");
     assert!(refused.to_string().contains("c.csv: its column `n` is of type Utf8"), "{refused}");
@@ -222,8 +222,8 @@ fn what_is_wrong_with_a_row_costs_that_row() {
         let path = folder.path().join(name);
         fs::write(&path, content).expect("written");
         let mut options = options(&[&path]);
-        (options.text, options.id, options.keep) = (text, None, Vec::new());
-        options.task = task.map(str::to_owned);
+        (options.text, options.id, options.keep) = (text, ValueFrom::Custom, Vec::new());
+        options.task = task.map_or(ValueFrom::Custom, |task| ValueFrom::Column(task.to_owned()));
         let mut source = Source::open(&options).expect("it opens");
         told(&rest(&mut source, || 100))
             .into_iter()
@@ -282,7 +282,7 @@ fn what_cannot_be_read_says_why() {
     };
     refused(
         &csv,
-        &|options| options.id = Some("no".to_owned()),
+        &|options| options.id = ValueFrom::Column("no".to_owned()),
         ErrorKind::Usage,
         "there is no column `no`; there is `key`, `title`",
     );
@@ -329,7 +329,7 @@ fn fields_of_json_become_columns() {
     fs::write(&path, lines.join("\n")).expect("written");
     let mut options = options(&[&path]);
     (options.text, options.id, options.keep) =
-        (TextFrom::Default, None, vec!["s".to_owned(), "*".to_owned()]);
+        (TextFrom::Default, ValueFrom::Custom, vec!["s".to_owned(), "*".to_owned()]);
     let mut source = Source::open(&options).expect("it opens");
     let schema = source.schema();
     let columns: Vec<(&str, &DataType, bool)> = schema

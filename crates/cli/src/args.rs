@@ -1,5 +1,6 @@
 //! What the command line says.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -144,7 +145,7 @@ pub(crate) struct SourceArgs {
     pub(crate) texts: Vec<String>,
     /// A file of texts, or a pattern such as 'notes/*.csv'; several times for several; `-` is standard input
     #[arg(short, long, value_name = "FILE|-", conflicts_with = "texts")]
-    pub(crate) input: Vec<String>,
+    pub(crate) input: Vec<PathBuf>,
     /// How the input is written [default: by the file's ending, else lines]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) input_format: Option<InputFormat>,
@@ -160,6 +161,9 @@ pub(crate) struct SourceArgs {
     /// The column with the ids of the rows [default: `id`, where there is one, else their numbers]
     #[arg(long, value_name = "NAME")]
     pub(crate) id_column: Option<String>,
+    /// Leave ids unread, the column or field `id` too: rows have their numbers
+    #[arg(long, conflicts_with = "id_column")]
+    pub(crate) no_ids: bool,
 }
 
 /// Which texts, with what may belong to each.
@@ -170,9 +174,15 @@ pub(crate) struct TextArgs {
     /// The column with the titles of the texts, for the document prompt
     #[arg(long, value_name = "NAME")]
     pub(crate) title_column: Option<String>,
+    /// Leave titles unread, the field `title` of JSON too, which makes its text a document
+    #[arg(long, conflicts_with = "title_column")]
+    pub(crate) no_titles: bool,
     /// The column with the task of each text
     #[arg(long, value_name = "NAME")]
     pub(crate) task_column: Option<String>,
+    /// Leave tasks of rows unread, the field `task` of JSON too
+    #[arg(long, conflicts_with = "task_column")]
+    pub(crate) no_tasks: bool,
 }
 
 /// How texts are written.
@@ -442,7 +452,7 @@ pub(crate) struct SimilarArgs {
 )]
 pub(crate) struct ServeArgs {
     #[arg(short, long = "model", value_name = "[ALIAS=]PATH|NAME", help = SERVED_HELP)]
-    pub(crate) models: Vec<String>,
+    pub(crate) models: Vec<OsString>,
     /// The address to listen at, or a name of this machine; 0.0.0.0 is all its addresses
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub(crate) host: String,

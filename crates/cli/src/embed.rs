@@ -120,19 +120,16 @@ fn spare_what_is_beside(place: &Place, rows: &Rows) -> Result<(), Failure> {
 }
 
 impl Place {
-    fn of(output: Option<&str>) -> Self {
-        let path = match output {
-            None | Some("-") => return Self::Stdout,
-            Some(path) => PathBuf::from(path),
+    fn of(output: Option<&Path>) -> Self {
+        let Some(path) = output.filter(|path| path.as_os_str() != "-") else { return Self::Stdout };
+        let is_named_as_folder = || path.to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
+        let place = match std::fs::metadata(path) {
+            Ok(about) if about.is_dir() => Self::Folder,
+            Ok(about) if !about.is_file() => Self::Device,
+            Err(_) if is_named_as_folder() => Self::Folder,
+            _ => Self::File,
         };
-        match std::fs::metadata(&path) {
-            Ok(about) if about.is_dir() => Self::Folder(path),
-            Ok(about) if !about.is_file() => Self::Device(path),
-            Err(_) if output.is_some_and(|path| path.ends_with(['/', std::path::MAIN_SEPARATOR])) => {
-                Self::Folder(path)
-            }
-            _ => Self::File(path),
-        }
+        place(path.to_owned())
     }
 
     fn path(&self) -> Option<&Path> {

@@ -115,7 +115,7 @@ impl From<index::Error> for Failure {
     fn from(error: index::Error) -> Self {
         match error.kind() {
             index::ErrorKind::Usage => Self::usage(error),
-            index::ErrorKind::Io | index::ErrorKind::Damaged => Self::nothing(error),
+            _ => Self::nothing(error),
         }
     }
 }

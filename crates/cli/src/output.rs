@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use connote::jsonl::{self, RowError};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::args::{OutputArgs, OutputFormat};
@@ -135,6 +135,11 @@ fn format_of(path: &Path) -> Result<OutputFormat, Failure> {
             path.display()
         ))),
     }
+}
+
+/// A path in a document, as messages show it: JSON is UTF-8, and a path need not be.
+pub(crate) fn shown_path<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.display().to_string()).serialize(to)
 }
 
 /// A text on one line of at most `width` characters, for people.

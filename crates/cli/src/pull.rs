@@ -81,7 +81,9 @@ pub(crate) fn run(args: &PullArgs, offline: bool) -> Result<Outcome, Failure> {
                 "name": name.to_string(), "path": files[0], "files": files, "model": about, "why_not": why_not,
             }))?;
         } else {
-            output.line(&paths[0].display().to_string())?;
+            // As it is, for scripts.
+            output.bytes(paths[0].as_os_str().as_encoded_bytes())?;
+            output.bytes(b"\n")?;
         }
         if let Err(why) = facts {
             output.finish()?;

@@ -70,7 +70,13 @@ pub(crate) fn run(args: &RerankArgs) -> Result<Outcome, Failure> {
         return Err(Failure::usage("--query is empty; say what the texts are to answer"));
     }
     // They have neither titles nor tasks of their own.
-    let texts = TextArgs { source: args.source.clone(), title_column: None, task_column: None };
+    let texts = TextArgs {
+        source: args.source.clone(),
+        title_column: None,
+        no_titles: true,
+        task_column: None,
+        no_tasks: true,
+    };
     let mut rows = Rows::open(&texts, &[])?;
     let reranker = load(args)?;
     // Whatever the texts, before any is read.

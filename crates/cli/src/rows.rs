@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use bulk::{Chunk, Place, Progress, Row, Source, SourceOptions, TextFrom};
+use bulk::{Chunk, Place, Progress, Row, Source, SourceOptions, TextFrom, ValueFrom};
 use connote::{Input, jsonl};
 
 use crate::args::{InputFormat, TextArgs};
@@ -43,9 +43,9 @@ impl Rows {
         }
         let mut inputs = source.input.clone();
         if inputs.is_empty() {
-            inputs.push("-".to_owned());
+            inputs.push("-".into());
         }
-        if inputs.iter().any(|input| input == "-") && io::stdin().is_terminal() {
+        if inputs.iter().any(|input| input.as_os_str() == "-") && io::stdin().is_terminal() {
             say(format_args!("Reading texts from the terminal, one a line; Ctrl-D ends them."));
         }
         let text = match (&source.text_column, &source.template) {
@@ -58,9 +58,9 @@ impl Rows {
             format: source.input_format.map(Into::into),
             delimiter: source.delimiter,
             text,
-            id: source.id_column.clone(),
-            title: args.title_column.clone(),
-            task: args.task_column.clone(),
+            id: value_from(source.id_column.as_deref(), source.no_ids),
+            title: value_from(args.title_column.as_deref(), args.no_titles),
+            task: value_from(args.task_column.as_deref(), args.no_tasks),
             keep: keep.to_vec(),
         };
         Ok(Self::Source(Box::new(Source::open(&options)?)))
@@ -149,6 +149,14 @@ impl Texts {
     }
 }
 
+fn value_from(column: Option<&str>, nowhere: bool) -> ValueFrom {
+    match column {
+        Some(column) => ValueFrom::Column(column.to_owned()),
+        None if nowhere => ValueFrom::Nowhere,
+        None => ValueFrom::Custom,
+    }
+}
+
 /// Texts of the command line have no columns.
 fn refuse_columns(args: &TextArgs, keep: &[String]) -> Result<(), Failure> {
     let source = &args.source;
@@ -160,6 +168,9 @@ fn refuse_columns(args: &TextArgs, keep: &[String]) -> Result<(), Failure> {
         ("--id-column", source.id_column.is_some()),
         ("--title-column", args.title_column.is_some()),
         ("--task-column", args.task_column.is_some()),
+        ("--no-ids", source.no_ids),
+        ("--no-titles", args.no_titles),
+        ("--no-tasks", args.no_tasks),
         ("--keep", !keep.is_empty()),
     ];
     match named.into_iter().find(|(_, given)| *given) {

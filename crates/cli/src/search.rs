@@ -77,7 +77,7 @@ pub(crate) struct SearchArgs {
 }
 
 /// What only queries that are texts have a use for: how they are read, prepared and embedded.
-const OF_TEXTS: [&str; 21] = [
+const OF_TEXTS: [&str; 24] = [
     "texts",
     "input",
     "input_format",
@@ -85,8 +85,11 @@ const OF_TEXTS: [&str; 21] = [
     "text_column",
     "template",
     "id_column",
+    "no_ids",
     "title_column",
+    "no_titles",
     "task_column",
+    "no_tasks",
     "model",
     "task",
     "prompt",

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap_lex::OsStrExt;
 use connote::Embedder;
 use server::{Config, EmbeddingsDialect, Event, Listen, ReadKeys, Settings, TokenIds};
 
@@ -83,8 +84,14 @@ fn models(args: &ServeArgs) -> Result<Vec<(String, Arc<Embedder>)>, Failure> {
     }
     let named = args.models.iter().map(|named| {
         // A file's name may have a `=`, too.
-        match named.split_once('=') {
+        match named.split_once("=") {
             Some((alias, path)) if !alias.is_empty() && !Path::new(named).exists() => {
+                let Some(alias) = alias.to_str() else {
+                    let alias = alias.display();
+                    return Err(Failure::usage(format!(
+                        "--model {alias}=...: requests name models in UTF-8; give another alias"
+                    )));
+                };
                 load(Some(alias), Some(path.into()))
             }
             _ => load(None, Some(named.into())),

@@ -16,7 +16,7 @@ use crate::bench::figures;
 use crate::failure::{Failure, Outcome};
 use crate::inspect_report::{filled, terminal_width};
 use crate::model;
-use crate::output::{Output, excerpt};
+use crate::output::{Output, excerpt, shown_path};
 use comparison::Comparison;
 use reference::Reference;
 
@@ -96,6 +96,7 @@ impl Check {
 #[derive(Debug, Serialize)]
 struct Report {
     model: String,
+    #[serde(serialize_with = "shown_path")]
     path: Option<PathBuf>,
     fingerprint: String,
     level: &'static str,

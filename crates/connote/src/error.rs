@@ -57,17 +57,23 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     index: Option<usize>,
+    of_title: bool,
     /// What a file's reader said; shared, for an error of the system's cannot be copied.
     file: Option<Arc<gguf::Error>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), index: None, file: None }
+        Self { kind, message: message.into(), index: None, of_title: false, file: None }
     }
 
     pub(crate) fn at(mut self, index: usize) -> Self {
         self.index = Some(index);
+        self
+    }
+
+    pub(crate) fn because_of_the_title(mut self) -> Self {
+        self.of_title = true;
         self
     }
 
@@ -84,6 +90,11 @@ impl Error {
     /// Which input of the request it concerns, counted from 0; `None` if it concerns all.
     pub fn index(&self) -> Option<usize> {
         self.index
+    }
+
+    /// Whether the text would be taken if it had no title.
+    pub fn is_of_title(&self) -> bool {
+        self.of_title
     }
 
     /// The message without the input's index.

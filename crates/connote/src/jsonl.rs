@@ -178,7 +178,13 @@ fn input(fields: &Fields<'_>, line: &str, number: usize) -> Result<Input, RowErr
         Some(value) if !value.get().starts_with('"') => Err(wrong(format!("`{name}` is not a string"))),
         Some(value) => serde_json::from_str::<String>(value.get()).map(Some).map_err(|error| {
             let before = value.get().as_ptr().addr() - line.as_ptr().addr();
-            invalid_json(number, &error, before)
+            match is_of_a_half(&error.to_string()) {
+                true => {
+                    let message = format!("`{name}` (column {}): {HALF}", before + error.column());
+                    RowError::at_line(number, "invalid_json", message)
+                }
+                false => invalid_json(number, &error, before),
+            }
         }),
     };
     let text = string("text", fields.text)?.ok_or_else(|| wrong("there is no `text`".to_owned()))?;
@@ -197,6 +203,18 @@ fn invalid_json(number: usize, error: &serde_json::Error, before: usize) -> RowE
     let said = error.to_string();
     let message = said.strip_suffix(&place).unwrap_or(&said);
     RowError::at_line(number, "invalid_json", format!("{message} at column {}", before + error.column()))
+}
+
+/// What is said of a string with half of a surrogate pair: what is left of a character that a program of UTF-16 cut in two. It
+/// stands for no character, so there is no text that has it, and `serde_json` takes none.
+pub const HALF: &str = "it has a lone surrogate, which is half of a character that was cut in two (JavaScript's slice and \
+                        substring count halves); cut texts between characters, or replace halves by U+FFFD";
+
+/// Whether `serde_json` says this of a string that would be one but for a half; where its words change, its own are told.
+pub fn is_of_a_half(message: &str) -> bool {
+    ["lone leading surrogate in hex escape", "unexpected end of hex escape"]
+        .iter()
+        .any(|words| message.starts_with(words))
 }
 
 #[cfg(test)]
@@ -220,9 +238,15 @@ mod tests {
         let row = read_text(line, 0);
         assert_eq!(row.id.get(), "7");
         let message = row.input.expect_err("a lone surrogate").message;
-        let column: usize = message.rsplit(' ').next().and_then(|word| word.parse().ok()).expect("a column");
+        let column = message.strip_prefix("line 1: `text` (column ").and_then(|rest| rest.split_once("): "));
+        let (column, said) = column.expect("a column");
+        assert_eq!(said, HALF);
+        let column: usize = column.parse().expect("a number");
         assert!(line[..column].ends_with("\\ud800") || line[..column].contains("\\ud800"), "{message}");
-        assert!(column <= line.len() - 3 && message.starts_with("line 1: "), "{message}");
+        assert!(column <= line.len() - 3, "{message}");
+        // What else is wrong with it is told in serde_json's words.
+        let message = read_text("{\"text\": \"\\x\"}", 0).input.expect_err("no escape").message;
+        assert!(message.starts_with("line 1: ") && message.contains(" at column "), "{message}");
     }
 
     #[test]

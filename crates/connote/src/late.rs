@@ -53,6 +53,7 @@ impl From<Vec<Vec<Range<usize>>>> for Chunks {
 
 /// A chunk of a text, and its vector.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LateChunk {
     /// Its bytes in the text.
     pub bytes: Range<usize>,

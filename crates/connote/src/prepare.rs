@@ -229,6 +229,16 @@ impl Model {
 
     /// The words that go before the text.
     pub(crate) fn prompt_for(&self, input: &Input, options: &Options) -> Result<String, Error> {
+        self.words_before(input, options).map_err(|error| {
+            let untitled = Input { task: input.task.clone(), ..Input::default() };
+            match input.title.is_some() && self.words_before(&untitled, options).is_ok() {
+                true => error.because_of_the_title(),
+                false => error,
+            }
+        })
+    }
+
+    fn words_before(&self, input: &Input, options: &Options) -> Result<String, Error> {
         let asked = input.task.clone().unwrap_or_else(|| options.task.clone());
         if let (Some(prompt), None | Some(Some(_))) = (&options.prompt, &input.task) {
             return match (asked, &input.title) {

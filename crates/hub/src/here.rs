@@ -16,7 +16,9 @@ use crate::settings::{Variables, cache_folder, models_folder};
 pub fn find_model(name: &Path, get: Variables<'_>) -> Result<Option<PathBuf>, Error> {
     let folder = models_folder(get).filter(|_| name.components().count() == 1);
     if let Some(folder) = &folder {
-        let places = [folder.join(name), folder.join(format!("{}.gguf", name.display()))];
+        let mut with_ending = name.as_os_str().to_owned();
+        with_ending.push(".gguf");
+        let places = [folder.join(name), folder.join(with_ending)];
         if let Some(found) = places.into_iter().find(|path| path.is_file()) {
             return Ok(Some(found));
         }

@@ -18,6 +18,7 @@ use crate::settings::Settings;
 
 /// A model that is in the cache now.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pulled {
     /// The repository, as `org/name`.
     pub repo: String,
@@ -29,6 +30,7 @@ pub struct Pulled {
 
 /// A file of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PulledFile {
     /// Its path in the repository.
     pub file: String,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 /// What kind of error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// A file cannot be read or written.
     Io,

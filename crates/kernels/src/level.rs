@@ -154,6 +154,7 @@ pub(crate) fn adds_beside_products() -> bool {
 
 /// Why a CPU level cannot run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LevelError {
     /// No level has this name.
     Unknown(String),

@@ -62,15 +62,18 @@ impl Rate {
         Self { tokens: USUAL_RATE * USUAL_SECONDS, seconds: USUAL_SECONDS, seen: (now, computed) }
     }
 
-    /// Counts what came since it looked last, if there was work.
-    fn look(&mut self, now: Instant, computed: u64, worked: bool) {
+    /// Counts what came since it looked last. There was work all the time.
+    fn look(&mut self, now: Instant, computed: u64) {
         let (before, known) = std::mem::replace(&mut self.seen, (now, computed));
-        if worked {
-            let seconds = now.saturating_duration_since(before).as_secs_f64();
-            let kept = (-seconds / MEMORY).exp();
-            self.tokens = self.tokens * kept + computed.saturating_sub(known) as f64;
-            self.seconds = self.seconds * kept + seconds;
-        }
+        let seconds = now.saturating_duration_since(before).as_secs_f64();
+        let kept = (-seconds / MEMORY).exp();
+        self.tokens = self.tokens * kept + computed.saturating_sub(known) as f64;
+        self.seconds = self.seconds * kept + seconds;
+    }
+
+    /// Work begins: the time before it was without, and nothing was computed in it.
+    fn begin(&mut self, now: Instant) {
+        self.seen.0 = now;
     }
 
     /// How long so many tokens take: whole seconds, at least one, and not so many that nobody would come back.
@@ -90,7 +93,7 @@ impl Admission {
     /// Takes a request in, until the ticket is dropped. One that finds nothing of its priority is always taken, however
     /// large: otherwise it never could be.
     pub(crate) fn admit(&self, priority: Priority, tokens: usize) -> Result<Ticket, Fault> {
-        let mut state = self.look();
+        let mut state = self.state();
         let lane = lane(priority);
         let present = state.tokens[lane] + state.promised[lane];
         if present > 0 && present.saturating_add(tokens) > self.limit {
@@ -102,17 +105,17 @@ impl Admission {
             );
             return Err(Fault::overloaded(&why, self.wait()));
         }
-        state.tokens[lane] += tokens;
+        state.take(lane, tokens);
         drop(state);
         Ok(Ticket { admission: self.clone(), lane, tokens })
     }
 
     /// When what is at hand will have been computed, by the speed that was measured.
     pub(crate) fn wait(&self) -> Duration {
-        let state = self.look();
+        let (state, waiting) = self.look();
         let all: usize = state.tokens.iter().sum();
         // Part of a large request may be done.
-        state.rate.wait(all.min((self.progress)().waiting))
+        state.rate.wait(all.min(waiting))
     }
 
     /// Takes part of a stream in as soon as there is room: what was begun is not sent away. Those that wait are taken in the
@@ -125,8 +128,7 @@ impl Admission {
             self.lanes[lane].room.notified().await;
         }
         drop(promise);
-        // As it was up to now: time without work is not counted.
-        self.look().tokens[lane] += tokens;
+        self.state().take(lane, tokens);
         Ticket { admission: self.clone(), lane, tokens }
     }
 
@@ -140,12 +142,15 @@ impl Admission {
         self.limit
     }
 
-    /// The state, with what was computed up to now.
-    fn look(&self) -> MutexGuard<'_, State> {
+    /// The state, with what was computed up to now, and the tokens that were not begun yet. Asking the engine takes a lock of
+    /// its, so a request that is taken asks once: when it ends.
+    fn look(&self) -> (MutexGuard<'_, State>, usize) {
         let mut state = self.state();
-        let worked = state.tokens != [0; 2];
-        state.rate.look(Instant::now(), (self.progress)().computed, worked);
-        state
+        let Progress { waiting, computed } = (self.progress)();
+        if state.works() {
+            state.rate.look(Instant::now(), computed);
+        }
+        (state, waiting)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -154,6 +159,17 @@ impl Admission {
 }
 
 impl State {
+    fn works(&self) -> bool {
+        self.tokens != [0; 2]
+    }
+
+    fn take(&mut self, lane: usize, tokens: usize) {
+        if !self.works() {
+            self.rate.begin(Instant::now());
+        }
+        self.tokens[lane] += tokens;
+    }
+
     fn has_room(&self, lane: usize, tokens: usize, limit: usize) -> bool {
         let present = self.tokens[lane];
         present == 0 || present.saturating_add(tokens) <= limit
@@ -196,7 +212,7 @@ pub(crate) struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.admission.look().tokens[self.lane] -= self.tokens;
+        self.admission.look().0.tokens[self.lane] -= self.tokens;
         self.admission.lanes[self.lane].room.notify_one();
     }
 }
@@ -205,6 +221,7 @@ impl Drop for Ticket {
 mod tests {
     use std::future::poll_fn;
     use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll};
 
     use super::*;
@@ -243,17 +260,37 @@ mod tests {
         // Forty requests of a hundred tokens and 10 ms, each after a second of idleness.
         for request in 0..40 {
             let second = f64::from(request);
-            rate.look(at(second), 100 * request as u64, false);
-            rate.look(at(second + 0.01), 100 * (request as u64 + 1), true);
+            rate.begin(at(second));
+            rate.look(at(second + 0.01), 100 * (request as u64 + 1));
         }
         let wait = rate.wait(100_000).as_secs();
         assert!((10..=13).contains(&wait), "of 10000 tokens a second, from 0.4 s of work: {wait}");
         // Then it is slower, and is seen to be while a request is computed.
-        rate.look(at(100.0), 4000, false);
-        rate.look(at(400.0), 4000 + 300 * 500, true);
+        rate.begin(at(100.0));
+        rate.look(at(400.0), 4000 + 300 * 500);
         assert_eq!(rate.wait(10_000).as_secs(), 20, "of 500 tokens a second");
         assert_eq!(rate.wait(0).as_secs(), 1);
         assert_eq!(rate.wait(usize::MAX).as_secs(), 600);
+    }
+
+    #[tokio::test]
+    async fn the_engine_is_asked_once_a_request() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counting = asked.clone();
+        let admission = Admission::new(100, move || {
+            counting.fetch_add(1, Ordering::Relaxed);
+            Progress { waiting: 0, computed: 0 }
+        });
+        asked.store(0, Ordering::Relaxed);
+        let Ok(first) = admission.admit(Priority::Interactive, 90) else { panic!("taken") };
+        let Ok(second) = admission.admit(Priority::Interactive, 10) else { panic!("taken") };
+        let third = admission.wait_for_room(Priority::Batch, 10).await;
+        drop((first, second, third));
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        // One that is refused hears when to come back.
+        let Ok(_first) = admission.admit(Priority::Batch, 90) else { panic!("taken") };
+        assert!(admission.admit(Priority::Batch, 90).is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
     }
 
     #[tokio::test]

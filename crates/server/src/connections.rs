@@ -1,6 +1,6 @@
 //! Connections: taken, served, and ended with the server.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -18,11 +19,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Service;
 use crate::kept::until_the_end_of;
 use crate::lively::{Lively, Upload};
 use crate::routes::router;
 use crate::waiting::{self, Waiting};
+use crate::{Service, host};
 
 /// Descriptors that are left to all else: a model's files, keys that are read again, the log.
 const OTHERS: u64 = 64;
@@ -109,7 +110,10 @@ async fn connection<S>(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         heard.store(true, Ordering::Relaxed);
         let asking = asks.asks();
-        let answer = routes.call(request.map(|body| Upload::new(body, uploading.clone())));
+        let answer = match host::refusal(&request) {
+            Some(refusal) => Either::Left(ready(Ok(refusal))),
+            None => Either::Right(routes.call(request.map(|body| Upload::new(body, uploading.clone())))),
+        };
         async { answer.await.map(|answer| until_the_end_of(answer, asking)) }
     });
     let mut builder = http1::Builder::new();

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use connote::jsonl;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
             (true, Some(field)) => {
                 let place = index.map_or_else(|| format!("`{field}`"), |index| format!("{field} {index}"));
                 let said = inner.to_string();
-                let said = if surrogates::is_why(&said) { surrogates::HALF } else { &said };
+                let said = if jsonl::is_of_a_half(&said) { jsonl::HALF } else { &said };
                 Fault::invalid(format!("{place}: {said}")).param(field)
             }
             (true, None) => {

@@ -23,6 +23,7 @@ mod fault;
 mod formats;
 mod gauges;
 mod held;
+mod host;
 mod json;
 mod kept;
 mod lines;
@@ -117,6 +118,7 @@ pub enum Listen {
 
 /// Where it was found to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// At a port.
     Tcp(SocketAddr),

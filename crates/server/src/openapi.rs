@@ -27,6 +27,9 @@ pub(crate) fn document(service: &Service) -> Value {
     if facts.reranker.is_none() {
         schemas.retain(|name, _| !operations::RERANK_SCHEMAS.contains(&name.as_str()));
     }
+    if !facts.vectors {
+        schemas.retain(|name, _| !operations::VECTOR_SCHEMAS.contains(&name.as_str()));
+    }
     let mut paths = operations::paths(&facts);
     if service.batches().is_some() {
         paths = joined(paths, batches::paths(&operations::Doors(&facts)));
@@ -41,8 +44,8 @@ pub(crate) fn document(service: &Service) -> Value {
         "info": {
             "title": "connote",
             "version": env!("CARGO_PKG_VERSION"),
-            "summary": "Text embeddings as the clients of OpenAI, TEI, Ollama and llama-server ask for them.",
-            "description": "Four protocols in one process. The vectors are the same to the bit, whichever is spoken. \
+            "summary": summary(&facts),
+            "description": "Several protocols in one process. What is computed is the same to the bit, whichever is spoken. \
                             Fields that no schema here names are not looked at, and a field that is null is as good as absent.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
@@ -64,6 +67,21 @@ pub(crate) fn document(service: &Service) -> Value {
     }
     document["components"] = components;
     document
+}
+
+/// What it is for, by the models that it serves.
+fn summary(facts: &Facts) -> &'static str {
+    match (facts.vectors, &facts.reranker) {
+        (true, None) => {
+            "Text embeddings as the clients of OpenAI, TEI, Ollama and llama-server ask for them."
+        }
+        (true, Some(_)) => {
+            "Text embeddings as the clients of OpenAI, TEI, Ollama and llama-server ask for them, and scores of texts for a query."
+        }
+        (false, _) => {
+            "Scores of texts for a query as the clients of TEI, Jina, Cohere and llama-server ask for them."
+        }
+    }
 }
 
 /// Where a schema of this name is.

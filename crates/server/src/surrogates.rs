@@ -32,19 +32,10 @@ fn unit(body: &[u8], at: usize) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Whether `serde_json` says this of a string that would be one but for a half; where its words change, its own are told.
-pub(crate) fn is_why(message: &str) -> bool {
-    ["lone leading surrogate in hex escape", "unexpected end of hex escape"]
-        .iter()
-        .any(|words| message.starts_with(words))
-}
-
-/// What is said instead.
-pub(crate) const HALF: &str = "it has a lone surrogate, which is half of a character that was cut in two (JavaScript's slice and \
-                               substring count halves); cut texts between characters, or replace halves by U+FFFD";
-
 #[cfg(test)]
 mod tests {
+    use connote::jsonl;
+
     use super::*;
 
     #[test]
@@ -60,7 +51,7 @@ mod tests {
         ] {
             let json = format!("\"{json}\"");
             let said = serde_json::from_str::<String>(&json).expect_err("it has a half").to_string();
-            assert!(is_why(&said), "{json}: {said}");
+            assert!(jsonl::is_of_a_half(&said), "{json}: {said}");
             let whole = replaced(json.as_bytes()).expect("it has a half");
             assert_eq!(serde_json::from_slice::<String>(&whole).expect("whole"), read, "{json}");
         }

@@ -6,7 +6,7 @@ use arrow_array::{Array, RecordBatch, new_empty_array};
 use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow_schema::{ArrowError, DataType, Field};
 
-use crate::zones::with_offset;
+use crate::text_form::written_type;
 
 /// A column of any type, a value at a time.
 pub(super) enum Column<'a> {
@@ -15,7 +15,7 @@ pub(super) enum Column<'a> {
     Other(NullableEncoder<'a>),
 }
 
-/// The columns after `id`, of times with [offsets](crate::zones::all_as_offsets). Nulls within lists and structs stay.
+/// The columns after `id`, [as they are written](crate::text_form::all_as_written). Nulls within lists and structs stay.
 pub(super) fn columns<'a>(
     carried: &'a RecordBatch,
     options: &'a EncoderOptions,
@@ -32,7 +32,7 @@ pub(super) fn columns<'a>(
 
 /// Whether the values of a column have a form in JSON.
 pub(super) fn can_hold(field: &Field) -> bool {
-    let field = field.clone().with_data_type(with_offset(field.data_type()));
+    let field = field.clone().with_data_type(written_type(field.data_type()));
     let none = new_empty_array(field.data_type());
     make_encoder(&Arc::new(field), &none, &encoding()).is_ok()
 }

@@ -16,7 +16,7 @@ use crate::encoded::Encoded;
 use crate::error::{Error, ErrorKind};
 use crate::file_sum::{FileSum, Summing};
 use crate::rows::{Answered, Row};
-use crate::zones::all_as_offsets;
+use crate::text_form::all_as_written;
 
 /// Rows with their vectors as lines, wherever these go.
 pub struct LineEncoder {
@@ -62,7 +62,7 @@ impl LineEncoder {
     pub fn encode(&mut self, rows: &Answered<'_>, into: &mut Vec<u8>) -> Result<(), Error> {
         rows.check()?;
         let Self { options, keys, encoding, encoded, .. } = self;
-        let carried = all_as_offsets(&rows.chunk.carried).map_err(not_written)?;
+        let carried = all_as_written(&rows.chunk.carried).map_err(not_written)?;
         let mut columns = carried::columns(&carried, encoding).map_err(not_written)?;
         if columns.len() != keys.len() {
             return Err(not_written(format_args!(

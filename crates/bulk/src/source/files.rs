@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InputFormat, unreadable};
+use super::{InputFormat, pattern, unreadable};
 use crate::{Error, ErrorKind, FileSum};
 
 /// What a file holds.
@@ -189,10 +189,10 @@ impl Read for Counted {
 }
 
 /// Files, patterns and `-` as inputs.
-pub(super) fn expand(names: &[String], format: Option<InputFormat>) -> Result<Vec<Input>, Error> {
+pub(super) fn expand(names: &[PathBuf], format: Option<InputFormat>) -> Result<Vec<Input>, Error> {
     let mut inputs = Vec::new();
-    for name in names {
-        if name == "-" {
+    for path in names {
+        if path.as_os_str() == "-" {
             if inputs.iter().any(|input: &Input| matches!(input.place, Place::Stdin)) {
                 return Err(Error::new(ErrorKind::Usage, "standard input (`-`) can be read only once"));
             }
@@ -205,17 +205,14 @@ pub(super) fn expand(names: &[String], format: Option<InputFormat>) -> Result<Ve
             });
             continue;
         }
-        let path = Path::new(name);
+        let name = path.display();
         // A file of just this name is meant, whatever a pattern would make of it.
-        if path.exists() || !name.contains(['*', '?', '[']) {
+        if path.exists() || !path.to_string_lossy().contains(['*', '?', '[']) {
             inputs.push(input(path, format)?);
             continue;
         }
-        let wrong = |what: String| Error::new(ErrorKind::Usage, format_args!("{name}: {what}"));
-        let found = glob::glob(name).map_err(|error| wrong(format!("is no pattern: {error}")))?;
         let before = inputs.len();
-        for path in found {
-            let path = path.map_err(|error| Error::new(ErrorKind::Input, error))?;
+        for path in pattern::matching(path)? {
             if !path.is_dir() {
                 inputs.push(input(&path, format)?);
             }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::tables::plain;
 use crate::rows::Row;
-use crate::zones::to_text;
+use crate::text_form::to_text;
 
 /// Integers of 2^53 and more stand beside others that a float takes for the same.
 const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -12,7 +12,7 @@ use super::files::Input;
 use super::json_values::{Kind, Object};
 use super::lines::{LINES_OF_CR, RawLines, ends_in_cr_alone};
 use super::roles::{self, wrong};
-use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, TextFrom, place};
+use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, TextFrom, ValueFrom, place};
 use crate::numbers::Number;
 use crate::rows::{Chunk, Place, Row};
 use crate::{Error, ErrorKind};
@@ -46,7 +46,9 @@ impl Fields {
                     let message = "the fields of JSON from a pipe are not known before; name those to keep";
                     return Err(Error::new(ErrorKind::Usage, message));
                 }
-                this.id = Kind::Json;
+                if options.id != ValueFrom::Nowhere {
+                    this.id = Kind::Json;
+                }
                 this.keep.iter_mut().for_each(|(_, kind)| *kind = Kind::Json);
                 continue;
             }
@@ -61,14 +63,14 @@ impl Fields {
 
     /// Whether there was an object at all.
     fn look_at(&mut self, input: &Input, options: &SourceOptions, all: bool) -> Result<bool, Error> {
-        let id_name = options.id.as_deref().unwrap_or("id");
+        let id_name = id_field(options);
         let used = |name: &str| {
             let text = match &options.text {
                 TextFrom::Default => name == "text",
                 TextFrom::Column(column) => name == column,
                 TextFrom::Template(_) => false,
             };
-            text || name == id_name || [title_field(options), task_field(options)].contains(&Some(name))
+            text || [id_name, title_field(options), task_field(options)].contains(&Some(name))
         };
         let mut lines = RawLines::open(input)?;
         let (mut is_first, mut any_rows) = (true, false);
@@ -80,7 +82,7 @@ impl Fields {
             for (name, value) in object.fields() {
                 // A field that is there twice costs its row, and says nothing of the others.
                 let found = value.map_or(Kind::Nothing, Kind::of);
-                if name == id_name {
+                if Some(name) == id_name {
                     self.id = self.id.and(found);
                 }
                 match self.keep.iter_mut().find(|(there, _)| *there == name) {
@@ -101,8 +103,8 @@ fn named_fields(options: &SourceOptions) -> impl Iterator<Item = &str> {
         TextFrom::Template(template) => template.columns(),
         TextFrom::Default | TextFrom::Column(_) => Vec::new(),
     };
-    let others = [&options.id, &options.title, &options.task].into_iter().flatten();
-    of_texts.into_iter().chain(others.map(String::as_str))
+    let others = [&options.id, &options.title, &options.task].into_iter().filter_map(ValueFrom::column);
+    of_texts.into_iter().chain(others)
 }
 
 /// A field that no row has is a slip of the hand: without it texts would be empty or ids numbers, in silence.
@@ -113,14 +115,22 @@ pub(super) fn refuse_missing(fields: &[String]) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Usage, message))
 }
 
-/// The field of titles: `title`, unless another is asked for or the texts are made of it.
+fn id_field(options: &SourceOptions) -> Option<&str> {
+    options.id.or_custom("id")
+}
+
+/// The field of titles: `title`, unless another is asked for, none is, or the texts are made of it.
 fn title_field(options: &SourceOptions) -> Option<&str> {
-    options.title.as_deref().or(Some("title").filter(|name| !options.text.names(name)))
+    beside_the_text(options, &options.title, "title")
 }
 
 /// The field of tasks, likewise.
 fn task_field(options: &SourceOptions) -> Option<&str> {
-    options.task.as_deref().or(Some("task").filter(|name| !options.text.names(name)))
+    beside_the_text(options, &options.task, "task")
+}
+
+fn beside_the_text<'a>(options: &SourceOptions, from: &'a ValueFrom, custom: &'a str) -> Option<&'a str> {
+    from.or_custom(custom).filter(|name| *from != ValueFrom::Custom || !options.text.names(name))
 }
 
 /// A line as text, whatever its bytes; editors begin files with a byte order mark.
@@ -169,7 +179,8 @@ impl JsonReader {
     /// One line; blank ones between objects are no rows, but count as lines.
     fn row(&mut self, line: Vec<u8>, default: Box<RawValue>) -> Option<Read> {
         let SourceOptions { text, id, title, task, .. } = &self.options;
-        let plain = matches!(text, TextFrom::Default) && [id, title, task].into_iter().all(Option::is_none);
+        let plain = matches!(text, TextFrom::Default)
+            && [id, title, task].into_iter().all(|from| *from == ValueFrom::Custom);
         let number = usize::try_from(self.line).unwrap_or(usize::MAX);
         let whole = decoded(&line, self.line == 1).into_owned();
         let are_many = self.line == 1 && ends_in_cr_alone(&line);
@@ -211,18 +222,14 @@ impl JsonReader {
             TextFrom::Column(name) => vec![name.as_str()],
             TextFrom::Template(template) => template.columns(),
         };
-        let others = [Some(self.id_field()), title_field(&self.options), task_field(&self.options)];
+        let others = [id_field(&self.options), title_field(&self.options), task_field(&self.options)];
         let kept = self.fields.keep.iter().map(|(name, _)| name.as_str());
         texts.into_iter().chain(others.into_iter().flatten()).chain(kept)
     }
 
-    fn id_field(&self) -> &str {
-        self.options.id.as_deref().unwrap_or("id")
-    }
-
     /// As it was written. Null is none.
     fn id(&self, object: &Object<'_>, is_damaged: bool) -> Option<Box<RawValue>> {
-        let id = object.get(self.id_field())?;
+        let id = object.get(id_field(&self.options)?)?;
         match id.get() {
             "null" => None,
             written if is_damaged && written.contains(char::REPLACEMENT_CHARACTER) => None,
@@ -240,9 +247,14 @@ impl JsonReader {
             Some(value) if !value.get().starts_with('"') => {
                 Err(wrong(self.line, format_args!("`{name}` is not a string")))
             }
-            Some(value) => serde_json::from_str(value.get())
-                .map(Some)
-                .map_err(|error| wrong(self.line, format_args!("`{name}`: {error}"))),
+            Some(value) => {
+                serde_json::from_str(value.get()).map(Some).map_err(|error| match error.to_string() {
+                    said if jsonl::is_of_a_half(&said) => {
+                        wrong(self.line, format_args!("`{name}`: {}", jsonl::HALF))
+                    }
+                    said => wrong(self.line, format_args!("`{name}`: {said}")),
+                })
+            }
         };
         let text = match &self.options.text {
             TextFrom::Template(template) => template.fill(

@@ -73,7 +73,7 @@ pub(super) struct LineReader {
 
 impl LineReader {
     pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Self, Error> {
-        let columns = [&options.id, &options.title, &options.task].into_iter().any(Option::is_some);
+        let columns = [&options.id, &options.title, &options.task].iter().any(|from| from.column().is_some());
         if columns || !options.keep.is_empty() || !matches!(options.text, TextFrom::Default) {
             let name = &input.name;
             let message = format!(

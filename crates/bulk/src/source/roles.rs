@@ -3,7 +3,7 @@
 use connote::Input;
 use connote::jsonl::RowError;
 
-use super::{SourceOptions, Template, TextFrom};
+use super::{SourceOptions, Template, TextFrom, ValueFrom};
 use crate::{Error, ErrorKind};
 
 /// Columns by their place in a table.
@@ -60,14 +60,17 @@ impl Roles {
             let message = format!("{table}: {what}; there is {}", there.join(", "));
             Error::new(ErrorKind::Usage, message)
         };
-        let named = |name: &Option<String>| match name {
+        let named = |from: &ValueFrom| match from.column() {
             None => Ok(None),
             Some(name) => match find(name) {
                 Some(place) => Ok(Some(place)),
                 None => Err(refuse(format!("there is no column `{name}`"))),
             },
         };
-        let id = named(&options.id)?.or_else(|| find("id"));
+        let id = match &options.id {
+            ValueFrom::Custom => find("id"),
+            from => named(from)?,
+        };
         let (title, task) = (named(&options.title)?, named(&options.task)?);
         let all = options.keep.iter().any(|name| name == "*");
         let mut keep = Vec::new();

@@ -19,7 +19,7 @@ use super::row_groups::ParquetBatches;
 use super::{CHUNK_BYTES, Count, InputFormat, Reader, SourceOptions, place, unreadable};
 use crate::decoding::decoding;
 use crate::rows::{Chunk, Place, Row};
-use crate::{Error, ErrorKind, zones};
+use crate::{Error, ErrorKind, text_form};
 
 pub(super) struct TableReader {
     name: Arc<str>,
@@ -119,7 +119,7 @@ impl TableReader {
         let mut bytes = vec![0; most];
         for place in texts {
             let column = batch.column(place).slice(0, most);
-            let strings = zones::to_text(&column).map_err(|error| self.wrong(error))?;
+            let strings = text_form::to_text(&column).map_err(|error| self.wrong(error))?;
             let lengths = strings.offsets().lengths();
             bytes.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += length);
         }
@@ -351,7 +351,7 @@ fn check_kinds(input: &Input, names: &[&str], kinds: &[&DataType], roles: &Roles
     if let TextRole::Template(_, named) = &roles.text {
         places.extend(named.iter().map(|(_, place)| place));
     }
-    match places.into_iter().find(|&place| !zones::has_text_form(kinds[place])) {
+    match places.into_iter().find(|&place| !text_form::has_text_form(kinds[place])) {
         None => Ok(()),
         Some(place) => Err(Error::new(
             ErrorKind::Usage,
@@ -361,7 +361,11 @@ fn check_kinds(input: &Input, names: &[&str], kinds: &[&DataType], roles: &Roles
                 names[place],
                 kinds[place],
                 // It may not have been named at all.
-                if roles.id == Some(place) { ", with --id-column" } else { "" }
+                if roles.id == Some(place) {
+                    ", with --id-column, or number the rows, with --no-ids"
+                } else {
+                    ""
+                }
             ),
         )),
     }
@@ -383,7 +387,7 @@ impl Strings {
         Ok(Self {
             name: batch.schema_ref().field(place).name().clone(),
             // It makes nulls of what it cannot cast.
-            values: zones::to_text(column)?,
+            values: text_form::to_text(column)?,
             there: column.logical_nulls(),
             of_bytes: is_bytes(kind),
         })

@@ -6,7 +6,7 @@ use arrow_array::{
     ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, LargeBinaryArray, RecordBatch,
     StringArray,
 };
-use connote_bulk::{SourceOptions, Template, TextFrom};
+use connote_bulk::{SourceOptions, Template, TextFrom, ValueFrom};
 
 use super::{options, refused, tables, told, written};
 
@@ -37,7 +37,7 @@ fn bytes_that_are_no_text_cost_their_row_of_a_table() {
                 change(&mut options);
                 told(&options)
             };
-            let bytes = || Some("bytes".to_owned());
+            let bytes = || ValueFrom::Column("bytes".to_owned());
             let wrong = "1 invalid_utf8: line 2: `bytes` is not UTF-8";
             let title = of(&|options| options.title = bytes());
             assert_eq!((&*title[0], &*title[2], &*title[3]), ("0 a", "2 c", "3 d"), "{kind}");

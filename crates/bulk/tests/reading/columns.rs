@@ -1,6 +1,7 @@
 //! Columns `id` and `text` of types that are not those of ids and texts: what can be used is, all else is refused, and none is
 //! passed over in silence. Likewise fields of JSON that no row has.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -10,11 +11,12 @@ use arrow_array::{
     Float64Array, Int64Array, NullArray, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
     UInt64Array,
 };
-use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
+use arrow_schema::{DataType, Schema};
+use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom, ValueFrom};
 
 #[cfg(unix)]
 use super::piped;
-use super::{chunks, options, refused, tables, told, written};
+use super::{chunks, opened, options, refused, tables, told, written};
 
 /// A table with this column.
 fn with(name: &str, values: ArrayRef) -> RecordBatch {
@@ -55,7 +57,7 @@ fn a_column_called_id_has_the_ids_whatever_its_type() {
             let carried = &chunks(&options)[0].carried;
             let column: Vec<_> = carried.column(0).as_string::<i32>().iter().flatten().collect();
             assert_eq!(column, ids.map(|id| id.trim_matches('"')));
-            options.id = Some("id".to_owned());
+            options.id = ValueFrom::Column("id".to_owned());
             assert_eq!(told(&options), wanted);
         }
     }
@@ -64,14 +66,96 @@ fn a_column_called_id_has_the_ids_whatever_its_type() {
 #[test]
 fn an_id_without_a_form_as_text_is_refused_by_its_type() {
     let folder = tempfile::tempdir().expect("a folder");
-    let values =
-        FixedSizeBinaryArray::try_from_iter([[1u8; 16], [2; 16], [3; 16]].iter()).expect("of a size");
+    let values = FixedSizeBinaryArray::try_from_iter([[1u8; 8], [2; 8], [3; 8]].iter()).expect("of a size");
     for path in tables(folder.path(), &with("id", Arc::new(values))) {
-        let said = refused(&options(&[&path]));
+        let mut options = options(&[&path]);
+        let said = refused(&options);
         assert!(
-            said.contains("`id` is of type FixedSizeBinary(16)") && said.contains("--id-column"),
+            said.contains("`id` is of type FixedSizeBinary(8)")
+                && said.contains("--id-column")
+                && said.contains("--no-ids"),
             "{said}"
         );
+        options.id = ValueFrom::Nowhere;
+        assert_eq!(told(&options), ["0 a", "1 b", "2 c"]);
+    }
+}
+
+/// As DuckDB and Postgres write them, with the note that they are UUIDs and without.
+#[test]
+fn uuids_are_their_canonical_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let uuid = |last: u8| {
+        let mut bytes = *b"\x55\x0e\x84\x00\xe2\x9b\x41\xd4\xa7\x16\x44\x66\x55\x44\x00\x00";
+        bytes[15] = last;
+        Some(bytes)
+    };
+    let text = |last: u8| format!("550e8400-e29b-41d4-a716-4466554400{last:02x}");
+    let values =
+        FixedSizeBinaryArray::try_from_sparse_iter_with_size([uuid(0), None, uuid(255)].into_iter(), 16);
+    let values: ArrayRef = Arc::new(values.expect("of a size"));
+    for noted in [false, true] {
+        let table = with("id", values.clone());
+        let table = match noted {
+            false => table,
+            true => {
+                let name: HashMap<_, _> =
+                    [("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())].into();
+                let mut fields = table.schema().fields().to_vec();
+                fields[0] = Arc::new(fields[0].as_ref().clone().with_metadata(name));
+                RecordBatch::try_new(Arc::new(Schema::new(fields)), table.columns().to_vec())
+                    .expect("a table")
+            }
+        };
+        for path in tables(folder.path(), &table) {
+            let plain = options(&[&path]);
+            let ids = [format!("\"{}\" a", text(0)), "1 b".to_owned(), format!("\"{}\" c", text(255))];
+            assert_eq!(told(&plain), ids);
+            let carried = &chunks(&plain)[0].carried;
+            let column: Vec<_> = carried.column(0).as_string::<i32>().iter().flatten().collect();
+            assert_eq!(column, [text(0).as_str(), "1", &text(255)]);
+            // Wherever values become text.
+            let template = TextFrom::Template("{id}: {text}".parse().expect("a template"));
+            let rows = told(&SourceOptions { text: template, id: ValueFrom::Nowhere, ..plain });
+            assert_eq!(
+                rows,
+                [format!("0 {}: a", text(0)), "1 : b".to_owned(), format!("2 {}: c", text(255))]
+            );
+        }
+    }
+}
+
+/// Where fields of JSON have the names that titles, tasks and ids have by custom, and are something else.
+#[test]
+fn what_is_left_unread_is_a_field_like_any_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let row = "{\"text\": \"a\", \"title\": 7, \"task\": \"poetry\", \"id\": \"x\"}\n";
+    let path = written(folder.path(), "a.jsonl", row);
+    let plain = || options(&[&path]);
+    assert!(told(&plain())[0].starts_with("\"x\" invalid_request: line 1: `title` is not a string"));
+    let nowhere = || ValueFrom::Nowhere;
+    let untitled = SourceOptions { title: nowhere(), ..plain() };
+    assert!(told(&untitled)[0].contains("poetry"), "{:?}", told(&untitled));
+    assert!(opened(&untitled).has_tasks());
+    let options = SourceOptions { title: nowhere(), task: nowhere(), ..plain() };
+    assert_eq!(told(&options), ["\"x\" a"]);
+    assert!(!opened(&options).has_tasks());
+    let options = SourceOptions { title: nowhere(), task: nowhere(), id: nowhere(), ..plain() };
+    assert_eq!(told(&options), ["0 a"]);
+    assert_eq!(chunks(&options)[0].carried.column(0).data_type(), &DataType::Int64);
+    // They come along with all others.
+    let options = SourceOptions { keep: vec!["*".to_owned()], id: ValueFrom::Custom, ..options };
+    let schema = chunks(&options)[0].carried.schema();
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["id", "task", "title"]);
+    #[cfg(unix)]
+    {
+        let (pipe, writes) = piped(folder.path(), "a", row);
+        let format = Some(InputFormat::Jsonl);
+        let options = super::options(&[&pipe]);
+        let options = SourceOptions { format, title: nowhere(), task: nowhere(), id: nowhere(), ..options };
+        assert_eq!(told(&options), ["0 a"]);
+        writes.join().expect("it ends").expect("written");
     }
 }
 
@@ -124,7 +208,7 @@ fn a_field_that_no_row_of_json_has_is_refused() {
     let two = written(folder.path(), "2.jsonl", "{\"text\": \"b\", \"body\": null}\n");
     let template = |text: &str| TextFrom::Template(text.parse().expect("a template"));
     let plain = || options(&[&one, &two]);
-    let no = || Some("no".to_owned());
+    let no = || ValueFrom::Column("no".to_owned());
     for options in [
         SourceOptions { text: template("{title}: {no}"), ..plain() },
         SourceOptions { id: no(), ..plain() },
@@ -136,7 +220,7 @@ fn a_field_that_no_row_of_json_has_is_refused() {
         assert!(error.to_string().contains("has a field `no`"), "{error}");
         // No rows, no field to miss.
         let empty = written(folder.path(), "empty.jsonl", "");
-        let inputs = vec![empty.display().to_string()];
+        let inputs = vec![empty.clone()];
         assert_eq!(told(&SourceOptions { inputs, ..options }), Vec::<String>::new());
     }
     // A column of nulls is seen for what it is.
@@ -157,7 +241,7 @@ fn a_field_that_no_row_of_a_pipe_has_is_told_at_its_end() {
     for (id, fails) in [("key", false), ("kay", true)] {
         let (pipe, writer) = piped(folder.path(), id, lines);
         let mut options = options(&[&pipe]);
-        (options.format, options.id) = (Some(InputFormat::Jsonl), Some(id.to_owned()));
+        (options.format, options.id) = (Some(InputFormat::Jsonl), ValueFrom::Column(id.to_owned()));
         let mut source = Source::open(&options).expect("it opens");
         let mut rows = 0;
         let end = loop {
@@ -187,8 +271,12 @@ fn columns_of_other_pipes_are_not_missed_at_their_end() {
     for (name, format, content) in [("csv", InputFormat::Csv, csv), ("arrow", InputFormat::Arrow, arrow)] {
         let (pipe, writer) = piped(folder.path(), name, content);
         let plain = options(&[&pipe]);
-        let options =
-            SourceOptions { format: Some(format), id: Some("key".to_owned()), text: template(), ..plain };
+        let options = SourceOptions {
+            format: Some(format),
+            id: ValueFrom::Column("key".to_owned()),
+            text: template(),
+            ..plain
+        };
         let rows = told(&options);
         writer.join().expect("no panic").expect("written");
         // Ids of CSV are text.
@@ -208,7 +296,8 @@ fn times_in_utc_have_a_form_as_text() {
         for path in tables(folder.path(), &with("id", times(zone))) {
             assert_eq!(told(&options(&[&path]))[0], "\"1970-01-01T00:00:00Z\" a");
             let text = TextFrom::Template("{id} {text}".parse().expect("a template"));
-            let options = SourceOptions { text, id: Some("text".to_owned()), ..options(&[&path]) };
+            let options =
+                SourceOptions { text, id: ValueFrom::Column("text".to_owned()), ..options(&[&path]) };
             assert_eq!(told(&options)[1], "\"b\" 1970-01-01T00:00:00.000001Z b");
         }
     }

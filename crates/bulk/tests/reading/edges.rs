@@ -13,7 +13,7 @@ use arrow_array::{
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema};
-use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom};
+use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom, ValueFrom};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
@@ -47,8 +47,9 @@ fn a_field_of_json_has_one_use() {
     let names: Vec<_> = source.schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["id", "body", "none", "task", "title"]);
     // Unless it is asked for.
-    (options.text, options.title) = (TextFrom::Column("body".to_owned()), Some("title".to_owned()));
-    options.task = Some("none".to_owned());
+    (options.text, options.title) =
+        (TextFrom::Column("body".to_owned()), ValueFrom::Column("title".to_owned()));
+    options.task = ValueFrom::Column("none".to_owned());
     let chunk = opened(&options).next_chunk(9).expect("rows").expect("one");
     let titled = connote::Input::new("b").title("T");
     assert_eq!(format!("{:?}", chunk.rows[0].input.clone().expect("a text")), format!("{titled:?}"));
@@ -101,7 +102,7 @@ fn a_byte_order_mark_hides_no_name_and_no_field() {
     // The kinds of the first line count.
     let jsonl =
         written(folder.path(), "a.jsonl", "\u{feff}{\"text\": \"x\", \"id\": \"a\", \"n\": \"one\"}\n");
-    options.inputs = vec![jsonl.display().to_string()];
+    options.inputs = vec![jsonl.clone()];
     let chunk = opened(&options).next_chunk(9).expect("rows").expect("one");
     assert_eq!(told_of(std::slice::from_ref(&chunk)), ["\"a\" x"]);
     for (column, value) in [(0, "a"), (1, "one")] {
@@ -123,7 +124,7 @@ fn a_null_id_is_none_in_every_format() {
     let integers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
     let strings: ArrayRef = Arc::new(StringArray::from(vec![Some("7"), None]));
     let path = folder.path().join("a.parquet");
-    options.inputs = vec![path.display().to_string()];
+    options.inputs = vec![path.clone()];
     for (ids, rows) in [(integers, ["7 a", "1 b"]), (strings, ["\"7\" a", "1 b"])] {
         let columns = [("id", ids.clone(), true), ("text", texts.clone(), true)];
         parquet(&path, &RecordBatch::try_from_iter_with_nullable(columns).expect("a table"), 10);

@@ -17,7 +17,7 @@ use parquet::arrow::ArrowWriter;
 
 fn options(inputs: &[&Path]) -> SourceOptions {
     SourceOptions {
-        inputs: inputs.iter().map(|path| path.display().to_string()).collect(),
+        inputs: inputs.iter().map(|path| path.to_path_buf()).collect(),
         ..SourceOptions::default()
     }
 }

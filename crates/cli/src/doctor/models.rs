@@ -7,6 +7,7 @@ use connote::Model;
 use serde::Serialize;
 
 use super::need::{Need, NotKnown};
+use crate::output::shown_path;
 use crate::{memory, model};
 
 /// A model that `--model` finds by its name.
@@ -17,6 +18,7 @@ pub(crate) struct FoundModel {
     pub(crate) architecture: Option<String>,
     pub(crate) bytes: u64,
     /// `None` for the built-in one.
+    #[serde(serialize_with = "shown_path")]
     pub(crate) path: Option<PathBuf>,
     /// Whether its file does not say how vectors are pooled, so that `--pooling` must.
     pub(crate) needs_pooling: bool,

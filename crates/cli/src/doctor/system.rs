@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::load;
 use crate::bench::Machine;
+use crate::output::shown_path;
 use crate::{memory, model};
 
 /// Memory, folders, limits.
@@ -32,6 +33,7 @@ pub(crate) struct System {
     /// `always`, `madvise` or `never`.
     pub(crate) large_pages: Option<String>,
     /// Where hashes and measurements are kept.
+    #[serde(serialize_with = "shown_path")]
     pub(crate) cache: Option<PathBuf>,
     pub(crate) cache_bytes: u64,
     /// Why nothing can be kept there.

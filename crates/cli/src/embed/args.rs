@@ -1,6 +1,7 @@
 //! What `connote embed` can be told.
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 
 use bulk::{Precision, Shard};
 use clap::{Args, ValueEnum};
@@ -69,7 +70,7 @@ pub(crate) struct ResultArgs {
     /// Where the vectors go: a file, a folder for parts (`FOLDER/`), or `-` for standard output. A file appears when it is
     /// complete
     #[arg(short, long, value_name = "FILE|FOLDER/|-")]
-    pub(crate) output: Option<String>,
+    pub(crate) output: Option<PathBuf>,
     /// How they are written [default: by the file's ending, else jsonl; text at a terminal]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) output_format: Option<VectorFormat>,

@@ -129,7 +129,7 @@ fn failed(row: usize, input: &Result<Input, RowError>, error: RowError) -> Answe
 }
 
 fn answer(row: &Row, number: usize, at: usize, text: &Input, chunk: LateChunk) -> Answer {
-    let LateChunk { bytes, embedding } = chunk;
+    let LateChunk { bytes, embedding, .. } = chunk;
     // No text is longer than the numbers of a file go.
     let place = (at as i64, bytes.start as i64, bytes.end as i64);
     let input = Ok(text.with_words(text.text().get(bytes).unwrap_or_default()));

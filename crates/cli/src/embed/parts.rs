@@ -84,6 +84,9 @@ fn settings(args: &EmbedArgs, sink: &SinkOptions) -> BTreeMap<String, String> {
     set("the text column", source.text_column.clone());
     set("the template", source.template.clone());
     set("the id column", source.id_column.clone());
+    set("--no-ids", source.no_ids.then(|| "given".to_owned()));
+    set("--no-titles", text.no_titles.then(|| "given".to_owned()));
+    set("--no-tasks", text.no_tasks.then(|| "given".to_owned()));
     set("the title column", text.title_column.clone());
     set("the task column", text.task_column.clone());
     set("the columns kept", (!args.keep.is_empty()).then(|| args.keep.join(",")));

@@ -184,7 +184,7 @@ fn every_option_that_changed_is_refused_by_name() {
     };
     let body = ["--text-column", "body"];
     embed(&body, &[], 0);
-    let changed: [(&[&str], &[&str], &str); 19] = [
+    let changed: [(&[&str], &[&str], &str); 22] = [
         (&["--text-column", "title"], &[], "the text column was body and is title"),
         (&["--template", "{body}"], &[], "the template was none and is {body}"),
         (&body, &["--input-format", "csv"], "the input format was none and is csv"),
@@ -192,6 +192,9 @@ fn every_option_that_changed_is_refused_by_name() {
         (&body, &["--id-column", "key"], "the id column was none and is key"),
         (&body, &["--title-column", "title"], "the title column was none and is title"),
         (&body, &["--task-column", "title"], "the task column was none and is title"),
+        (&body, &["--no-ids"], "--no-ids was none and is given"),
+        (&body, &["--no-titles"], "--no-titles was none and is given"),
+        (&body, &["--no-tasks"], "--no-tasks was none and is given"),
         (&body, &["--keep", "key,title"], "the columns kept was none and is key,title"),
         (&body, &["--task", "query"], "the task was none and is query"),
         (&body, &["--prompt", "p: "], "the prompt was none and is p: "),

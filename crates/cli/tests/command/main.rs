@@ -19,6 +19,7 @@ mod files;
 mod help_examples;
 mod late;
 mod packaging;
+mod paths;
 mod pull;
 mod rerank;
 mod rows;

@@ -90,12 +90,55 @@ fn a_title_without_words_is_none() {
             run(&mut command_line, 0);
         }
     }
-    run(
-        connote()
-            .args(["tokenize", "--input-format", "jsonl"])
-            .write_stdin("{\"text\":\"x\",\"title\":\"T\"}"),
-        1,
-    );
+}
+
+/// The message says how to go on, and that is how.
+#[test]
+fn titles_of_rows_are_refused_or_left_unread() {
+    let row = "{\"text\":\"x\",\"title\":\"T\"}";
+    let run = |command: &str, more: &[&str], code: i32| {
+        let mut line = connote();
+        line.args([command, "--input-format", "jsonl"]).args(more).write_stdin(row);
+        lines(&run(&mut line, code).0).remove(0)
+    };
+    for command in ["tokenize", "embed"] {
+        let plain = lines(&super::run(connote().args([command, "x"]), 0).0).remove(0);
+        // The built-in model has no prompt for documents; without a task no prompt has a place for a title.
+        for task in [&[][..], &["--task", "none"]] {
+            let refused = run(command, task, 1);
+            let message = refused["error"]["message"].as_str().expect("a message");
+            assert!(message.ends_with("; --no-titles leaves the titles of rows unread"), "{message}");
+            assert_eq!(run(command, &[task, &["--no-titles"]].concat(), 0), plain);
+        }
+    }
+    // What is wrong with something else does not say so.
+    let row = "{\"text\":\"x\",\"title\":\"T\",\"task\":\"code-retrieval\"}";
+    let mut line = connote();
+    let (stdout, _) = super::run(line.args(["embed", "--input-format", "jsonl"]).write_stdin(row), 1);
+    let message = lines(&stdout)[0]["error"]["message"].to_string();
+    assert!(message.contains("no prompt for the task") && !message.contains("--no-titles"), "{message}");
+    let mut line = connote();
+    line.args(["embed", "--input-format", "jsonl", "--no-titles", "--no-tasks"]).write_stdin(row);
+    super::run(&mut line, 0);
+}
+
+/// Whose ids have no form as text, or are none.
+#[test]
+fn rows_are_numbered_where_that_is_asked_for() {
+    let row = "{\"text\":\"x\",\"id\":[1]}\n";
+    for (more, id) in [(&[][..], "[1]"), (&["--no-ids"], "0")] {
+        let mut line = connote();
+        line.args(["tokenize", "--input-format", "jsonl"]).args(more).write_stdin(row);
+        let (stdout, _) = run(&mut line, 0);
+        assert_eq!(lines(&stdout)[0]["id"].to_string(), id);
+    }
+    for option in ["--no-ids", "--no-titles", "--no-tasks"] {
+        let (_, said) = run(connote().args(["tokenize", "x", option]), 2);
+        assert!(said.contains(&format!("{option} is for --input and standard input")), "{said}");
+        let column = format!("{}-column", option.replace("no-", "").trim_end_matches('s'));
+        let (_, said) = run(connote().args(["tokenize", option, &column, "x"]), 2);
+        assert!(said.contains("cannot be used with"), "{said}");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Serving {
         Self::started(command, None)
     }
 
-    fn started(mut command: Command, variable: Option<(&str, &str)>) -> Self {
+    pub(crate) fn started(mut command: Command, variable: Option<(&str, &str)>) -> Self {
         for name in ["CONNOTE_MODEL", "CONNOTE_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
             if variable.is_none_or(|(set, _)| set != name) {
                 command.env_remove(name);

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 
 /// How well a document answers a query.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Score {
     /// From 0 to 1: the sigmoid of [`raw`](Self::raw) or, of a model with several labels, the chosen label's share of a
     /// softmax over all.
@@ -24,6 +25,7 @@ pub struct Score {
 
 /// A document's place among all.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Ranked {
     /// Which document of the request it is, counted from 0.
     pub index: usize,

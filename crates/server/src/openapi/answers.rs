@@ -77,6 +77,9 @@ fn rerank_error() -> Value {
     error
 }
 
+/// Headers that only answers with vectors have.
+const OF_VECTORS: [&str; 4] = ["X-Embedding-Fingerprint", "X-Task", "X-Dimensions", "X-Count"];
+
 /// Headers of answers.
 pub(super) fn headers(facts: &Facts) -> Value {
     let header = |description: &str, required: bool, schema: Value| json!({ "description": description, "required": required, "schema": schema });
@@ -95,6 +98,9 @@ pub(super) fn headers(facts: &Facts) -> Value {
     });
     if facts.keys {
         all["WWW-Authenticate"] = header("How to send a key.", true, one("Bearer"));
+    }
+    if let Some(all) = all.as_object_mut().filter(|_| !facts.vectors) {
+        all.retain(|name, _| !OF_VECTORS.contains(&name.as_str()));
     }
     all
 }

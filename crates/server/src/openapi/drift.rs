@@ -54,6 +54,7 @@ fn the_document_has_the_fields_that_the_readers_have() {
         keys: false,
         ids_are_ours: false,
         llama: false,
+        vectors: true,
         reranker: None,
     };
     let mut schemas = requests::schemas(&facts);

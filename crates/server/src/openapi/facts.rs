@@ -55,6 +55,8 @@ pub(super) struct Facts {
     pub(super) ids_are_ours: bool,
     /// `POST /embeddings` answers as llama-server does.
     pub(super) llama: bool,
+    /// There is a model that gives vectors.
+    pub(super) vectors: bool,
     /// A model that scores pairs.
     pub(super) reranker: Option<Scorer>,
 }
@@ -107,6 +109,7 @@ impl Facts {
             keys: !settings.api_keys.is_empty(),
             ids_are_ours: settings.token_ids == TokenIds::Model,
             llama: settings.dialect == EmbeddingsDialect::Llama,
+            vectors: service.models().all().iter().any(|served| served.check_gives_vectors().is_ok()),
             reranker: service.models().all().iter().find_map(|served| {
                 let labels = served.reranker().ok()?.labels();
                 let label = (labels.len() > 2).then(|| labels[0].clone());

@@ -106,8 +106,16 @@ pub(super) fn paths(facts: &Facts) -> Value {
         "/style.css": { "get": public("The page's style", json!({ "text/css": { "schema": { "type": "string" } } })) },
         "/openapi.json": { "get": public("This document", json!({ "application/json": { "schema": { "type": "object", "required": ["openapi", "info", "paths"] } } })) },
     });
-    // Without a reranker these refuse every request, and a document that offers them would not be true.
-    if doors.0.reranker.is_some() {
+    // Without a model for them routes refuse every request, and a document that offers them would not be true.
+    if !facts.vectors
+        && let Some(paths) = paths.as_object_mut()
+    {
+        paths.retain(|path, _| !EMBED.contains(&path.as_str()));
+        if let Some(root) = paths.get_mut("/").and_then(Value::as_object_mut) {
+            root.remove("post");
+        }
+    }
+    if facts.reranker.is_some() {
         paths["/rerank"] = json!({ "post": doors.rerank(&[Tei, Jina]) });
         for path in RERANK {
             paths[path] = json!({ "post": doors.rerank(&[Jina, Tei]) });
@@ -119,6 +127,33 @@ pub(super) fn paths(facts: &Facts) -> Value {
 /// What only the routes that score speak of.
 pub(super) const RERANK_SCHEMAS: [&str; 5] =
     ["Relevances", "RerankError", "RerankRequest", "TeiRanks", "TeiRerankRequest"];
+
+/// What only the routes for vectors speak of.
+pub(super) const VECTOR_SCHEMAS: [&str; 19] = [
+    "LlamaContentRequest",
+    "LlamaEmbeddings",
+    "LlamaPrompts",
+    "LlamaRequest",
+    "LlamaTexts",
+    "OllamaEmbedding",
+    "OllamaEmbeddings",
+    "OllamaPromptRequest",
+    "OllamaRequest",
+    "OpenAiEmbeddings",
+    "OpenAiRequest",
+    "Purpose",
+    "PurposeOfIds",
+    "TeiEmbeddings",
+    "TeiRequest",
+    "TeiTokenEmbeddings",
+    "Texts",
+    "TextsOrIds",
+    "Vector",
+];
+
+/// The routes for vectors, beside `POST /`.
+const EMBED: [&str; 7] =
+    ["/v1/embeddings", "/embeddings", "/embed", "/embed_all", "/embedding", "/api/embed", "/api/embeddings"];
 
 /// Beside `/rerank`.
 const RERANK: [&str; 4] = ["/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking"];

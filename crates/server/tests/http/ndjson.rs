@@ -193,12 +193,13 @@ fn a_bad_line_fails_alone() {
         b"{\"id\": 5, \"text\": \"x\", \"task\": \"dancing\"}\n",
         long.as_bytes(),
         b"[\"x\"]\n",
+        b"{\"id\": 8, \"text\": \"cat \\ud83d\"}\n",
         b"{\"text\": \"good\", \"anything\": {}}\n",
     ];
     let found = answers("/v1/embeddings", body.concat());
     assert_eq!(found.len(), body.len());
-    assert_eq!((vector(&found[0]), vector(&found[8])), (direct("good"), direct("good")));
-    assert_eq!((&found[0]["id"], &found[8]["id"]), (&json!("first"), &json!(8)));
+    assert_eq!((vector(&found[0]), vector(&found[9])), (direct("good"), direct("good")));
+    assert_eq!((&found[0]["id"], &found[9]["id"]), (&json!("first"), &json!(9)));
     let wanted = [
         (json!(1), "invalid_json", "line 2: "),
         (json!([2]), "invalid_request", "line 3: there is no `text`"),
@@ -207,8 +208,10 @@ fn a_bad_line_fails_alone() {
         (json!(5), "invalid_request", "line 6: "),
         (json!(6), "too_long", "truncate"),
         (json!(7), "invalid_json", "line 8: not a JSON object"),
+        // In the words of the other routes.
+        (json!(8), "invalid_json", "line 9: `text` (column 30): it has a lone surrogate"),
     ];
-    for (line, (id, kind, message)) in found[1..8].iter().zip(wanted) {
+    for (line, (id, kind, message)) in found[1..9].iter().zip(wanted) {
         let said = line["error"]["message"].as_str().expect("a message");
         assert!(line["id"] == id && line["error"]["kind"] == kind && said.contains(message), "{line}");
         assert_eq!(line.as_object().map(|object| object.len()), Some(2), "{line}");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use connote::{Embedder, Model};
-use connote_server::{EmbeddingsDialect, Settings, TokenIds};
+use connote_server::{EmbeddingsDialect, Service, Settings, TokenIds};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -62,16 +62,20 @@ fn assert_described(document: &Value, operation: &Value, answer: &Answer, asked:
 
 #[test]
 fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
-    assert_eq!(DOCUMENT["openapi"], "3.1.0");
-    assert!(DOCUMENT["info"]["title"].is_string() && DOCUMENT["info"]["version"].is_string());
-    let mut left = vec![&*DOCUMENT];
+    assert_whole(&DOCUMENT);
+}
+
+fn assert_whole(document: &Value) {
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
+    let mut left = vec![document];
     let mut used = BTreeSet::new();
     while let Some(value) = left.pop() {
         match value {
             Value::Object(fields) => {
                 if let Some(place) = fields.get("$ref") {
                     let place = place.as_str().and_then(|place| place.strip_prefix('#')).expect("a place");
-                    assert!(DOCUMENT.pointer(place).is_some(), "{place} is not there");
+                    assert!(document.pointer(place).is_some(), "{place} is not there");
                     used.insert(place);
                 }
                 left.extend(fields.values());
@@ -81,14 +85,14 @@ fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
         }
     }
     for kind in ["schemas", "parameters", "headers"] {
-        for name in DOCUMENT["components"][kind].as_object().expect("components").keys() {
-            assert!(used.contains(format!("/components/{kind}/{name}").as_str()), "nothing uses {name}");
-        }
+        let named = document["components"][kind].as_object().expect("components").keys();
+        let idle = named.filter(|name| !used.contains(format!("/components/{kind}/{name}").as_str()));
+        assert_eq!(idle.collect::<Vec<_>>(), Vec::<&String>::new(), "nothing uses these {kind}");
     }
-    for (path, method, operation) in operations(&DOCUMENT) {
+    for (path, method, operation) in operations(document) {
         assert!(operation["summary"].is_string(), "{method} {path} has no summary");
         if !request_schema(operation).is_null() {
-            validator(&DOCUMENT, request_schema(operation));
+            validator(document, request_schema(operation));
         }
     }
 }
@@ -130,16 +134,51 @@ fn every_route_is_described_and_nothing_else_is() {
     }
 }
 
-/// Routes that score are described where there is a reranker.
+/// Routes that score are described where there is a reranker, and those for vectors where there is a model that gives them.
 #[test]
-fn rerankers_are_described_where_there_are_some() {
+fn a_server_describes_what_its_models_can() {
     let model = Model::from_bytes(testkit::rerankers::named("bert").file()).expect("it opens");
-    let reranker = Embedder::builder().rerankers(true).load(model).expect("it loads");
-    let server = Running::start(Arc::new(reranker));
-    let document = document(&mut Client::connect(server.address));
-    let described: BTreeSet<String> = operations(&document).map(|(path, ..)| path.clone()).collect();
-    assert_eq!(described, every_route(false));
-    assert_eq!(described.difference(&routed(false)).count(), 5);
+    let reranker = Arc::new(Embedder::builder().rerankers(true).load(model).expect("it loads"));
+    let named = |name: &str, embedder: &Arc<Embedder>| (name.to_owned(), embedder.clone());
+    let serve =
+        |models| Running::start_service(Service::new(models, Settings::default()).expect("they are served"));
+    let of = |document: &Value| -> BTreeSet<(String, String)> {
+        operations(document).map(|(path, method, _)| (method.clone(), path.clone())).collect()
+    };
+    let both = serve(vec![named("minilm", &EMBEDDER), named("judge", &reranker)]);
+    let both = document(&mut Client::connect(both.address));
+    assert_whole(&both);
+    let paths: BTreeSet<String> = of(&both).into_iter().map(|(_, path)| path).collect();
+    assert_eq!(paths, every_route(false));
+    assert_eq!(of(&both).difference(&of(&DOCUMENT)).count(), 5);
+
+    let server = serve(vec![named("judge", &reranker)]);
+    let mut client = Client::connect(server.address);
+    let scores = document(&mut client);
+    assert_whole(&scores);
+    assert!(scores["info"]["summary"].as_str().is_some_and(|summary| summary.starts_with("Scores")));
+    // What it does not describe, and the other one does, it refuses.
+    let (of_both, of_scores) = (of(&both), of(&scores));
+    let left_out: Vec<_> = of_both.difference(&of_scores).collect();
+    assert_eq!((left_out.len(), of_scores.difference(&of_both).count()), (8, 0));
+    for (method, path) in left_out {
+        let examples = &both["paths"][path][method]["requestBody"]["content"]["application/json"]["examples"];
+        for (name, example) in examples.as_object().expect("examples") {
+            let mut body = example["value"].clone();
+            body["model"] = json!("judge");
+            let answer = client.send(&method.to_uppercase(), path, body.to_string());
+            assert!(matches!(answer.status, 400 | 422), "{path}, {name}: {}", answer.status);
+        }
+    }
+    // And what it describes it takes.
+    for (path, method, operation) in operations(&scores) {
+        let examples = &operation["requestBody"]["content"]["application/json"]["examples"];
+        for (name, example) in examples.as_object().into_iter().flatten() {
+            let answer = client.send(&method.to_uppercase(), path, example["value"].to_string());
+            assert_eq!(answer.status, 200, "{path}, {name}: {}", String::from_utf8_lossy(&answer.body));
+            assert_described(&scores, operation, &answer, &format!("{path}, {name}"));
+        }
+    }
 }
 
 /// Files and batches are described where there is a folder for them.

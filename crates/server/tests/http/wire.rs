@@ -138,6 +138,41 @@ fn a_body_may_come_in_chunks_and_when_it_is_asked_for() {
     is_the_cat(&client.read());
 }
 
+/// RFC 9112, 3.2: proxies and servers that take different hosts for the right one can be played off against each other.
+#[test]
+fn a_request_of_http_1_1_names_one_host() {
+    for (hosts, wrong) in [
+        ("", "no Host header"),
+        ("Host: a\r\nHost: a\r\n", "two Host headers"),
+        ("Host: a b\r\n", "no name or address"),
+        ("Host: http://a/\r\n", "no name or address"),
+    ] {
+        let mut client = client();
+        client.write(format!(
+            "POST /v1/embeddings HTTP/1.1\r\n{hosts}Content-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        ));
+        let answer = client.read();
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(answer.status == 400 && said.contains(wrong), "{hosts}: {} {said}", answer.status);
+        assert!(answer.header("x-request-id").is_none() && client.read_to_end().is_empty(), "{hosts}");
+    }
+    for hosts in ["Host:\r\n", "Host: my_service:8080\r\n", "hOST: [::1]:80\r\n"] {
+        let mut client = client();
+        client.write(format!(
+            "POST /v1/embeddings HTTP/1.1\r\n{hosts}Content-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        ));
+        is_the_cat(&client.read());
+    }
+    // HTTP/1.0 had none.
+    for (hosts, status) in [("", 200), ("Host: a\r\n", 200), ("Host: a\r\nHost: b\r\n", 400)] {
+        let mut client = client();
+        client.write(format!("GET /health HTTP/1.0\r\n{hosts}\r\n"));
+        assert_eq!(client.read().status, status, "{hosts}");
+    }
+}
+
 /// What is no HTTP ends its own connection, and nobody else's.
 #[test]
 fn what_is_no_http_is_refused() {
