@@ -12,8 +12,8 @@
 //! ```
 //!
 //! which is one `vpmulhrsw`, and of fine grain a `vpaddw`: a weight is kept as a byte, and a run's ratios and offsets beside
-//! its bytes. The shift makes a run's largest byte at least 64, so that a ratio fits 16 bits. A byte is at most 128, so
-//! rounding the ratio costs at most half an integer, as do the integer's own rounding and the offset's. The centre is 0 where
+//! its bytes. The shift makes a run's largest byte at least 32, so that a ratio fits 16 bits, and no larger than that needs:
+//! rounding the ratio costs `b / 256` of an integer, at most half, as do the integer's own rounding and the offset's. The centre is 0 where
 //! there is no offset, else the middle of the run's integers, since a run far from zero would have large offsets. Integers
 //! made so stay within +-2895, and are the same whether a level keeps bytes or i16, so that products have the
 //! same bits at every level.
@@ -109,6 +109,9 @@ impl ByteRow {
         let blocks = integers.zip(panel.chunks_mut(grain.words(DEPTH)));
         for (((integers, of_runs), panel), scales) in blocks.zip(scales) {
             let runs = integers.as_chunks::<LENGTH>().0;
+            if grain == Grain::Coarse {
+                assert!(of_runs.as_chunks().0.iter().all(is_coarse), "scales and offsets of a finer grain");
+            }
             let runs = || runs.iter().zip(of_runs.iter().step_by(LENGTH / RUN));
             let (mut largest, mut ranges) = (0, [(0, 0); DEPTH / RUN]);
             for ((run, of), range) in runs().zip(&mut ranges) {
@@ -145,6 +148,11 @@ impl ByteRow {
     }
 }
 
+/// Whether they are what a run of coarse grain has: the same scale, and no offset.
+fn is_coarse([one, other]: &[Affine; 2]) -> bool {
+    one.scale.to_bits() == other.scale.to_bits() && one.offset == 0.0 && other.offset == 0.0
+}
+
 /// The smallest and the largest integer of a run.
 #[inline(always)]
 fn range_of<const LENGTH: usize>(run: &[i8; LENGTH]) -> (i8, i8) {
@@ -162,10 +170,10 @@ struct OfRun {
     offset: i16,
 }
 
-/// A run's integers without their centre, times a power of two that makes the largest at least 64, and what goes with them.
+/// A run's integers without their centre, times the least power of two that makes the largest at least 32, and what goes with them.
 ///
 /// `inverse` times a weight is at most 2895, and so two weights are at most twice that from each other: a ratio is at most
-/// `128 * 5790 / 64`.
+/// `128 * 5790 / 32`.
 #[inline(always)]
 fn widened<const LENGTH: usize>(
     run: &[i8; LENGTH],
@@ -183,7 +191,7 @@ fn widened<const LENGTH: usize>(
     if largest == 0 {
         return (OfRun { ratio: 0, offset }, [0; LENGTH]);
     }
-    let shift = largest.leading_zeros().saturating_sub(1);
+    let shift = largest.leading_zeros().saturating_sub(2);
     let ratio = nearest(of.scale * inverse, 128.0 / f32::from(1u8 << shift));
     (OfRun { ratio, offset }, run.map(|q| q.wrapping_sub(centre) << (shift & 7)))
 }
@@ -245,10 +253,10 @@ pub(crate) fn unpacked_tile(
     unpack: fn(Grain, &[i16], &mut [i16]),
     tile_i16: fn(&TileI16<'_>, &mut Sums),
 ) {
-    let Some(grain) = tile.bytes else { panic!("weights that are not bytes") };
+    let Some(grain) = tile.grain else { panic!("weights that are not bytes") };
     assert!(tile.inputs.is_multiple_of(grain.run()), "whole runs");
     unpack(grain, &tile.panel[..grain.words(tile.inputs)], room);
-    tile_i16(&TileI16 { panel: room, bytes: None, ..*tile }, sums);
+    tile_i16(&TileI16 { panel: room, grain: None, ..*tile }, sums);
 }
 
 /// Sets [`BlockScale::crossed`] of each output of a block's panel; see [`crate::Kernels::cross`].
@@ -269,7 +277,7 @@ pub(crate) fn cross_body(panel: &[i16], scales: &mut [BlockScale; PANEL]) {
 }
 
 /// The largest ratio there can be fits its word.
-const _: () = assert!(128.0 * 2.0 * LIMIT / 64.0 < i16::MAX as f32);
+const _: () = assert!(128.0 * 2.0 * LIMIT / 32.0 < i16::MAX as f32);
 
 #[cfg(test)]
 mod tests {
@@ -353,6 +361,16 @@ mod tests {
             row.of_runs[4] = Affine { scale: 1.0, offset: -1.0 };
             row.of_runs[5] = Affine { scale: 1.0, offset: 0.0 };
             all.push(row);
+            // All far from zero, and offsets that take them back: neither part alone would fit its word.
+            for low in [120i8, -128] {
+                let mut row = ByteRow::new(inputs);
+                for (at, q) in row.integers.iter_mut().enumerate() {
+                    *q = low + (at % 8) as i8;
+                }
+                let middle = f32::from(low) + 3.5;
+                row.of_runs.fill(Affine { scale: 0.01, offset: -0.01 * middle });
+                all.push(row);
+            }
         }
         all
     }
@@ -415,7 +433,8 @@ mod tests {
 
     #[test]
     fn scales_that_are_no_numbers_show_in_their_block_alone() {
-        let bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        // NaN has any payload: as integers some of them would not be 0.
+        let bad = [f32::NAN, f32::from_bits(0x7fc0_ffff), f32::INFINITY, f32::NEG_INFINITY];
         let scales = bad.map(Affine::scale).map(|of| (Grain::Coarse, of));
         let fine_scales = bad.map(Affine::scale).map(|of| (Grain::Fine, of));
         let offsets = bad.map(|offset| (Grain::Fine, Affine { scale: 0.0, offset }));
@@ -441,6 +460,35 @@ mod tests {
                 assert!(pairs[DEPTH * PANEL..].iter().all(|&integer| integer == largest as i16));
             }
         }
+    }
+
+    #[test]
+    fn a_cleared_row_is_zeros_whatever_it_held() {
+        for grain in GRAINS {
+            let mut row = ByteRow::new(DEPTH);
+            row.integers.fill(9);
+            let offset = if grain == Grain::Fine { 7.0 } else { -0.0 };
+            row.of_runs.fill(Affine { scale: 3.0, offset });
+            row.clear();
+            let (panel, scales) = packed(grain, &[row], DEPTH);
+            assert!(panel.iter().all(|&word| word == 0) && scales[0][0].scale == 0.0, "{grain:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "of a finer grain")]
+    fn a_coarse_run_of_two_scales_is_refused() {
+        let mut row = ByteRow::new(DEPTH);
+        row.of_runs[1] = Affine::scale(1.0);
+        packed(Grain::Coarse, &[row], DEPTH);
+    }
+
+    #[test]
+    #[should_panic(expected = "of a finer grain")]
+    fn a_coarse_run_with_an_offset_is_refused() {
+        let mut row = ByteRow::new(DEPTH);
+        row.of_runs[..2].fill(Affine { scale: 1.0, offset: 0.5 });
+        packed(Grain::Coarse, &[row], DEPTH);
     }
 
     #[test]

@@ -16,14 +16,14 @@ pub struct Panels<'a> {
     inputs: usize,
     pub(crate) values: Values<'a>,
     /// The grain of i16 that are kept as bytes.
-    pub(crate) bytes: Option<Grain>,
+    pub(crate) grain: Option<Grain>,
     input_scales: &'a [f32],
 }
 
 impl<'a> Panels<'a> {
-    pub(crate) fn new(outputs: usize, inputs: usize, bytes: Option<Grain>, values: Values<'a>) -> Self {
-        let panels = Self { outputs, inputs, values, bytes, input_scales: &[] };
-        let (needed, scales) = Self::sizes(panels.layout(), bytes, outputs, inputs);
+    pub(crate) fn new(outputs: usize, inputs: usize, grain: Option<Grain>, values: Values<'a>) -> Self {
+        let panels = Self { outputs, inputs, values, grain, input_scales: &[] };
+        let (needed, scales) = Self::sizes(panels.layout(), grain, outputs, inputs);
         let fits = match values {
             Values::F32(values) => values.len() == needed,
             Values::I16(values, all) => values.len() == needed && all.len() == scales,
@@ -62,13 +62,13 @@ impl<'a> Panels<'a> {
     /// are kept as bytes.
     pub(crate) fn sizes(
         layout: Layout,
-        bytes: Option<Grain>,
+        grain: Option<Grain>,
         outputs: usize,
         inputs: usize,
     ) -> (usize, usize) {
         let padded = inputs.next_multiple_of(layout.step());
         let blocks = if layout == Layout::I16 { padded.div_ceil(DEPTH) } else { 0 };
-        let values = match bytes {
+        let values = match grain {
             Some(grain) => outputs / PANEL * grain.words(inputs),
             None => outputs * padded,
         };

@@ -190,14 +190,14 @@ fn sum_panel(
     }
     sums.as_flattened_mut().fill(0.0);
     let (stride, x_blocks) = (x.stride(), x.blocks());
-    let (panel_values, panel_scales) = Panels::sizes(layout, w.bytes, PANEL, w.inputs());
+    let (panel_values, panel_scales) = Panels::sizes(layout, w.grain, PANEL, w.inputs());
     let first_scale = of.panel * panel_scales + of.first_input / DEPTH * PANEL;
     let padded = x.inputs().next_multiple_of(layout.step());
     let filled = x.filled();
     let count = of.rows.len();
     for (block, all) in blocks(0..padded, DEPTH).enumerate() {
         // Bytes are unpacked in whole runs, so what could be skipped of them is not.
-        let inputs = if w.bytes.is_some() {
+        let inputs = if w.grain.is_some() {
             all.clone()
         } else {
             all.start.max(filled.start)..all.end.min(filled.end)
@@ -206,17 +206,17 @@ fn sum_panel(
             continue;
         }
         let is_whole = inputs == all;
-        let before = |input: usize| w.bytes.map_or(input * PANEL, |grain| grain.words(input));
+        let before = |input: usize| w.grain.map_or(input * PANEL, |grain| grain.words(input));
         let start = of.panel * panel_values;
         let weights =
             start + before(of.first_input + inputs.start)..start + before(of.first_input + inputs.end);
         let most_rows = if layout == Layout::I16 && is_whole {
-            (kernels.i16_rows)(count, w.bytes.is_some())
+            (kernels.i16_rows)(count, w.grain.is_some())
         } else {
             kernels.tile_rows
         };
         // With more rows weights that are bytes are unpacked once for all tiles: by the first, or before it.
-        let is_left = w.bytes.is_some() && count > kernels.byte_rows;
+        let is_left = w.grain.is_some() && count > kernels.byte_rows;
         for tile in tiles(count, most_rows) {
             let first = of.rows.start + tile.start;
             if inputs.end == padded && tile.len() < count {
@@ -241,14 +241,14 @@ fn sum_panel(
                         scale_stride: x_blocks,
                         rows,
                         panel: &values[weights.clone()],
-                        bytes: w.bytes,
+                        grain: w.grain,
                         scales,
                         inputs,
                         is_whole,
                         is_alone: rows == count,
                         ahead: &values[next],
                     };
-                    if w.bytes.is_none() {
+                    if w.grain.is_none() {
                         (kernels.tile_i16)(&tile, sums);
                     } else if is_first {
                         let room =
@@ -256,7 +256,7 @@ fn sum_panel(
                         (kernels.tile_bytes)(&tile, sums, room);
                     } else {
                         let panel = &scratch.weights()[..inputs * PANEL];
-                        (kernels.tile_i16)(&TileI16 { panel, bytes: None, ..tile }, sums);
+                        (kernels.tile_i16)(&TileI16 { panel, grain: None, ..tile }, sums);
                     }
                 }
                 _ => unreachable!("layouts were compared"),

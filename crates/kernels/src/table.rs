@@ -61,7 +61,7 @@ pub struct TileI16<'a> {
     /// For every pair of inputs, [`PANEL`] outputs of two values; as large as `x`. Or what is kept of them as bytes.
     pub panel: &'a [i16],
     /// The grain of weights that are kept as bytes: those are for [`Kernels::tile_bytes`].
-    pub bytes: Option<Grain>,
+    pub grain: Option<Grain>,
     /// What `quantize` gave beside each output's block of these inputs.
     pub scales: &'a [BlockScale; PANEL],
     /// Inputs to sum.
@@ -242,13 +242,13 @@ impl TileI16<'_> {
     /// As [`check`](Self::check), of weights that are bytes.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn check_bytes(&self, most_rows: usize, sums: &Sums) {
-        assert!(self.bytes.is_some(), "weights that are not bytes");
+        assert!(self.grain.is_some(), "weights that are not bytes");
         self.check(most_rows, sums);
     }
 
     /// As [`check`](Self::check), of weights that are not bytes.
     pub(crate) fn check_pairs(&self, most_rows: usize, sums: &Sums) {
-        assert!(self.bytes.is_none(), "weights that are bytes");
+        assert!(self.grain.is_none(), "weights that are bytes");
         self.check(most_rows, sums);
     }
 
@@ -261,7 +261,7 @@ impl TileI16<'_> {
         let scales = holds(self.x_scales.len(), self.rows, self.scale_stride, Some(1));
         assert!(scales, "a tile past its activations' scales");
         assert!(self.inputs <= DEPTH, "{} inputs under one scale", self.inputs);
-        let weights = if let Some(grain) = self.bytes {
+        let weights = if let Some(grain) = self.grain {
             assert!(self.inputs.is_multiple_of(grain.run()), "bytes come in whole runs");
             Some(grain.words(self.inputs))
         } else {

@@ -140,7 +140,7 @@ fn tile_bytes<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums, room: &m
     tile.check_bytes(BYTE_ROWS, sums);
     // SAFETY: as in `tile_f32`.
     unsafe {
-        match tile.bytes {
+        match tile.grain {
             Some(Grain::Fine) => by_rows!(bytes_of, tile, sums; 1: true, 2: true, 3: true, 4: true),
             _ => by_rows!(bytes_of, tile, sums; 1: false, 2: false, 3: false, 4: false),
         }

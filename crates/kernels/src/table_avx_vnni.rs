@@ -66,7 +66,7 @@ fn tile_bytes(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
     tile.check_bytes(BYTE_ROWS, sums);
     // SAFETY: as in `tile_i16`.
     unsafe {
-        match tile.bytes {
+        match tile.grain {
             Some(Grain::Fine) => by_rows!(bytes_of, tile, sums; 1: true, 2: true, 3: true, 4: true),
             _ => by_rows!(bytes_of, tile, sums; 1: false, 2: false, 3: false, 4: false),
         }

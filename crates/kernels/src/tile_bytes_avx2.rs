@@ -78,7 +78,7 @@ pub(crate) unsafe fn weights_of<const FINE: bool>(
 macro_rules! tile_bytes_256 {
     ($features:literal, $step:expr) => {
         /// # Safety
-        /// `tile.check` must hold, with `R` rows, and its weights be bytes, of fine grain or not.
+        /// `tile.check` must hold, with `R` rows, and its weights be bytes, of fine grain if `FINE`, else of coarse.
         #[target_feature(enable = $features)]
         unsafe fn bytes_of<const R: usize, const FINE: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
             let grain = if FINE { Grain::Fine } else { Grain::Coarse };
@@ -148,7 +148,7 @@ pub(crate) fn unpack(grain: Grain, panel: &[i16], out: &mut [i16]) {
 }
 
 /// # Safety
-/// The words must be a run of coarse or fine grain, and the room be for it.
+/// The words must be a run, of fine grain if `FINE`, else of coarse, and the room be for it.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn unpack_run<const FINE: bool>(words: &[i16], out: &mut [i16]) {
     let grain = if FINE { Grain::Fine } else { Grain::Coarse };

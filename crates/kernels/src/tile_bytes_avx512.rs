@@ -49,7 +49,7 @@ macro_rules! coarse {
         )
     };
     (offsets) => { "" };
-    (run) => { Grain::Coarse.run() };
+    (run) => { Grain::Coarse.run() }
 }
 
 /// What runs of 16 inputs have: ratios, and offsets in the same way.
@@ -87,7 +87,7 @@ macro_rules! fine {
             "vpaddw zmm27, zmm27, zmm21\n",
         )
     };
-    (run) => { Grain::Fine.run() };
+    (run) => { Grain::Fine.run() }
 }
 
 /// As `fine!`, beside so many sums that there are no registers for the offsets.
@@ -122,7 +122,7 @@ macro_rules! fine_in_memory {
             "vpaddw zmm27, zmm27, zmmword ptr [{tile} + 384]\n",
         )
     };
-    (run) => { fine!(run) };
+    (run) => { fine!(run) }
 }
 
 /// Leaves four inputs' weights for the tiles that follow.
@@ -147,20 +147,20 @@ macro_rules! forget {
 }
 
 macro_rules! byte_tiles {
-    ($name:ident $grain:ident $kind:ident $begin:ident $leave:ident: $($rows:literal [$($row:tt)*])*) => {
-        /// A tile of as many rows as are listed, whose weights are bytes of the grain.
+    ($name:ident $kind:ident $begin:ident $leave:ident: $($rows:literal $grain:ident [$($row:tt)*])*) => {
+        /// A tile of as many rows as are listed, whose weights are bytes of the grain that is named.
         ///
         /// # Safety
         /// `tile.check` must hold, and its weights be such bytes; `room` must be for all of them, where they are left.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
         unsafe fn $name(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {
-            let run = $grain!(run);
             let halves = [0, 1].map(|v| tile.scales[v * (PANEL / 2)..][..PANEL / 2].as_ptr());
             // SAFETY: 16 scales each.
             let halves = unsafe { [scales_and_crossed(halves[0]), scales_and_crossed(halves[1])] };
             let mut fields = Fields::of(tile, [halves[0].0, halves[1].0], [halves[0].1, halves[1].1]);
             match tile.rows {
-                // SAFETY: as in `tile_i16_avx512.rs`.
+                // SAFETY: as in `tile_i16_avx512.rs`; what it leaves has its room by this function's contract, and offsets are
+                // written where `fields`, which is ours, has room for them.
                 $($rows => unsafe {
                     asm!(
                         concat!(
@@ -212,7 +212,7 @@ macro_rules! byte_tiles {
                         s = out(reg) _,
                         tile = in(reg) &raw mut fields,
                         w = inout(reg) tile.panel.as_ptr() => _,
-                        n = inout(reg) tile.inputs / run => _,
+                        n = inout(reg) tile.inputs / $grain!(run) => _,
                         turn = out(reg) _,
                         room = inout(reg) room.as_mut_ptr() => _,
                         sums = in(reg) sums.as_mut_ptr(),
@@ -230,99 +230,90 @@ macro_rules! byte_tiles {
     };
 }
 
-byte_tiles!(straight_byte_tile coarse straight begin_straight forget:
-    1 [0]
-    2 [0 1]
-    3 [0 1 2]
-    4 [0 1 2 3]
-    5 [0 1 2 3 4]
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
-    11 [0 1 2 3 4 5 6 7 8 9 10]
+byte_tiles!(straight_byte_tile straight begin_straight forget:
+    1 coarse [0]
+    2 coarse [0 1]
+    3 coarse [0 1 2]
+    4 coarse [0 1 2 3]
+    5 coarse [0 1 2 3 4]
+    6 coarse [0 1 2 3 4 5]
+    7 coarse [0 1 2 3 4 5 6]
+    8 coarse [0 1 2 3 4 5 6 7]
+    9 coarse [0 1 2 3 4 5 6 7 8]
+    10 coarse [0 1 2 3 4 5 6 7 8 9]
+    11 coarse [0 1 2 3 4 5 6 7 8 9 10]
 );
-byte_tiles!(crossed_byte_tile coarse crossed begin_crossed forget:
-    1 [0]
-    2 [0 1]
-    3 [0 1 2]
-    4 [0 1 2 3]
-    5 [0 1 2 3 4]
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
-    11 [0 1 2 3 4 5 6 7 8 9 10]
+byte_tiles!(crossed_byte_tile crossed begin_crossed forget:
+    1 coarse [0]
+    2 coarse [0 1]
+    3 coarse [0 1 2]
+    4 coarse [0 1 2 3]
+    5 coarse [0 1 2 3 4]
+    6 coarse [0 1 2 3 4 5]
+    7 coarse [0 1 2 3 4 5 6]
+    8 coarse [0 1 2 3 4 5 6 7]
+    9 coarse [0 1 2 3 4 5 6 7 8]
+    10 coarse [0 1 2 3 4 5 6 7 8 9]
+    11 coarse [0 1 2 3 4 5 6 7 8 9 10]
 );
-byte_tiles!(straight_unpacking_tile coarse straight begin_straight leave:
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
-    11 [0 1 2 3 4 5 6 7 8 9 10]
+byte_tiles!(straight_unpacking_tile straight begin_straight leave:
+    6 coarse [0 1 2 3 4 5]
+    7 coarse [0 1 2 3 4 5 6]
+    8 coarse [0 1 2 3 4 5 6 7]
+    9 coarse [0 1 2 3 4 5 6 7 8]
+    10 coarse [0 1 2 3 4 5 6 7 8 9]
+    11 coarse [0 1 2 3 4 5 6 7 8 9 10]
 );
-byte_tiles!(crossed_unpacking_tile coarse crossed begin_crossed leave:
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
-    11 [0 1 2 3 4 5 6 7 8 9 10]
-);
-
-byte_tiles!(straight_fine_byte_tile fine straight begin_straight forget:
-    1 [0]
-    2 [0 1]
-    3 [0 1 2]
-    4 [0 1 2 3]
-    5 [0 1 2 3 4]
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
-);
-byte_tiles!(crossed_fine_byte_tile fine crossed begin_crossed forget:
-    1 [0]
-    2 [0 1]
-    3 [0 1 2]
-    4 [0 1 2 3]
-    5 [0 1 2 3 4]
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
-);
-byte_tiles!(straight_fine_unpacking_tile fine straight begin_straight leave:
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
-);
-byte_tiles!(crossed_fine_unpacking_tile fine crossed begin_crossed leave:
-    6 [0 1 2 3 4 5]
-    7 [0 1 2 3 4 5 6]
-    8 [0 1 2 3 4 5 6 7]
-    9 [0 1 2 3 4 5 6 7 8]
-    10 [0 1 2 3 4 5 6 7 8 9]
+byte_tiles!(crossed_unpacking_tile crossed begin_crossed leave:
+    6 coarse [0 1 2 3 4 5]
+    7 coarse [0 1 2 3 4 5 6]
+    8 coarse [0 1 2 3 4 5 6 7]
+    9 coarse [0 1 2 3 4 5 6 7 8]
+    10 coarse [0 1 2 3 4 5 6 7 8 9]
+    11 coarse [0 1 2 3 4 5 6 7 8 9 10]
 );
 
-byte_tiles!(straight_fine_byte_tile_of_11 fine_in_memory straight begin_straight forget:
-    11 [0 1 2 3 4 5 6 7 8 9 10]
+byte_tiles!(straight_fine_byte_tile straight begin_straight forget:
+    1 fine [0]
+    2 fine [0 1]
+    3 fine [0 1 2]
+    4 fine [0 1 2 3]
+    5 fine [0 1 2 3 4]
+    6 fine [0 1 2 3 4 5]
+    7 fine [0 1 2 3 4 5 6]
+    8 fine [0 1 2 3 4 5 6 7]
+    9 fine [0 1 2 3 4 5 6 7 8]
+    10 fine [0 1 2 3 4 5 6 7 8 9]
+    11 fine_in_memory [0 1 2 3 4 5 6 7 8 9 10]
 );
-byte_tiles!(crossed_fine_byte_tile_of_11 fine_in_memory crossed begin_crossed forget:
-    11 [0 1 2 3 4 5 6 7 8 9 10]
+byte_tiles!(crossed_fine_byte_tile crossed begin_crossed forget:
+    1 fine [0]
+    2 fine [0 1]
+    3 fine [0 1 2]
+    4 fine [0 1 2 3]
+    5 fine [0 1 2 3 4]
+    6 fine [0 1 2 3 4 5]
+    7 fine [0 1 2 3 4 5 6]
+    8 fine [0 1 2 3 4 5 6 7]
+    9 fine [0 1 2 3 4 5 6 7 8]
+    10 fine [0 1 2 3 4 5 6 7 8 9]
+    11 fine_in_memory [0 1 2 3 4 5 6 7 8 9 10]
 );
-byte_tiles!(straight_fine_unpacking_tile_of_11 fine_in_memory straight begin_straight leave:
-    11 [0 1 2 3 4 5 6 7 8 9 10]
+byte_tiles!(straight_fine_unpacking_tile straight begin_straight leave:
+    6 fine [0 1 2 3 4 5]
+    7 fine [0 1 2 3 4 5 6]
+    8 fine [0 1 2 3 4 5 6 7]
+    9 fine [0 1 2 3 4 5 6 7 8]
+    10 fine [0 1 2 3 4 5 6 7 8 9]
+    11 fine_in_memory [0 1 2 3 4 5 6 7 8 9 10]
 );
-byte_tiles!(crossed_fine_unpacking_tile_of_11 fine_in_memory crossed begin_crossed leave:
-    11 [0 1 2 3 4 5 6 7 8 9 10]
+byte_tiles!(crossed_fine_unpacking_tile crossed begin_crossed leave:
+    6 fine [0 1 2 3 4 5]
+    7 fine [0 1 2 3 4 5 6]
+    8 fine [0 1 2 3 4 5 6 7]
+    9 fine [0 1 2 3 4 5 6 7 8]
+    10 fine [0 1 2 3 4 5 6 7 8 9]
+    11 fine_in_memory [0 1 2 3 4 5 6 7 8 9 10]
 );
 
 /// The tile of bytes, straight or crossed, which leaves what it unpacks where there is room.
@@ -335,25 +326,15 @@ pub(crate) unsafe fn byte_tile(tile: &TileI16<'_>, crossed: bool, sums: &mut Sum
     let is_left = !room.is_empty();
     // SAFETY: as this function's.
     unsafe {
-        match (tile.bytes, tile.rows) {
-            (Some(Grain::Fine), BYTE_ROWS) => match (crossed, is_left) {
-                (false, false) => straight_fine_byte_tile_of_11(tile, sums, room),
-                (false, true) => straight_fine_unpacking_tile_of_11(tile, sums, room),
-                (true, false) => crossed_fine_byte_tile_of_11(tile, sums, room),
-                (true, true) => crossed_fine_unpacking_tile_of_11(tile, sums, room),
-            },
-            (Some(Grain::Fine), _) => match (crossed, is_left) {
-                (false, false) => straight_fine_byte_tile(tile, sums, room),
-                (false, true) => straight_fine_unpacking_tile(tile, sums, room),
-                (true, false) => crossed_fine_byte_tile(tile, sums, room),
-                (true, true) => crossed_fine_unpacking_tile(tile, sums, room),
-            },
-            _ => match (crossed, is_left) {
-                (false, false) => straight_byte_tile(tile, sums, room),
-                (false, true) => straight_unpacking_tile(tile, sums, room),
-                (true, false) => crossed_byte_tile(tile, sums, room),
-                (true, true) => crossed_unpacking_tile(tile, sums, room),
-            },
+        match (tile.grain == Some(Grain::Fine), crossed, is_left) {
+            (false, false, false) => straight_byte_tile(tile, sums, room),
+            (false, false, true) => straight_unpacking_tile(tile, sums, room),
+            (false, true, false) => crossed_byte_tile(tile, sums, room),
+            (false, true, true) => crossed_unpacking_tile(tile, sums, room),
+            (true, false, false) => straight_fine_byte_tile(tile, sums, room),
+            (true, false, true) => straight_fine_unpacking_tile(tile, sums, room),
+            (true, true, false) => crossed_fine_byte_tile(tile, sums, room),
+            (true, true, true) => crossed_fine_unpacking_tile(tile, sums, room),
         }
     }
 }
@@ -387,7 +368,7 @@ unsafe fn twice(head: *const i16) -> (__m512i, __m512i) {
 }
 
 /// # Safety
-/// The words must be a run of fine or coarse grain, and the room be for it.
+/// The words must be a run, of fine grain if `FINE`, else of coarse, and the room be for it.
 // Vectors in plain variables: what passes them by functions of the library is compiled without the level's features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 unsafe fn unpack_run<const FINE: bool>(words: &[i16], out: &mut [i16]) {

@@ -1,6 +1,6 @@
 //! What the assembly of an i16 tile reads of it.
 
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
 
 use crate::bytes::HIGH;
 use crate::quantize::BlockScale;
@@ -30,11 +30,11 @@ pub(crate) struct Fields<S, C> {
     /// At 64: the outputs' scales, and at 192 what their crossed sums begin with.
     scales: S,
     crossed: C,
-    /// At 320: room for a run's offsets.
-    room: S,
+    /// At 320: where the assembly keeps a run's offsets.
+    offsets: MaybeUninit<C>,
 }
 
-impl<S: Copy, C> Fields<S, C> {
+impl<S, C> Fields<S, C> {
     /// The distances that the assembly names.
     const CHECKED: () = {
         assert!(offset_of!(Self, x) == 0 && offset_of!(Self, stride) == 8);
@@ -43,7 +43,7 @@ impl<S: Copy, C> Fields<S, C> {
         assert!(offset_of!(Self, high) == 44 && offset_of!(Self, ahead_a_turn) == 48);
         assert!(offset_of!(Self, ahead) == 56);
         assert!(offset_of!(Self, scales) == 64 && offset_of!(Self, crossed) == 192);
-        assert!(offset_of!(Self, room) == 320);
+        assert!(offset_of!(Self, offsets) == 320);
         assert!(size_of::<S>() == 128 && size_of::<C>() == 128 && size_of::<[f32; PANEL]>() == 128);
         assert!(offset_of!(BlockScale, scale) == 0 && offset_of!(BlockScale, crossed) == 4);
         assert!(size_of::<BlockScale>() == 8);
@@ -67,7 +67,7 @@ impl<S: Copy, C> Fields<S, C> {
             ahead: tile.ahead.as_ptr(),
             scales,
             crossed,
-            room: scales,
+            offsets: MaybeUninit::uninit(),
         }
     }
 }

@@ -19,7 +19,8 @@ pub struct Part<'a> {
     /// `decode(o, row)` writes the weights of output `o`.
     pub decode: &'a (dyn Fn(usize, &mut [f32]) + Sync),
     /// `integers(o, q, of_runs)` writes the same weights as the file has them, where those are integers of a byte, and what
-    /// each [`RUN`](crate::decode::RUN) of them are multiplied with; with their grain. `None` where they are not.
+    /// each [`RUN`](crate::decode::RUN) of them are multiplied with; with their grain, which must be what they have: of
+    /// coarse grain no offsets, and the same scale for each two runs. `None` where they are not.
     pub integers: Option<(Grain, Integers<'a>)>,
     /// Added to the outputs; empty for none.
     pub bias: &'a [f32],
@@ -50,7 +51,7 @@ pub struct Weights {
     pub(crate) order: Order,
     inputs: usize,
     /// The grain of i16 weights that are kept as bytes.
-    bytes: Option<Grain>,
+    grain: Option<Grain>,
     /// Values the product gives: with alternating parts, half of what the panels hold.
     outputs: usize,
     store: Store,
@@ -62,7 +63,8 @@ impl Weights {
     /// Packs parts of `inputs` inputs each as one matrix, in parallel.
     ///
     /// # Panics
-    /// If there is no part, a bias has another length than its part, or alternating parts are not two equals.
+    /// If there is no part, a bias has another length than its part, alternating parts are not two equals, or integers have
+    /// not the grain that they are said to have.
     pub fn pack(
         kernels: &Kernels,
         team: &Team,
@@ -72,13 +74,13 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Self {
         let (place, outputs, panels) = Place::new(order, parts);
-        let bytes = place.kept_as_bytes(kernels, layout, inputs);
-        let (values, scales) = Panels::sizes(layout, bytes, PANEL, inputs);
+        let grain = place.kept_as_bytes(kernels, layout, inputs);
+        let (values, scales) = Panels::sizes(layout, grain, PANEL, inputs);
         let mut store = Store::of_weights(layout, panels * values, panels * scales);
         team.for_each(store.every(values, scales), |index, slots| {
-            place.fill(kernels, index, inputs, bytes, slots);
+            place.fill(kernels, index, inputs, grain.is_some(), slots);
         });
-        Self { order, inputs, bytes, outputs, store, bias: place.bias(panels) }
+        Self { order, inputs, grain, outputs, store, bias: place.bias(panels) }
     }
 
     /// The same matrix from a file in which it is the next; `None` if it is not there.
@@ -97,17 +99,17 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Option<Self> {
         let (place, outputs, panels) = Place::new(order, parts);
-        let bytes = place.kept_as_bytes(kernels, layout, inputs);
-        let (values, scales) = Panels::sizes(layout, bytes, PANEL, inputs);
+        let grain = place.kept_as_bytes(kernels, layout, inputs);
+        let (values, scales) = Panels::sizes(layout, grain, PANEL, inputs);
         let store = shelf.take(layout, panels * values, panels * scales)?;
         let mut first = Store::default();
         first.reset(layout, values, scales);
-        place.fill(kernels, 0, inputs, bytes, first.slots());
+        place.fill(kernels, 0, inputs, grain.is_some(), first.slots());
         let same = store.values(0..values, 0..scales) == first.values(0..values, 0..scales);
         if !same {
             shelf.refuse();
         }
-        same.then(|| Self { order, inputs, bytes, outputs, store, bias: place.bias(panels) })
+        same.then(|| Self { order, inputs, grain, outputs, store, bias: place.bias(panels) })
     }
 
     /// About how many bytes so many weights of a type take when they are packed for a level, with [`Part::integers`] where the
@@ -115,8 +117,8 @@ impl Weights {
     pub fn bytes_of(kernels: &Kernels, ty: TensorType, weights: u64, with_integers: bool) -> u64 {
         let layout = Layout::of(kernels, [ty]);
         let grain = integer_decoder(ty).map(|(grain, _)| grain).filter(|_| with_integers);
-        let bytes = kept_as_bytes(kernels, layout, grain);
-        let (values, scales) = Panels::sizes(layout, bytes, PANEL, DEPTH);
+        let grain = kept_as_bytes(kernels, layout, grain);
+        let (values, scales) = Panels::sizes(layout, grain, PANEL, DEPTH);
         let of_a_block = values * layout.size() + scales * size_of::<BlockScale>();
         weights * of_a_block as u64 / (PANEL * DEPTH) as u64
     }
@@ -131,8 +133,8 @@ impl Weights {
     }
 
     /// The grain of a product's integers that are kept as the bytes that the file has; `None` if they are not.
-    pub fn bytes_grain(&self) -> Option<Grain> {
-        self.bytes
+    pub fn grain(&self) -> Option<Grain> {
+        self.grain
     }
 
     /// Values the product gives.
@@ -159,7 +161,7 @@ impl Weights {
     /// All panels.
     pub(crate) fn panels(&self) -> Panels<'_> {
         let outputs = self.outputs.div_ceil(self.panel_outputs()) * PANEL;
-        Panels::new(outputs, self.inputs, self.bytes, self.store.all())
+        Panels::new(outputs, self.inputs, self.grain, self.store.all())
     }
 
     /// Columns of the result that a panel gives.
@@ -242,11 +244,11 @@ impl<'a> Place<'a> {
         inputs.is_multiple_of(finest.run()).then_some(finest)
     }
 
-    /// Fills a panel, with zeros where no part has an output.
-    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, bytes: Option<Grain>, panel: Slots<'_>) {
+    /// Fills a panel, of bytes or not, with zeros where no part has an output.
+    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, are_bytes: bool, panel: Slots<'_>) {
         match (panel, self.grain(inputs)) {
             (Slots::I16(panel, scales), Some(grain)) => {
-                self.fill_integers(kernels, index, inputs, (grain, bytes.is_some()), panel, scales);
+                self.fill_integers(kernels, index, inputs, (grain, are_bytes), panel, scales);
             }
             (panel, _) => {
                 PanelSlots::new(kernels, PANEL, inputs, panel).pack(|column, row| {

@@ -90,14 +90,14 @@ fn every_height_of_a_tile_of_bytes_has_the_bits_of_the_same_integers() {
                     scale_stride: 1,
                     rows,
                     panel: &bytes,
-                    bytes: Some(grain),
+                    grain: Some(grain),
                     scales: &scales,
                     inputs,
                     is_whole: true,
                     is_alone: true,
                     ahead: &[],
                 };
-                let wanted = by_rows(kernels, &TileI16 { panel: &pairs, bytes: None, ..tile });
+                let wanted = by_rows(kernels, &TileI16 { panel: &pairs, grain: None, ..tile });
                 // With room for the integers, and without where a tile can do without; beside other tiles; and of a part of a
                 // block, which what stands beside it is not of.
                 let other = |of: &BlockScale| BlockScale { crossed: of.crossed ^ 12345, ..*of };
@@ -156,7 +156,7 @@ fn refused_past_its_slices(grain: Grain) {
             scale_stride: 1,
             rows: 1,
             panel: &bytes,
-            bytes: Some(grain),
+            grain: Some(grain),
             scales: &scales,
             inputs: run_length,
             is_whole: true,
@@ -182,7 +182,7 @@ fn refused_past_its_slices(grain: Grain) {
             );
         }
         let pairs = vec![0; all];
-        let tile = TileI16 { panel: &pairs, bytes: None, ..whole };
+        let tile = TileI16 { panel: &pairs, grain: None, ..whole };
         assert!(!run(tile, 0) && !run(tile, all), "{}: weights that are not bytes", kernels.level);
         let refused = [
             ("weights one too few", TileI16 { panel: &bytes[1..], ..whole }),
@@ -298,7 +298,7 @@ fn products_have_the_same_bits_whether_weights_are_bytes_or_not() {
             for kernels in levels() {
                 let packed = matrix.pack(kernels, Order::Joined, true);
                 let kept = (kernels.byte_rows > 0).then_some(grain);
-                assert_eq!(packed.bytes_grain(), kept, "{}", kernels.level);
+                assert_eq!(packed.grain(), kept, "{}", kernels.level);
                 // Panels that another level packed are read as well.
                 for w in [&packed, &matrix.pack(levels()[0], Order::Joined, true)] {
                     for threads in [1, 2] {
@@ -350,7 +350,7 @@ fn gates_see_the_same_bits(grain: Grain, of_i16: std::ops::Range<f64>) {
             let out = product(kernels, &Team::new(2), &x, &w, Ending::Gate(gate));
             assert_eq!(*of_all.get_or_insert_with(|| out.clone()), out, "{} {rows}", kernels.level);
             let plain = matrix.pack(kernels, Order::Alternating, false);
-            assert!(plain.bytes_grain().is_none(), "a file of other types is kept as i16");
+            assert!(plain.grain().is_none(), "a file of other types is kept as i16");
             let ratio = w.bytes() as f64 / plain.bytes() as f64;
             let wanted = if kernels.byte_rows > 0 { of_i16.clone() } else { 1.0..1.001 };
             assert!(wanted.contains(&ratio), "{}: {ratio}", kernels.level);
@@ -420,7 +420,7 @@ fn check_mixed(
     let mut of_all: Option<Vec<f32>> = None;
     for kernels in levels() {
         let w = Weights::pack(kernels, &Team::new(1), Layout::I16, Order::Joined, inputs, parts);
-        assert_eq!(w.bytes_grain(), grain.filter(|_| kernels.byte_rows > 0), "{}", kernels.level);
+        assert_eq!(w.grain(), grain.filter(|_| kernels.byte_rows > 0), "{}", kernels.level);
         let out = product(kernels, &Team::new(1), x, &w, Ending::Write);
         for (row, out) in out.chunks(w.outputs()).enumerate() {
             for (output, &value) in out.iter().enumerate() {
@@ -437,6 +437,19 @@ fn check_mixed(
         }
         assert_eq!(*of_all.get_or_insert_with(|| out.clone()), out, "{}", kernels.level);
     }
+}
+
+/// Inputs that are no whole runs are packed from the decoded weights.
+#[test]
+fn half_a_run_is_kept_as_i16() {
+    let mut random = Random::seeded(87);
+    let (inputs, outputs) = (DEPTH + RUN, 40);
+    let matrix = Matrix::random(Grain::Coarse, &mut random, DEPTH + 2 * RUN, outputs);
+    let x = random.values(3 * inputs, 1.0);
+    let decode = |output: usize, row: &mut [f32]| matrix.decode(output, row);
+    let integers = |output: usize, q: &mut [i8], of_runs: &mut [Affine]| matrix.integers(output, q, of_runs);
+    let part = Part { outputs, decode: &decode, integers: Some((Grain::Coarse, &integers)), bias: &[] };
+    check_mixed(&[part], inputs, &x, None, |output, i| matrix.weight(output, i));
 }
 
 #[test]

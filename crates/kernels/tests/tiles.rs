@@ -96,7 +96,7 @@ fn every_height_of_the_i16_tile_adds_what_the_oracle_says() {
                     inputs,
                     is_whole: true,
                     is_alone: true,
-                    bytes: None,
+                    grain: None,
                     ahead: &[],
                 };
                 (kernels.tile_i16)(&tile, &mut sums);
@@ -256,7 +256,7 @@ fn an_i16_tile_past_its_slices_is_refused_at_every_level() {
         inputs: 8,
         is_whole: true,
         is_alone: true,
-        bytes: None,
+        grain: None,
         ahead: &[],
     };
     let past_x = "past its activations";

@@ -146,7 +146,7 @@ impl Copies {
         });
         Product {
             layout: first.layout().name(),
-            kept_as: match first.bytes_grain() {
+            kept_as: match first.grain() {
                 Some(Grain::Coarse) => "bytes",
                 Some(Grain::Fine) => "bytes and offsets",
                 None => first.layout().name(),
