@@ -69,13 +69,14 @@ pub(crate) fn run(args: &RerankArgs) -> Result<Outcome, Failure> {
     if args.query.trim().is_empty() {
         return Err(Failure::usage("--query is empty; say what the texts are to answer"));
     }
-    // They have neither titles nor tasks of their own.
+    // They have neither titles nor tasks of their own: fields that are called so are something else.
+    let are_rows = args.source.texts.is_empty();
     let texts = TextArgs {
         source: args.source.clone(),
         title_column: None,
-        no_titles: true,
+        no_titles: are_rows,
         task_column: None,
-        no_tasks: true,
+        no_tasks: are_rows,
     };
     let mut rows = Rows::open(&texts, &[])?;
     let reranker = load(args)?;
