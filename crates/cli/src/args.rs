@@ -60,7 +60,7 @@ const SERVED_HELP: &str = "A GGUF file, or the name of one in $EMBED_MODELS_DIR 
     {WITHOUT_MODEL}\n\
     stdout is data; progress and complaints go to stderr.\n\
     Exit codes: 0 all done, 1 nothing could be done, 2 wrong use, 3 some rows failed, 130 interrupted.\n\
-    CONNOTE_CPU=scalar|avx2|avxvnni|avx512|amx forces a CPU level that the machine has.")
+    CONNOTE_CPU=scalar|avx2|avxvnni|avx512|amx|neon forces a CPU level that the machine has.")
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

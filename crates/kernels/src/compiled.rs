@@ -22,7 +22,14 @@ macro_rules! by_rows {
 /// `x` goes through an empty `asm!` before each step, so that the compiler takes it for a new one and cannot
 /// move the multiplication out of the loop.
 macro_rules! peak_loop {
-    ($name:ident, $features:literal, $class:ident, $vector:ty, $zero:expr, $step:expr) => {
+    ($name:ident, $features:literal, vreg, $($of:tt)*) => {
+        // Of a register of aarch64 the assembly must say how it is meant.
+        peak_loop! { @ $name $features vreg "/* {0:v} */" $($of)* }
+    };
+    ($name:ident, $features:literal, $class:ident, $($of:tt)*) => {
+        peak_loop! { @ $name $features $class "/* {0} */" $($of)* }
+    };
+    (@ $name:ident $features:literal $class:ident $nothing:literal $vector:ty, $zero:expr, $step:expr) => {
         fn $name(steps: u64) {
             #[target_feature(enable = $features)]
             fn here(steps: u64) {
@@ -32,7 +39,7 @@ macro_rules! peak_loop {
                     for chain in &mut chains {
                         // SAFETY: no instruction at all.
                         unsafe {
-                            std::arch::asm!("/* {0} */", inout($class) x, options(nomem, nostack, preserves_flags, pure))
+                            std::arch::asm!($nothing, inout($class) x, options(nomem, nostack, preserves_flags, pure))
                         };
                         *chain = $step(*chain, x, w);
                     }
@@ -47,6 +54,7 @@ macro_rules! peak_loop {
 
 /// Plain functions that run generic bodies compiled with the features of a level on. The compiler
 /// vectorises them; it never fuses a multiplication and an addition by itself, so their bits stay.
+#[cfg(target_arch = "x86_64")]
 macro_rules! compiled_with {
     ($features:literal) => {
         fn quantize(x: &[f32], q: &mut [i16], scales: &mut [$crate::quantize::BlockScale]) {

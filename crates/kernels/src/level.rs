@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 /// A CPU level: a row of the kernel table. Ordered from the plainest to the fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Level {
     /// Portable Rust, on every machine.
     Scalar,
@@ -21,11 +22,14 @@ pub enum Level {
     Avx512,
     /// AVX-512 with AMX tiles of bf16 (Sapphire Rapids 2023, and later).
     Amx,
+    /// aarch64 with NEON: all of them.
+    Neon,
 }
 
 impl Level {
     /// Every level this build knows, plainest first.
-    pub const ALL: &[Level] = &[Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512, Level::Amx];
+    pub const ALL: &[Level] =
+        &[Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512, Level::Amx, Level::Neon];
 
     /// The name `CONNOTE_CPU` takes.
     pub fn name(self) -> &'static str {
@@ -35,6 +39,7 @@ impl Level {
             Level::AvxVnni => "avxvnni",
             Level::Avx512 => "avx512",
             Level::Amx => "amx",
+            Level::Neon => "neon",
         }
     }
 
@@ -58,7 +63,10 @@ impl Level {
             }
             #[cfg(target_arch = "x86_64")]
             Level::Amx => crate::amx::is_available(),
-            #[cfg(not(target_arch = "x86_64"))]
+            // Little-endian ones, whose panels of bytes and of pairs these are.
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Level::Neon => true,
+            // Levels of other architectures.
             _ => false,
         }
     }
@@ -67,6 +75,9 @@ impl Level {
     pub fn lacking(self) -> Vec<&'static str> {
         if self.is_available() {
             return Vec::new();
+        }
+        if self == Level::Neon {
+            return vec!["aarch64"];
         }
         #[cfg(target_arch = "x86_64")]
         {
@@ -85,7 +96,7 @@ impl Level {
                     ("avx512vl", is_x86_feature_detected!("avx512vl")),
                     ("avx512_vnni", is_x86_feature_detected!("avx512vnni")),
                 ])),
-                Level::Scalar | Level::Avx2 => {}
+                Level::Scalar | Level::Avx2 | Level::Neon => {}
             }
             if self == Level::Amx {
                 lacking.push(if crate::amx::is_built_in() {

@@ -44,7 +44,7 @@ mod shelf;
 mod softmax;
 mod store;
 mod table;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[macro_use]
 mod compiled;
 #[cfg(target_arch = "x86_64")]
@@ -55,6 +55,8 @@ mod table_avx2;
 mod table_avx512;
 #[cfg(target_arch = "x86_64")]
 mod table_avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod table_neon;
 mod table_scalar;
 mod tile_bf16;
 #[cfg(target_arch = "x86_64")]
@@ -66,8 +68,18 @@ mod tile_i16_256;
 #[cfg(target_arch = "x86_64")]
 #[macro_use]
 mod tile_i16_avx512;
+#[cfg(target_arch = "aarch64")]
+mod halves_neon;
 #[cfg(target_arch = "x86_64")]
 mod tile_bytes_avx512;
+#[cfg(target_arch = "aarch64")]
+mod tile_bytes_neon;
+#[cfg(target_arch = "aarch64")]
+mod tile_dotprod;
+#[cfg(target_arch = "aarch64")]
+mod tile_i16_neon;
+#[cfg(target_arch = "aarch64")]
+mod tile_i8mm;
 mod weights;
 
 pub use activations::{Activations, RowSlots};

@@ -16,5 +16,5 @@ pub struct Peak {
 }
 
 /// Independent chains of a peak loop: enough to hide the latency of any multiplication at any width.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) const CHAINS: usize = 12;

@@ -256,7 +256,7 @@ fn sum_panel(
                         (kernels.tile_bytes)(&tile, sums, room);
                     } else {
                         let panel = &scratch.weights()[..inputs * PANEL];
-                        (kernels.tile_i16)(&TileI16 { panel, grain: None, ..tile }, sums);
+                        (kernels.tile_left)(&TileI16 { panel, grain: None, ..tile }, sums);
                     }
                 }
                 _ => unreachable!("layouts were compared"),

@@ -104,8 +104,10 @@ pub struct Kernels {
     /// Rows that a tile of the bf16 product takes: blocks of rows are some of those.
     pub(crate) bf16_rows: usize,
     /// `tile_bytes(tile, sums, room)`: as `tile_i16`, of weights that are kept as bytes. Where more tiles meet them, `room`
-    /// is for as many integers, which are left there.
+    /// is for as many integers, and what the others want of them is left there.
     pub tile_bytes: fn(&TileI16<'_>, &mut Sums, &mut [i16]),
+    /// As `tile_i16`, of what `tile_bytes` left in its room: the level knows in which form.
+    pub tile_left: fn(&TileI16<'_>, &mut Sums),
     /// Rows that such a tile takes at most without room. 0 at a level that keeps no weights as bytes.
     pub byte_rows: usize,
     /// `unpack(grain, panel, out)`: whole runs of a panel of bytes as pairs of i16. The same bits at every level.
@@ -209,7 +211,9 @@ impl Kernels {
             Level::Avx512 => crate::table_avx512::rows(),
             #[cfg(target_arch = "x86_64")]
             Level::Amx => &[&crate::table_amx::AMX],
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => crate::table_neon::rows(),
+            // Levels of other architectures: never available.
             _ => &[],
         }
     }
@@ -240,7 +244,7 @@ impl TileF32<'_> {
 
 impl TileI16<'_> {
     /// As [`check`](Self::check), of weights that are bytes.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) fn check_bytes(&self, most_rows: usize, sums: &Sums) {
         assert!(self.grain.is_some(), "weights that are not bytes");
         self.check(most_rows, sums);

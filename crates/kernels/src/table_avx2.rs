@@ -33,6 +33,7 @@ pub(crate) const AVX2: Kernels = Kernels {
     tile_f32,
     tile_i16: tile_i16::<false>,
     tile_bytes: tile_bytes::<false>,
+    tile_left: tile_i16::<false>,
     byte_rows: BYTE_ROWS,
     unpack: tile_bytes_avx2::unpack,
     cross,
@@ -78,6 +79,7 @@ const AVX2_CROSSED: Kernels = Kernels {
     i16_rows: crossed_rows,
     tile_i16: tile_i16::<true>,
     tile_bytes: tile_bytes::<true>,
+    tile_left: tile_i16::<true>,
     peaks: &[
         AVX2.peaks[0],
         Peak {

@@ -27,6 +27,7 @@ pub(crate) const AVX512: Kernels = Kernels {
     tile_f32,
     tile_i16: tile_i16::<false>,
     tile_bytes: tile_bytes::<false>,
+    tile_left: tile_i16::<false>,
     byte_rows: BYTE_ROWS,
     unpack: tile_bytes_avx512::unpack,
     cross,
@@ -71,6 +72,7 @@ compiled_with!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 const AVX512_CROSSED: Kernels = Kernels {
     tile_i16: tile_i16::<true>,
     tile_bytes: tile_bytes::<true>,
+    tile_left: tile_i16::<true>,
     peaks: &[
         AVX512.peaks[0],
         Peak {

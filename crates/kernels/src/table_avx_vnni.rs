@@ -23,6 +23,7 @@ pub(crate) const AVX_VNNI: Kernels = Kernels {
     level: Level::AvxVnni,
     tile_i16,
     tile_bytes,
+    tile_left: tile_i16,
     peaks: &[
         AVX2.peaks[0],
         Peak { name: "vpdpwssd ymm", layout: Layout::I16, run: peak_i16, macs: 16 * CHAINS as u64 },

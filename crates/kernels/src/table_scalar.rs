@@ -17,6 +17,7 @@ pub(crate) const SCALAR: Kernels = Kernels {
     tile_f32,
     tile_i16,
     tile_bytes: |tile, sums, room| bytes::unpacked_tile(tile, sums, room, bytes::unpack_body, tile_i16),
+    tile_left: tile_i16,
     byte_rows: 0,
     unpack: bytes::unpack_body,
     cross: bytes::cross_body,

@@ -119,7 +119,59 @@ fn every_height_of_a_tile_of_bytes_has_the_bits_of_the_same_integers() {
                     );
                     assert_eq!(sums[..rows], wanted[..], "{what}");
                     assert_eq!(sums[rows], [0.5; PANEL], "{what}: touched the next");
-                    assert!(left == pairs[..room], "{what}: other integers left");
+                    if room > 0 {
+                        // What the other tiles read.
+                        let mut sums = vec![[0.5; PANEL]; rows];
+                        (kernels.tile_left)(&TileI16 { panel: &left, grain: None, ..*tile }, &mut sums);
+                        assert_eq!(sums, wanted, "{what}: of what was left");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_of_the_largest_integers_are_exact() {
+    // 127 * 256 * 2918 / 2^15 is 2895.3, the largest integer there is; the first whose halves are 45 and 15, and with the
+    // other sign -45 and -15. That of 63 and 2918 is 1436, whose halves are 22 and 28; of 11 and 2918 it is 251, 4 and -5.
+    const RATIO: i16 = 2918;
+    for (at, (byte, factor)) in
+        [(127, 2895), (-127, 2895), (127, -2895), (-127, -2895), (63, 2895), (11, -2111)]
+            .into_iter()
+            .enumerate()
+    {
+        let weight = integer(byte, RATIO, 0);
+        let word = i16::from_le_bytes([byte as u8, byte as u8]);
+        let run = [[RATIO; PANEL].as_slice(), &[word; Grain::Coarse.run() * PANEL / 2]].concat();
+        let panel = run.repeat(DEPTH / Grain::Coarse.run());
+        let beside = |q: i16| BlockScale { scale: 1.0, crossed: crossed(&[q; DEPTH]) };
+        let (x, x_scales) = (vec![factor; 12 * DEPTH], [beside(factor); 12]);
+        let exact = (DEPTH as i64 * i64::from(weight) * i64::from(factor)) as f32;
+        for kernels in levels() {
+            for rows in 1..=kernels.tile_rows {
+                let tile = TileI16 {
+                    x: &x,
+                    stride: DEPTH,
+                    x_scales: &x_scales,
+                    scale_stride: 1,
+                    rows,
+                    panel: &panel,
+                    grain: Some(Grain::Coarse),
+                    scales: &[beside(weight); PANEL],
+                    inputs: DEPTH,
+                    is_whole: true,
+                    is_alone: false,
+                    ahead: &[],
+                };
+                let (mut sums, mut left) = (vec![[0.0; PANEL]; rows], vec![0; DEPTH * PANEL]);
+                (kernels.tile_bytes)(&tile, &mut sums, &mut left);
+                (kernels.tile_left)(&TileI16 { panel: &left, grain: None, ..tile }, &mut sums);
+                let wanted = vec![[2.0 * exact; PANEL]; rows];
+                assert_eq!(sums, wanted, "{} {rows} rows, {at}", kernels.level);
+                if rows <= kernels.byte_rows {
+                    (kernels.tile_bytes)(&tile, &mut sums, &mut []);
+                    assert_eq!(sums, vec![[3.0 * exact; PANEL]; rows], "{} {rows} rows, {at}", kernels.level);
                 }
             }
         }

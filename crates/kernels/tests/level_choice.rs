@@ -25,7 +25,11 @@ fn the_chosen_level_is_available() {
 }
 
 fn chosen(variable: Option<&OsStr>) -> String {
-    let mut child = Command::new(std::env::current_exe().expect("this test's binary"));
+    let binary = std::env::current_exe().expect("this test's binary");
+    // Of another architecture, an emulator starts it; scripts/aarch64.sh.
+    let emulator = std::env::var_os("CONNOTE_TEST_EMULATOR");
+    let mut child = Command::new(emulator.as_deref().unwrap_or(binary.as_os_str()));
+    child.args(emulator.is_some().then_some(&binary));
     child.args(["--exact", "the_chosen_level_is_available", "--nocapture"]).env_remove("CONNOTE_CPU");
     if let Some(value) = variable {
         child.env("CONNOTE_CPU", value);
