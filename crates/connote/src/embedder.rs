@@ -205,7 +205,7 @@ fn load_shared(
 ) -> Result<Encoder, encoder::Error> {
     let weights = weight_hash::weights(model.gguf(), model.files(), Some(cache));
     let key = weight_hash::packed(&weights, kernels.level);
-    let path = cache.join("packed-4").join(hex(&key[..16]));
+    let path = cache.join("packed-5").join(hex(&key[..16]));
     Encoder::load_shared(model.gguf(), kernels, team, &path, &key)
 }
 

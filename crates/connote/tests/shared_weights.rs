@@ -19,7 +19,7 @@ fn open(cache: &Path) -> Embedder {
 }
 
 fn packed(cache: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(cache.join("packed-4")).expect("a folder");
+    let files = fs::read_dir(cache.join("packed-5")).expect("a folder");
     files.map(|file| file.expect("a file").path()).collect()
 }
 
@@ -31,7 +31,7 @@ fn inode(path: &Path) -> u64 {
 fn a_file_is_written_once_and_gives_the_same_bits() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = Embedder::builder().threads(1).cache_dir(folder.path()).open(MODEL).expect("it opens");
-    assert!(!folder.path().join("packed-4").exists(), "only who asks writes");
+    assert!(!folder.path().join("packed-5").exists(), "only who asks writes");
     let first = open(folder.path());
     let [file] = packed(folder.path()).try_into().expect("one file, and none left aside");
     let made = inode(&file);

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use gguf::{Gguf, Tensor};
-use kernels::decode::{Affine, DecodeIntegers, Grain, decoder, integer_decoder};
-use kernels::{Integers, Layout, Order, Part, Weights};
+use kernels::decode::{Affine, DecodeIntegers, Float16, Grain, decoder, integer_decoder};
+use kernels::{Layout, Order, Part, Stored, Weights};
 
 use crate::compute::Compute;
 use crate::error::Error;
@@ -109,15 +109,28 @@ impl<'a> Tensors<'a> {
                 }))
             })
             .collect();
+        let bits: Vec<_> = matrices
+            .iter()
+            .zip(parts)
+            .map(|(matrix, part)| {
+                let kind = matrix.float16?;
+                Some((kind, |output: usize, bits: &mut [u16]| matrix.bits_of_row(part.source(output), bits)))
+            })
+            .collect();
+        let stored = |at: usize| match (&integers[at], &bits[at]) {
+            (Some((grain, integers)), _) => Some(Stored::Integers(*grain, integers)),
+            (None, Some((kind, bits))) => Some(Stored::Float16(*kind, bits)),
+            (None, None) => None,
+        };
         let parts: Vec<Part<'_>> = parts
             .iter()
             .zip(&decoders)
-            .zip(&integers)
             .zip(&biases)
-            .map(|(((part, decode), integers), bias)| Part {
+            .enumerate()
+            .map(|(at, ((part, decode), bias))| Part {
                 outputs: part.count,
                 decode,
-                integers: integers.as_ref().map(|(grain, integers)| (*grain, integers as Integers<'_>)),
+                stored: stored(at),
                 bias,
             })
             .collect();
@@ -209,6 +222,8 @@ pub(crate) struct Matrix<'a> {
     decode: kernels::decode::Decode,
     /// For types that are integers with scales.
     integers: Option<(Grain, DecodeIntegers)>,
+    /// For types that are floats of 16 bits.
+    float16: Option<Float16>,
 }
 
 impl<'a> Matrix<'a> {
@@ -247,6 +262,7 @@ impl<'a> Matrix<'a> {
             rows,
             decode,
             integers: integer_decoder(tensor.ty()),
+            float16: Float16::of(tensor.ty()),
         })
     }
 
@@ -256,6 +272,13 @@ impl<'a> Matrix<'a> {
 
     pub(crate) fn decode_row(&self, row: usize, out: &mut [f32]) {
         (self.decode)(self.row(row), out);
+    }
+
+    /// The bits of a row of floats of 16 bits.
+    fn bits_of_row(&self, row: usize, bits: &mut [u16]) {
+        for (bits, &bytes) in bits.iter_mut().zip(self.row(row).as_chunks().0) {
+            *bits = u16::from_le_bytes(bytes);
+        }
     }
 
     fn row(&self, row: usize) -> &'a [u8] {

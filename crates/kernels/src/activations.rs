@@ -39,6 +39,7 @@ impl RowSlots<'_> {
                 let row = &mut values[index * self.stride..][..padded];
                 (self.kernels.quantize)(x, row, &mut scales[index * self.blocks..][..self.blocks]);
             }
+            Slots::Float16(_) => unreachable!("only weights are kept so"),
             Slots::Bf16(values) => {
                 let padded = self.inputs.next_multiple_of(Layout::Bf16.step());
                 (self.kernels.to_bf16)(x, &mut values[index * self.stride..][..padded]);

@@ -9,6 +9,18 @@ macro_rules! by_rows {
             rows => unreachable!("a tile of {rows} rows passed its check"),
         }
     };
+    ($of:ident $held:ident, $tile:expr, $sums:expr; $($rows:literal),*) => {
+        match $tile.rows {
+            $($rows => $of::<$rows, $held>($tile, $sums),)*
+            rows => unreachable!("a tile of {rows} rows passed its check"),
+        }
+    };
+    ($of:ident $held:ident, $tile:expr, $sums:expr; $($rows:literal: $vectors:literal),*) => {
+        match $tile.rows {
+            $($rows => $of::<$rows, $vectors, $held>($tile, $sums),)*
+            rows => unreachable!("a tile of {rows} rows passed its check"),
+        }
+    };
     ($of:ident, $tile:expr, $sums:expr; $($rows:literal: $vectors:literal),*) => {
         match $tile.rows {
             $($rows => $of::<$rows, $vectors>($tile, $sums),)*

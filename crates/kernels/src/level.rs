@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 pub enum Level {
     /// Portable Rust, on every machine.
     Scalar,
-    /// x86-64 with AVX2 and FMA (Haswell 2013, Zen 2017, and later).
+    /// x86-64 with AVX2, FMA and F16C (Haswell 2013, Zen 2017, and later).
     Avx2,
     /// AVX2 with AVX-VNNI: 256-bit `vpdpwssd` (Alder Lake 2021, Zen 5, and later).
     AvxVnni,
@@ -48,13 +48,16 @@ impl Level {
         match self {
             Level::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Level::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+            }
             #[cfg(target_arch = "x86_64")]
             Level::AvxVnni => Level::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
                 Level::Avx2.is_available()
-                    && is_x86_feature_detected!("f16c")
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
@@ -84,12 +87,14 @@ impl Level {
             let of = |features: &[(&'static str, bool)]| {
                 features.iter().filter(|(_, there)| !there).map(|&(name, _)| name).collect::<Vec<_>>()
             };
-            let mut lacking =
-                of(&[("avx2", is_x86_feature_detected!("avx2")), ("fma", is_x86_feature_detected!("fma"))]);
+            let mut lacking = of(&[
+                ("avx2", is_x86_feature_detected!("avx2")),
+                ("fma", is_x86_feature_detected!("fma")),
+                ("f16c", is_x86_feature_detected!("f16c")),
+            ]);
             match self {
                 Level::AvxVnni => lacking.push("avx_vnni"),
                 Level::Avx512 | Level::Amx => lacking.extend(of(&[
-                    ("f16c", is_x86_feature_detected!("f16c")),
                     ("avx512f", is_x86_feature_detected!("avx512f")),
                     ("avx512bw", is_x86_feature_detected!("avx512bw")),
                     ("avx512dq", is_x86_feature_detected!("avx512dq")),

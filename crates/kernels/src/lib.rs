@@ -94,5 +94,5 @@ pub use quantize::BlockScale;
 pub use rope::{RopeTable, frequencies};
 pub use rows::{Rows, RowsMut};
 pub use shelf::Shelf;
-pub use table::{DEPTH, Kernels, PANEL, Sums, TileF32, TileI16};
-pub use weights::{Integers, Order, Part, Weights};
+pub use table::{DEPTH, Floats, Kernels, PANEL, Sums, TileF32, TileI16};
+pub use weights::{Bits, Integers, Kept, Order, Part, Stored, Weights};

@@ -2,12 +2,12 @@
 
 use threads::{Chunks, Team};
 
-use crate::decode::Grain;
 use crate::layout::Layout;
 use crate::quantize::BlockScale;
 use crate::rows::{Rows, first_columns};
 use crate::store::{Slots, Store, Values};
 use crate::table::{DEPTH, Kernels, PANEL};
+use crate::weights::Kept;
 
 /// A matrix in panels of [`PANEL`] outputs; see [`crate::Weights`] for what is in one.
 #[derive(Debug, Clone, Copy)]
@@ -15,19 +15,19 @@ pub struct Panels<'a> {
     outputs: usize,
     inputs: usize,
     pub(crate) values: Values<'a>,
-    /// The grain of i16 that are kept as bytes.
-    pub(crate) grain: Option<Grain>,
+    /// In what form, if not as the layout's values.
+    pub(crate) kept: Option<Kept>,
     input_scales: &'a [f32],
 }
 
 impl<'a> Panels<'a> {
-    pub(crate) fn new(outputs: usize, inputs: usize, grain: Option<Grain>, values: Values<'a>) -> Self {
-        let panels = Self { outputs, inputs, values, grain, input_scales: &[] };
-        let (needed, scales) = Self::sizes(panels.layout(), grain, outputs, inputs);
+    pub(crate) fn new(outputs: usize, inputs: usize, kept: Option<Kept>, values: Values<'a>) -> Self {
+        let panels = Self { outputs, inputs, values, kept, input_scales: &[] };
+        let (needed, scales) = Self::sizes(panels.layout(), kept, outputs, inputs);
         let fits = match values {
             Values::F32(values) => values.len() == needed,
             Values::I16(values, all) => values.len() == needed && all.len() == scales,
-            Values::Bf16(values) => values.len() == needed,
+            Values::Bf16(values) | Values::Float16(values) => values.len() == needed,
         };
         assert!(fits, "panels of {outputs} outputs and {inputs} inputs");
         panels
@@ -52,7 +52,7 @@ impl<'a> Panels<'a> {
     /// The layout of the values.
     pub fn layout(&self) -> Layout {
         match self.values {
-            Values::F32(_) => Layout::F32,
+            Values::F32(_) | Values::Float16(_) => Layout::F32,
             Values::I16(..) => Layout::I16,
             Values::Bf16(_) => Layout::Bf16,
         }
@@ -60,15 +60,10 @@ impl<'a> Panels<'a> {
 
     /// Values and scales that so many outputs take; whole panels have a multiple of [`PANEL`], and so have those that
     /// are kept as bytes.
-    pub(crate) fn sizes(
-        layout: Layout,
-        grain: Option<Grain>,
-        outputs: usize,
-        inputs: usize,
-    ) -> (usize, usize) {
+    pub(crate) fn sizes(layout: Layout, kept: Option<Kept>, outputs: usize, inputs: usize) -> (usize, usize) {
         let padded = inputs.next_multiple_of(layout.step());
         let blocks = if layout == Layout::I16 { padded.div_ceil(DEPTH) } else { 0 };
-        let values = match grain {
+        let values = match kept.and_then(Kept::grain) {
             Some(grain) => outputs / PANEL * grain.words(inputs),
             None => outputs * padded,
         };
@@ -177,6 +172,7 @@ impl<'a> PanelSlots<'a> {
                     }
                 }
             }
+            Slots::Float16(_) => unreachable!("only a file has them"),
             Slots::Bf16(panels) => {
                 let mut pair = [[0; PANEL]; 2];
                 for index in 0..count {
@@ -226,7 +222,7 @@ impl<'a> PanelSlots<'a> {
                     piece(panels, count - 1, count).fill(0);
                     piece(scales, count - 1, count).fill(BlockScale::default());
                 }
-                Slots::Bf16(panels) => piece(panels, count - 1, count).fill(0),
+                Slots::Bf16(panels) | Slots::Float16(panels) => piece(panels, count - 1, count).fill(0),
             }
         }
         for output in 0..self.outputs {
@@ -239,6 +235,7 @@ impl<'a> PanelSlots<'a> {
                     set_pairs(piece(panels, index, count), column, &integers);
                     set_values(piece(scales, index, count), column, &row_scales);
                 }
+                Slots::Float16(_) => unreachable!("only a file has them"),
                 Slots::Bf16(panels) => {
                     (kernels.to_bf16)(&values, &mut halves);
                     set_pairs(piece(panels, index, count), column, &halves);
@@ -260,7 +257,7 @@ fn columns_of(rows: Rows<'_>, row: usize, panel: usize) -> [f32; PANEL] {
 }
 
 /// Writes one output's values into its column of a panel.
-fn set_values<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
+pub(crate) fn set_values<T: Copy>(panel: &mut [T], column: usize, values: &[T]) {
     for (row, &value) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(values) {
         row[column] = value;
     }

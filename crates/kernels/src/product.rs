@@ -17,9 +17,9 @@ use crate::layout::Layout;
 use crate::panels::Panels;
 use crate::rows::{PanelCells, RowsMut, prefetch};
 use crate::store::Values;
-use crate::table::{DEPTH, Kernels, PANEL, TileF32, TileI16};
+use crate::table::{DEPTH, Floats, Kernels, PANEL, TileF32, TileI16};
 use crate::tile_bf16::PanelBf16;
-use crate::weights::{Order, Weights};
+use crate::weights::{Kept, Order, Weights};
 
 /// Rows of bf16 that meet all panels of a part before the next rows do: with their results they stay in the second
 /// cache. The panels come from memory again, which at so many rows costs less.
@@ -190,33 +190,31 @@ fn sum_panel(
     }
     sums.as_flattened_mut().fill(0.0);
     let (stride, x_blocks) = (x.stride(), x.blocks());
-    let (panel_values, panel_scales) = Panels::sizes(layout, w.grain, PANEL, w.inputs());
+    let (panel_values, panel_scales) = Panels::sizes(layout, w.kept, PANEL, w.inputs());
+    let grain = w.kept.and_then(Kept::grain);
     let first_scale = of.panel * panel_scales + of.first_input / DEPTH * PANEL;
     let padded = x.inputs().next_multiple_of(layout.step());
     let filled = x.filled();
     let count = of.rows.len();
     for (block, all) in blocks(0..padded, DEPTH).enumerate() {
         // Bytes are unpacked in whole runs, so what could be skipped of them is not.
-        let inputs = if w.grain.is_some() {
-            all.clone()
-        } else {
-            all.start.max(filled.start)..all.end.min(filled.end)
-        };
+        let inputs =
+            if grain.is_some() { all.clone() } else { all.start.max(filled.start)..all.end.min(filled.end) };
         if inputs.is_empty() {
             continue;
         }
         let is_whole = inputs == all;
-        let before = |input: usize| w.grain.map_or(input * PANEL, |grain| grain.words(input));
+        let before = |input: usize| grain.map_or(input * PANEL, |grain| grain.words(input));
         let start = of.panel * panel_values;
         let weights =
             start + before(of.first_input + inputs.start)..start + before(of.first_input + inputs.end);
         let most_rows = if layout == Layout::I16 && is_whole {
-            (kernels.i16_rows)(count, w.grain.is_some())
+            (kernels.i16_rows)(count, grain.is_some())
         } else {
             kernels.tile_rows
         };
         // With more rows weights that are bytes are unpacked once for all tiles: by the first, or before it.
-        let is_left = w.grain.is_some() && count > kernels.byte_rows;
+        let is_left = grain.is_some() && count > kernels.byte_rows;
         for tile in tiles(count, most_rows) {
             let first = of.rows.start + tile.start;
             if inputs.end == padded && tile.len() < count {
@@ -226,10 +224,16 @@ fn sum_panel(
             let is_first = tile.start == 0;
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
             match (x.values(), w.values) {
-                (Values::F32(x), Values::F32(w)) => (kernels.tile_f32)(
-                    &TileF32 { x: &x[at..], stride, rows, panel: &w[weights.clone()], inputs },
-                    sums,
-                ),
+                (Values::F32(x), Values::F32(_) | Values::Float16(_)) => {
+                    let panel = match (w.values, w.kept) {
+                        (Values::F32(values), _) => Floats::F32(&values[weights.clone()]),
+                        (Values::Float16(bits), Some(Kept::Float16(kind))) => {
+                            Floats::Float16(kind, &bits[weights.clone()])
+                        }
+                        _ => unreachable!("bits of a kind"),
+                    };
+                    (kernels.tile_f32)(&TileF32 { x: &x[at..], stride, rows, panel, inputs }, sums);
+                }
                 (Values::I16(x, x_scales), Values::I16(values, scales)) => {
                     let scales = scales[first_scale + block * PANEL..].first_chunk();
                     let Some(scales) = scales else { unreachable!("a panel's scales") };
@@ -241,14 +245,14 @@ fn sum_panel(
                         scale_stride: x_blocks,
                         rows,
                         panel: &values[weights.clone()],
-                        grain: w.grain,
+                        grain,
                         scales,
                         inputs,
                         is_whole,
                         is_alone: rows == count,
                         ahead: &values[next],
                     };
-                    if w.grain.is_none() {
+                    if grain.is_none() {
                         (kernels.tile_i16)(&tile, sums);
                     } else if is_first {
                         let room =

@@ -15,9 +15,8 @@ use files::Unfinished;
 use memmap2::Mmap;
 
 use crate::large_pages::Plain;
-use crate::layout::Layout;
 use crate::quantize::BlockScale;
-use crate::store::{Store, Values};
+use crate::store::{Form, Store, Values};
 use crate::weights::Weights;
 
 /// What a file begins with; the last byte goes up when its form changes.
@@ -89,31 +88,30 @@ impl Shelf {
         self.next.store(usize::MAX, Ordering::Relaxed);
     }
 
-    /// The next matrix's values, if they are of this layout and number.
-    pub(crate) fn take(&self, layout: Layout, values: usize, scales: usize) -> Option<Store> {
+    /// The next matrix's values, if they are of this form and number.
+    pub(crate) fn take(&self, form: Form, values: usize, scales: usize) -> Option<Store> {
         let mut at = self.next.load(Ordering::Relaxed);
         let mut number = || {
             let number = read(&self.map, at);
             at = at.saturating_add(8);
             number
         };
-        if number()? != code(layout) || number()? != values || number()? != scales {
+        if number()? != code(form) || number()? != values || number()? != scales {
             return None;
         }
         let its_scales = self.map.get(at..at.checked_add(scales.checked_mul(8)?)?)?;
         let its_scales = its_scales.as_chunks().0.iter().map(|&bytes| scale_of(bytes)).collect();
         at = (at + scales * 8).checked_next_multiple_of(LINE)?;
-        let size = if layout == Layout::F32 { 4 } else { 2 };
-        let end = at.checked_add(values.checked_mul(size)?)?;
+        let end = at.checked_add(values.checked_mul(form.size())?)?;
         if end > self.map.len() {
             return None;
         }
         self.next.store(end, Ordering::Relaxed);
         let map = &self.map;
-        Some(match layout {
-            Layout::F32 => Store::of_f32(Mapped::new(map, at, values)),
-            Layout::I16 => Store::of_i16(Mapped::new(map, at, values), its_scales),
-            Layout::Bf16 => Store::of_bf16(Mapped::new(map, at, values)),
+        Some(match form {
+            Form::F32 => Store::of_f32(Mapped::new(map, at, values)),
+            Form::I16 => Store::of_i16(Mapped::new(map, at, values), its_scales),
+            Form::Bf16 | Form::Float16 => Store::of_u16(form, Mapped::new(map, at, values)),
         })
     }
 }
@@ -144,11 +142,12 @@ impl<T: Plain> std::ops::Deref for Mapped<T> {
     }
 }
 
-fn code(layout: Layout) -> usize {
-    match layout {
-        Layout::F32 => 0,
-        Layout::I16 => 1,
-        Layout::Bf16 => 2,
+fn code(form: Form) -> usize {
+    match form {
+        Form::F32 => 0,
+        Form::I16 => 1,
+        Form::Bf16 => 2,
+        Form::Float16 => 3,
     }
 }
 
@@ -211,9 +210,9 @@ fn put(out: &mut Blocks<'_>, store: &Store) -> io::Result<()> {
     let (count, scales) = match values {
         Values::F32(values) => (values.len(), &[][..]),
         Values::I16(values, scales) => (values.len(), scales),
-        Values::Bf16(values) => (values.len(), &[][..]),
+        Values::Bf16(values) | Values::Float16(values) => (values.len(), &[][..]),
     };
-    for number in [code(store.layout()), count, scales.len()] {
+    for number in [code(store.form()), count, scales.len()] {
         out.write_all(&(number as u64).to_le_bytes())?;
     }
     out.numbers(scales, bytes_of)?;
@@ -223,7 +222,7 @@ fn put(out: &mut Blocks<'_>, store: &Store) -> io::Result<()> {
         // As the machine has them: a level is of one machine.
         Values::F32(values) => out.numbers(values, f32::to_ne_bytes),
         Values::I16(values, _) => out.numbers(values, i16::to_ne_bytes),
-        Values::Bf16(values) => out.numbers(values, u16::to_ne_bytes),
+        Values::Bf16(values) | Values::Float16(values) => out.numbers(values, u16::to_ne_bytes),
     }
 }
 
@@ -235,14 +234,14 @@ mod tests {
     use threads::Team;
 
     use super::*;
-    use crate::{Kernels, Level, Order, Part};
+    use crate::{Kernels, Layout, Level, Order, Part};
 
     /// As two embedders of one process do that are opened at once.
     #[test]
     fn threads_that_write_one_file_at_once_leave_a_whole_one() {
         let kernels = Kernels::of(Level::Scalar).expect("every machine has it");
         let decode = |output: usize, row: &mut [f32]| row.fill(output as f32);
-        let part = Part { outputs: 4096, decode: &decode, integers: None, bias: &[] };
+        let part = Part { outputs: 4096, decode: &decode, stored: None, bias: &[] };
         let weights = Weights::pack(kernels, &Team::new(1), Layout::F32, Order::Joined, 64, &[part]);
         let folder = tempfile::tempdir().expect("a folder");
         let (key, start) = ([7; 32], Barrier::new(2));
@@ -254,7 +253,7 @@ mod tests {
                         start.wait();
                         Shelf::write(&path, &key, [&weights].into_iter()).expect("written");
                         let shelf = Shelf::open(&path, &key).expect("a whole file");
-                        let store = shelf.take(Layout::F32, 4096 * 64, 0).expect("the matrix");
+                        let store = shelf.take(Form::F32, 4096 * 64, 0).expect("the matrix");
                         let (Values::F32(read), Values::F32(own)) = (store.all(), weights.store().all())
                         else {
                             panic!("another layout")

@@ -9,15 +9,60 @@ use crate::aligned::Aligned;
 use crate::layout::Layout;
 use crate::quantize::BlockScale;
 use crate::shelf::Mapped;
+use crate::weights::Kept;
 
-/// Values in a [`Layout`]. Grows to what it has held, and keeps its memory.
+/// In what form values are held: a layout's, or one that weights are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    F32,
+    /// f32 as floats of 16 bits.
+    Float16,
+    /// Or what is kept of them as bytes.
+    I16,
+    Bf16,
+}
+
+impl Form {
+    pub(crate) fn of(layout: Layout, kept: Option<Kept>) -> Self {
+        match (layout, kept) {
+            (Layout::F32, Some(Kept::Float16(_))) => Self::Float16,
+            (Layout::F32, _) => Self::F32,
+            (Layout::I16, _) => Self::I16,
+            (Layout::Bf16, _) => Self::Bf16,
+        }
+    }
+
+    /// Bytes of a value.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::F32 => size_of::<f32>(),
+            Self::Float16 | Self::I16 | Self::Bf16 => size_of::<u16>(),
+        }
+    }
+
+    fn layout(self) -> Layout {
+        match self {
+            Self::F32 | Self::Float16 => Layout::F32,
+            Self::I16 => Layout::I16,
+            Self::Bf16 => Layout::Bf16,
+        }
+    }
+}
+
+impl From<Layout> for Form {
+    fn from(layout: Layout) -> Self {
+        Self::of(layout, None)
+    }
+}
+
+/// Values in a [`Form`]. Grows to what it has held, and keeps its memory.
 #[derive(Debug)]
 pub(crate) struct Store {
-    layout: Layout,
+    form: Form,
     f32s: Aligned<f32>,
     i16s: Aligned<i16>,
-    /// Bits of bf16.
-    bf16s: Aligned<u16>,
+    /// Bits of bf16, or of floats of 16 bits.
+    u16s: Aligned<u16>,
     /// Of the i16 values.
     scales: Vec<BlockScale>,
 }
@@ -25,10 +70,10 @@ pub(crate) struct Store {
 impl Default for Store {
     fn default() -> Self {
         Self {
-            layout: Layout::F32,
+            form: Form::F32,
             f32s: Aligned::default(),
             i16s: Aligned::default(),
-            bf16s: Aligned::default(),
+            u16s: Aligned::default(),
             scales: Vec::new(),
         }
     }
@@ -41,6 +86,7 @@ pub(crate) enum Values<'a> {
     /// With their scales.
     I16(&'a [i16], &'a [BlockScale]),
     Bf16(&'a [u16]),
+    Float16(&'a [u16]),
 }
 
 /// Some of a store's values, to write.
@@ -48,46 +94,47 @@ pub(crate) enum Slots<'a> {
     F32(&'a mut [f32]),
     I16(&'a mut [i16], &'a mut [BlockScale]),
     Bf16(&'a mut [u16]),
+    Float16(&'a mut [u16]),
 }
 
 impl Store {
     /// Zeros that stay as many, in large pages: for weights.
-    pub(crate) fn of_weights(layout: Layout, values: usize, scales: usize) -> Self {
-        let mut store = Self { layout, ..Self::default() };
-        match layout {
-            Layout::F32 => store.f32s = Aligned::in_large_pages(values),
-            Layout::I16 => {
+    pub(crate) fn of_weights(form: Form, values: usize, scales: usize) -> Self {
+        let mut store = Self { form, ..Self::default() };
+        match form {
+            Form::F32 => store.f32s = Aligned::in_large_pages(values),
+            Form::I16 => {
                 store.i16s = Aligned::in_large_pages(values);
                 store.scales = vec![BlockScale::default(); scales];
             }
-            Layout::Bf16 => store.bf16s = Aligned::in_large_pages(values),
+            Form::Bf16 | Form::Float16 => store.u16s = Aligned::in_large_pages(values),
         }
         store
     }
 
     /// Values of a file, which are only read.
     pub(crate) fn of_f32(values: Mapped<f32>) -> Self {
-        Self { layout: Layout::F32, f32s: Aligned::mapped(values), ..Self::default() }
+        Self { form: Form::F32, f32s: Aligned::mapped(values), ..Self::default() }
     }
 
     /// As [`of_f32`](Self::of_f32), with their scales.
     pub(crate) fn of_i16(values: Mapped<i16>, scales: Vec<BlockScale>) -> Self {
-        Self { layout: Layout::I16, i16s: Aligned::mapped(values), scales, ..Self::default() }
+        Self { form: Form::I16, i16s: Aligned::mapped(values), scales, ..Self::default() }
     }
 
-    /// As [`of_f32`](Self::of_f32).
-    pub(crate) fn of_bf16(values: Mapped<u16>) -> Self {
-        Self { layout: Layout::Bf16, bf16s: Aligned::mapped(values), ..Self::default() }
+    /// As [`of_f32`](Self::of_f32), of one of the two forms of 16 bits without scales.
+    pub(crate) fn of_u16(form: Form, values: Mapped<u16>) -> Self {
+        Self { form, u16s: Aligned::mapped(values), ..Self::default() }
     }
 
-    /// Sets the layout and how many values and scales there are (scales only count for i16). What
+    /// Sets the form and how many values and scales there are (scales only count for i16). What
     /// was there before may show: a fresh store is all zeros.
-    pub(crate) fn reset(&mut self, layout: Layout, values: usize, scales: usize) {
-        self.layout = layout;
-        match layout {
-            Layout::F32 => self.f32s.resize(values),
-            Layout::Bf16 => self.bf16s.resize(values),
-            Layout::I16 => {
+    pub(crate) fn reset(&mut self, form: impl Into<Form>, values: usize, scales: usize) {
+        self.form = form.into();
+        match self.form {
+            Form::F32 => self.f32s.resize(values),
+            Form::Bf16 | Form::Float16 => self.u16s.resize(values),
+            Form::I16 => {
                 self.i16s.resize(values);
                 self.scales.resize(scales, BlockScale::default());
             }
@@ -95,33 +142,40 @@ impl Store {
     }
 
     pub(crate) fn layout(&self) -> Layout {
-        self.layout
+        self.form.layout()
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        self.form
     }
 
     /// These values and scales.
     pub(crate) fn values(&self, values: Range<usize>, scales: Range<usize>) -> Values<'_> {
-        match self.layout {
-            Layout::F32 => Values::F32(&self.f32s[values]),
-            Layout::I16 => Values::I16(&self.i16s[values], &self.scales[scales]),
-            Layout::Bf16 => Values::Bf16(&self.bf16s[values]),
+        match self.form {
+            Form::F32 => Values::F32(&self.f32s[values]),
+            Form::I16 => Values::I16(&self.i16s[values], &self.scales[scales]),
+            Form::Bf16 => Values::Bf16(&self.u16s[values]),
+            Form::Float16 => Values::Float16(&self.u16s[values]),
         }
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> Values<'_> {
-        match self.layout {
-            Layout::F32 => Values::F32(&self.f32s),
-            Layout::I16 => Values::I16(&self.i16s, &self.scales),
-            Layout::Bf16 => Values::Bf16(&self.bf16s),
+        match self.form {
+            Form::F32 => Values::F32(&self.f32s),
+            Form::I16 => Values::I16(&self.i16s, &self.scales),
+            Form::Bf16 => Values::Bf16(&self.u16s),
+            Form::Float16 => Values::Float16(&self.u16s),
         }
     }
 
     /// All of them, to write.
     pub(crate) fn slots(&mut self) -> Slots<'_> {
-        match self.layout {
-            Layout::F32 => Slots::F32(&mut self.f32s),
-            Layout::I16 => Slots::I16(&mut self.i16s, &mut self.scales),
-            Layout::Bf16 => Slots::Bf16(&mut self.bf16s),
+        match self.form {
+            Form::F32 => Slots::F32(&mut self.f32s),
+            Form::I16 => Slots::I16(&mut self.i16s, &mut self.scales),
+            Form::Bf16 => Slots::Bf16(&mut self.u16s),
+            Form::Float16 => Slots::Float16(&mut self.u16s),
         }
     }
 
@@ -135,6 +189,7 @@ impl Store {
                 StorePieces::I16(Chunks::new(all, values), Chunks::new(all_scales, scales))
             }
             Slots::Bf16(all) => StorePieces::Bf16(Chunks::new(all, values)),
+            Slots::Float16(all) => StorePieces::Float16(Chunks::new(all, values)),
         }
     }
 
@@ -146,6 +201,7 @@ impl Store {
                 StorePieces::I16(Chunks::ending_at(all, values), Chunks::ending_at(all_scales, scales))
             }
             Slots::Bf16(all) => StorePieces::Bf16(Chunks::ending_at(all, values)),
+            Slots::Float16(all) => StorePieces::Float16(Chunks::ending_at(all, values)),
         }
     }
 
@@ -153,7 +209,7 @@ impl Store {
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.f32s)
             + size_of_val(&*self.i16s)
-            + size_of_val(&*self.bf16s)
+            + size_of_val(&*self.u16s)
             + size_of_val(self.scales.as_slice())
     }
 }
@@ -163,6 +219,7 @@ pub(crate) enum StorePieces<'a> {
     F32(Chunks<'a, f32>),
     I16(Chunks<'a, i16>, Chunks<'a, BlockScale>),
     Bf16(Chunks<'a, u16>),
+    Float16(Chunks<'a, u16>),
 }
 
 // SAFETY: `Chunks` are disjoint, alone or side by side.
@@ -172,7 +229,7 @@ unsafe impl<'a> Pieces for StorePieces<'a> {
     fn count(&self) -> usize {
         match self {
             StorePieces::F32(values) => values.count(),
-            StorePieces::Bf16(values) => values.count(),
+            StorePieces::Bf16(values) | StorePieces::Float16(values) => values.count(),
             StorePieces::I16(values, scales) => {
                 assert_eq!(values.count(), scales.count(), "as many pieces of scales as of values");
                 values.count()
@@ -186,6 +243,7 @@ unsafe impl<'a> Pieces for StorePieces<'a> {
             match self {
                 StorePieces::F32(values) => Slots::F32(values.piece(index)),
                 StorePieces::Bf16(values) => Slots::Bf16(values.piece(index)),
+                StorePieces::Float16(values) => Slots::Float16(values.piece(index)),
                 StorePieces::I16(values, scales) => Slots::I16(values.piece(index), scales.piece(index)),
             }
         }

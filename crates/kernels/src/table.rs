@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::decode::Grain;
+use crate::decode::{Float16, Grain};
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::outliers::Outlier;
@@ -16,7 +16,7 @@ pub const PANEL: usize = 32;
 /// Inputs summed in one chain. Each block of this many inputs has its own chain, and the blocks' sums are
 /// added in order: a fixed order whatever the number of rows, and a shorter chain rounds less.
 pub const DEPTH: usize = 256;
-/// How far ahead an f32 tile prefetches weights, in bytes: as many as a block of i16, into the second cache, where they arrive
+/// How far ahead an f32 tile prefetches weights, in bytes: as many as a block of i16 or of floats of 16 bits, into the second cache, where they arrive
 /// while these are multiplied. (Prefetched into the first cache, products of 11 rows lost a third.)
 /// What lies there is the next block or the next panel; past the end it is nothing, and a prefetch of nothing does
 /// nothing.
@@ -39,9 +39,37 @@ pub struct TileF32<'a> {
     /// 1 to the level's most.
     pub rows: usize,
     /// [`PANEL`] outputs an input.
-    pub panel: &'a [f32],
+    pub panel: Floats<'a>,
     /// Inputs to sum.
     pub inputs: usize,
+}
+
+/// Values of an f32 product's weights.
+#[derive(Debug, Clone, Copy)]
+pub enum Floats<'a> {
+    /// As they are.
+    F32(&'a [f32]),
+    /// As bits of floats of 16 bits, which are widened exactly.
+    Float16(Float16, &'a [u16]),
+}
+
+impl Floats<'_> {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Floats::F32(values) => values.len(),
+            Floats::Float16(_, bits) => bits.len(),
+        }
+    }
+
+    /// Where the first is.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    pub(crate) fn as_ptr(&self) -> *const u8 {
+        match self {
+            Floats::F32(values) => values.as_ptr().cast(),
+            Floats::Float16(_, bits) => bits.as_ptr().cast(),
+        }
+    }
 }
 
 /// What a tile of the i16 product reads: one block of inputs, which has scales of its own. Inputs come in
@@ -98,6 +126,8 @@ pub struct Kernels {
     pub(crate) i16_rows: fn(usize, bool) -> usize,
     /// A tile of the f32 product: the inputs' products are one chain, which is added to the sums.
     pub tile_f32: fn(&TileF32<'_>, &mut Sums),
+    /// Whether the level keeps weights of floats of 16 bits as such. Its tiles take them in any case.
+    pub keeps_float16: bool,
     /// A tile of the i16 product: the inputs' products are summed exactly in i32, scaled, and added to the
     /// sums. The same bits at every level.
     pub tile_i16: fn(&TileI16<'_>, &mut Sums),
@@ -241,6 +271,32 @@ impl TileF32<'_> {
         assert!(holds(self.panel.len(), 1, 0, self.inputs.checked_mul(PANEL)), "a tile past its weights");
     }
 }
+
+/// Which [`Floats`] a function is for.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) mod held {
+    pub(crate) const F32: u8 = 0;
+    pub(crate) const F16: u8 = 1;
+    pub(crate) const BF16: u8 = 2;
+}
+
+/// Calls `$of::<HELD>` for what the tile's panel holds.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! by_held {
+    ($of:ident, $tile:expr, $sums:expr) => {
+        match $tile.panel {
+            $crate::table::Floats::F32(_) => $of::<{ $crate::table::held::F32 }>($tile, $sums),
+            $crate::table::Floats::Float16($crate::decode::Float16::F16, _) => {
+                $of::<{ $crate::table::held::F16 }>($tile, $sums)
+            }
+            $crate::table::Floats::Float16($crate::decode::Float16::Bf16, _) => {
+                $of::<{ $crate::table::held::BF16 }>($tile, $sums)
+            }
+        }
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) use by_held;
 
 impl TileI16<'_> {
     /// As [`check`](Self::check), of weights that are bytes.

@@ -6,10 +6,11 @@
 #![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for AVX2 and FMA
 
 use std::arch::x86_64::{
-    __m256, __m256i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_castpd_ps,
-    _mm256_castpd_si256, _mm256_castps_pd, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_permute4x64_pd, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_shuffle_ps,
+    __m256, __m256i, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_castpd_ps, _mm256_castpd_si256, _mm256_castps_pd, _mm256_castsi256_ps, _mm256_cvtepi32_ps,
+    _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_mul_ps, _mm256_permute4x64_pd, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_shuffle_ps, _mm256_slli_epi32,
     _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
@@ -19,7 +20,7 @@ use crate::layout::Layout;
 use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
 use crate::quantize::BlockScale;
-use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
+use crate::table::{AHEAD, DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16, by_held, held};
 use crate::tile_bytes_avx2::{self, BYTE_ROWS, tile_bytes_256, twice, weights_of};
 use crate::tile_fields::FOUR;
 use crate::tile_i16_256::{PEAK_MACS, crossed_tile, peak_crossed, straight_tile};
@@ -31,6 +32,7 @@ pub(crate) const AVX2: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     i16_rows: |_, _| TILE_ROWS,
     tile_f32,
+    keeps_float16: true,
     tile_i16: tile_i16::<false>,
     tile_bytes: tile_bytes::<false>,
     tile_left: tile_i16::<false>,
@@ -118,9 +120,16 @@ pub(crate) const VECTORS: usize = PANEL / LANES;
 
 fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
-    // SAFETY: this row of the table is only handed out where AVX2 and FMA were detected, and `check`
+    // SAFETY: this row of the table is only handed out where AVX2, FMA and F16C were detected, and `check`
     // asserted that everything lies inside its slice.
-    unsafe { by_rows!(f32_of, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
+    unsafe { by_held!(f32_rows, tile, sums) }
+}
+
+/// # Safety
+/// `tile.check` must hold, and the panel hold `HELD`.
+unsafe fn f32_rows<const HELD: u8>(tile: &TileF32<'_>, sums: &mut Sums) {
+    // SAFETY: as this function's.
+    unsafe { by_rows!(f32_of HELD, tile, sums; 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2) }
 }
 
 fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
@@ -149,25 +158,44 @@ fn tile_bytes<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums, room: &m
     }
 }
 
+/// A vector of a panel's values, from the `at`th on.
+///
+/// # Safety
+/// They must be there.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn values<const HELD: u8>(panel: *const u8, at: usize) -> __m256 {
+    // SAFETY: as this function's.
+    unsafe {
+        match HELD {
+            held::F16 => _mm256_cvtph_ps(_mm_loadu_si128(panel.cast::<u16>().add(at).cast())),
+            held::BF16 => {
+                let bits = _mm_loadu_si128(panel.cast::<u16>().add(at).cast());
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
+            }
+            _ => _mm256_loadu_ps(panel.cast::<f32>().add(at)),
+        }
+    }
+}
+
 /// `W` vectors of outputs at a time.
 ///
 /// # Safety
-/// `tile.check` must hold, with `R` rows.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut Sums) {
+/// `tile.check` must hold, with `R` rows, and the panel hold `HELD`.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn f32_of<const R: usize, const W: usize, const HELD: u8>(tile: &TileF32<'_>, sums: &mut Sums) {
     for first in (0..VECTORS).step_by(W) {
         let mut chain: [[__m256; W]; R] = [[_mm256_setzero_ps(); W]; R];
         for i in 0..tile.inputs {
             // SAFETY: `i < inputs`, so the panel has 32 values at `32 i`, and row `r` has a value at `i`
             // by this function's contract.
             unsafe {
-                let weights = tile.panel.as_ptr().add(i * PANEL + first * LANES);
-                if R >= PREFETCH_ROWS && first == 0 && tile.inputs == DEPTH {
-                    prefetch_ahead(weights);
+                if (R >= PREFETCH_ROWS || HELD != held::F32) && first == 0 && tile.inputs == DEPTH {
+                    prefetch_ahead::<HELD>(tile.panel.as_ptr(), i);
                 }
                 let mut vectors = [_mm256_setzero_ps(); W];
                 for w in 0..W {
-                    vectors[w] = _mm256_loadu_ps(weights.add(w * LANES));
+                    vectors[w] = values::<HELD>(tile.panel.as_ptr(), i * PANEL + (first + w) * LANES);
                 }
                 for r in 0..R {
                     let value = _mm256_set1_ps(*tile.x.as_ptr().add(r * tile.stride + i));
@@ -279,10 +307,15 @@ pub(crate) fn crossed(q: &[i16]) -> i32 {
     -all.iter().sum::<i32>() / 2
 }
 
-/// Prefetches the f32 weights that lie [`AHEAD`], a panel's of an input.
+/// Prefetches the weights of an input that lie [`AHEAD`].
 #[inline(always)]
-pub(crate) fn prefetch_ahead(weights: *const f32) {
-    prefetch_two_lines(weights.wrapping_byte_add(AHEAD));
+pub(crate) fn prefetch_ahead<const HELD: u8>(panel: *const u8, input: usize) {
+    let first = panel.wrapping_add(AHEAD).cast::<i8>();
+    if HELD == held::F32 {
+        return prefetch_two_lines(first.wrapping_add(input * PANEL * size_of::<f32>()));
+    }
+    // SAFETY: a hint, whatever lies there.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(input * PANEL * size_of::<u16>())) };
 }
 
 /// Prefetches what lies there, if anything does.

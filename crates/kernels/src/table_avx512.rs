@@ -4,16 +4,17 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    __m512, __m512i, _mm256_loadu_si256, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
+    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
     _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_storeu_ps,
+    _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
 use crate::bytes::unpacked_tile;
 use crate::layout::Layout;
 use crate::level::{Level, adds_beside_products};
 use crate::peak::{CHAINS, Peak};
-use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16};
+use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16, by_held, held};
 use crate::table_avx2::prefetch_ahead;
 use crate::tile_bytes_avx512::{self, BYTE_ROWS, LEAST_LEFT, byte_tile};
 use crate::tile_i16_avx512::{PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile};
@@ -25,6 +26,7 @@ pub(crate) const AVX512: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     i16_rows,
     tile_f32,
+    keeps_float16: true,
     tile_i16: tile_i16::<false>,
     tile_bytes: tile_bytes::<false>,
     tile_left: tile_i16::<false>,
@@ -94,6 +96,8 @@ pub(crate) fn rows() -> &'static [&'static Kernels] {
 const TILE_ROWS: usize = 12;
 /// Sums a vector holds.
 const LANES: usize = 16;
+/// Vectors of a panel's outputs.
+const VECTORS: usize = PANEL / LANES;
 
 /// A tile that unpacks bytes has one row less than others. Twelve rows are six and six, so that they are unpacked in
 /// registers; more of them, whose first tile would be of twelve, too, are unpacked before.
@@ -105,37 +109,61 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
     // SAFETY: this row of the table is only handed out where its features were detected, and `check`
     // asserted that everything lies inside its slice.
+    unsafe { by_held!(f32_rows, tile, sums) }
+}
+
+/// # Safety
+/// `tile.check` must hold, and the panel hold `HELD`.
+unsafe fn f32_rows<const HELD: u8>(tile: &TileF32<'_>, sums: &mut Sums) {
+    // SAFETY: as this function's.
+    unsafe { by_rows!(f32_of HELD, tile, sums; 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12) }
+}
+
+/// A vector of a panel's values, from the `at`th on.
+///
+/// # Safety
+/// They must be there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn values<const HELD: u8>(panel: *const u8, at: usize) -> __m512 {
+    // SAFETY: as this function's.
     unsafe {
-        by_rows!(f32_of, tile, sums; 1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2, 9: 2, 10: 2, 11: 2, 12: 2)
+        match HELD {
+            held::F16 => _mm512_cvtph_ps(_mm256_loadu_si256(panel.cast::<u16>().add(at).cast())),
+            held::BF16 => {
+                let bits = _mm256_loadu_si256(panel.cast::<u16>().add(at).cast());
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+            }
+            _ => _mm512_loadu_ps(panel.cast::<f32>().add(at)),
+        }
     }
 }
 
 /// # Safety
-/// `tile.check` must hold, with `R` rows; `W` is the vectors of a panel.
+/// `tile.check` must hold, with `R` rows, and the panel hold `HELD`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut Sums) {
-    let mut chain: [[__m512; W]; R] = [[_mm512_setzero_ps(); W]; R];
+unsafe fn f32_of<const R: usize, const HELD: u8>(tile: &TileF32<'_>, sums: &mut Sums) {
+    let mut chain: [[__m512; VECTORS]; R] = [[_mm512_setzero_ps(); VECTORS]; R];
     for i in 0..tile.inputs {
         // SAFETY: `i < inputs`, so the panel has 32 values at `32 i`, and every row has one at `i`.
         unsafe {
-            let weights = tile.panel.as_ptr().add(i * PANEL);
-            if R > PREFETCH_ROWS && tile.inputs == DEPTH {
-                prefetch_ahead(weights);
+            if (R > PREFETCH_ROWS || HELD != held::F32) && tile.inputs == DEPTH {
+                prefetch_ahead::<HELD>(tile.panel.as_ptr(), i);
             }
-            let mut vectors = [_mm512_setzero_ps(); W];
-            for w in 0..W {
-                vectors[w] = _mm512_loadu_ps(weights.add(w * LANES));
+            let mut vectors = [_mm512_setzero_ps(); VECTORS];
+            for w in 0..VECTORS {
+                vectors[w] = values::<HELD>(tile.panel.as_ptr(), i * PANEL + w * LANES);
             }
             for r in 0..R {
                 let value = _mm512_set1_ps(*tile.x.as_ptr().add(r * tile.stride + i));
-                for w in 0..W {
+                for w in 0..VECTORS {
                     chain[r][w] = _mm512_fmadd_ps(value, vectors[w], chain[r][w]);
                 }
             }
         }
     }
     for r in 0..R {
-        for w in 0..W {
+        for w in 0..VECTORS {
             let values = sums[r][w * LANES..][..LANES].as_mut_ptr();
             // SAFETY: 16 values are read and written.
             unsafe { _mm512_storeu_ps(values, _mm512_add_ps(_mm512_loadu_ps(values), chain[r][w])) };

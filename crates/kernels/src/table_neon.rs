@@ -3,14 +3,15 @@
 //! The tiles are written by hand (those of integers in `tile_i16_neon.rs` and `tile_bytes_neon.rs`), and what turns integers
 //! into their crossed products; everything else is the scalar level's generic body, which the compiler turns into NEON.
 #![allow(clippy::needless_range_loop)] // iterators over arrays of vectors are taken through memory
-#![allow(unsafe_code)] // a named room: intrinsics, and calls into functions compiled for NEON
+#![allow(unsafe_code)] // a named room: intrinsics, an instruction without one, and calls into functions compiled for NEON
 
 use std::arch::aarch64::{
     float32x4_t, int32x4_t, vaddq_f32, vaddq_s16, vaddvq_s32, vdupq_n_f32, vdupq_n_s32, vfmaq_f32,
-    vfmaq_laneq_f32, vfmaq_n_f32, vget_low_s16, vld1q_f32, vld1q_s16, vmlal_high_s16, vmlal_s16,
-    vreinterpretq_s8_s32, vreinterpretq_s16_s32, vreinterpretq_s32_s16, vrev64q_s32, vst1q_f32, vsubq_s16,
+    vfmaq_laneq_f32, vfmaq_n_f32, vget_low_s16, vld1_u16, vld1q_f32, vld1q_s16, vmlal_high_s16, vmlal_s16,
+    vreinterpretq_f32_u32, vreinterpretq_s8_s32, vreinterpretq_s16_s32, vreinterpretq_s32_s16, vrev64q_s32,
+    vshll_n_u16, vst1q_f32, vsubq_s16,
 };
-use std::arch::is_aarch64_feature_detected;
+use std::arch::{asm, is_aarch64_feature_detected};
 
 use crate::bytes::unpacked_tile;
 use crate::decode::Grain;
@@ -18,7 +19,7 @@ use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::{CHAINS, Peak};
 use crate::quantize::{self, BlockScale};
-use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
+use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16, by_held, held};
 use crate::table_scalar::SCALAR;
 use crate::tile_bytes_neon::{self, BYTE_ROWS};
 use crate::tile_dotprod::{self, sdot};
@@ -31,6 +32,7 @@ pub(crate) const NEON: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     i16_rows: |_, _| TILE_ROWS,
     tile_f32,
+    keeps_float16: true,
     tile_i16,
     tile_bytes,
     tile_left: tile_i16,
@@ -100,7 +102,14 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
     // SAFETY: this row of the table is only handed out on aarch64, and `check` asserted that everything lies inside its
     // slice.
-    unsafe { by_rows!(f32_of, tile, sums; 1: 8, 2: 8, 3: 4, 4: 4, 5: 2, 6: 2, 7: 2, 8: 2) }
+    unsafe { by_held!(f32_rows, tile, sums) }
+}
+
+/// # Safety
+/// `tile.check` must hold, and the panel hold `HELD`.
+unsafe fn f32_rows<const HELD: u8>(tile: &TileF32<'_>, sums: &mut Sums) {
+    // SAFETY: as this function's.
+    unsafe { by_rows!(f32_of HELD, tile, sums; 1: 8, 2: 8, 3: 4, 4: 4, 5: 2, 6: 2, 7: 2, 8: 2) }
 }
 
 fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
@@ -175,16 +184,43 @@ unsafe fn bytes_of<const FINE: bool, const CROSSED: bool>(tile: &TileI16<'_>, su
     }
 }
 
+/// A vector of a panel's values, from the `at`th on.
+///
+/// # Safety
+/// They must be there.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn values<const HELD: u8>(panel: *const u8, at: usize) -> float32x4_t {
+    // SAFETY: as this function's; the assembly is registers only.
+    unsafe {
+        match HELD {
+            held::F16 => {
+                let mut values: float32x4_t;
+                let bits = vld1_u16(panel.cast::<u16>().add(at));
+                // Its intrinsic is of a type that is not stable.
+                asm!(
+                    "fcvtl {values:v}.4s, {bits:v}.4h",
+                    values = lateout(vreg) values, bits = in(vreg) bits,
+                    options(pure, nomem, nostack, preserves_flags)
+                );
+                values
+            }
+            held::BF16 => vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(panel.cast::<u16>().add(at)))),
+            _ => vld1q_f32(panel.cast::<f32>().add(at)),
+        }
+    }
+}
+
 /// `W` vectors of outputs at a time.
 ///
 /// # Safety
-/// `tile.check` must hold, with `R` rows.
+/// `tile.check` must hold, with `R` rows, and the panel hold `HELD`.
 #[target_feature(enable = "neon")]
-unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut Sums) {
+unsafe fn f32_of<const R: usize, const W: usize, const HELD: u8>(tile: &TileF32<'_>, sums: &mut Sums) {
     let whole = tile.inputs / LANES * LANES;
     for first in (0..VECTORS).step_by(W) {
         let mut chain: [[float32x4_t; W]; R] = [[vdupq_n_f32(0.0); W]; R];
-        let panel = tile.panel.as_ptr().wrapping_add(first * LANES);
+        let weights = |input: usize| input * PANEL + first * LANES;
         for input in (0..whole).step_by(LANES) {
             // SAFETY: four inputs from `input` on are inside the inputs, so the panel has 32 values for each of them, and
             // every row four.
@@ -193,11 +229,10 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
                 for r in 0..R {
                     x[r] = vld1q_f32(tile.x.as_ptr().add(r * tile.stride + input));
                 }
-                let weights = panel.add(input * PANEL);
-                add_input::<R, W, 0>(&mut chain, &x, weights);
-                add_input::<R, W, 1>(&mut chain, &x, weights.add(PANEL));
-                add_input::<R, W, 2>(&mut chain, &x, weights.add(2 * PANEL));
-                add_input::<R, W, 3>(&mut chain, &x, weights.add(3 * PANEL));
+                add_input::<R, W, HELD, 0>(&mut chain, &x, tile.panel.as_ptr(), weights(input));
+                add_input::<R, W, HELD, 1>(&mut chain, &x, tile.panel.as_ptr(), weights(input + 1));
+                add_input::<R, W, HELD, 2>(&mut chain, &x, tile.panel.as_ptr(), weights(input + 2));
+                add_input::<R, W, HELD, 3>(&mut chain, &x, tile.panel.as_ptr(), weights(input + 3));
             }
         }
         for input in whole..tile.inputs {
@@ -206,7 +241,7 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
                 for r in 0..R {
                     let x = *tile.x.as_ptr().add(r * tile.stride + input);
                     for w in 0..W {
-                        let weights = vld1q_f32(panel.add(input * PANEL + w * LANES));
+                        let weights = values::<HELD>(tile.panel.as_ptr(), weights(input) + w * LANES);
                         chain[r][w] = vfmaq_n_f32(chain[r][w], weights, x);
                     }
                 }
@@ -222,20 +257,21 @@ unsafe fn f32_of<const R: usize, const W: usize>(tile: &TileF32<'_>, sums: &mut 
     }
 }
 
-/// The input in lane `LANE` of the rows, times its weights.
+/// The input in lane `LANE` of the rows, times its weights, which begin at the `at`th value.
 ///
 /// # Safety
 /// There must be `W` vectors of weights.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn add_input<const R: usize, const W: usize, const LANE: i32>(
+unsafe fn add_input<const R: usize, const W: usize, const HELD: u8, const LANE: i32>(
     chain: &mut [[float32x4_t; W]; R],
     x: &[float32x4_t; R],
-    weights: *const f32,
+    panel: *const u8,
+    at: usize,
 ) {
     for w in 0..W {
         // SAFETY: as this function's.
-        let weights = unsafe { vld1q_f32(weights.add(w * LANES)) };
+        let weights = unsafe { values::<HELD>(panel, at + w * LANES) };
         for r in 0..R {
             chain[r][w] = vfmaq_laneq_f32::<LANE>(chain[r][w], weights, x[r]);
         }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use crate::layout::Layout;
 use crate::level::Level;
 use crate::peak::Peak;
-use crate::table::{Kernels, PANEL, Sums, TileF32, TileI16};
+use crate::table::{Floats, Kernels, PANEL, Sums, TileF32, TileI16};
 use crate::{activation, bf16, bytes, norm, outliers, quantize, rope, scan, softmax, tile_bf16};
 
 /// The functions every machine has.
@@ -15,6 +15,7 @@ pub(crate) const SCALAR: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     i16_rows: |_, _| TILE_ROWS,
     tile_f32,
+    keeps_float16: false,
     tile_i16,
     tile_bytes: |tile, sums, room| bytes::unpacked_tile(tile, sums, room, bytes::unpack_body, tile_i16),
     tile_left: tile_i16,
@@ -62,10 +63,18 @@ const CHAINS: usize = 32;
 
 fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
+    let widened: Vec<f32>;
+    let panel = match tile.panel {
+        Floats::F32(values) => values,
+        Floats::Float16(kind, bits) => {
+            widened = bits.iter().map(|&bits| kind.value(bits)).collect();
+            &widened
+        }
+    };
     for (r, sums) in sums[..tile.rows].iter_mut().enumerate() {
         let row = &tile.x[r * tile.stride..][..tile.inputs];
         let mut chain = [0.0f32; PANEL];
-        for (&value, weights) in row.iter().zip(tile.panel.as_chunks::<PANEL>().0) {
+        for (&value, weights) in row.iter().zip(panel.as_chunks::<PANEL>().0) {
             for (sum, &weight) in chain.iter_mut().zip(weights) {
                 *sum += value * weight;
             }

@@ -4,12 +4,12 @@ use gguf::TensorType;
 use threads::Team;
 
 use crate::bytes::ByteRow;
-use crate::decode::{Affine, Grain, integer_decoder};
+use crate::decode::{Affine, Float16, Grain, integer_decoder};
 use crate::layout::Layout;
-use crate::panels::{PanelSlots, Panels};
+use crate::panels::{PanelSlots, Panels, set_values};
 use crate::quantize::BlockScale;
 use crate::shelf::Shelf;
-use crate::store::{Slots, Store};
+use crate::store::{Form, Slots, Store};
 use crate::table::{DEPTH, Kernels, PANEL};
 
 /// Some of the outputs of a weight matrix, row by row as the file has them.
@@ -18,16 +18,45 @@ pub struct Part<'a> {
     pub outputs: usize,
     /// `decode(o, row)` writes the weights of output `o`.
     pub decode: &'a (dyn Fn(usize, &mut [f32]) + Sync),
-    /// `integers(o, q, of_runs)` writes the same weights as the file has them, where those are integers of a byte, and what
-    /// each [`RUN`](crate::decode::RUN) of them are multiplied with; with their grain, which must be what they have: of
-    /// coarse grain no offsets, and the same scale for each two runs. `None` where they are not.
-    pub integers: Option<(Grain, Integers<'a>)>,
+    /// The same weights as the file has them, where a level may keep them so.
+    pub stored: Option<Stored<'a>>,
     /// Added to the outputs; empty for none.
     pub bias: &'a [f32],
 }
 
-/// See [`Part::integers`].
+/// Weights as a file has them, in less than the 32 bits of a value.
+#[derive(Clone, Copy)]
+pub enum Stored<'a> {
+    /// `integers(o, q, of_runs)` writes integers of a byte, and what each [`RUN`](crate::decode::RUN) of them are multiplied
+    /// with; with their grain, which must be what they have: of coarse grain no offsets, and the same scale for each two runs.
+    Integers(Grain, Integers<'a>),
+    /// `bits(o, bits)` writes floats of 16 bits.
+    Float16(Float16, Bits<'a>),
+}
+
+/// See [`Stored::Integers`].
 pub type Integers<'a> = &'a (dyn Fn(usize, &mut [i8], &mut [Affine]) + Sync);
+/// See [`Stored::Float16`].
+pub type Bits<'a> = &'a (dyn Fn(usize, &mut [u16]) + Sync);
+
+/// In what form weights are kept that take less memory than the values of their layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// A product's integers as the bytes that the file has (`bytes.rs`).
+    Bytes(Grain),
+    /// A product's f32 as the 16 bits that the file has.
+    Float16(Float16),
+}
+
+impl Kept {
+    /// The grain of bytes.
+    pub(crate) fn grain(self) -> Option<Grain> {
+        match self {
+            Self::Bytes(grain) => Some(grain),
+            Self::Float16(_) => None,
+        }
+    }
+}
 
 /// How the parts of a matrix are laid side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +72,15 @@ pub enum Order {
 ///
 /// A panel holds [`PANEL`] outputs; in it, the values of those outputs for input 0, then for input 1, and
 /// so on (f32), or two inputs at a time, an output's two values side by side (i16 and bf16). A level may keep i16 weights
-/// as the bytes that a file has (`bytes.rs`). The last panel is filled
+/// as the bytes that a file has (`bytes.rs`), and f32 as its floats of 16 bits. The last panel is filled
 /// up with zeros, and so are the inputs. A tile of the product reads one block of a panel from its first
 /// value to its last.
 #[derive(Debug)]
 pub struct Weights {
     pub(crate) order: Order,
     inputs: usize,
-    /// The grain of i16 weights that are kept as bytes.
-    grain: Option<Grain>,
+    /// If not as the layout's values.
+    kept: Option<Kept>,
     /// Values the product gives: with alternating parts, half of what the panels hold.
     outputs: usize,
     store: Store,
@@ -74,13 +103,13 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Self {
         let (place, outputs, panels) = Place::new(order, parts);
-        let grain = place.kept_as_bytes(kernels, layout, inputs);
-        let (values, scales) = Panels::sizes(layout, grain, PANEL, inputs);
-        let mut store = Store::of_weights(layout, panels * values, panels * scales);
+        let kept = place.kept(kernels, layout, inputs);
+        let (values, scales) = Panels::sizes(layout, kept, PANEL, inputs);
+        let mut store = Store::of_weights(Form::of(layout, kept), panels * values, panels * scales);
         team.for_each(store.every(values, scales), |index, slots| {
-            place.fill(kernels, index, inputs, grain.is_some(), slots);
+            place.fill(kernels, index, inputs, kept, slots);
         });
-        Self { order, inputs, grain, outputs, store, bias: place.bias(panels) }
+        Self { order, inputs, kept, outputs, store, bias: place.bias(panels) }
     }
 
     /// The same matrix from a file in which it is the next; `None` if it is not there.
@@ -99,27 +128,28 @@ impl Weights {
         parts: &[Part<'_>],
     ) -> Option<Self> {
         let (place, outputs, panels) = Place::new(order, parts);
-        let grain = place.kept_as_bytes(kernels, layout, inputs);
-        let (values, scales) = Panels::sizes(layout, grain, PANEL, inputs);
-        let store = shelf.take(layout, panels * values, panels * scales)?;
+        let kept = place.kept(kernels, layout, inputs);
+        let (values, scales) = Panels::sizes(layout, kept, PANEL, inputs);
+        let store = shelf.take(Form::of(layout, kept), panels * values, panels * scales)?;
         let mut first = Store::default();
-        first.reset(layout, values, scales);
-        place.fill(kernels, 0, inputs, grain.is_some(), first.slots());
+        first.reset(Form::of(layout, kept), values, scales);
+        place.fill(kernels, 0, inputs, kept, first.slots());
         let same = store.values(0..values, 0..scales) == first.values(0..values, 0..scales);
         if !same {
             shelf.refuse();
         }
-        same.then(|| Self { order, inputs, grain, outputs, store, bias: place.bias(panels) })
+        same.then(|| Self { order, inputs, kept, outputs, store, bias: place.bias(panels) })
     }
 
-    /// About how many bytes so many weights of a type take when they are packed for a level, with [`Part::integers`] where the
-    /// type has them or without.
+    /// About how many bytes so many weights of a type take when they are packed for a level, with [`Part::stored`] where the
+    /// type has it or, of integers, without.
     pub fn bytes_of(kernels: &Kernels, ty: TensorType, weights: u64, with_integers: bool) -> u64 {
         let layout = Layout::of(kernels, [ty]);
         let grain = integer_decoder(ty).map(|(grain, _)| grain).filter(|_| with_integers);
-        let grain = kept_as_bytes(kernels, layout, grain);
-        let (values, scales) = Panels::sizes(layout, grain, PANEL, DEPTH);
-        let of_a_block = values * layout.size() + scales * size_of::<BlockScale>();
+        let kept = grain.map(Kept::Bytes).or(Float16::of(ty).map(Kept::Float16));
+        let kept = kept.filter(|kept| is_kept(kernels, layout, *kept));
+        let (values, scales) = Panels::sizes(layout, kept, PANEL, DEPTH);
+        let of_a_block = values * Form::of(layout, kept).size() + scales * size_of::<BlockScale>();
         weights * of_a_block as u64 / (PANEL * DEPTH) as u64
     }
 
@@ -132,9 +162,9 @@ impl Weights {
         self.store.layout()
     }
 
-    /// The grain of a product's integers that are kept as the bytes that the file has; `None` if they are not.
-    pub fn grain(&self) -> Option<Grain> {
-        self.grain
+    /// In what form they are kept, if not as the layout's values.
+    pub fn kept(&self) -> Option<Kept> {
+        self.kept
     }
 
     /// Values the product gives.
@@ -161,7 +191,7 @@ impl Weights {
     /// All panels.
     pub(crate) fn panels(&self) -> Panels<'_> {
         let outputs = self.outputs.div_ceil(self.panel_outputs()) * PANEL;
-        Panels::new(outputs, self.inputs, self.grain, self.store.all())
+        Panels::new(outputs, self.inputs, self.kept, self.store.all())
     }
 
     /// Columns of the result that a panel gives.
@@ -170,9 +200,12 @@ impl Weights {
     }
 }
 
-/// The grain that a level keeps as bytes: integers in the i16 layout, if it has tiles for them.
-fn kept_as_bytes(kernels: &Kernels, layout: Layout, grain: Option<Grain>) -> Option<Grain> {
-    grain.filter(|_| layout == Layout::I16 && kernels.byte_rows > 0)
+/// Whether a level has tiles for weights of a layout in this form.
+fn is_kept(kernels: &Kernels, layout: Layout, kept: Kept) -> bool {
+    match kept {
+        Kept::Bytes(_) => layout == Layout::I16 && kernels.byte_rows > 0,
+        Kept::Float16(_) => layout == Layout::F32 && kernels.keeps_float16,
+    }
 }
 
 /// Which output of which part stands in which column of which panel.
@@ -231,24 +264,50 @@ impl<'a> Place<'a> {
         (0..panels * PANEL).map(|at| value(at).unwrap_or(0.0)).collect()
     }
 
-    /// The grain of those that are kept as the file's bytes.
-    fn kept_as_bytes(&self, kernels: &Kernels, layout: Layout, inputs: usize) -> Option<Grain> {
-        kept_as_bytes(kernels, layout, self.grain(inputs))
+    /// The form in which all parts are kept, if not as the layout's values.
+    fn kept(&self, kernels: &Kernels, layout: Layout, inputs: usize) -> Option<Kept> {
+        let kept = self.grain(inputs).map(Kept::Bytes).or(self.float16().map(Kept::Float16));
+        kept.filter(|kept| is_kept(kernels, layout, *kept))
     }
 
     /// The grain of integers of the product that are made of the file's own: the finest of the parts'. So they are at every
     /// level, whether it keeps them as bytes or not: the same bits. `None` where they are made of decoded weights.
     fn grain(&self, inputs: usize) -> Option<Grain> {
-        let grains = self.parts.iter().map(|part| part.integers.map(|(grain, _)| grain));
+        let grains = self.parts.iter().map(|part| match part.stored? {
+            Stored::Integers(grain, _) => Some(grain),
+            Stored::Float16(..) => None,
+        });
         let finest = grains.reduce(|one, other| Some(one?.max(other?)))??;
         inputs.is_multiple_of(finest.run()).then_some(finest)
     }
 
-    /// Fills a panel, of bytes or not, with zeros where no part has an output.
-    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, are_bytes: bool, panel: Slots<'_>) {
+    /// The floats of 16 bits that all parts are of.
+    fn float16(&self) -> Option<Float16> {
+        let kinds = self.parts.iter().map(|part| match part.stored? {
+            Stored::Float16(kind, _) => Some(kind),
+            Stored::Integers(..) => None,
+        });
+        kinds.reduce(|one, other| one.filter(|_| one == other))?
+    }
+
+    /// Fills a panel, in the form in which it is kept, with zeros where no part has an output.
+    fn fill(&self, kernels: &Kernels, index: usize, inputs: usize, kept: Option<Kept>, panel: Slots<'_>) {
         match (panel, self.grain(inputs)) {
             (Slots::I16(panel, scales), Some(grain)) => {
-                self.fill_integers(kernels, index, inputs, (grain, are_bytes), panel, scales);
+                self.fill_integers(kernels, index, inputs, (grain, kept.is_some()), panel, scales);
+            }
+            (Slots::Float16(panel), _) => {
+                let mut row = vec![0; inputs];
+                for column in 0..PANEL {
+                    match self.of(index, column) {
+                        Some((Part { stored: Some(Stored::Float16(_, bits)), .. }, output)) => {
+                            bits(output, &mut row);
+                        }
+                        Some(_) => unreachable!("a part of other values, among parts of floats of 16 bits"),
+                        None => row.fill(0),
+                    }
+                    set_values(panel, column, &row);
+                }
             }
             (panel, _) => {
                 PanelSlots::new(kernels, PANEL, inputs, panel).pack(|column, row| {
@@ -277,7 +336,7 @@ impl<'a> Place<'a> {
         let mut row = ByteRow::new(inputs);
         for column in 0..PANEL {
             match self.of(index, column) {
-                Some((Part { integers: Some((_, integers)), .. }, output)) => {
+                Some((Part { stored: Some(Stored::Integers(_, integers)), .. }, output)) => {
                     integers(output, &mut row.integers, &mut row.of_runs);
                 }
                 Some(_) => unreachable!("a part without integers, among parts that all have them"),

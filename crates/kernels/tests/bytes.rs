@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use connote_kernels::decode::{Affine, Grain, RUN};
 use connote_kernels::{
-    Activations, BlockScale, DEPTH, Ending, Integers, Kernels, Layout, Level, Order, PANEL, Part, RowsMut,
-    Sums, TileI16, Weights, linear,
+    Activations, BlockScale, DEPTH, Ending, Kept, Kernels, Layout, Level, Order, PANEL, Part, RowsMut,
+    Stored, Sums, TileI16, Weights, linear,
 };
 use testkit::random::Random;
 use threads::Team;
@@ -318,7 +318,7 @@ impl Matrix {
             .map(|(decode, integers)| Part {
                 outputs: each,
                 decode,
-                integers: with_integers.then_some((self.grain, integers as Integers<'_>)),
+                stored: with_integers.then_some(Stored::Integers(self.grain, integers)),
                 bias: &[],
             })
             .collect();
@@ -349,8 +349,8 @@ fn products_have_the_same_bits_whether_weights_are_bytes_or_not() {
             let mut of_all: Option<Vec<u32>> = None;
             for kernels in levels() {
                 let packed = matrix.pack(kernels, Order::Joined, true);
-                let kept = (kernels.byte_rows > 0).then_some(grain);
-                assert_eq!(packed.grain(), kept, "{}", kernels.level);
+                let kept = (kernels.byte_rows > 0).then_some(Kept::Bytes(grain));
+                assert_eq!(packed.kept(), kept, "{}", kernels.level);
                 // Panels that another level packed are read as well.
                 for w in [&packed, &matrix.pack(levels()[0], Order::Joined, true)] {
                     for threads in [1, 2] {
@@ -402,7 +402,7 @@ fn gates_see_the_same_bits(grain: Grain, of_i16: std::ops::Range<f64>) {
             let out = product(kernels, &Team::new(2), &x, &w, Ending::Gate(gate));
             assert_eq!(*of_all.get_or_insert_with(|| out.clone()), out, "{} {rows}", kernels.level);
             let plain = matrix.pack(kernels, Order::Alternating, false);
-            assert!(plain.grain().is_none(), "a file of other types is kept as i16");
+            assert!(plain.kept().is_none(), "a file of other types is kept as i16");
             let ratio = w.bytes() as f64 / plain.bytes() as f64;
             let wanted = if kernels.byte_rows > 0 { of_i16.clone() } else { 1.0..1.001 };
             assert!(wanted.contains(&ratio), "{}: {ratio}", kernels.level);
@@ -424,8 +424,13 @@ fn a_matrix_is_kept_as_bytes_only_if_all_of_its_parts_are() {
     let decode_floats =
         |output: usize, row: &mut [f32]| row.copy_from_slice(&floats[output * inputs..][..inputs]);
     let parts = [
-        Part { outputs, decode: &decode_bytes, integers: Some((bytes.grain, &integers)), bias: &[] },
-        Part { outputs, decode: &decode_floats, integers: None, bias: &[] },
+        Part {
+            outputs,
+            decode: &decode_bytes,
+            stored: Some(Stored::Integers(bytes.grain, &integers)),
+            bias: &[],
+        },
+        Part { outputs, decode: &decode_floats, stored: None, bias: &[] },
     ];
     check_mixed(&parts, inputs, &x, None, |output, i| match output.checked_sub(outputs) {
         Some(output) => floats[output * inputs + i],
@@ -450,7 +455,7 @@ fn parts_of_both_grains_are_kept_as_the_finer() {
         let part = |index: usize, grain| Part {
             outputs,
             decode: &decoders[index],
-            integers: Some((grain, &integers[index] as Integers<'_>)),
+            stored: Some(Stored::Integers(grain, &integers[index])),
             bias: &[],
         };
         let parts = [part(0, Grain::Coarse), part(1, Grain::Fine)];
@@ -472,7 +477,7 @@ fn check_mixed(
     let mut of_all: Option<Vec<f32>> = None;
     for kernels in levels() {
         let w = Weights::pack(kernels, &Team::new(1), Layout::I16, Order::Joined, inputs, parts);
-        assert_eq!(w.grain(), grain.filter(|_| kernels.byte_rows > 0), "{}", kernels.level);
+        assert_eq!(w.kept(), grain.filter(|_| kernels.byte_rows > 0).map(Kept::Bytes), "{}", kernels.level);
         let out = product(kernels, &Team::new(1), x, &w, Ending::Write);
         for (row, out) in out.chunks(w.outputs()).enumerate() {
             for (output, &value) in out.iter().enumerate() {
@@ -500,7 +505,12 @@ fn half_a_run_is_kept_as_i16() {
     let x = random.values(3 * inputs, 1.0);
     let decode = |output: usize, row: &mut [f32]| matrix.decode(output, row);
     let integers = |output: usize, q: &mut [i8], of_runs: &mut [Affine]| matrix.integers(output, q, of_runs);
-    let part = Part { outputs, decode: &decode, integers: Some((Grain::Coarse, &integers)), bias: &[] };
+    let part = Part {
+        outputs,
+        decode: &decode,
+        stored: Some(Stored::Integers(Grain::Coarse, &integers)),
+        bias: &[],
+    };
     check_mixed(&[part], inputs, &x, None, |output, i| matrix.weight(output, i));
 }
 

@@ -27,7 +27,7 @@ fn pack_parts(layout: Layout, order: Order, inputs: usize, parts: &[(&[f32], &[f
     let parts: Vec<Part<'_>> = parts
         .iter()
         .zip(&decoders)
-        .map(|((w, bias), decode)| Part { outputs: w.len() / inputs, decode, integers: None, bias })
+        .map(|((w, bias), decode)| Part { outputs: w.len() / inputs, decode, stored: None, bias })
         .collect();
     Weights::pack(levels()[0], &Team::new(2), layout, order, inputs, &parts)
 }

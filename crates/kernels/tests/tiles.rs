@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use connote_kernels::{
-    Activations, BlockScale, DEPTH, Ending, Kernels, Layout, Level, Order, PANEL, Part, Rows, RowsMut,
-    TileF32, TileI16, Weights, linear,
+    Activations, BlockScale, DEPTH, Ending, Floats, Kernels, Layout, Level, Order, PANEL, Part, Rows,
+    RowsMut, TileF32, TileI16, Weights, linear,
 };
 use testkit::random::Random;
 use threads::Team;
@@ -40,7 +40,10 @@ fn every_height_of_the_f32_tile_adds_what_the_oracle_says() {
                 // Just as long as it must be: a tile that reads more is refused.
                 let x = &x[..(rows - 1) * stride + inputs];
                 let mut sums = vec![[BEFORE; PANEL]; rows + 1];
-                (kernels.tile_f32)(&TileF32 { x, stride, rows, panel: &panel, inputs }, &mut sums);
+                (kernels.tile_f32)(
+                    &TileF32 { x, stride, rows, panel: Floats::F32(&panel), inputs },
+                    &mut sums,
+                );
                 for (r, column) in cells(rows) {
                     let product =
                         |i: usize| f64::from(x[r * stride + i]) * f64::from(panel[i * PANEL + column]);
@@ -170,7 +173,7 @@ fn ragged_panels_and_tiles_give_the_bits_of_each_output_alone() {
         let decode = |output: usize, row: &mut [f32]| {
             row.copy_from_slice(&w[(first + output) * inputs..][..inputs]);
         };
-        let part = Part { outputs, decode: &decode, integers: None, bias: &[] };
+        let part = Part { outputs, decode: &decode, stored: None, bias: &[] };
         Weights::pack(levels()[0], &team, layout, Order::Joined, inputs, &[part])
     };
     let product = |kernels: &Kernels, rows: usize, weights: &Weights, gap: usize| {
@@ -217,7 +220,7 @@ fn refusal(what: &str, call: impl FnOnce()) -> String {
 #[test]
 fn an_f32_tile_past_its_slices_is_refused_at_every_level() {
     let (x, panel) = ([0.0; 64], [0.0; 8 * PANEL]);
-    let whole = TileF32 { x: &x, stride: 8, rows: 3, panel: &panel, inputs: 8 };
+    let whole = TileF32 { x: &x, stride: 8, rows: 3, panel: Floats::F32(&panel), inputs: 8 };
     let past_x = "past its activations";
     let past_weights = "past its weights";
     for kernels in levels() {
@@ -227,7 +230,11 @@ fn an_f32_tile_past_its_slices_is_refused_at_every_level() {
             ("a stride one too far", TileF32 { stride: 29, ..whole }, past_x),
             ("the most inputs", TileF32 { inputs: usize::MAX, rows: 1, ..whole }, past_x),
             ("rows that wrap with the inputs", TileF32 { stride: usize::MAX - 7, rows: 2, ..whole }, past_x),
-            ("weights one too few", TileF32 { panel: &panel[..8 * PANEL - 1], ..whole }, past_weights),
+            (
+                "weights one too few",
+                TileF32 { panel: Floats::F32(&panel[..8 * PANEL - 1]), ..whole },
+                past_weights,
+            ),
             ("no row", TileF32 { rows: 0, ..whole }, "tile of 0 rows"),
             ("a row too many", TileF32 { rows: kernels.tile_rows + 1, ..whole }, "a tile of"),
             ("more rows than sums", TileF32 { rows: 5, ..whole }, "into 4 sums"),

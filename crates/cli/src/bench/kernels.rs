@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use connote::kernels::decode::Grain;
-use connote::kernels::{Kernels, Layout, Level, LevelError};
+use connote::kernels::decode::{Float16, Grain};
+use connote::kernels::{Kept, Kernels, Layout, Level, LevelError};
 use connote::threads::{Budget, Team, TeamOptions};
 use serde::Serialize;
 
@@ -118,12 +118,17 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Complete)
 }
 
-/// The layouts that a level multiplies, and the grain of a file's integers, which some levels keep as bytes.
-fn forms(kernels: &Kernels) -> impl Iterator<Item = (Layout, Option<Grain>)> {
+/// The layouts that a level multiplies, and the forms in which it may keep weights of each.
+fn forms(kernels: &Kernels) -> impl Iterator<Item = (Layout, Option<Kept>)> {
     let of = |layout| {
-        let are_kept = layout == Layout::I16 && kernels.byte_rows > 0;
-        let grains = [Grain::Coarse, Grain::Fine].into_iter().filter(move |_| are_kept);
-        std::iter::once((layout, None)).chain(grains.map(move |grain| (layout, Some(grain))))
+        let kept: &[Kept] = match layout {
+            Layout::I16 if kernels.byte_rows > 0 => &[Kept::Bytes(Grain::Coarse), Kept::Bytes(Grain::Fine)],
+            Layout::F32 if kernels.keeps_float16 => {
+                &[Kept::Float16(Float16::F16), Kept::Float16(Float16::Bf16)]
+            }
+            _ => &[],
+        };
+        std::iter::once((layout, None)).chain(kept.iter().map(move |&kept| (layout, Some(kept))))
     };
     kernels.peaks.iter().flat_map(move |peak| of(peak.layout))
 }
@@ -134,11 +139,11 @@ fn measure(kernels: &Kernels, team: &Team, extent: &Extent, steps: &Steps) -> Le
     steps.next(format!("{level}: register peaks"));
     let mut peaks = peaks::measure(kernels, bounds);
     let mut products = Vec::new();
-    for (layout, grain) in forms(kernels) {
+    for (layout, kept) in forms(kernels) {
         for &matrix in extent.matrices {
             let what = format!("{level}: {} {} {}", layout.name(), matrix.model, matrix.name);
             steps.next(format!("{what}, packing weights"));
-            let copies = Copies::pack(kernels, team, layout, grain, matrix);
+            let copies = Copies::pack(kernels, team, layout, kept, matrix);
             for &rows in extent.rows {
                 steps.next(format!("{what}, rows: {rows}"));
                 products.push(copies.measure(kernels, team, rows, bounds));

@@ -1,8 +1,8 @@
 //! Matrix products with a model's weights, as a forward pass runs them.
 
-use connote::kernels::decode::{Affine, Grain};
+use connote::kernels::decode::{Affine, Float16, Grain};
 use connote::kernels::{
-    Activations, Ending, Integers, Kernels, Layout, Order, Part, RowsMut, Weights, linear,
+    Activations, Ending, Kept, Kernels, Layout, Order, Part, RowsMut, Stored, Weights, linear,
 };
 use connote::threads::Team;
 use serde::Serialize;
@@ -86,12 +86,12 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    /// As a level packs weights of floats, or of integers of a byte.
+    /// As a level packs weights of f32, or of what a file has in fewer bits.
     pub(crate) fn pack(
         kernels: &Kernels,
         team: &Team,
         layout: Layout,
-        grain: Option<Grain>,
+        kept: Option<Kept>,
         matrix: Matrix,
     ) -> Self {
         let gated = matrix.ends == Ends::GatedGeluTanh;
@@ -108,8 +108,12 @@ impl Copies {
                 fill_integers(copy * matrix.outputs + output, integers);
                 of_runs.fill(Affine::scale(0.1 / 127.0));
             };
-            let integers = grain.map(|grain| (grain, &integers as Integers<'_>));
-            let part = || Part { outputs, decode: &decode, integers, bias: &[] };
+            let bits = |output: usize, bits: &mut [u16]| fill_bits(copy * matrix.outputs + output, bits);
+            let stored = kept.map(|kept| match kept {
+                Kept::Bytes(grain) => Stored::Integers(grain, &integers),
+                Kept::Float16(kind) => Stored::Float16(kind, &bits),
+            });
+            let part = || Part { outputs, decode: &decode, stored, bias: &[] };
             let parts: Vec<Part<'_>> = (0..parts).map(|_| part()).collect();
             weights.push(Weights::pack(kernels, team, layout, order, matrix.inputs, &parts));
         }
@@ -146,9 +150,11 @@ impl Copies {
         });
         Product {
             layout: first.layout().name(),
-            kept_as: match first.grain() {
-                Some(Grain::Coarse) => "bytes",
-                Some(Grain::Fine) => "bytes and offsets",
+            kept_as: match first.kept() {
+                Some(Kept::Bytes(Grain::Coarse)) => "bytes",
+                Some(Kept::Bytes(Grain::Fine)) => "bytes and offsets",
+                Some(Kept::Float16(Float16::F16)) => "f16",
+                Some(Kept::Float16(Float16::Bf16)) => "bf16",
                 None => first.layout().name(),
             },
             model,
@@ -174,6 +180,13 @@ fn fill(seed: usize, row: &mut [f32]) {
 fn fill_integers(seed: usize, row: &mut [i8]) {
     for (value, number) in row.iter_mut().zip(numbers(seed)) {
         *value = (number >> 24) as i8;
+    }
+}
+
+/// As [`fill`], as floats of 16 bits: small ones of either kind.
+fn fill_bits(seed: usize, row: &mut [u16]) {
+    for (bits, number) in row.iter_mut().zip(numbers(seed)) {
+        *bits = (number >> 16) as u16 & 0xa7ff | 0x2000;
     }
 }
 

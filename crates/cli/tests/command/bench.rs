@@ -83,8 +83,11 @@ fn kernels_at_the_levels_asked_for() {
                 list(level, "products").iter().filter(is).count() > 0
             };
             assert!(kept_as(layout), "{layout} products at {asked}");
-            for what in ["bytes", "bytes and offsets"] {
-                let is_kept = layout == "i16" && kernels.byte_rows > 0;
+            let bytes = layout == "i16" && kernels.byte_rows > 0;
+            let floats = layout == "f32" && kernels.keeps_float16;
+            for (what, is_kept) in
+                [("bytes", bytes), ("bytes and offsets", bytes), ("f16", floats), ("bf16", floats)]
+            {
                 assert_eq!(kept_as(what), is_kept, "{what}: {layout} at {asked}");
             }
         }

@@ -9,6 +9,7 @@
 //! Source of the layouts: `ggml-common.h` and `gguf-py` of the ggml project.
 
 mod blocks;
+mod float16;
 mod half;
 mod integers;
 mod iq4;
@@ -16,6 +17,7 @@ mod k_quants;
 mod legacy;
 mod plain;
 
+pub use float16::Float16;
 pub use half::f16_to_f32;
 pub use integers::{Affine, DecodeIntegers, Grain, RUN};
 

@@ -3,7 +3,7 @@
 use gguf::TensorType;
 
 use super::blocks::each_block;
-use super::half::f16_to_f32;
+use super::float16::Float16;
 
 /// IEEE binary32: copied.
 pub(super) fn f32(bytes: &[u8], out: &mut [f32]) {
@@ -13,13 +13,13 @@ pub(super) fn f32(bytes: &[u8], out: &mut [f32]) {
 /// IEEE binary16.
 pub(super) fn f16(bytes: &[u8], out: &mut [f32]) {
     each_block(TensorType::F16, bytes, out, |&value, out: &mut [f32; 1]| {
-        *out = [f16_to_f32(u16::from_le_bytes(value))];
+        *out = [Float16::F16.value(u16::from_le_bytes(value))];
     });
 }
 
 /// The upper half of an IEEE binary32.
 pub(super) fn bf16(bytes: &[u8], out: &mut [f32]) {
     each_block(TensorType::BF16, bytes, out, |&value, out: &mut [f32; 1]| {
-        *out = [f32::from_bits(u32::from(u16::from_le_bytes(value)) << 16)];
+        *out = [Float16::Bf16.value(u16::from_le_bytes(value))];
     });
 }
