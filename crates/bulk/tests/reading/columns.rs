@@ -139,6 +139,22 @@ fn uuids_are_their_canonical_text_and_other_bytes_of_their_size_digits() {
     }
 }
 
+/// One column has one form.
+#[test]
+fn uuids_and_other_bytes_are_no_column_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let values =
+        FixedSizeBinaryArray::try_from_iter([[1u8; 16], [2; 16], [3; 16]].iter()).expect("of a size");
+    let table = with("id", Arc::new(values));
+    let [bytes, _] = tables(folder.path(), &table);
+    let uuids = folder.path().join("b.parquet");
+    noted_by_parquet_alone(&uuids, &table);
+    let plain = options(&[&bytes, &uuids]);
+    let options = SourceOptions { keep: vec!["id".to_owned()], id: ValueFrom::Nowhere, ..plain };
+    let said = refused(&options);
+    assert!(said.contains("its column `id` is of type UUID"), "{said}");
+}
+
 fn noted_by_parquet_alone(path: &Path, table: &RecordBatch) {
     let columns =
         "message m { OPTIONAL FIXED_LEN_BYTE_ARRAY (16) id (UUID); OPTIONAL BYTE_ARRAY text (STRING); }";
