@@ -37,10 +37,19 @@ fn last_of_files<'a>(pattern: &'a Path, written: &str) -> Option<&'a str> {
 
 /// Files whose names are not UTF-8, which `glob` passes over: they match as their names are shown.
 fn not_utf8(folder: &Path, last: &Pattern) -> Vec<PathBuf> {
-    let folders = match folder.to_str() {
+    let matched = |folder: &Path| match folder.to_str() {
         None | Some("") => vec![PathBuf::new()],
         Some(folder) => glob::glob(folder).into_iter().flatten().flatten().collect(),
     };
+    let mut folders = matched(folder);
+    // `**` may stand for no folder at all, and alone it does not name that one.
+    let mut above = folder;
+    while above.ends_with("**") {
+        above = above.parent().unwrap_or(Path::new(""));
+        folders.extend(matched(above));
+    }
+    folders.sort_unstable();
+    folders.dedup();
     let mut found = Vec::new();
     for folder in folders {
         let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
