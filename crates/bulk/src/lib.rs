@@ -17,6 +17,7 @@ mod space;
 mod spaces;
 mod stored;
 mod text_form;
+mod uuids;
 
 pub use error::{Error, ErrorKind};
 pub use file_sum::{FileSum, Summing};

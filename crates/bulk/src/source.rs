@@ -28,7 +28,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Field, SchemaRef};
 
 use crate::rows::Chunk;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, uuids};
 
 pub use delimiter::Delimiter;
 pub use files::FileIdentity;
@@ -412,6 +412,7 @@ fn check_columns(first: &Input, schema: &SchemaRef, other: &Input, columns: &Sch
 fn kind(field: &Field) -> String {
     match field.extension_type_name() {
         Some("arrow.json") => "JSON".to_owned(),
+        _ if uuids::are_in(field) => "UUID".to_owned(),
         _ => field.data_type().to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! A file that another one will replace.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::path::Path;
 
@@ -62,10 +62,56 @@ impl Predecessor {
                     .or_else(|_| fchown(to, None, Some(before.gid())));
             }
         }
+        let (now, permissions) = (to.metadata()?, permissions(before, &to.metadata()?));
         // Some file systems have the same for all files, and refuse to be told.
-        if to.metadata()?.permissions() == before.permissions() {
-            return Ok(());
+        if now.permissions() == permissions { Ok(()) } else { to.set_permissions(permissions) }
+    }
+}
+
+#[cfg(not(unix))]
+fn permissions(before: &Metadata, _: &Metadata) -> Permissions {
+    before.permissions()
+}
+
+/// Another group than before may do no more than everybody might.
+#[cfg(unix)]
+fn permissions(before: &Metadata, now: &Metadata) -> Permissions {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let mode = before.permissions().mode();
+    Permissions::from_mode(if now.gid() == before.gid() { mode } else { of_another_group(mode) })
+}
+
+#[cfg(unix)]
+fn of_another_group(mode: u32) -> u32 {
+    mode & (!0o070 | (mode & 0o007) << 3)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_group_may_do_no_more_than_all() {
+        for (before, after) in
+            [(0o640, 0o600), (0o664, 0o644), (0o777, 0o777), (0o662, 0o622), (0o604, 0o604)]
+        {
+            assert_eq!(of_another_group(before), after, "{before:o}");
         }
-        to.set_permissions(before.permissions())
+    }
+
+    #[test]
+    fn the_group_decides() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let about = |name: &str, group: u32| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").expect("written");
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640))
+                .expect("set");
+            let is_root = std::os::unix::fs::chown(&path, None, Some(group)).is_ok();
+            (is_root, std::fs::metadata(&path).expect("a file"))
+        };
+        let ((true, one), (true, other)) = (about("a", 1234), about("b", 1235)) else { return };
+        let mode = |to| std::os::unix::fs::PermissionsExt::mode(&permissions(&one, to)) & 0o777;
+        assert_eq!((mode(&one), mode(&other)), (0o640, 0o600));
     }
 }

@@ -141,3 +141,27 @@ fn permissions_owner_and_group_are_those_of_the_one_before() {
     Predecessor::of(&path).expect("a file").new_file().open(&aside).expect("created");
     assert_eq!(of(&aside).0, 0o600);
 }
+
+/// Whoever writes through a handle of his own, as the command does, may hold it longer than the file is unfinished.
+#[test]
+fn a_file_that_has_its_name_is_not_locked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a");
+    let unfinished = Unfinished::create(&path).expect("begun");
+    let _writes = unfinished.file().try_clone().expect("a handle");
+    let other = File::open(unfinished.path()).expect("opened");
+    assert!(other.try_lock().is_err());
+    unfinished.complete().expect("complete");
+    File::open(&path).expect("opened").try_lock().expect("free");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_is_called_like_an_unfinished_file_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let link = folder.path().join("a.connote-1-0fe45a1b.part");
+    fs::write(folder.path().join("b"), "of somebody else").expect("written");
+    std::os::unix::fs::symlink("b", &link).expect("linked");
+    clear_left(&folder.path().join("a"), Duration::ZERO);
+    assert_eq!(names(folder.path()), ["a.connote-1-0fe45a1b.part", "b"]);
+}

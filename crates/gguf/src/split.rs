@@ -1,5 +1,6 @@
 //! Models split over several files, `<prefix>-00001-of-0000N.gguf` to `<prefix>-0000N-of-0000N.gguf`.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::bytes::Bytes;
@@ -64,9 +65,8 @@ impl Split {
 
     /// The path of a part beside another one.
     pub(crate) fn path(&self, beside: &Path, number: u16) -> Result<PathBuf, Error> {
-        let prefix =
-            beside.file_name().and_then(|name| name.to_str()).and_then(|name| prefix(name, self.count));
-        let prefix = prefix.ok_or_else(|| {
+        let prefix = beside.file_name().and_then(|name| prefix(name, self.count));
+        let mut name = prefix.ok_or_else(|| {
             let ending = file_ending(self.number.min(u64::from(u16::MAX)) as u16, self.count);
             let count = self.count;
             let message = format!(
@@ -75,7 +75,8 @@ impl Split {
             );
             Error::new(ErrorKind::Split, message).in_file(Some(beside))
         })?;
-        Ok(beside.with_file_name(format!("{prefix}{}", file_ending(number, self.count))))
+        name.push(file_ending(number, self.count));
+        Ok(beside.with_file_name(name))
     }
 
     /// Opens a further part and appends its tensors.
@@ -137,12 +138,33 @@ pub(crate) fn file_ending(number: u16, count: u16) -> String {
     format!("-{:05}-of-{count:05}.gguf", u32::from(number) + 1)
 }
 
-/// What stands before the ending in the name of any part.
-fn prefix(name: &str, count: u16) -> Option<&str> {
-    let rest = name.strip_suffix(&format!("-of-{count:05}.gguf"))?;
-    let (prefix, number) = rest.split_at_checked(rest.len().checked_sub(6)?)?;
-    let digits = number.strip_prefix('-')?;
-    digits.bytes().all(|digit| digit.is_ascii_digit()).then_some(prefix)
+/// What stands before the ending in the name of any part. It need not be UTF-8.
+fn prefix(name: &OsStr, count: u16) -> Option<OsString> {
+    let rest = name.as_encoded_bytes().strip_suffix(format!("-of-{count:05}.gguf").as_bytes())?;
+    let (_, number) = rest.split_at_checked(rest.len().checked_sub(6)?)?;
+    let digits = number.strip_prefix(b"-")?;
+    digits.iter().all(u8::is_ascii_digit).then(|| without_end(name, file_ending(0, count).len()))
+}
+
+/// A name without its last characters, which are ASCII.
+#[cfg(unix)]
+fn without_end(name: &OsStr, length: usize) -> OsString {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = name.as_bytes();
+    OsStr::from_bytes(&bytes[..bytes.len() - length]).to_owned()
+}
+
+#[cfg(windows)]
+fn without_end(name: &OsStr, length: usize) -> OsString {
+    use std::os::windows::ffi::{OsStrExt, OsStringExt};
+    let units: Vec<u16> = name.encode_wide().collect();
+    OsString::from_wide(&units[..units.len() - length])
+}
+
+#[cfg(not(any(unix, windows)))]
+fn without_end(name: &OsStr, length: usize) -> OsString {
+    let name = name.to_string_lossy();
+    name[..name.len() - length].into()
 }
 
 #[cfg(test)]
@@ -153,8 +175,10 @@ mod tests {
     fn names_of_parts() {
         assert_eq!(file_ending(0, 3), "-00001-of-00003.gguf");
         assert_eq!(file_ending(u16::MAX - 1, u16::MAX), "-65535-of-65535.gguf");
-        assert_eq!(prefix("m-00001-of-00003.gguf", 3), Some("m"));
-        assert_eq!(prefix("-00002-of-00003.gguf", 3), Some(""));
+        let prefix = |name: &str, count| prefix(OsStr::new(name), count);
+        assert_eq!(prefix("m-00001-of-00003.gguf", 3), Some("m".into()));
+        assert_eq!(prefix("é-65535-of-65535.gguf", 65535), Some("é".into()));
+        assert_eq!(prefix("-00002-of-00003.gguf", 3), Some("".into()));
         assert_eq!(prefix("m-00001-of-00003.gguf", 4), None);
         for name in ["m-0001-of-00003.gguf", "m-0000x-of-00003.gguf", "é0001-of-00003.gguf", "m.gguf", ""] {
             assert_eq!(prefix(name, 3), None, "{name}");

@@ -92,6 +92,21 @@ fn a_split_model() {
     assert_eq!(gguf.metadata().len(), whole.metadata().len() + 3);
 }
 
+/// As old archives have them; the others are found by the name of the first.
+#[cfg(target_os = "linux")]
+#[test]
+fn parts_whose_names_are_not_utf_8() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let prefix = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    let paths = raw::small().alignment(64).write_split(prefix, 3).expect("written");
+    let gguf = open(&paths[0]).expect("it opens");
+    assert_eq!(gguf.shards().map(|shard| shard.path()).collect::<Vec<_>>(), {
+        paths.iter().map(|path| Some(path.as_path())).collect::<Vec<_>>()
+    });
+    refused(&paths[1], ErrorKind::Split, &["caf\u{fffd}-00001-of-00003.gguf"]);
+}
+
 #[test]
 fn more_parts_than_tensors() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -33,7 +33,25 @@ fn why_wrong(version: Version, headers: &HeaderMap) -> Option<&'static str> {
 /// Empty is what an address without an authority has.
 fn is_host(host: &[u8]) -> bool {
     let host = host.trim_ascii();
-    host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())
+    let is_authority = |host: &[u8]| Authority::try_from(host).is_ok();
+    host.is_empty()
+        || (!host.contains(&b'@')
+            && (is_authority(host) || unescaped(host).is_some_and(|host| is_authority(&host))))
+}
+
+/// With an `x` for each `%41`, which names may have (RFC 3986, 3.2.2) and [`Authority`] refuses: clients write the path of a Unix socket so.
+fn unescaped(host: &[u8]) -> Option<Vec<u8>> {
+    let mut pieces = host.split(|byte| *byte == b'%');
+    let mut plain = pieces.next()?.to_vec();
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2)?;
+        if !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        plain.push(b'x');
+        plain.extend_from_slice(rest);
+    }
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -50,10 +68,25 @@ mod tests {
             "[::1]",
             "[::1]:8080",
             "xn--e1afmkfd.example",
+            "%2Frun%2Fconnote.sock",
+            "a%41:80",
+            "[fe80::1%25eth0]:80",
         ] {
             assert!(is_host(host.as_bytes()), "{host}");
         }
-        for host in ["a b", "a/b", "me@localhost", "http://localhost", "a:b:c", "\u{e9}"] {
+        for host in [
+            "a b",
+            "a/b",
+            "me@localhost",
+            "http://localhost",
+            "a:b:c",
+            "\u{e9}",
+            "a%",
+            "a%4",
+            "a%zz",
+            "a%41 b",
+            "me%40localhost@",
+        ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }
     }

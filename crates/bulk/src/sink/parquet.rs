@@ -9,6 +9,7 @@ use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::{Field, Schema};
 use index::Precision;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataOptions, ParquetMetaDataReader, RowGroupMetaData};
@@ -23,6 +24,7 @@ use crate::error::Error;
 use crate::file_sum::{FileSum, Summing};
 use crate::rows::Answered;
 use crate::space::{DESCRIPTION_KEY, OTHER_SPACES_KEY, read_other_spaces};
+use crate::uuids;
 
 /// Bytes of vectors that a row group holds in memory until it is written. A part is one row group unless it is
 /// larger.
@@ -70,7 +72,10 @@ pub(super) fn can_hold(field: &Field) -> bool {
 }
 
 fn writer<W: Write + Send>(file: W, options: &SinkOptions) -> Result<ArrowWriter<W>, Error> {
-    ArrowWriter::try_new(file, table::schema(options), Some(properties(options))).map_err(not_written)
+    let schema = table::schema(options);
+    let written = uuids::parquet_schema(&schema).map_err(not_written)?;
+    let writing = ArrowWriterOptions::new().with_properties(properties(options)).with_parquet_schema(written);
+    ArrowWriter::try_new_with_options(file, schema, writing).map_err(not_written)
 }
 
 fn properties(options: &SinkOptions) -> WriterProperties {

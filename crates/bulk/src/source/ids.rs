@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use arrow_cast::cast;
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, Field};
 use serde_json::value::RawValue;
 
 use super::tables::plain;
@@ -33,12 +33,12 @@ impl Ids {
         }
     }
 
-    pub(super) fn of(column: &ArrayRef) -> Result<Self, ArrowError> {
+    pub(super) fn of(column: &ArrayRef, field: &Field) -> Result<Self, ArrowError> {
         let kind = plain(column.data_type());
         if Self::kind(kind) == DataType::Int64 {
             return Ok(Self::Integers(cast(column, &DataType::Int64)?.as_primitive().clone()));
         }
-        let text = to_text(column)?;
+        let text = to_text(column, field)?;
         Ok(match kind {
             DataType::UInt64 => Self::Numbers(text),
             kind if kind.is_floating() => {

@@ -210,7 +210,7 @@ impl JsonReader {
             // Either value could be meant.
             Some(name) => Err(wrong(self.line, format_args!("two fields are called `{name}`"))),
             None if plain => read.input,
-            None => self.input(&object),
+            None => self.input(&object, &whole),
         };
         Some(Read { id, input, kept })
     }
@@ -239,8 +239,8 @@ impl JsonReader {
         }
     }
 
-    /// The text of the columns that were named.
-    fn input(&self, object: &Object<'_>) -> Result<connote::Input, RowError> {
+    /// The text of the columns that were named, of an object that stands in the line `whole`.
+    fn input(&self, object: &Object<'_>, whole: &str) -> Result<connote::Input, RowError> {
         let string = |name: &str| match object.get(name) {
             None => Ok(None),
             Some(value) if value.get() == "null" => Ok(None),
@@ -250,7 +250,11 @@ impl JsonReader {
             Some(value) => {
                 serde_json::from_str(value.get()).map(Some).map_err(|error| match error.to_string() {
                     said if jsonl::is_of_a_half(&said) => {
-                        wrong(self.line, format_args!("`{name}`: {}", jsonl::HALF))
+                        // As where nothing was named.
+                        let column = value.get().as_ptr().addr() - whole.as_ptr().addr() + error.column();
+                        let line = usize::try_from(self.line).unwrap_or(usize::MAX);
+                        let message = format!("`{name}` (column {column}): {}", jsonl::HALF);
+                        RowError::at_line(line, "invalid_json", message)
                     }
                     said => wrong(self.line, format_args!("`{name}`: {said}")),
                 })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -12,7 +12,7 @@ use parquet::basic::Compression;
 
 use super::files::Input;
 use crate::decoding::decoding;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, uuids};
 
 /// Rows that are decoded at once.
 const BATCH_ROWS: usize = 256;
@@ -22,6 +22,8 @@ pub(super) struct ParquetBatches {
     input: Input,
     metadata: ArrowReaderMetadata,
     columns: Vec<usize>,
+    /// All columns of the file, or those that are read.
+    schema: SchemaRef,
     /// Begun at the first row that is asked for.
     reader: Option<ParquetRecordBatchReader>,
     rows: u64,
@@ -32,12 +34,13 @@ impl ParquetBatches {
         let file = input.open_file()?;
         let metadata = decoding(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
         let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
-        Ok(Self { input: input.clone(), metadata, columns: Vec::new(), reader: None, rows })
+        let schema = uuids::noted(metadata.schema(), metadata.parquet_schema());
+        Ok(Self { input: input.clone(), metadata, columns: Vec::new(), schema, reader: None, rows })
     }
 
-    /// All columns of the file.
+    /// All columns of the file, or those that are read.
     pub(super) fn schema(&self) -> SchemaRef {
-        self.metadata.schema().clone()
+        self.schema.clone()
     }
 
     /// Rows of the file.
@@ -70,7 +73,11 @@ impl ParquetBatches {
                     self.input.name
                 ),
             )),
-            None => Ok(Self { columns, ..self }),
+            None => {
+                let schema = self.schema.project(&columns);
+                let schema = schema.map_err(|error| Error::new(ErrorKind::Input, error))?;
+                Ok(Self { columns, schema: schema.into(), ..self })
+            }
         }
     }
 
@@ -96,7 +103,12 @@ impl ParquetBatches {
                 ErrorKind::Input,
                 format_args!("{}: is damaged: it has {from} rows and says {}", self.input.name, self.rows),
             )),
-            batch => Ok(batch),
+            Some(batch) => {
+                let (_, columns, rows) = batch.into_parts();
+                let rows = RecordBatchOptions::new().with_row_count(Some(rows));
+                decoding(path, || RecordBatch::try_new_with_options(self.schema.clone(), columns, &rows))
+                    .map(Some)
+            }
         }
     }
 

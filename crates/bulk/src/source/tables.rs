@@ -119,7 +119,8 @@ impl TableReader {
         let mut bytes = vec![0; most];
         for place in texts {
             let column = batch.column(place).slice(0, most);
-            let strings = text_form::to_text(&column).map_err(|error| self.wrong(error))?;
+            let strings = text_form::to_text(&column, batch.schema_ref().field(place))
+                .map_err(|error| self.wrong(error))?;
             let lengths = strings.offsets().lengths();
             bytes.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += length);
         }
@@ -146,7 +147,8 @@ impl TableReader {
         let (ids, named) = match self.roles.id {
             None => (Ids::Integers(numbers()), None),
             Some(place) => {
-                let ids = Ids::of(batch.column(place)).map_err(|error| self.wrong(error))?;
+                let ids = Ids::of(batch.column(place), batch.schema_ref().field(place));
+                let ids = ids.map_err(|error| self.wrong(error))?;
                 let named = ids.has_nulls().then(|| strings(place)).transpose()?;
                 (ids, named)
             }
@@ -382,12 +384,12 @@ struct Strings {
 
 impl Strings {
     fn of(batch: &RecordBatch, place: usize) -> Result<Self, ArrowError> {
-        let column = batch.column(place);
+        let (column, field) = (batch.column(place), batch.schema_ref().field(place));
         let kind = plain(column.data_type());
         Ok(Self {
-            name: batch.schema_ref().field(place).name().clone(),
+            name: field.name().clone(),
             // It makes nulls of what it cannot cast.
-            values: text_form::to_text(column)?,
+            values: text_form::to_text(column, field)?,
             there: column.logical_nulls(),
             of_bytes: is_bytes(kind),
         })

@@ -18,6 +18,7 @@ use crate::decoding::decoding;
 use crate::error::Error;
 use crate::sink::{OWN_COLUMNS, OutputFormat, SCALE};
 use crate::space::{DESCRIPTION_KEY, Description, OTHER_SPACES_KEY, read_other_spaces};
+use crate::uuids;
 
 /// A file of columns, from row to row.
 pub(super) struct StoredTables {
@@ -205,7 +206,7 @@ impl StoredTables {
 fn batches(file: File, format: OutputFormat) -> Result<(SchemaRef, Option<String>, Batches), ArrowError> {
     if format == OutputFormat::Parquet {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(CHUNK_ROWS);
-        let schema = Arc::clone(builder.schema());
+        let schema = uuids::noted(builder.schema(), builder.parquet_schema());
         let told = schema.metadata().get(OTHER_SPACES_KEY).cloned();
         return Ok((schema, told, Batches::Parquet(Box::new(builder.build()?))));
     }

@@ -2,6 +2,7 @@
 //! passed over in silence. Likewise fields of JSON that no row has.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -13,6 +14,10 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Schema};
 use connote_bulk::{ErrorKind, InputFormat, Source, SourceOptions, TextFrom, ValueFrom};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::SchemaDescriptor;
 
 #[cfg(unix)]
 use super::piped;
@@ -81,16 +86,16 @@ fn an_id_without_a_form_as_text_is_refused_by_its_type() {
     }
 }
 
-/// As DuckDB and Postgres write them, with the note that they are UUIDs and without.
+/// With the note that they are UUIDs, in Arrow's way or in Parquet's, as DuckDB and Postgres write it; without it they may as well be
+/// hashes, and are digits, as these are written.
 #[test]
-fn uuids_are_their_canonical_text() {
+fn uuids_are_their_canonical_text_and_other_bytes_of_their_size_digits() {
     let folder = tempfile::tempdir().expect("a folder");
     let uuid = |last: u8| {
         let mut bytes = *b"\x55\x0e\x84\x00\xe2\x9b\x41\xd4\xa7\x16\x44\x66\x55\x44\x00\x00";
         bytes[15] = last;
         Some(bytes)
     };
-    let text = |last: u8| format!("550e8400-e29b-41d4-a716-4466554400{last:02x}");
     let values =
         FixedSizeBinaryArray::try_from_sparse_iter_with_size([uuid(0), None, uuid(255)].into_iter(), 16);
     let values: ArrayRef = Arc::new(values.expect("of a size"));
@@ -107,7 +112,16 @@ fn uuids_are_their_canonical_text() {
                     .expect("a table")
             }
         };
-        for path in tables(folder.path(), &table) {
+        let text = |last: u8| match noted {
+            true => format!("550e8400-e29b-41d4-a716-4466554400{last:02x}"),
+            false => format!("550e8400e29b41d4a7164466554400{last:02x}"),
+        };
+        let mut paths = tables(folder.path(), &table).to_vec();
+        if noted {
+            paths.push(folder.path().join("b.parquet"));
+            noted_by_parquet_alone(&paths[2], &table);
+        }
+        for path in paths {
             let plain = options(&[&path]);
             let ids = [format!("\"{}\" a", text(0)), "1 b".to_owned(), format!("\"{}\" c", text(255))];
             assert_eq!(told(&plain), ids);
@@ -123,6 +137,33 @@ fn uuids_are_their_canonical_text() {
             );
         }
     }
+}
+
+/// One column has one form.
+#[test]
+fn uuids_and_other_bytes_are_no_column_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let values =
+        FixedSizeBinaryArray::try_from_iter([[1u8; 16], [2; 16], [3; 16]].iter()).expect("of a size");
+    let table = with("id", Arc::new(values));
+    let [bytes, _] = tables(folder.path(), &table);
+    let uuids = folder.path().join("b.parquet");
+    noted_by_parquet_alone(&uuids, &table);
+    let plain = options(&[&bytes, &uuids]);
+    let options = SourceOptions { keep: vec!["id".to_owned()], id: ValueFrom::Nowhere, ..plain };
+    let said = refused(&options);
+    assert!(said.contains("its column `id` is of type UUID"), "{said}");
+}
+
+fn noted_by_parquet_alone(path: &Path, table: &RecordBatch) {
+    let columns =
+        "message m { OPTIONAL FIXED_LEN_BYTE_ARRAY (16) id (UUID); OPTIONAL BYTE_ARRAY text (STRING); }";
+    let columns = SchemaDescriptor::new(Arc::new(parse_message_type(columns).expect("a schema")));
+    let options = ArrowWriterOptions::new().with_parquet_schema(columns).with_skip_arrow_metadata(true);
+    let file = std::fs::File::create(path).expect("created");
+    let mut writer = ArrowWriter::try_new_with_options(file, table.schema(), options).expect("begun");
+    writer.write(table).expect("written");
+    writer.close().expect("written");
 }
 
 /// Where fields of JSON have the names that titles, tasks and ids have by custom, and are something else.

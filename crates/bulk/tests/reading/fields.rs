@@ -94,3 +94,20 @@ fn a_field_that_is_there_twice_costs_its_row() {
     let rows = told(&SourceOptions { keep: vec!["*".to_owned()], ..options(&[&path]) });
     assert!(rows[5].ends_with("line 6: two fields are called `other`"), "{rows:?}");
 }
+
+/// Whichever columns were named.
+#[test]
+fn a_lone_surrogate_is_told_with_its_column() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = "{\"text\": \"ab\\ud800\", \"id\": 7}\n{\"id\": 8, \"text\": \"\\udc00\"}\n";
+    let path = written(folder.path(), "a.jsonl", rows);
+    let plain = told(&options(&[&path]));
+    assert!(
+        plain[0].starts_with("7 invalid_json: line 1: `text` (column 19): it has a lone surrogate"),
+        "{plain:?}"
+    );
+    let named = SourceOptions { text: TextFrom::Column("text".to_owned()), ..options(&[&path]) };
+    assert_eq!(told(&named), plain);
+    let template = TextFrom::Template("{text}".parse().expect("a template"));
+    assert_eq!(told(&SourceOptions { text: template, ..options(&[&path]) }), plain);
+}

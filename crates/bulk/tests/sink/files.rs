@@ -1,5 +1,6 @@
 //! Rows with vectors and columns of many types, and files of them.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use arrow_array::builder::{Int32Builder, ListBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array,
-    Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, FixedSizeBinaryArray,
+    Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
     TimestampMillisecondArray,
 };
 use arrow_schema::{DataType, Field, Schema};
@@ -107,8 +108,12 @@ fn columns(rows: usize) -> RecordBatch {
     let times = TimestampMillisecondArray::from(of(rows, |row| row as i64 * 1000)).with_timezone("+00:00");
     let prices = Decimal128Array::from(of(rows, |row| row as i128 * 105)).with_precision_and_scale(10, 2);
     let json = StringArray::from(of(rows, |row| format!("{{\"k\":[{row}]}}")));
-    let json_field = Field::new("json", DataType::Utf8, true)
-        .with_metadata([("ARROW:extension:name".to_owned(), "arrow.json".to_owned())]);
+    let extension = |name: &str| -> HashMap<String, String> {
+        [("ARROW:extension:name".to_owned(), name.to_owned())].into()
+    };
+    let json_field = Field::new("json", DataType::Utf8, true).with_metadata(extension("arrow.json"));
+    let sixteen = of(rows, |row| [row as u8; 16]).into_iter();
+    let sixteen = FixedSizeBinaryArray::try_from_sparse_iter_with_size(sixteen, 16).expect("of a size");
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("id", Arc::new(Int64Array::from_iter_values(0..rows as i64))),
         ("title", Arc::new(StringArray::from(of(rows, |row| format!("t{row}, \"x\"\n"))))),
@@ -128,9 +133,14 @@ fn columns(rows: usize) -> RecordBatch {
             Arc::new(StringViewArray::from_iter(of(rows, |row| format!("a text of some length {row}")))),
         ),
         ("json", Arc::new(json)),
+        ("uuid", Arc::new(sixteen.clone())),
+        ("md5", Arc::new(sixteen)),
     ];
     let fields = columns.iter().map(|(name, array)| match *name {
         "json" => json_field.clone(),
+        "uuid" => {
+            Field::new("uuid", DataType::FixedSizeBinary(16), true).with_metadata(extension("arrow.uuid"))
+        }
         name => Field::new(name, array.data_type().clone(), true),
     });
     let schema = Schema::new(fields.collect::<Vec<_>>());
@@ -157,6 +167,8 @@ pub(crate) fn second_row() -> Vec<(&'static str, serde_json::Value)> {
         ("large", json!("l1")),
         ("view", json!("a text of some length 1")),
         ("json", json!({"k": [1]})),
+        ("uuid", json!("01010101-0101-0101-0101-010101010101")),
+        ("md5", json!("01010101010101010101010101010101")),
     ]
 }
 

@@ -8,9 +8,11 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_schema::DataType;
-use connote_bulk::{OutputFormat, Precision, Stored, Vectors, row_numbers_path, write_row_numbers};
+use connote_bulk::{OutputFormat, Precision, Stored, Vectors, assemble, row_numbers_path, write_row_numbers};
+use parquet::basic::LogicalType;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::files::{DIMENSIONS, Table, has_failed, options, read, write};
+use crate::files::{DIMENSIONS, Table, has_failed, options, read, write, write_cut};
 
 /// How far a stored value may be from the one that was written.
 fn tolerance(precision: Precision, vector: &[f32]) -> f32 {
@@ -144,7 +146,31 @@ fn carried_columns_keep_their_values_and_types() {
                 "{format}"
             );
             assert_eq!(got.column(place).to_data(), wanted.to_data(), "{format}: {}", field.name());
+            assert_eq!(got_field.extension_type_name(), field.extension_type_name(), "{format}");
         }
+    }
+}
+
+/// DuckDB, Postgres and others look for Parquet's own note, and have bytes without it; of a file that was joined, too.
+#[test]
+fn uuids_are_uuids_in_parquet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = Table::new(3, 2048);
+    let options = options(OutputFormat::Parquet, Precision::F32, &table);
+    let whole = folder.path().join("whole.parquet");
+    write(&whole, &options, &table);
+    let parts = write_cut(folder.path(), &options, &table, &[1024, 1024], &mut || 1024);
+    let joined = folder.path().join("joined.parquet");
+    assemble(&options, &parts, 0, fs::File::create(&joined).expect("a file")).expect("joined");
+    for path in [whole, joined] {
+        let file = SerializedFileReader::new(fs::File::open(path).expect("a file")).expect("Parquet");
+        let columns = file.metadata().file_metadata().schema_descr().columns().to_vec();
+        let noted: Vec<_> = columns
+            .iter()
+            .filter(|column| column.logical_type_ref() == Some(&LogicalType::Uuid))
+            .map(|column| column.name().to_owned())
+            .collect();
+        assert_eq!(noted, ["uuid"]);
     }
 }
 

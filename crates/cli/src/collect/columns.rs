@@ -91,8 +91,11 @@ impl Columns {
         };
         let mut columns = Vec::with_capacity(self.columns.len());
         for (name, kind) in &self.columns {
-            let column =
-                batch.column_by_name(name).ok_or_else(|| failed(name, &"is not in all of the file"))?;
+            let (at, field) = batch
+                .schema_ref()
+                .column_with_name(name)
+                .ok_or_else(|| failed(name, &"is not in all of the file"))?;
+            let column = batch.column(at);
             let to = |column: &ArrayRef, to: DataType| -> Result<ArrayRef, Failure> {
                 cast(column, &to).map_err(|error| failed(name, &error))
             };
@@ -131,7 +134,7 @@ impl Columns {
                     )
                 }
                 ColumnKind::Text => {
-                    let texts = bulk::to_text(column).map_err(|error| failed(name, &error))?;
+                    let texts = bulk::to_text(column, field).map_err(|error| failed(name, &error))?;
                     let text = |row| texts.is_valid(row).then(|| texts.value(row).to_owned());
                     KeptColumn::Texts(rows.map(text).collect())
                 }

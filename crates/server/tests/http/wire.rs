@@ -185,8 +185,9 @@ fn what_is_no_http_is_refused() {
         b"POST /embed HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
     ] {
         let mut client = client();
-        client.write(bytes);
-        client.write_some(b"\r\n\r\n");
+        // In one piece, which the server has read when it refuses it: what comes after it has closed breaks the connection, and
+        // what it said may be lost with it.
+        client.write([bytes, b"\r\n\r\n"].concat());
         let said = client.read_to_end();
         let refused = said.is_empty() || said.starts_with(b"HTTP/1.1 4") || said.starts_with(b"HTTP/1.0 4");
         assert!(refused, "{}: {}", String::from_utf8_lossy(bytes), String::from_utf8_lossy(&said));
