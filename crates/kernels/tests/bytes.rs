@@ -262,7 +262,7 @@ fn refused_past_its_slices(grain: Grain) {
         for (what, tile) in [
             ("bytes", TileI16 { grain: Some(grain), ..whole_left }),
             ("weights one too few", TileI16 { panel: &many[..32 * PANEL - 1], ..whole_left }),
-            ("inputs that come by no eights", TileI16 { inputs: 31, ..whole_left }),
+            ("half a pair of inputs", TileI16 { inputs: 31, ..whole_left }),
             ("a row too many", TileI16 { rows: kernels.tile_rows + 1, stride: 0, ..whole_left }),
             ("no row", TileI16 { rows: 0, ..whole_left }),
             ("activations one too few", TileI16 { x: &many[..31], ..whole_left }),

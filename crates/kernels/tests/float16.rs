@@ -216,6 +216,13 @@ fn every_level_but_the_scalar_one_keeps_them() {
     for kernels in levels() {
         assert_eq!(kernels.keeps_float16, kernels.level != Level::Scalar, "{}", kernels.level);
         let bytes = pack(kernels, Order::Joined, &[&matrix], &[true]).bytes() as u64;
+        // Only in the layout whose tiles widen them.
+        with_parts(&[&matrix], &[true], |inputs, parts| {
+            for layout in [Layout::I16, Layout::Bf16] {
+                let w = Weights::pack(kernels, &Team::new(1), layout, Order::Joined, inputs, parts);
+                assert_eq!((w.kept(), w.layout()), (None, layout), "{}", kernels.level);
+            }
+        });
         for ty in [TensorType::F16, TensorType::BF16] {
             for with_integers in [true, false] {
                 let known = Weights::bytes_of(kernels, ty, 768 * 256, with_integers);
