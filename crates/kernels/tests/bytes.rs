@@ -543,6 +543,8 @@ fn the_size_of_packed_weights_is_known_before() {
     let mut random = Random::seeded(85);
     let [coarse, fine] = GRAINS.map(|grain| Matrix::random(grain, &mut random, 768, 256));
     for kernels in levels() {
+        // A level that kept none would show in memory alone.
+        assert_eq!(kernels.byte_rows > 0, kernels.level != Level::Scalar, "{}", kernels.level);
         let types = [
             (&coarse, Q8_0, true),
             (&coarse, Q4_0, true),
