@@ -3,7 +3,7 @@
 use std::fs;
 
 use connote_encoder::{Batch, Encoder, Error, ErrorKind, Pooling, Workspace};
-use gguf::Gguf;
+use gguf::{Gguf, TensorType};
 use kernels::{Kernels, Level};
 use testkit::architectures;
 use testkit::edit::Edit;
@@ -97,6 +97,40 @@ fn fused_qkv_gives_the_same_bits_as_split() {
             encoder.forward(&Team::new(1), &batch, Pooling::Mean, &mut Workspace::new())
         });
         assert_eq!(split, fused, "{}", kernels.level);
+    }
+}
+
+/// Panels then hold the file's 16 bits, wherever an output lies in its tensor: of Q, K and V joined by heads or blocks, turned
+/// in pairs, beside up or among experts.
+#[test]
+fn floats_of_16_bits_give_the_bits_of_the_same_values_in_32() {
+    for (name, bytes) in files() {
+        for ty in [TensorType::F16, TensorType::BF16] {
+            let edit = Edit::of(&bytes);
+            let matrices = edit.matrices();
+            let short = matrices.iter().fold(edit, |edit, name| edit.float16(name, ty)).bytes();
+            let gguf = Gguf::from_bytes(short.clone()).expect("a valid file");
+            let long = matrices.iter().fold(Edit::of(&short), |edit, name| {
+                let tensor = gguf.tensor(name).expect("a matrix");
+                let values = kernels::decode::values(ty, tensor.bytes()).expect("floats");
+                edit.tensor(name, tensor.dims(), &values)
+            });
+            let files = [short, long.bytes()];
+            for kernels in Level::available().filter_map(Kernels::of) {
+                let what = format!("{name} as {ty}, {}", kernels.level);
+                let [(short, bytes), (long, twice)] = files.each_ref().map(|bytes| {
+                    let encoder = load(bytes.clone(), kernels).expect("it loads");
+                    let batch: Batch = [&[2, 7, 8, 3][..], &[5]].into_iter().collect();
+                    let rows = encoder.forward(&Team::new(1), &batch, Pooling::None, &mut Workspace::new());
+                    (rows, encoder.packed_bytes())
+                });
+                assert!(short.iter().all(|value| value.is_finite()), "{what}");
+                assert_eq!(short, long, "{what}");
+                // Biases and norms have 32 bits in both.
+                let is_half = 10 * bytes < 8 * twice;
+                assert_eq!(is_half, kernels.keeps_float16, "{what}: {bytes} of {twice}");
+            }
+        }
     }
 }
 

@@ -23,8 +23,8 @@ pub const DEPTH: usize = 256;
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AHEAD: usize = DEPTH * PANEL * size_of::<i16>();
 /// From this many rows on a tile of 256-bit vectors prefetches weights, and from one more an f32 tile of 512-bit ones.
-/// With fewer, memory is the limit and the hardware's own prefetching does better alone; but not for tiles of bytes, which
-/// always prefetch (docs/KERNELS.md).
+/// With fewer, memory is the limit and the hardware's own prefetching does better alone; but not for tiles of bytes and of floats of
+/// 16 bits, which always prefetch (docs/KERNELS.md).
 #[cfg(target_arch = "x86_64")]
 pub(crate) const PREFETCH_ROWS: usize = 3;
 

@@ -326,3 +326,41 @@ peak_loop!(peak_i8mm, "neon,i8mm", vreg, int32x4_t, vdupq_n_s32(0), |chain, x, w
     vreinterpretq_s8_s32(x),
     vreinterpretq_s8_s32(w)
 ));
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::{BlockScale, PANEL, TileI16, rows};
+
+    /// A tile of halves would leave out the inputs past its last whole turn, and say nothing.
+    #[test]
+    fn what_is_left_is_multiplied_in_whole_turns_or_refused() {
+        for kernels in rows() {
+            let turn = match kernels.peaks[1].name {
+                "sdot 16b, thrice" => 16,
+                "smmla 16b, thrice" => 8,
+                _ => 2,
+            };
+            for inputs in (2..=48).step_by(2) {
+                let tile = TileI16 {
+                    x: &[1; 48],
+                    stride: 0,
+                    x_scales: &[BlockScale { scale: 1.0, crossed: 0 }],
+                    scale_stride: 0,
+                    rows: 1,
+                    panel: &[0; 48 * PANEL],
+                    grain: None,
+                    scales: &[BlockScale { scale: 1.0, crossed: 0 }; PANEL],
+                    inputs,
+                    is_whole: false,
+                    is_alone: true,
+                    ahead: &[],
+                };
+                let multiply = || (kernels.tile_left)(&tile, &mut [[0.0; PANEL]]);
+                let is_done = catch_unwind(AssertUnwindSafe(multiply)).is_ok();
+                assert_eq!(is_done, inputs % turn == 0, "{}: {inputs}", kernels.peaks[1].name);
+            }
+        }
+    }
+}

@@ -253,6 +253,29 @@ fn refused_past_its_slices(grain: Grain) {
             assert!(!run(tile, 0) && !run(tile, all), "{}: {what}", kernels.level);
         }
         let two = TileI16 { rows: 2, ..whole };
+        // What is left for other tiles is no more trusted.
+        let left = |tile: TileI16<'_>, sums: &mut Sums| {
+            catch_unwind(AssertUnwindSafe(|| (kernels.tile_left)(&tile, sums))).is_ok()
+        };
+        let whole_left = TileI16 { inputs: 32, panel: &many[..32 * PANEL], x: &many, grain: None, ..whole };
+        assert!(left(whole_left, &mut [[0.0; PANEL]]), "{}: a whole one of what is left", kernels.level);
+        for (what, tile) in [
+            ("bytes", TileI16 { grain: Some(grain), ..whole_left }),
+            ("weights one too few", TileI16 { panel: &many[..32 * PANEL - 1], ..whole_left }),
+            ("half a pair of inputs", TileI16 { inputs: 31, ..whole_left }),
+            ("a row too many", TileI16 { rows: kernels.tile_rows + 1, stride: 0, ..whole_left }),
+            ("no row", TileI16 { rows: 0, ..whole_left }),
+            ("activations one too few", TileI16 { x: &many[..31], ..whole_left }),
+            ("scales one too few", TileI16 { x_scales: &x_scales[..1], rows: 2, ..whole_left }),
+            (
+                "sums that could overflow",
+                TileI16 { inputs: DEPTH + 32, panel: &many, stride: DEPTH + 32, ..whole_left },
+            ),
+        ] {
+            assert!(!left(tile, &mut [[0.0; PANEL]; 12]), "{}: {what} of what is left", kernels.level);
+        }
+        let two_left = TileI16 { rows: 2, stride: 32, ..whole_left };
+        assert!(left(two_left, &mut [[0.0; PANEL]; 2]) && !left(two_left, &mut [[0.0; PANEL]]));
         let few_sums = catch_unwind(AssertUnwindSafe(|| {
             (kernels.tile_bytes)(&two, &mut [[0.0; PANEL]], &mut vec![0; all]);
         }));
@@ -520,6 +543,8 @@ fn the_size_of_packed_weights_is_known_before() {
     let mut random = Random::seeded(85);
     let [coarse, fine] = GRAINS.map(|grain| Matrix::random(grain, &mut random, 768, 256));
     for kernels in levels() {
+        // A level that kept none would show in memory alone.
+        assert_eq!(kernels.byte_rows > 0, kernels.level != Level::Scalar, "{}", kernels.level);
         let types = [
             (&coarse, Q8_0, true),
             (&coarse, Q4_0, true),

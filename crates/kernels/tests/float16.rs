@@ -3,11 +3,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use connote_kernels::decode::Float16;
+use connote_kernels::decode::{Affine, Float16, Grain};
 use connote_kernels::{
-    Activations, DEPTH, Ending, Floats, Kept, Kernels, Layout, Level, Order, PANEL, Part, RowsMut, Stored,
-    TileF32, Weights, linear,
+    Activations, DEPTH, Ending, Floats, Kept, Kernels, Layout, Level, Order, PANEL, Part, RowsMut, Shelf,
+    Stored, TileF32, Weights, linear,
 };
+use gguf::TensorType;
 use testkit::random::Random;
 use threads::Team;
 
@@ -123,6 +124,12 @@ impl Matrix {
 
 /// Parts as they are given to `pack`, stored or only decoded.
 fn pack(kernels: &Kernels, order: Order, matrices: &[&Matrix], are_stored: &[bool]) -> Weights {
+    with_parts(matrices, are_stored, |inputs, parts| {
+        Weights::pack(kernels, &Team::new(2), Layout::F32, order, inputs, parts)
+    })
+}
+
+fn with_parts<T>(matrices: &[&Matrix], are_stored: &[bool], of: impl FnOnce(usize, &[Part<'_>]) -> T) -> T {
     let decode: Vec<_> =
         matrices.iter().map(|matrix| |output: usize, out: &mut [f32]| matrix.decode(output, out)).collect();
     let bits: Vec<_> = matrices
@@ -137,7 +144,7 @@ fn pack(kernels: &Kernels, order: Order, matrices: &[&Matrix], are_stored: &[boo
             bias: &[],
         })
         .collect();
-    Weights::pack(kernels, &Team::new(2), Layout::F32, order, matrices[0].inputs, &parts)
+    of(matrices[0].inputs, &parts)
 }
 
 fn product(kernels: &Kernels, w: &Weights, ending: Ending, x: &[f32], threads: usize) -> Vec<f32> {
@@ -198,6 +205,104 @@ fn parts_of_two_kinds_or_of_which_one_is_f32_are_kept_as_f32() {
                 product(kernels, &mixed, Ending::Write, &x, 1),
                 product(kernels, &plain, Ending::Write, &x, 1)
             );
+        }
+    }
+}
+
+/// A switch that is off would show in memory alone.
+#[test]
+fn every_level_but_the_scalar_one_keeps_them() {
+    let matrix = Matrix::new(Float16::F16, 768, 256, &mut Random::seeded(163));
+    for kernels in levels() {
+        assert_eq!(kernels.keeps_float16, kernels.level != Level::Scalar, "{}", kernels.level);
+        let bytes = pack(kernels, Order::Joined, &[&matrix], &[true]).bytes() as u64;
+        // Only in the layout whose tiles widen them.
+        with_parts(&[&matrix], &[true], |inputs, parts| {
+            for layout in [Layout::I16, Layout::Bf16] {
+                let w = Weights::pack(kernels, &Team::new(1), layout, Order::Joined, inputs, parts);
+                assert_eq!((w.kept(), w.layout()), (None, layout), "{}", kernels.level);
+            }
+        });
+        for ty in [TensorType::F16, TensorType::BF16] {
+            for with_integers in [true, false] {
+                let known = Weights::bytes_of(kernels, ty, 768 * 256, with_integers);
+                assert_eq!(known, bytes, "{} {ty}", kernels.level);
+            }
+        }
+    }
+}
+
+#[test]
+fn integers_beside_them_are_decoded() {
+    let mut random = Random::seeded(164);
+    let floats = Matrix::new(Float16::F16, 64, 32, &mut random);
+    let quantised = |output: usize, row: &mut [f32]| row.fill(output as f32);
+    let integers = |output: usize, q: &mut [i8], of_runs: &mut [Affine]| {
+        q.fill(output as i8);
+        of_runs.fill(Affine::scale(1.0));
+    };
+    let stored = Some(Stored::Integers(Grain::Coarse, &integers));
+    let x = random.values(5 * 64, 1.0);
+    for kernels in levels() {
+        let [both, plain] = [true, false].map(|are_stored| {
+            with_parts(&[&floats], &[are_stored], |inputs, parts| {
+                let beside = Part {
+                    outputs: 20,
+                    decode: &quantised,
+                    stored: stored.filter(|_| are_stored),
+                    bias: &[],
+                };
+                let parts = [Part { ..parts[0] }, beside];
+                let w = Weights::pack(kernels, &Team::new(1), Layout::F32, Order::Joined, inputs, &parts);
+                assert_eq!(w.kept(), None, "{}", kernels.level);
+                product(kernels, &w, Ending::Write, &x, 1)
+            })
+        });
+        assert_eq!(both, plain, "{}", kernels.level);
+    }
+}
+
+/// And what was packed in another form is not believed.
+#[test]
+fn a_file_of_packed_weights_has_the_same_bits() {
+    let mut random = Random::seeded(165);
+    let x = random.values(7 * 300, 1.0);
+    let folder = tempfile::tempdir().expect("a folder");
+    for kind in KINDS {
+        let [first, second] = [40, 33].map(|outputs| Matrix::new(kind, 300, outputs, &mut random));
+        for (at, kernels) in levels().into_iter().enumerate() {
+            let packed =
+                |stored| [&first, &second].map(|matrix| pack(kernels, Order::Joined, &[matrix], &[stored]));
+            let path = |what: &str| folder.path().join(format!("{kind:?} {at} {what}"));
+            let write = |path: &std::path::Path, all: &[Weights]| {
+                Shelf::write(path, &[5; 32], all.iter()).expect("written");
+                Shelf::open(path, &[5; 32]).expect("a whole file")
+            };
+            let take = |shelf: &Shelf, matrix: &Matrix, stored| {
+                with_parts(&[matrix], &[stored], |inputs, parts| {
+                    Weights::take(shelf, kernels, Layout::F32, Order::Joined, inputs, parts)
+                })
+            };
+            let own = packed(true);
+            let shelf = write(&path("kept"), &own);
+            for (matrix, own) in [&first, &second].into_iter().zip(&own) {
+                let taken = take(&shelf, matrix, true).expect("the matrix");
+                assert_eq!(taken.kept(), own.kept());
+                let [taken, own] = [&taken, own].map(|w| product(kernels, w, Ending::Write, &x, 1));
+                assert_eq!(taken, own, "{} {kind:?}", kernels.level);
+            }
+            assert!(shelf.is_empty(), "{} {kind:?}", kernels.level);
+            // The first value alone is another one.
+            let mut other = Matrix { bits: first.bits.clone(), ..first };
+            other.bits[0] ^= 1;
+            let shelf = write(&path("other"), &own);
+            assert!(take(&shelf, &other, true).is_none(), "{} {kind:?}", kernels.level);
+            if kernels.keeps_float16 {
+                let shelf = write(&path("as f32"), &packed(false));
+                assert!(take(&shelf, &first, true).is_none(), "{} {kind:?}", kernels.level);
+                let shelf = write(&path("as 16 bits"), &own);
+                assert!(take(&shelf, &first, false).is_none(), "{} {kind:?}", kernels.level);
+            }
         }
     }
 }

@@ -24,6 +24,18 @@ fn the_chosen_level_is_available() {
     }
 }
 
+/// A row that is not handed out is not tested, and nothing else would tell; an emulated CPU's are known (.ci/run).
+#[test]
+fn a_level_has_its_own_rows_and_as_many_as_the_cpu_is_known_to_have() {
+    for level in Level::available() {
+        let rows = Kernels::all_of(level);
+        assert!(!rows.is_empty() && rows.iter().all(|row| row.level == level), "{level}");
+    }
+    if let Some(wanted) = std::env::var_os("CONNOTE_TEST_NEON_ROWS") {
+        assert_eq!(OsString::from(Kernels::all_of(Level::Neon).len().to_string()), wanted);
+    }
+}
+
 fn chosen(variable: Option<&OsStr>) -> String {
     let binary = std::env::current_exe().expect("this test's binary");
     // Of another architecture, an emulator starts it; scripts/aarch64.sh.

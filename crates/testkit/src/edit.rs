@@ -100,6 +100,35 @@ impl Edit {
         self.tensors.iter().filter(fits).map(|tensor| tensor.name.clone()).collect()
     }
 
+    /// Names of the F32 tensors that are no vectors.
+    pub fn matrices(&self) -> Vec<String> {
+        let fits = |tensor: &&Part| tensor.ty == TensorType::F32 && tensor.dims.len() >= 2;
+        self.tensors.iter().filter(fits).map(|tensor| tensor.name.clone()).collect()
+    }
+
+    /// With an F32 tensor turned to F16 or BF16, its values cut to as many bits as that has; below a normal half to zeros.
+    ///
+    /// # Panics
+    /// If there is no such F32 tensor, the type is another, or a value is no half.
+    #[must_use]
+    pub fn float16(mut self, name: &str, ty: TensorType) -> Self {
+        let half = |value: f32| {
+            assert!(value.abs() < 65536.0, "{name}: {value}");
+            let (sign, size) = (value.to_bits() >> 16 & 0x8000, value.abs().to_bits() >> 13);
+            (sign | size.saturating_sub(112 << 10)) as u16
+        };
+        let bits = |value: f32| match ty {
+            TensorType::F16 if value.abs() < 6.2e-5 => 0,
+            TensorType::F16 => half(value),
+            TensorType::BF16 => (value.to_bits() >> 16) as u16,
+            _ => panic!("{ty} has no 16 bits"),
+        };
+        let bytes = self.values(name).into_iter().flat_map(|value| bits(value).to_le_bytes()).collect();
+        let tensor = self.tensors.iter_mut().find(|tensor| tensor.name == name).expect("it has values");
+        (tensor.ty, tensor.bytes) = (ty, bytes);
+        self
+    }
+
     /// Without the key or the tensor of this name.
     ///
     /// # Panics

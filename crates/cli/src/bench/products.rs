@@ -63,7 +63,7 @@ const LEAST_BYTES: usize = 128 << 20;
 #[derive(Debug, Serialize)]
 pub(crate) struct Product {
     pub(crate) layout: &'static str,
-    /// What the weights are in memory: the layout's values, or the file's own bytes, with offsets or without.
+    /// What the weights are in memory: the layout's values, the file's own bytes, with offsets or without, or its floats of 16 bits.
     pub(crate) kept_as: &'static str,
     pub(crate) model: &'static str,
     pub(crate) matrix: &'static str,

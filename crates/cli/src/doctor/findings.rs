@@ -89,7 +89,7 @@ pub(crate) fn of_level(level: Option<Level>, best: Option<Level>) -> Vec<Finding
     }
     if cfg!(target_arch = "x86_64") && best.is_none_or(|best| best < Level::Avx2) {
         findings.push(Finding::advice(
-            "this CPU has no AVX2, so only the portable kernels run, which are an order of magnitude slower",
+            "this CPU has no AVX2 with FMA and F16C, so only the portable kernels run, which are an order of magnitude slower",
         ));
     }
     if let Some(lack) = Level::Amx.lacking().last()
