@@ -297,6 +297,13 @@ fn a_file_of_packed_weights_has_the_same_bits() {
             other.bits[0] ^= 1;
             let shelf = write(&path("other"), &own);
             assert!(take(&shelf, &other, true).is_none(), "{} {kind:?}", kernels.level);
+            // Nor as another layout's 16 bits, though a panel of ones is the same in both.
+            let ones = Matrix { kind: Float16::Bf16, inputs: 64, bits: vec![0x3f80; 64 * 32] };
+            let shelf = write(&path("ones"), &[pack(kernels, Order::Joined, &[&ones], &[true])]);
+            with_parts(&[&ones], &[true], |inputs, parts| {
+                let taken = Weights::take(&shelf, kernels, Layout::Bf16, Order::Joined, inputs, parts);
+                assert!(taken.is_none(), "{}", kernels.level);
+            });
             if kernels.keeps_float16 {
                 let shelf = write(&path("as f32"), &packed(false));
                 assert!(take(&shelf, &first, true).is_none(), "{} {kind:?}", kernels.level);
