@@ -11,7 +11,7 @@ use std::ops::Range;
 use threads::Team;
 
 use crate::activations::Activations;
-use crate::block_sums::{BLOCK, BlockSums, Scratch};
+use crate::block_sums::{BLOCK, BlockSums, Room, Scratch};
 use crate::gating::{Gating, write_gated};
 use crate::layout::Layout;
 use crate::panels::Panels;
@@ -84,10 +84,10 @@ pub fn linear_part(
     let panels = outputs.start / each..outputs.end.div_ceil(each);
     let cut = Cut::of(team.threads(), panels.len(), x.count());
     let (matrix, cells) = (w.panels(), out.cells());
-    team.run(cut.parts(), &|part| {
+    let multiply = |part: usize, room: &mut Room| {
         let (some_panels, rows) = cut.part(part);
         let _release = Release(kernels);
-        let (mut sums, mut scratch) = (BlockSums::new(), Scratch::new());
+        let Room { sums, scratch } = room;
         let mut gating = None;
         for (rows, panel) in runs(w.layout(), rows)
             .flat_map(|rows| some_panels.clone().map(move |panel| (rows.clone(), panel)))
@@ -125,7 +125,7 @@ pub fn linear_part(
                         _ => {}
                     }
                 }
-                sum_panel(kernels, x, matrix, &of, &mut scratch, &mut sums, |row| prefetch(target(row)));
+                sum_panel(kernels, x, matrix, &of, scratch, sums, |row| prefetch(target(row)));
                 let sums = &mut sums.0[..block_rows.len()];
                 if !w.bias.is_empty() {
                     (kernels.add_to_rows)(sums, &w.bias[of.panel * PANEL..][..PANEL]);
@@ -133,7 +133,8 @@ pub fn linear_part(
                 finish(kernels, ending, sums, &mut scratch.sums, block_rows, target);
             }
         }
-    });
+    };
+    team.run(cut.parts(), &|part| Room::with(|room| multiply(part, room)));
 }
 
 /// Rows in as few runs of about [`ROWS_A_RUN`] as there can be, of whole blocks; all in one where that does not pay.
@@ -215,13 +216,14 @@ fn sum_panel(
         };
         // With more rows weights that are bytes are unpacked once for all tiles: by the first, or before it.
         let is_left = grain.is_some() && count > kernels.byte_rows;
-        for tile in tiles(count, most_rows) {
+        let tile_count = count.div_ceil(most_rows);
+        for (index, tile) in tiles(count, most_rows).enumerate() {
             let first = of.rows.start + tile.start;
             if inputs.end == padded && tile.len() < count {
                 (first..first + tile.len()).for_each(&soon);
             }
             let at = first * stride + inputs.start;
-            let is_first = tile.start == 0;
+            let is_first = index == 0;
             let (rows, inputs, sums) = (tile.len(), inputs.len(), &mut sums[tile]);
             match (x.values(), w.values) {
                 (Values::F32(x), Values::F32(_) | Values::Float16(_)) => {
@@ -232,12 +234,25 @@ fn sum_panel(
                         }
                         _ => unreachable!("bits of a kind"),
                     };
-                    (kernels.tile_f32)(&TileF32 { x: &x[at..], stride, rows, panel, inputs }, sums);
+                    let tile = TileF32 { x: &x[at..], stride, rows, panel, inputs };
+                    let meet_again = tile_count > 1 && matches!(panel, Floats::Float16(..));
+                    match kernels.tile_widening {
+                        Some(tile_widening) if meet_again && is_first => {
+                            tile_widening(&tile, sums, &mut scratch.floats()[..inputs * PANEL]);
+                        }
+                        Some(_) if meet_again => {
+                            let panel = Floats::Near(&scratch.floats()[..inputs * PANEL]);
+                            (kernels.tile_f32)(&TileF32 { panel, ..tile }, sums);
+                        }
+                        _ => (kernels.tile_f32)(&tile, sums),
+                    }
                 }
                 (Values::I16(x, x_scales), Values::I16(values, scales)) => {
                     let scales = scales[first_scale + block * PANEL..].first_chunk();
                     let Some(scales) = scales else { unreachable!("a panel's scales") };
-                    let next = weights.end..(weights.end + weights.len()).min(values.len());
+                    let shares_ahead = kernels.shares_ahead && grain.is_some();
+                    let ahead = ahead_of(&weights, index, tile_count, shares_ahead);
+                    let ahead = ahead.start.min(values.len())..ahead.end.min(values.len());
                     let tile = TileI16 {
                         x: &x[at..],
                         stride,
@@ -250,7 +265,7 @@ fn sum_panel(
                         inputs,
                         is_whole,
                         is_alone: rows == count,
-                        ahead: &values[next],
+                        ahead: &values[ahead],
                     };
                     if grain.is_none() {
                         (kernels.tile_i16)(&tile, sums);
@@ -267,6 +282,16 @@ fn sum_panel(
             }
         }
     }
+}
+
+/// What one of a block's tiles prefetches: the next block; or, where tiles share what lies ahead, all but the first a share of
+/// the block after the next, of which the first asks for the rest when it is the next.
+fn ahead_of(block: &Range<usize>, tile: usize, tiles: usize, shares: bool) -> Range<usize> {
+    if !shares || tile == 0 {
+        return block.end..block.end + block.len();
+    }
+    let share = |tile: usize| block.end + block.len() + block.len() * tile / tiles;
+    share(tile - 1)..share(tile)
 }
 
 /// As [`sum_panel`], for bf16: the level walks the depth itself, and writes where it is told.
@@ -369,8 +394,21 @@ pub fn matmul(
     assert_eq!(x.count(), out.count(), "matrix product: rows in and out differ");
     assert!(first_output.is_multiple_of(PANEL), "matrix product: output {first_output} starts no panel");
     assert!(first_output + out.width() <= w.outputs(), "matrix product: more outputs than weights");
+    Room::with(|room| matmul_in(kernels, x, w, first_output, first_input, out, room));
+}
+
+/// As [`matmul`], for what it asserted.
+fn matmul_in(
+    kernels: &Kernels,
+    x: &Activations,
+    w: Panels<'_>,
+    first_output: usize,
+    first_input: usize,
+    out: &mut RowsMut<'_>,
+    Room { sums, scratch }: &mut Room,
+) {
+    let layout = w.layout();
     let _release = Release(kernels);
-    let (mut sums, mut scratch) = (BlockSums::new(), Scratch::new());
     let (count, out_width) = (x.count(), out.width());
     let block = block_rows(kernels, layout, count);
     let cells = out.cells();
@@ -391,7 +429,7 @@ pub fn matmul(
                 sum_bf16(kernels, x, w, &of, &mut scratch.sums, &mut cells, &mut || {});
                 continue;
             }
-            sum_panel(kernels, x, w, &of, &mut scratch, &mut sums, |_| {});
+            sum_panel(kernels, x, w, &of, scratch, sums, |_| {});
             for (row, sums) in rows.zip(&sums.0) {
                 // SAFETY: as above.
                 let out = unsafe { cells.row(row, column..column + width) };
@@ -459,7 +497,7 @@ impl Cut {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Cut, runs, tiles};
+    use super::{BLOCK, Cut, ahead_of, runs, tiles};
     use crate::layout::Layout;
     use crate::level::Level;
     use crate::table::Kernels;
@@ -505,7 +543,12 @@ mod tests {
             };
             assert_eq!((cut(12, true), cut(12, false)), (vec![6, 6], vec![12]));
             for rows in 13..=BLOCK {
-                assert_eq!(cut(rows, true), cut(rows, false));
+                // Where tiles share what lies ahead, the first of them unpacks in registers, however many there are.
+                if kernels.shares_ahead {
+                    assert!(cut(rows, true).iter().all(|tile| (6..=11).contains(tile)), "{rows} rows");
+                } else {
+                    assert_eq!(cut(rows, true), cut(rows, false));
+                }
             }
         }
     }
@@ -524,6 +567,23 @@ mod tests {
             // Fours and threes would be slower here.
             assert_eq!(cut(17), [5, 6, 6]);
             assert_eq!(cut(18), [6, 6, 6]);
+        }
+    }
+
+    #[test]
+    fn tiles_that_share_what_lies_ahead_prefetch_the_first_of_the_block_after_the_next_once() {
+        let block = 100..1100;
+        for tiles in 1..=9 {
+            assert_eq!(ahead_of(&block, 0, tiles, true), 1100..2100);
+            let shares: Vec<_> = (1..tiles).map(|tile| ahead_of(&block, tile, tiles, true)).collect();
+            let mut end = 2100;
+            for share in shares {
+                assert_eq!(share.start, end);
+                assert!(share.len().abs_diff(1000 / tiles) <= 1);
+                end = share.end;
+            }
+            assert_eq!(end, 2100 + 1000 * (tiles - 1) / tiles);
+            assert!((0..tiles).all(|tile| ahead_of(&block, tile, tiles, false) == (1100..2100)));
         }
     }
 

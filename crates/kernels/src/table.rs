@@ -49,6 +49,8 @@ pub struct TileF32<'a> {
 pub enum Floats<'a> {
     /// As they are.
     F32(&'a [f32]),
+    /// As they are, in a near cache: there is nothing to prefetch.
+    Near(&'a [f32]),
     /// As bits of floats of 16 bits, which are widened exactly.
     Float16(Float16, &'a [u16]),
 }
@@ -57,7 +59,7 @@ impl Floats<'_> {
     /// How many.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Floats::F32(values) => values.len(),
+            Floats::F32(values) | Floats::Near(values) => values.len(),
             Floats::Float16(_, bits) => bits.len(),
         }
     }
@@ -66,7 +68,7 @@ impl Floats<'_> {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) fn as_ptr(&self) -> *const u8 {
         match self {
-            Floats::F32(values) => values.as_ptr().cast(),
+            Floats::F32(values) | Floats::Near(values) => values.as_ptr().cast(),
             Floats::Float16(_, bits) => bits.as_ptr().cast(),
         }
     }
@@ -108,6 +110,7 @@ pub type Sums = [[f32; PANEL]];
 type PanelProduct = fn(&PanelBf16<'_>, &mut Sums, &mut PanelCells<'_>, &mut dyn FnMut());
 type QuantizeColumns = fn(Rows<'_>, &[f32], &mut [i16], &mut [BlockScale; PANEL]);
 type TakeOutliers = fn(&mut [f32], Range<usize>, &[f32], &mut Vec<Outlier>);
+type TileWidening = fn(&TileF32<'_>, &mut Sums, &mut [f32]);
 type LayerNormTo = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 
 /// One row of the table: the functions of a CPU level.
@@ -126,6 +129,9 @@ pub struct Kernels {
     pub(crate) i16_rows: fn(usize, bool) -> usize,
     /// A tile of the f32 product: the inputs' products are one chain, which is added to the sums.
     pub tile_f32: fn(&TileF32<'_>, &mut Sums),
+    /// `tile_widening(tile, sums, room)`: as `tile_f32`, of floats of 16 bits, whose values are left in the room for the tiles
+    /// that follow. None where each tile had better widen them for itself.
+    pub(crate) tile_widening: Option<TileWidening>,
     /// Whether the level keeps weights of floats of 16 bits as such. Its tiles take them in any case.
     pub keeps_float16: bool,
     /// A tile of the i16 product: the inputs' products are summed exactly in i32, scaled, and added to the
@@ -138,6 +144,8 @@ pub struct Kernels {
     pub tile_bytes: fn(&TileI16<'_>, &mut Sums, &mut [i16]),
     /// As `tile_i16`, of what `tile_bytes` left in its room: the level knows in which form.
     pub tile_left: fn(&TileI16<'_>, &mut Sums),
+    /// Whether those prefetch the block after the next one, each a share of it, and not the next one once more.
+    pub(crate) shares_ahead: bool,
     /// Rows that such a tile takes at most without room. 0 at a level that keeps no weights as bytes.
     pub byte_rows: usize,
     /// `unpack(grain, panel, out)`: whole runs of a panel of bytes as pairs of i16. The same bits at every level.
@@ -278,6 +286,7 @@ pub(crate) mod held {
     pub(crate) const F32: u8 = 0;
     pub(crate) const F16: u8 = 1;
     pub(crate) const BF16: u8 = 2;
+    pub(crate) const NEAR: u8 = 3;
 }
 
 /// Calls `$of::<HELD>` for what the tile's panel holds.
@@ -286,6 +295,7 @@ macro_rules! by_held {
     ($of:ident, $tile:expr, $sums:expr) => {
         match $tile.panel {
             $crate::table::Floats::F32(_) => $of::<{ $crate::table::held::F32 }>($tile, $sums),
+            $crate::table::Floats::Near(_) => $of::<{ $crate::table::held::NEAR }>($tile, $sums),
             $crate::table::Floats::Float16($crate::decode::Float16::F16, _) => {
                 $of::<{ $crate::table::held::F16 }>($tile, $sums)
             }

@@ -32,10 +32,12 @@ pub(crate) const AVX2: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     i16_rows: |_, _| TILE_ROWS,
     tile_f32,
+    tile_widening: None,
     keeps_float16: true,
     tile_i16: tile_i16::<false>,
     tile_bytes: tile_bytes::<false>,
     tile_left: tile_i16::<false>,
+    shares_ahead: false,
     byte_rows: BYTE_ROWS,
     unpack: tile_bytes_avx2::unpack,
     cross,
@@ -190,7 +192,8 @@ unsafe fn f32_of<const R: usize, const W: usize, const HELD: u8>(tile: &TileF32<
             // SAFETY: `i < inputs`, so the panel has 32 values at `32 i`, and row `r` has a value at `i`
             // by this function's contract.
             unsafe {
-                if (R >= PREFETCH_ROWS || HELD != held::F32) && first == 0 && tile.inputs == DEPTH {
+                let prefetches = HELD != held::NEAR && (R >= PREFETCH_ROWS || HELD != held::F32);
+                if prefetches && first == 0 && tile.inputs == DEPTH {
                     prefetch_ahead::<HELD>(tile.panel.as_ptr(), i);
                 }
                 let mut vectors = [_mm256_setzero_ps(); W];

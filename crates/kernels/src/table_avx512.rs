@@ -17,7 +17,9 @@ use crate::peak::{CHAINS, Peak};
 use crate::table::{DEPTH, Kernels, PANEL, PREFETCH_ROWS, Sums, TileF32, TileI16, by_held, held};
 use crate::table_avx2::prefetch_ahead;
 use crate::tile_bytes_avx512::{self, BYTE_ROWS, LEAST_LEFT, byte_tile};
-use crate::tile_i16_avx512::{PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_tile};
+use crate::tile_i16_avx512::{
+    PEAK_MACS, crossed_tile, peak_crossed, scales_and_crossed, straight_left_tile, straight_tile,
+};
 
 /// What AVX-512 improves over the levels below: all of it.
 pub(crate) const AVX512: Kernels = Kernels {
@@ -26,10 +28,12 @@ pub(crate) const AVX512: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     i16_rows,
     tile_f32,
+    tile_widening: Some(tile_widening),
     keeps_float16: true,
     tile_i16: tile_i16::<false>,
     tile_bytes: tile_bytes::<false>,
-    tile_left: tile_i16::<false>,
+    tile_left,
+    shares_ahead: true,
     byte_rows: BYTE_ROWS,
     unpack: tile_bytes_avx512::unpack,
     cross,
@@ -72,9 +76,12 @@ compiled_with!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 
 /// The same with crossed products, for cores that add beside multiplying.
 const AVX512_CROSSED: Kernels = Kernels {
+    i16_rows: crossed_rows,
+    tile_widening: None,
     tile_i16: tile_i16::<true>,
     tile_bytes: tile_bytes::<true>,
     tile_left: tile_i16::<true>,
+    shares_ahead: false,
     peaks: &[
         AVX512.peaks[0],
         Peak {
@@ -99,9 +106,15 @@ const LANES: usize = 16;
 /// Vectors of a panel's outputs.
 const VECTORS: usize = PANEL / LANES;
 
-/// A tile that unpacks bytes has one row less than others. Twelve rows are six and six, so that they are unpacked in
-/// registers; more of them, whose first tile would be of twelve, too, are unpacked before.
-fn i16_rows(rows: usize, are_bytes: bool) -> usize {
+/// A tile that unpacks bytes has one row less than others. Where no tile has more, the first always unpacks in registers,
+/// and leaves its weights for the others.
+fn i16_rows(_: usize, are_bytes: bool) -> usize {
+    if are_bytes { BYTE_ROWS } else { TILE_ROWS }
+}
+
+/// As [`i16_rows`], where fewer and larger tiles are worth a step before them that unpacks (docs/KERNELS.md): twelve rows are
+/// six and six, but more of them, whose first tile would be of twelve, are unpacked before.
+fn crossed_rows(rows: usize, are_bytes: bool) -> usize {
     if are_bytes && rows == TILE_ROWS { BYTE_ROWS } else { TILE_ROWS }
 }
 
@@ -139,20 +152,58 @@ unsafe fn values<const HELD: u8>(panel: *const u8, at: usize) -> __m512 {
     }
 }
 
+fn tile_widening(tile: &TileF32<'_>, sums: &mut Sums, room: &mut [f32]) {
+    tile.check(TILE_ROWS, sums);
+    assert_eq!(room.len(), tile.inputs * PANEL, "room for a tile's weights");
+    // SAFETY: as in `tile_f32`, and the room is as large as what is left there.
+    unsafe { by_held!(widening_rows, tile, (sums, room)) }
+}
+
+/// # Safety
+/// `tile.check` must hold, the panel hold `HELD`, and the room be for its values.
+unsafe fn widening_rows<const HELD: u8>(tile: &TileF32<'_>, into: (&mut Sums, &mut [f32])) {
+    // SAFETY: as this function's.
+    unsafe { by_rows!(widening_of HELD, tile, into; 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12) }
+}
+
 /// # Safety
 /// `tile.check` must hold, with `R` rows, and the panel hold `HELD`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 unsafe fn f32_of<const R: usize, const HELD: u8>(tile: &TileF32<'_>, sums: &mut Sums) {
+    // SAFETY: as this function's.
+    unsafe { f32_body::<R, HELD, false>(tile, sums, std::ptr::null_mut()) }
+}
+
+/// # Safety
+/// `tile.check` must hold, with `R` rows, the panel hold `HELD`, and the room be for its values.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn widening_of<const R: usize, const HELD: u8>(tile: &TileF32<'_>, into: (&mut Sums, &mut [f32])) {
+    // SAFETY: as this function's.
+    unsafe { f32_body::<R, HELD, true>(tile, into.0, into.1.as_mut_ptr()) }
+}
+
+/// # Safety
+/// `tile.check` must hold, with `R` rows, and the panel hold `HELD`; the room must be for its values, if `LEAVES`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn f32_body<const R: usize, const HELD: u8, const LEAVES: bool>(
+    tile: &TileF32<'_>,
+    sums: &mut Sums,
+    room: *mut f32,
+) {
     let mut chain: [[__m512; VECTORS]; R] = [[_mm512_setzero_ps(); VECTORS]; R];
     for i in 0..tile.inputs {
-        // SAFETY: `i < inputs`, so the panel has 32 values at `32 i`, and every row has one at `i`.
+        // SAFETY: `i < inputs`, so the panel has 32 values at `32 i`, as has the room, and every row has one at `i`.
         unsafe {
-            if (R > PREFETCH_ROWS || HELD != held::F32) && tile.inputs == DEPTH {
+            if HELD != held::NEAR && (R > PREFETCH_ROWS || HELD != held::F32) && tile.inputs == DEPTH {
                 prefetch_ahead::<HELD>(tile.panel.as_ptr(), i);
             }
             let mut vectors = [_mm512_setzero_ps(); VECTORS];
             for w in 0..VECTORS {
                 vectors[w] = values::<HELD>(tile.panel.as_ptr(), i * PANEL + w * LANES);
+                if LEAVES {
+                    _mm512_storeu_ps(room.add(i * PANEL + w * LANES), vectors[w]);
+                }
             }
             for r in 0..R {
                 let value = _mm512_set1_ps(*tile.x.as_ptr().add(r * tile.stride + i));
@@ -203,6 +254,15 @@ fn tile_i16<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums) {
             _ => straight_tile(tile, sums),
         }
     }
+}
+
+fn tile_left(tile: &TileI16<'_>, sums: &mut Sums) {
+    if tile.rows < LEAST_LEFT {
+        return tile_i16::<false>(tile, sums);
+    }
+    tile.check_pairs(TILE_ROWS, sums);
+    // SAFETY: as in `tile_f32`.
+    unsafe { straight_left_tile(tile, sums) }
 }
 
 fn tile_bytes<const CROSSED: bool>(tile: &TileI16<'_>, sums: &mut Sums, room: &mut [i16]) {

@@ -16,7 +16,7 @@ use crate::table_avx2::{
 };
 use crate::tile_bytes_avx2::{BYTE_ROWS, tile_bytes_256, twice, weights_of};
 use crate::tile_fields::FOUR;
-use crate::tile_i16_256::straight_tile_vnni;
+use crate::tile_i16_256::{crossed_tile_vnni, straight_tile_vnni};
 
 /// What AVX-VNNI improves over AVX2: the i16 product.
 pub(crate) const AVX_VNNI: Kernels = Kernels {
@@ -52,6 +52,8 @@ fn tile_i16(tile: &TileI16<'_>, sums: &mut Sums) {
     // asserted that everything lies inside its slice.
     unsafe {
         match tile.rows {
+            // Where four rows are alone, memory is the limit.
+            4 if tile.is_whole && !tile.is_alone => crossed_tile_vnni(tile, sums),
             1 => i16_of::<1, 4>(tile, sums),
             2 => i16_of::<2, 4>(tile, sums),
             3 => i16_of::<3, 4>(tile, sums),

@@ -15,10 +15,12 @@ pub(crate) const SCALAR: Kernels = Kernels {
     tile_rows: TILE_ROWS,
     i16_rows: |_, _| TILE_ROWS,
     tile_f32,
+    tile_widening: None,
     keeps_float16: false,
     tile_i16,
     tile_bytes: |tile, sums, room| bytes::unpacked_tile(tile, sums, room, bytes::unpack_body, tile_i16),
     tile_left: tile_i16,
+    shares_ahead: false,
     byte_rows: 0,
     unpack: bytes::unpack_body,
     cross: bytes::cross_body,
@@ -65,7 +67,7 @@ fn tile_f32(tile: &TileF32<'_>, sums: &mut Sums) {
     tile.check(TILE_ROWS, sums);
     let widened: Vec<f32>;
     let panel = match tile.panel {
-        Floats::F32(values) => values,
+        Floats::F32(values) | Floats::Near(values) => values,
         Floats::Float16(kind, bits) => {
             widened = bits.iter().map(|&bits| kind.value(bits)).collect();
             &widened

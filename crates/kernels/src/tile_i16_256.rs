@@ -115,6 +115,23 @@ macro_rules! four_crossed {
     };
 }
 
+/// As `four_crossed!`, where there is AVX-VNNI.
+#[rustfmt::skip]
+macro_rules! four_crossed_vnni {
+    ($left:literal, $right:literal, $x:literal, $at:literal, $then:literal, $from:literal) => {
+        concat!(
+            "vpbroadcastd ymm12, dword ptr [", $x, "]\n",
+            "vpbroadcastd ymm13, dword ptr [", $x, " + 4]\n",
+            "vpaddw ymm14, ymm12, ymm10\n",
+            "vpaddw ymm15, ymm13, ymm8\n",
+            "{{vex}} vpdpwssd ", $left, ", ymm14, ymm15\n",
+            "vpaddw ymm12, ymm12, ymm11\n",
+            "vpaddw ymm13, ymm13, ymm9\n",
+            "{{vex}} vpdpwssd ", $right, ", ymm12, ymm13\n",
+        )
+    };
+}
+
 /// Integer sums times the row's scale (`$x`) and the outputs' (`ymm12`, `ymm13`), added to the sums of the blocks
 /// before (`{w}`). Fused, at every level: the same bits.
 #[rustfmt::skip]
@@ -170,14 +187,14 @@ macro_rules! straight {
 /// As `straight!`, with half the products.
 #[rustfmt::skip]
 macro_rules! crossed {
-    ($two:ident: $($row:tt)*) => {
+    ($four:ident: $($row:tt)*) => {
         concat!(
             prefetch!(),
             "vmovdqu ymm8, ymmword ptr [{w}]\n",
             "vmovdqu ymm9, ymmword ptr [{w} + 32]\n",
             "vmovdqu ymm10, ymmword ptr [{w} + 128]\n",
             "vmovdqu ymm11, ymmword ptr [{w} + 160]\n",
-            $(row!($row four_crossed "0"),)*
+            $(row!($row $four "0"),)*
         )
     };
 }
@@ -188,7 +205,7 @@ const _: () = assert!(LANES * size_of::<f32>() == 32);
 /// A function for tiles of the listed rows: the loop for half the outputs, then for the others (`{half}`: the bytes
 /// before them in a pair's weights, in the sums, and in what the outputs have beside them).
 macro_rules! tiles {
-    ($name:ident $features:literal $two:ident $kind:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
+    ($name:ident $features:literal $two:ident $kind:ident $step:ident $begin:ident: $($rows:literal [$($row:tt)*])*) => {
         /// A tile of as many rows as are listed.
         ///
         /// # Safety
@@ -229,7 +246,7 @@ macro_rules! tiles {
                             "jz 3f\n",
                             ".p2align 5\n",
                             "2:\n",
-                            $kind!($two: $($row)*),
+                            $kind!($step: $($row)*),
                             "add {a}, 8\n",
                             "add {b}, 8\n",
                             "add {w}, 256\n",
@@ -271,18 +288,21 @@ macro_rules! tiles {
     };
 }
 
-tiles!(straight_tile "avx2,fma" two straight begin_straight:
+tiles!(straight_tile "avx2,fma" two straight two begin_straight:
     4 [0 1 2 3]
     5 [0 1 2 3 4]
     6 [0 1 2 3 4 5]
 );
-tiles!(straight_tile_vnni "avx2,fma,avxvnni" two_vnni straight begin_straight:
+tiles!(straight_tile_vnni "avx2,fma,avxvnni" two_vnni straight two_vnni begin_straight:
     4 [0 1 2 3]
     5 [0 1 2 3 4]
     6 [0 1 2 3 4 5]
 );
-tiles!(crossed_tile "avx2,fma" two crossed begin_crossed:
+tiles!(crossed_tile "avx2,fma" two crossed four_crossed begin_crossed:
     3 [0 1 2]
+    4 [0 1 2 3]
+);
+tiles!(crossed_tile_vnni "avx2,fma,avxvnni" two_vnni crossed four_crossed_vnni begin_crossed:
     4 [0 1 2 3]
 );
 

@@ -40,10 +40,11 @@ fn every_height_of_the_f32_tile_adds_what_the_oracle_says() {
                 // Just as long as it must be: a tile that reads more is refused.
                 let x = &x[..(rows - 1) * stride + inputs];
                 let mut sums = vec![[BEFORE; PANEL]; rows + 1];
-                (kernels.tile_f32)(
-                    &TileF32 { x, stride, rows, panel: Floats::F32(&panel), inputs },
-                    &mut sums,
-                );
+                let tile = TileF32 { x, stride, rows, panel: Floats::F32(&panel), inputs };
+                (kernels.tile_f32)(&tile, &mut sums);
+                let mut near = vec![[BEFORE; PANEL]; rows + 1];
+                (kernels.tile_f32)(&TileF32 { panel: Floats::Near(&panel), ..tile }, &mut near);
+                assert_eq!(near, sums, "{} {rows} rows: where values lie changes them", kernels.level);
                 for (r, column) in cells(rows) {
                     let product =
                         |i: usize| f64::from(x[r * stride + i]) * f64::from(panel[i * PANEL + column]);
