@@ -47,6 +47,7 @@ mod table;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[macro_use]
 mod compiled;
+mod cuts;
 #[cfg(target_arch = "x86_64")]
 mod table_amx;
 #[cfg(target_arch = "x86_64")]
